@@ -1,0 +1,1 @@
+"""Pure decisions: no Dagster, Redis, OpenAI, network or clock inside (a test holds that)."""

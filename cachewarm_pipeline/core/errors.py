@@ -1,0 +1,29 @@
+"""The errors a user meets. Each message says what is wrong, where, and what to do."""
+
+
+class CachewarmError(Exception):
+    """A fault that stopped the work; the command line prints it in one line and exits 1."""
+
+
+class ConfigurationError(CachewarmError):
+    """Wrong usage or settings; the command line exits 2."""
+
+
+class SourceError(CachewarmError):
+    """The source tables cannot be read, or are not what the contract says."""
+
+
+class EmbeddingError(CachewarmError):
+    """The embedder cannot be reached, refused the key, or answered with something that is no embedding."""
+
+
+class CacheError(CachewarmError):
+    """Redis cannot be reached, lacks its query engine, or holds something that is not ours."""
+
+
+class DatasetError(CachewarmError):
+    """A dataset between assets is missing, cannot be written, or does not have its schema."""
+
+
+class EmbeddedError(CachewarmError):
+    """A server or model of the no-setup default cannot be had here; the message names the variable to set."""

@@ -1,0 +1,42 @@
+"""Why a row was left out. Every row that does not go on is counted under one of these; there are no silent drops."""
+
+from collections import Counter
+from enum import StrEnum
+
+
+class LeftOut(StrEnum):
+    """The one enumeration of reasons; values are what reports and the UI show."""
+
+    # Source rows
+    EMPTY_PROMPT = "empty_prompt"
+    PROMPT_TOO_LONG = "prompt_too_long"
+    EMPTY_AGENT_TYPE = "empty_agent_type"
+    BAD_AGENT_TYPE = "bad_agent_type"
+    NO_DATE = "no_date"
+    ABSURD_DATE = "absurd_date"
+    # Golden findings
+    UNPARSABLE_OUTPUT = "unparsable_output"
+    EMPTY_RESPONSE = "empty_response"
+    RESPONSE_TOO_LARGE = "response_too_large"
+    BAD_CONFIDENCE = "bad_confidence"
+    LOW_QUALITY = "low_quality"
+    NO_ANALYSIS = "no_analysis"
+    # Rollup of the log
+    RARE = "rare"
+    FEW_USERS = "few_users"
+    NO_EVIDENCE = "no_evidence"
+    NEGATIVE_FEEDBACK = "negative_feedback"
+    VOLATILE = "volatile"
+    # Union and plan
+    DUPLICATE_PROMPT = "duplicate_prompt"
+    OVER_CAP = "over_cap"
+    OVER_BUDGET = "over_budget"
+    NO_EMBEDDING = "no_embedding"
+
+
+Counts = Counter[LeftOut]
+
+
+def as_metadata(counts: Counts) -> dict[str, int]:
+    """Reason to number of rows, largest first."""
+    return {str(reason): number for reason, number in counts.most_common() if number}

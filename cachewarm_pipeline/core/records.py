@@ -1,0 +1,116 @@
+"""What Redis knows about a generation: one JSON record each, read by the publisher and by every reader."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from cachewarm_pipeline.core.errors import CacheError
+from cachewarm_pipeline.core.match import MatchRules
+
+SCHEMA_VERSION = 1
+"""Version of the entries' fields and of this record; a reader refuses one that it does not know."""
+
+LIVE_FIELD = "live"
+"""Field of the generations hash that holds the live generation's id, beside one record a generation."""
+
+
+class State(StrEnum):
+    """Life of a generation. Only ``live`` is served; ``previous`` is whole and waits for a rollback."""
+
+    BUILDING = "building"
+    READY = "ready"
+    LIVE = "live"
+    PREVIOUS = "previous"
+
+
+@dataclass(frozen=True)
+class GenerationRecord:
+    """One generation: what it holds, what made it and how it is read."""
+
+    id: str
+    state: State
+    entries: int
+    """Planned entries; a whole generation holds exactly so many until they expire."""
+    by_source: dict[str, int]
+    plan_hash: str
+    as_of: date
+    created_at: datetime
+    embedder: dict[str, Any]
+    """EmbedderInfo as a dict, with the dimensions that the vectors have."""
+    match_rules: MatchRules
+    ttl_days: float
+    ttl_jitter: float
+    published_at: datetime | None = None
+    """When it last became live."""
+    schema_version: int = field(default=SCHEMA_VERSION)
+
+    @property
+    def dimensions(self) -> int:
+        return int(self.embedder["dimensions"])
+
+    def same_content(self, other: "GenerationRecord") -> bool:
+        """Whether both would put the same entries in Redis, read in the same way."""
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("plan_hash", "as_of", "entries", "embedder", "match_rules", "ttl_days", "ttl_jitter")
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form; dates are ISO 8601."""
+        return {
+            **asdict(self),
+            "state": str(self.state),
+            "as_of": self.as_of.isoformat(),
+            "created_at": self.created_at.isoformat(),
+            "published_at": self.published_at and self.published_at.isoformat(),
+            "match_rules": self.match_rules.as_dict(),
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "GenerationRecord":
+        """The record of its JSON form; fields that are not known are left out.
+
+        Raises CacheError for an unknown schema or rules version (upgrade the reader) and for text that is no record.
+        """
+        try:
+            data = json.loads(text)
+            version = data["schema_version"]
+            if version != SCHEMA_VERSION:
+                raise CacheError(
+                    f"generation {data['id']} has schema version {version}, this program knows {SCHEMA_VERSION}: "
+                    "upgrade cachewarm-pipeline where this cache is read"
+                )
+            published = data.get("published_at")
+            return cls(
+                id=data["id"],
+                state=State(data["state"]),
+                entries=int(data["entries"]),
+                by_source={str(k): int(v) for k, v in data["by_source"].items()},
+                plan_hash=data["plan_hash"],
+                as_of=date.fromisoformat(data["as_of"]),
+                created_at=datetime.fromisoformat(data["created_at"]),
+                embedder={**data["embedder"], "dimensions": int(data["embedder"]["dimensions"])},
+                match_rules=MatchRules.from_dict(data["match_rules"]),
+                ttl_days=float(data["ttl_days"]),
+                ttl_jitter=float(data["ttl_jitter"]),
+                published_at=published and datetime.fromisoformat(published),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CacheError(f"a generation's record in Redis is damaged ({error!r}): {text[:80]!r}") from None
+
+
+def parse_generations(fields: dict[str, str]) -> tuple[str | None, dict[str, GenerationRecord]]:
+    """The live id (None when nothing is published) and the records of a generations hash.
+
+    ``live`` without its record is a CacheError: somebody else wrote to the hash.
+    """
+    records = {name: GenerationRecord.from_json(text) for name, text in fields.items() if name != LIVE_FIELD}
+    live = fields.get(LIVE_FIELD)
+    if live is not None and live not in records:
+        raise CacheError(f"generation {live} is named live but has no record: publish again")
+    return live, records

@@ -1,0 +1,53 @@
+"""Canonical form of a prompt and the stable ids made from it."""
+
+import hashlib
+import re
+import unicodedata
+
+MAX_PROMPT_CHARS = 2000
+"""A prompt is its first 2,000 characters (the seed embeds ``content[:2000]``): stored, embedded and looked up alike."""
+
+# Only marks that end or quote a sentence. '#', '+', '.' in front, brackets and signs are meaning: C#, C++, .NET, f().
+_TRAILING = ".!?,;:…\"'`“”‘’«»‚„、。؟¿¡ "
+_LEADING = "\"'`“”‘’«»‚„¿¡ "
+_SPACE = re.compile(r"\s+")
+
+
+def cut(text: str) -> str:
+    """The part of a text that is its prompt: the first ``MAX_PROMPT_CHARS`` characters."""
+    return text[:MAX_PROMPT_CHARS]
+
+
+def canonical(text: str) -> str:
+    """Unicode NFKC, casefold, white space collapsed, sentence marks trimmed at the ends.
+
+    Control and invisible format characters count as white space. Idempotent. Empty when nothing is left.
+    It keys counts and entry ids only; what is stored and embedded stays the original spelling.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # Casefolding can undo NFKC (U+0345), and a second pass settles it: Unicode 3.13, definition D146.
+    folded = unicodedata.normalize("NFKC", folded).casefold()
+    folded = unicodedata.normalize("NFKC", folded)
+    if not folded.isascii() or not folded.isprintable():
+        folded = "".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in folded)
+    return _SPACE.sub(" ", folded).rstrip(_TRAILING).lstrip(_LEADING)
+
+
+def sha256_hex(*parts: str) -> str:
+    """SHA-256 over the parts, each with its length in front, so that no two lists of parts collide."""
+    digest = hashlib.sha256()
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "big"))
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def entry_id(prompt: str, agent_type: str) -> str:
+    """Id of an entry: a hash of canonical prompt and agent_type, never of a score, so re-scoring cannot duplicate."""
+    return sha256_hex(canonical(cut(prompt)), agent_type)
+
+
+def embedding_key(model_id: str, text: str) -> str:
+    """Content address of a vector: hash of the embedding model's id and the exact text."""
+    return sha256_hex(model_id, text)

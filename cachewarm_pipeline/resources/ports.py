@@ -1,0 +1,136 @@
+"""The few calls that the assets need from the world. The real ports and test ones stand behind these Protocols."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from cachewarm_pipeline.core.reasons import Counts
+
+
+@dataclass(frozen=True)
+class EmbedderInfo:
+    """What made a vector. ``id`` keys stored vectors: any change in it means that vectors do not compare."""
+
+    id: str
+    """For example ``minilm:all-MiniLM-L6-v2-int8@8199be6f`` or ``openai:text-embedding-3-small``."""
+    kind: str
+    """``minilm`` or ``openai``: how a reader builds the same embedder."""
+    model: str
+    dimensions: int | None
+    """None until the first answer of a server that was not asked for a size."""
+    usd_per_million_tokens: float
+
+
+@dataclass
+class Usage:
+    """Tokens that an embedder reported (0 for a local one) and the requests it took."""
+
+    tokens: int = 0
+    requests: int = 0
+    texts: int = 0
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors. Safe to call from several threads."""
+
+    @property
+    def info(self) -> EmbedderInfo: ...
+
+    @property
+    def usage(self) -> Usage:
+        """Totals since this object was made."""
+        ...
+
+    def embed(
+        self, texts: Sequence[str], on_batch: Callable[[Sequence[int], np.ndarray], None] | None = None
+    ) -> np.ndarray:
+        """Vectors of the texts, float32 of shape (len(texts), dimensions), rows of unit length, in the order given.
+
+        ``on_batch(positions, vectors)`` is called as each batch is finished, from one thread at a time, so that a
+        crash loses one batch. Raises EmbeddingError for an empty text, an unreachable server, a refused key, or an
+        answer that is not finite or not of one size.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """One source table as found: what the external asset shows."""
+
+    name: str
+    columns: dict[str, str]
+    """Our column name to the engine's type, for the columns that are there."""
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a source holds. A table that is not there is None."""
+
+    analyses: TableInfo | None
+    findings: TableInfo | None
+    log: TableInfo | None
+    first_log_day: date | None
+    """First and last UTC day with log rows; absurd dates (before 2000 or after today) do not count."""
+    last_log_day: date | None
+    left_out: Counts = field(default_factory=Counts)
+    """Log rows without a date, or with an absurd one: no daily partition can hold them."""
+
+
+@dataclass(frozen=True)
+class GoldenRows:
+    """Findings joined with their analyses, best first: (content_preview, agent_type, output, confidence_score,
+    analysis_id, url, created_at)."""
+
+    table: pa.Table
+    left_out: Counts
+
+
+@dataclass(frozen=True)
+class DayGroups:
+    """One day of the log as the engine grouped it; core.mining turns it into ``daily_query_counts``.
+
+    ``queries``: agent_type, key (the engine's lower-cased and collapsed query), prompt, prompt_count, count,
+    cache_hits, answered, cost_usd, costed, latency_ms, timed, tokens.
+    ``responses``: agent_type, key, response, count, last_at, negative; at most MAX_RESPONSES a (agent_type, key).
+    ``users``: agent_type, key, user_id; at most MAX_USERS a (agent_type, key); empty where users are unknown.
+    """
+
+    queries: pa.Table
+    responses: pa.Table
+    users: pa.Table
+    left_out: Counts
+
+
+class Source(Protocol):
+    """The app's own tables, read and never written."""
+
+    def describe(self, today: date) -> SourceInfo: ...
+
+    def golden(self, created_up_to: date, min_confidence: float) -> GoldenRows:
+        """Findings of analyses created up to the end of that UTC day, by confidence, then newest, then id."""
+        ...
+
+    def day_groups(self, day: date) -> DayGroups:
+        """One UTC day of the log, grouped by the engine; reads only that day."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Identifies the source and its column mapping, without secrets: datasets of another source are not reused."""
+        ...
+
+
+class VectorStore(Protocol):
+    """Content-addressed vectors: key -> unit vector, written once."""
+
+    def missing(self, keys: Iterable[str]) -> set[str]: ...
+
+    def put(self, keys: Sequence[str], vectors: np.ndarray) -> None: ...
+
+    def get(self, keys: Sequence[str]) -> np.ndarray:
+        """float32 (len(keys), dimensions), in the order given. Raises DatasetError for an unknown key."""
+        ...

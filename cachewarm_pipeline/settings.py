@@ -1,0 +1,182 @@
+"""Every knob of the pipeline, typed, with the reason for its default.
+
+Read from the environment (prefix ``CACHEWARM_``) when a run starts, never at import.
+Secrets are ``SecretStr``: they do not show in logs, in the UI or in a traceback.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.core.generation import check_name
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseSettings):
+    """Settings of one run. ``Settings()`` reads the environment; keyword arguments win over it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CACHEWARM_", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
+
+    # Where things are
+    home: Path = Field(
+        Path(".cachewarm"), description="Folder for the embedded servers, the sample, datasets and Dagster's storage."
+    )
+    name: str = Field(
+        "cachewarm", description="Name of the cache: the Redis alias that readers open. `warm` is reserved."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis 8+ with its query engine. Unset: the embedded server is started."
+    )
+    source_url: SecretStr | None = Field(
+        None,
+        description="postgresql://..., spark:///folder or a folder of Parquet, CSV or JSONL. Unset: the sample data.",
+    )
+    dataset_url: str | None = Field(
+        None, description="Base URI of the datasets between assets (folder or any fsspec URI). Unset: `<home>/data`."
+    )
+    dagster_postgres_url: SecretStr | None = Field(
+        None, description="Dagster's own storage in Postgres. Unset: SQLite under `<home>/dagster`."
+    )
+
+    # The source's shape
+    tables: dict[str, str] = Field(
+        default_factory=dict, description='JSON, our table name to yours: {"llm_query_logs": "prod.llm_requests"}.'
+    )
+    columns: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description='JSON, per table our column name to yours: {"llm_query_logs": {"query": "prompt_text"}}.',
+    )
+    first_day: date = Field(
+        date(2025, 1, 1), description="First daily partition (UTC). Earlier log days cannot be mined until it is moved."
+    )
+
+    # Candidates
+    min_quality: Share = Field(0.8, description="Golden findings below this confidence are left out; the seed's 0.8.")
+    min_entry_quality: Share = Field(
+        0.6, description="Floor for log and synthetic entries: under a stable log answer (0.9) and a variant (0.7)."
+    )
+    golden_max: int = Field(500, ge=0, description="At most so many golden candidates; the seed's 500.")
+    lookback_days: int = Field(30, ge=1, le=366, description="Days of log that count as demand; the seed's 30.")
+    min_frequency: int = Field(5, ge=1, description="Queries asked less often in the window are noise; the seed's 5.")
+    min_users: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="Distinct users a query needs where users are known: one user must not fill a cache.",
+    )
+    min_stability: Share = Field(
+        0.5, description="Share of the winning response below which a query is volatile and left out."
+    )
+
+    # The plan
+    budget: int = Field(1000, ge=1, description="Entries at most; the seed's 1,000.")
+    max_wrong_hit_rate: float = Field(
+        0.02, gt=0, lt=1, description="Target for wrong hits / hits that a match rule must be certified for."
+    )
+    judge: Literal["exact", "embedding", "llm"] = Field(
+        "embedding", description="How two responses are held equivalent."
+    )
+    distance_threshold: float = Field(
+        0.03,
+        ge=0,
+        le=2,
+        description="Cosine distance of a semantic hit while no rule is certified. Strict: 0.03 separates little more "
+        "than spelling; wider is wrong for many questions that differ in one word.",
+    )
+
+    # Entries in Redis
+    ttl_days: float = Field(
+        7, gt=0, description="Life of an entry. A daily run renews it; if runs stop, stale answers leave by themselves."
+    )
+    ttl_jitter: Share = Field(0.1, description="TTLs are spread by this share, so that entries do not expire together.")
+    allow_rollback: bool = Field(
+        False,
+        description="Let a plan of an older day replace a newer live generation; a backfill must not by accident.",
+    )
+    max_response_bytes: int = Field(
+        65_536, ge=1, description="Larger responses are left out: they cost memory out of proportion."
+    )
+
+    # Embedding
+    embedder: Literal["minilm", "openai"] = Field(
+        "minilm", description="`minilm` runs on this machine and is free; `openai` is any OpenAI-compatible server."
+    )
+    embedding_model: str = Field("text-embedding-3-small", description="Model of the `openai` embedder.")
+    embedding_dimensions: int | None = Field(
+        None, ge=1, description="Shortened vectors for models that offer them. Unset: the model's own."
+    )
+    embedding_usd_per_million_tokens: float = Field(
+        0.02, ge=0, description="Price of embedding_model (text-embedding-3-small, November 2026)."
+    )
+    embedding_concurrency: int = Field(4, ge=1, le=64, description="Embedding requests under way at once.")
+    embedding_timeout_seconds: float = Field(30, gt=0, description="A request that takes longer is tried again.")
+    embedding_max_retries: int = Field(
+        5, ge=0, description="Tries after the first for 408, 409, 429, 5xx and time-outs."
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key"), description="Key of the server."
+    )
+    openai_base_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("OPENAI_BASE_URL", "openai_base_url"),
+        description="Any OpenAI-compatible server. Unset: OpenAI.",
+    )
+
+    # The sample
+    sample_seed: int = Field(7, description="Seed of the synthetic sample data.")
+    sample_rows_per_day: int = Field(2200, ge=1, description="Log rows a day in the sample.")
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        try:
+            return check_name(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _openai_needs_a_key(self) -> Self:
+        if self.embedder == "openai" and not self.openai_api_key:
+            raise ValueError("CACHEWARM_EMBEDDER=openai needs OPENAI_API_KEY")
+        return self
+
+    @property
+    def datasets(self) -> str:
+        """Base URI of the datasets between assets."""
+        return self.dataset_url or str(self.home / "data")
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """Lowest quality_score an entry of each source may have."""
+        return {"golden": self.min_quality, "query_log": self.min_entry_quality, "synthetic": self.min_entry_quality}
+
+
+def load_settings() -> Settings:
+    """The settings of the environment.
+
+    Raises ConfigurationError with one line a wrong variable; the values of secrets are not in it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors(include_input=False, include_url=False):
+            where = ".".join(str(part) for part in problem["loc"])
+            variable = (
+                f"CACHEWARM_{where.upper()}: "
+                if where and where in Settings.model_fields
+                else f"{where}: "
+                if where
+                else ""
+            )
+            problems.append(f"{variable}{problem['msg'].removeprefix('Value error, ')}")
+        raise ConfigurationError("; ".join(problems)) from None
+    except SettingsError as error:
+        raise ConfigurationError(f"{error} (CACHEWARM_TABLES and CACHEWARM_COLUMNS are JSON objects)") from None

@@ -1,0 +1,65 @@
+"""Settings: what the environment may say, and how a mistake is told."""
+
+import pytest
+
+from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("CACHEWARM_", "OPENAI_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("CACHEWARM_BUDGET", "0", "CACHEWARM_BUDGET"),
+        ("CACHEWARM_BUDGET", "-3", "CACHEWARM_BUDGET"),
+        ("CACHEWARM_BUDGET", "many", "CACHEWARM_BUDGET"),
+        ("CACHEWARM_NAME", "warm", "reserved"),
+        ("CACHEWARM_NAME", "a:b", "letters"),
+        ("CACHEWARM_COLUMNS", "{not json", "CACHEWARM_COLUMNS"),
+        ("CACHEWARM_EMBEDDER", "openai", "OPENAI_API_KEY"),
+        ("CACHEWARM_FIRST_DAY", "yesterday", "CACHEWARM_FIRST_DAY"),
+        ("CACHEWARM_MIN_QUALITY", "1.5", "CACHEWARM_MIN_QUALITY"),
+        ("CACHEWARM_MAX_WRONG_HIT_RATE", "0", "CACHEWARM_MAX_WRONG_HIT_RATE"),
+    ],
+)
+def test_a_wrong_setting_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=told):
+        load_settings()
+
+
+def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHEWARM_REDIS_URL", "redis://:hunter2@cache:6379")
+    monkeypatch.setenv("CACHEWARM_SOURCE_URL", "postgresql://app:hunter2@db/app")
+    monkeypatch.setenv("OPENAI_API_KEY", "hunter2")
+    settings = load_settings()
+    assert "hunter2" not in repr(settings) + str(settings.model_dump())
+    assert settings.openai_api_key is not None
+    assert settings.openai_api_key.get_secret_value() == "hunter2"
+
+
+def test_a_wrong_value_beside_a_secret_does_not_show_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "hunter2")
+    monkeypatch.setenv("CACHEWARM_BUDGET", "x")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHEWARM_REDIS_URL", "")
+    assert load_settings().redis_url is None
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
