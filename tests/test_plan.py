@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError
-from cachewarm_pipeline.core.plan import answer_group, build_plan, canonical_response, plan_hash
+from cachewarm_pipeline.core.plan import answer_group, build_plan, plan_hash
 from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES, WARMING_PLAN, conform
 from cachewarm_pipeline.core.text import embedding_key, entry_id
 

@@ -46,6 +46,11 @@ def generations_key(name: str) -> str:
     return f"{RESERVED}:{name}:generations"
 
 
+def lock_key(name: str) -> str:
+    """Key of the lock that keeps two publishing runs apart."""
+    return f"{RESERVED}:{name}:lock"
+
+
 def stats_key(name: str, hour: str) -> str:
     """Hash of one hour's counters; ``hour`` is UTC ``YYYYMMDDHH``."""
     return f"{RESERVED}:{name}:stats:{hour}"

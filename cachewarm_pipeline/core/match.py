@@ -54,13 +54,17 @@ class MatchRules:
     version: int = RULES_VERSION
 
     @classmethod
-    def of_distance(cls, distance_threshold: float) -> "MatchRules":
+    def uniform(cls, distance_threshold: float) -> "MatchRules":
         """One uncertified distance for every agent_type."""
         return cls(MatchRule("", "distance", distance_threshold), {})
 
     def for_agent_type(self, agent_type: str) -> MatchRule:
         """The rule of an agent_type; the default one under its name where it has none."""
         return self.rules.get(agent_type) or replace(self.default, agent_type=agent_type)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The rules as rows of a report: one an agent_type, and ``*`` for the others."""
+        return [*(asdict(self.rules[name]) for name in sorted(self.rules)), {**asdict(self.default), "agent_type": "*"}]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form; ``from_dict`` reads it back."""

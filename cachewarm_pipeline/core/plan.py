@@ -8,24 +8,14 @@ import pyarrow as pa
 
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
+from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.schemas import CANDIDATE_FIELDS, WARMING_PLAN, conform
-from cachewarm_pipeline.core.text import canonical, embedding_key, sha256_hex
+from cachewarm_pipeline.core.text import embedding_key, sha256_hex
 
 SOURCES = ("golden", "query_log", "synthetic")
 """Order of admission, as the seed warms: best answers first, then what users ask, then what they may ask."""
 
 _CANDIDATE_COLUMNS = [field.name for field in CANDIDATE_FIELDS]
-
-
-def canonical_response(response: str) -> str:
-    """The response as what it says: JSON with sorted keys where it parses as an object or list, else canonical text."""
-    try:
-        value = json.loads(response)
-    except (ValueError, RecursionError):
-        return canonical(response)
-    if not isinstance(value, dict | list):
-        return canonical(response)
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def answer_group(agent_type: str, response: str) -> str:

@@ -107,10 +107,23 @@ class GenerationRecord:
 def parse_generations(fields: dict[str, str]) -> tuple[str | None, dict[str, GenerationRecord]]:
     """The live id (None when nothing is published) and the records of a generations hash.
 
-    ``live`` without its record is a CacheError: somebody else wrote to the hash.
+    Raises CacheError for a record that cannot be read, and for ``live`` without its record.
     """
     records = {name: GenerationRecord.from_json(text) for name, text in fields.items() if name != LIVE_FIELD}
+    live = parse_live(fields)
+    return (live.id if live else None), records
+
+
+def parse_live(fields: dict[str, str]) -> GenerationRecord | None:
+    """The live generation's record; None when nothing is published. Others may be of versions not known here.
+
+    Raises CacheError when ``live`` names a generation without a record: somebody else wrote to the hash.
+    """
     live = fields.get(LIVE_FIELD)
-    if live is not None and live not in records:
-        raise CacheError(f"generation {live} is named live but has no record: publish again")
-    return live, records
+    if live is None:
+        return None
+    if live not in fields:
+        raise CacheError(
+            f"generation {live} is named live but has no record: delete the field 'live' and publish again"
+        )
+    return GenerationRecord.from_json(fields[live])

@@ -29,14 +29,18 @@ def build_report(
     blocked_by: Sequence[str],
     budget: int,
     metadata: Mapping[str, Mapping[str, Any]],
+    source_left_out: Mapping[str, int],
     match_rules: Sequence[Mapping[str, Any]],
     timings: Mapping[str, float],
     seconds: float,
 ) -> Report:
-    """The report from what the assets recorded: ``metadata`` maps an asset's name to its metadata of this run."""
+    """The report from what the assets recorded.
+
+    ``metadata`` maps an asset's name to its metadata of this run; ``source_left_out`` counts log rows that no day holds.
+    """
     plan = metadata.get("warming_plan", {})
     embeddings = metadata.get("embeddings", {})
-    counts: dict[str, int] = {}
+    counts = dict(source_left_out)
     for recorded in metadata.values():
         for reason, number in recorded.get("left_out", {}).items():
             counts[reason] = counts.get(reason, 0) + number

@@ -3,6 +3,8 @@
 A dataset is one Parquet file per asset and day. Nothing here reads or writes a file.
 """
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from cachewarm_pipeline.core.errors import DatasetError
@@ -94,14 +96,14 @@ MAX_RESPONSES = 5
 """Distinct responses kept a query and day, best supported first; `answered` still counts the others."""
 
 
-def conform(asset: str, table: pa.Table) -> pa.Table:
-    """The table with exactly the asset's columns and types.
+def conform(asset: str, table: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table with exactly the asset's columns and types; with ``columns``, only those, in the order given.
 
     Raises DatasetError that names the asset and the column: missing, of a type that does not cast, or null where
     nulls are not allowed.
     """
-    schema = SCHEMAS[asset]
-    columns = []
+    schema = schema_of(asset, columns)
+    arrays = []
     for field in schema:
         if field.name not in table.column_names:
             raise DatasetError(f"dataset {asset}: column {field.name!r} is missing (have {table.column_names})")
@@ -112,5 +114,18 @@ def conform(asset: str, table: pa.Table) -> pa.Table:
             raise DatasetError(f"dataset {asset}: column {field.name!r} is not {field.type}: {error}") from None
         if not field.nullable and column.null_count:
             raise DatasetError(f"dataset {asset}: column {field.name!r} has {column.null_count} nulls")
-        columns.append(column)
-    return pa.table(columns, schema=schema)
+        arrays.append(column)
+    return pa.table(arrays, schema=schema)
+
+
+def schema_of(asset: str, columns: Sequence[str] | None = None) -> pa.Schema:
+    """The asset's schema, or the part of it with these columns. Raises DatasetError for a name that is not in it."""
+    if asset not in SCHEMAS:
+        raise DatasetError(f"there is no dataset {asset!r} (have {', '.join(SCHEMAS)})")
+    schema = SCHEMAS[asset]
+    if columns is None:
+        return schema
+    unknown = [name for name in columns if name not in schema.names]
+    if unknown:
+        raise DatasetError(f"dataset {asset} has no column {unknown[0]!r} (have {', '.join(schema.names)})")
+    return pa.schema([schema.field(name) for name in columns])

@@ -75,7 +75,7 @@ class CacheStats(Tally):
     """What the cache's readers counted in the last hours, all processes together."""
 
     hours: int = 0
-    by_agent_type: dict[str, Tally] = field(default_factory=dict)
+    agent_types: dict[str, Tally] = field(default_factory=dict)
     generation: str | None = None
     total_entries: int = 0
     """Entries that a lookup can find now: the live generation's and the application's own."""
@@ -87,7 +87,7 @@ class CacheStats(Tally):
             "generation": self.generation,
             "total_entries": self.total_entries,
             **super().as_dict(),
-            "by_agent_type": {name: self.by_agent_type[name].as_dict() for name in sorted(self.by_agent_type)},
+            "agent_types": {name: self.agent_types[name].as_dict() for name in sorted(self.agent_types)},
         }
 
 
@@ -100,5 +100,5 @@ def add_up(hours: Iterable[Mapping[str, str]], count: int, generation: str | Non
             outcome, colon, agent_type = rest.partition(":")
             if arm and colon and value.isascii() and value.isdigit():
                 stats.add(outcome, int(value))
-                stats.by_agent_type.setdefault(agent_type, Tally()).add(outcome, int(value))
+                stats.agent_types.setdefault(agent_type, Tally()).add(outcome, int(value))
     return stats

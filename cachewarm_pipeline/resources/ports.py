@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Protocol
-
-import numpy as np
-import pyarrow as pa
+from typing import TYPE_CHECKING, Protocol
 
 from cachewarm_pipeline.core.reasons import Counts
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Embedder(Protocol):
         ...
 
     def embed(
-        self, texts: Sequence[str], on_batch: Callable[[Sequence[int], np.ndarray], None] | None = None
-    ) -> np.ndarray:
+        self, texts: Sequence[str], on_batch: "Callable[[Sequence[int], np.ndarray], None] | None" = None
+    ) -> "np.ndarray":
         """Vectors of the texts, float32 of shape (len(texts), dimensions), rows of unit length, in the order given.
 
         ``on_batch(positions, vectors)`` is called as each batch is finished, from one thread at a time, so that a
@@ -86,7 +87,7 @@ class GoldenRows:
     """Findings joined with their analyses, best first: (content_preview, agent_type, output, confidence_score,
     analysis_id, url, created_at)."""
 
-    table: pa.Table
+    table: "pa.Table"
     left_out: Counts
 
 
@@ -94,15 +95,15 @@ class GoldenRows:
 class DayGroups:
     """One day of the log as the engine grouped it; core.mining turns it into ``daily_query_counts``.
 
-    ``queries``: agent_type, key (the engine's lower-cased and collapsed query), prompt, prompt_count, count,
-    cache_hits, answered, cost_usd, costed, latency_ms, timed, tokens.
-    ``responses``: agent_type, key, response, count, last_at, negative; at most MAX_RESPONSES a (agent_type, key).
-    ``users``: agent_type, key, user_id; at most MAX_USERS a (agent_type, key); empty where users are unknown.
+    The engine groups by the exact spelling of the query; canonicalising merges its groups exactly.
+    ``queries``: agent_type, query, count, cache_hits, answered, cost_usd, costed, latency_ms, timed, tokens.
+    ``responses``: agent_type, query, response, count, last_at, negative; at most MAX_RESPONSES a spelling.
+    ``users``: agent_type, query, user_id; at most MAX_USERS a spelling; empty where users are unknown.
     """
 
-    queries: pa.Table
-    responses: pa.Table
-    users: pa.Table
+    queries: "pa.Table"
+    responses: "pa.Table"
+    users: "pa.Table"
     left_out: Counts
 
 
@@ -129,8 +130,8 @@ class VectorStore(Protocol):
 
     def missing(self, keys: Iterable[str]) -> set[str]: ...
 
-    def put(self, keys: Sequence[str], vectors: np.ndarray) -> None: ...
+    def put(self, keys: Sequence[str], vectors: "np.ndarray") -> None: ...
 
-    def get(self, keys: Sequence[str]) -> np.ndarray:
+    def get(self, keys: Sequence[str]) -> "np.ndarray":
         """float32 (len(keys), dimensions), in the order given. Raises DatasetError for an unknown key."""
         ...

@@ -1,0 +1,39 @@
+"""One day of the query log reduced to canonical query and agent_type: how often, how many users, which answers,
+what it cost. The backfill target: it reads its own day and nothing else, so a long look-back costs no more."""
+
+import dagster as dg
+
+from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, record, table_metadata
+from cachewarm_pipeline.core.mining import daily_query_counts as count_day
+from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.resources.workspace import Workspace
+
+ASSET = "daily_query_counts"
+
+
+@dg.asset(
+    name=ASSET,
+    deps=["llm_query_logs"],
+    partitions_def=daily,
+    backfill_policy=one_run,
+    group_name=CANDIDATES,
+    owners=OWNERS,
+    kinds={"ibis", "duckdb", "parquet"},
+    description=__doc__,
+)
+def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    for day in days_of(context):
+        groups = workspace.source.day_groups(day)
+        table, left_out = count_day(groups.queries, groups.responses, groups.users)
+        workspace.datasets.write(ASSET, day, table, fingerprint=workspace.source.fingerprint())
+        record(
+            context,
+            day,
+            table_metadata(
+                table.sort_by([("count", "descending")]),
+                groups.left_out + left_out,
+                ("prompt", "agent_type", "count", "cache_hits", "cost_usd"),
+                lookups=sum(table["count"].to_pylist()),
+                served_by_cache=sum(table["cache_hits"].to_pylist()),
+            ),
+        )

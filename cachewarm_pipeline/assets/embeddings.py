@@ -1,0 +1,49 @@
+"""Content-addressed vectors of every candidate's prompt: a text that was embedded once is never embedded again."""
+
+import dagster as dg
+import pyarrow as pa
+
+from cachewarm_pipeline.assets.common import OWNERS, VERIFICATION, record, table_metadata
+from cachewarm_pipeline.core.schemas import EMBEDDINGS
+from cachewarm_pipeline.core.text import embedding_key
+from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.resources.embedding import embed_missing
+from cachewarm_pipeline.resources.workspace import Workspace
+
+
+@dg.asset(
+    deps=["golden_candidates", "frequent_queries"],
+    partitions_def=daily,
+    backfill_policy=one_run,
+    group_name=VERIFICATION,
+    owners=OWNERS,
+    kinds={"onnx", "openai", "parquet"},
+    description=__doc__,
+)
+def embeddings(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    datasets = workspace.datasets
+    for day in days_of(context):
+        tables = [datasets.read(asset, day, columns=["prompt"]) for asset in ("golden_candidates", "frequent_queries")]
+        texts = sorted({prompt for table in tables for prompt in table["prompt"].to_pylist()})
+        done = embed_missing(workspace.embedder, workspace.vectors, texts, context.log.info)
+        info = workspace.embedder.info
+        keys = [embedding_key(info.id, text) for text in texts]
+        table = pa.table(
+            [keys, [info.id] * len(texts), texts, pa.array([done.dimensions] * len(texts), pa.int32())],
+            schema=EMBEDDINGS,
+        )
+        datasets.write("embeddings", day, table)
+        record(
+            context,
+            day,
+            table_metadata(
+                table,
+                examples=("text", "embedding_key", "dimensions"),
+                model=info.id,
+                embedded=done.embedded,
+                reused=done.reused,
+                tokens=done.tokens,
+                usd=done.tokens * info.usd_per_million_tokens / 1e6,
+                seconds=done.seconds,
+            ),
+        )

@@ -1,0 +1,45 @@
+"""What every command shares: where output goes, how faults end, and the settings that options override."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from cachewarm_pipeline.settings import Settings, load_settings
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+EXIT_STOPPED = 1
+EXIT_USAGE = 2
+
+Json = typer.Option("--json", help="Print JSON for a program instead of text for a person.")
+Name = typer.Option("--name", help="Name of the cache. [env: CACHEWARM_NAME]")
+RedisUrl = typer.Option("--redis-url", help="Redis 8+ with its query engine. [env: CACHEWARM_REDIS_URL]")
+
+
+def settings_with(**overrides: Any) -> Settings:
+    """The environment's settings with a command's options over them.
+
+    Options become environment variables, so that Dagster's own processes see them too.
+    """
+    for field, value in overrides.items():
+        if value is not None:
+            os.environ[f"CACHEWARM_{field.upper()}"] = str(value)
+    return load_settings()
+
+
+def emit(value: Any, to: str = "-") -> None:
+    """JSON to standard output, or to a file that is written whole or not at all."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    if to == "-":
+        sys.stdout.write(text + "\n")
+        return
+    path = Path(to)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(path)

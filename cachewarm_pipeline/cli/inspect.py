@@ -1,0 +1,119 @@
+"""The commands that look at the live cache, or switch it back: `lookup`, `stats`, `generations`, `rollback`."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, out, settings_with
+from cachewarm_pipeline.core.errors import CacheError
+from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.settings import Settings
+
+
+def live_redis_url(settings: Settings) -> str:
+    """The server that is running: the one that is set, else the embedded one, which is not started just to look.
+
+    Raises CacheError where neither is.
+    """
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    from cachewarm_pipeline.embedded.redis_server import ensure_redis
+
+    if not (settings.home / "redis").is_dir():
+        raise CacheError(
+            f"no cache under {settings.home}: run `cachewarm warm` first, or set CACHEWARM_REDIS_URL or CACHEWARM_HOME"
+        )
+    return ensure_redis(settings.home)
+
+
+def _store(settings: Settings) -> Any:
+    from cachewarm_pipeline.resources.cache_store import CacheStore
+    from cachewarm_pipeline.resources.redis_client import connect
+
+    return CacheStore(connect(live_redis_url(settings)), settings.name)
+
+
+def lookup(
+    text: Annotated[str, typer.Argument(help="The prompt to look up.")],
+    agent_type: Annotated[str, typer.Option("--agent-type", "-a", help="Only entries of this agent_type match.")],
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Ask the cache as an application would; a miss is an answer too, so both exit 0."""
+    settings = settings_with(name=name, redis_url=redis_url)
+    from cachewarm_pipeline.serving import WarmedSemanticCache
+
+    with WarmedSemanticCache(name=settings.name, redis_url=live_redis_url(settings)) as cache:
+        hits = cache.check(prompt=text, agent_type=agent_type)
+    if json:
+        emit({"hit": bool(hits), "hits": hits})
+    elif not hits:
+        out.print(f"miss: no entry of {agent_type!r} may answer this", markup=False)
+    for hit in [] if json else hits:
+        out.print(
+            f"hit   distance {hit['vector_distance']:.4f}, {hit.get('source', 'app')}: {hit['prompt']}", markup=False
+        )
+        out.print(hit["response"], markup=False)
+
+
+def stats(
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    hours: Annotated[int, typer.Option(min=1, max=24 * 90, help="Hours to add up, the present one included.")] = 24,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Hits, misses and hit rate by agent_type, and what is live."""
+    settings = settings_with(name=name, redis_url=redis_url)
+    url = live_redis_url(settings)
+    found = _store(settings).stats(hours=hours, now=datetime.now(UTC)).as_dict()
+    if json:
+        emit({"name": settings.name, "redis_url": redact_url(url), "hours": hours, **found})
+        return
+    out.print(f"'{settings.name}' on {redact_url(url)}, last {hours} h", markup=False)
+    out.print(f"  live       {found['generation'] or 'nothing'} with {found['total_entries']:,} entries")
+    out.print(_rates("all", found))
+    for agent_type, counted in found["agent_types"].items():
+        out.print(_rates(agent_type, counted), markup=False)
+
+
+def _rates(label: str, counted: dict[str, Any]) -> str:
+    lookups = counted["hits"] + counted["misses"]
+    rate = f"{counted['hits'] / lookups:.1%}" if lookups else "no lookups"
+    return f"  {label:<28} {counted['hits']:,} hits, {counted['misses']:,} misses: {rate}"
+
+
+def generations(
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """The generations in Redis, newest first."""
+    settings = settings_with(name=name, redis_url=redis_url)
+    found = [record.as_dict() for record in _store(settings).generations()]
+    if json:
+        emit(found)
+        return
+    if not found:
+        out.print(f"no generation under '{settings.name}': run `cachewarm warm`", markup=False)
+    for record in found:
+        out.print(
+            f"  {record['id']:<26} {record['state']:<9} {record['entries']:>8,} entries  as of {record['as_of']}  "
+            f"published {record['published_at'] or 'never'}",
+            markup=False,
+        )
+
+
+def rollback(
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Make the previous generation live again."""
+    settings = settings_with(name=name, redis_url=redis_url)
+    record = _store(settings).rollback(datetime.now(UTC))
+    if json:
+        emit(record.as_dict())
+    else:
+        err.print(f"live again: {record.id} with {record.entries:,} entries, as of {record.as_of}", markup=False)

@@ -1,0 +1,146 @@
+"""Runs a Dagster job in this process, with progress for a person and the outcome for the report."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEvent, DagsterInstance
+from dagster._core.events.log import EventLogEntry
+from dagster._core.utils import make_new_run_id
+
+from cachewarm_pipeline.cli.console import err
+from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError, EmbeddedError
+from cachewarm_pipeline.settings import Settings
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_CONFIGURATION_ERRORS = {"ConfigurationError"}
+
+
+@dataclass
+class Outcome:
+    """What one run did."""
+
+    success: bool
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Asset to its metadata as plain values (of the last day in a range run)."""
+    timings: dict[str, float] = field(default_factory=dict)
+    """Step to seconds."""
+    failed_checks: dict[str, str] = field(default_factory=dict)
+    """Blocking check that failed to its sentence."""
+    error: CachewarmError | None = None
+    """The fault that stopped a step."""
+
+
+def instance_file() -> Path:
+    """The project's dagster.yaml: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).resolve().parent.parent
+    beside = package.parent / "dagster.yaml"
+    return beside if beside.exists() else package / "dagster.yaml"
+
+
+def prepare_dagster_home(settings: Settings) -> Path:
+    """DAGSTER_HOME under the state folder, with the project's dagster.yaml in it."""
+    home = settings.home.absolute() / "dagster"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        target = home / "dagster.yaml"
+        temporary = home / f".dagster.yaml.{os.getpid()}"
+        shutil.copyfile(instance_file(), temporary)
+        temporary.replace(target)
+    except OSError as error:
+        raise EmbeddedError(
+            f"cannot write the state folder {settings.home}: {error.strerror}; set CACHEWARM_HOME to a folder that can "
+            "be written and has room"
+        ) from None
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["CACHEWARM_HOME"] = str(settings.home.absolute())
+    return home
+
+
+def _plain(value: Any) -> Any:
+    value = getattr(value, "value", value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _fault(event: DagsterEvent) -> CachewarmError:
+    """The root cause of a failed step, in the words of the error that was raised."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    name = (error.cls_name if error else None) or "unknown error"
+    text = error.message.strip() if error else "no message"
+    text = text.partition(": ")[2] if text.startswith("cachewarm_pipeline.") else text
+    kind = ConfigurationError if name in _CONFIGURATION_ERRORS else CachewarmError
+    return kind(f"{event.step_key}: {text}")
+
+
+class _Listener:
+    """Turns Dagster's events into progress lines and an Outcome."""
+
+    def __init__(self, status: Any, quiet: bool) -> None:
+        self.outcome = Outcome(success=False)
+        self._status = status
+        self._quiet = quiet
+
+    def __call__(self, entry: EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is None:
+            if self._status is not None:
+                self._status.update(f"{entry.step_key or ''}: {entry.user_message}")
+            return
+        if event.is_step_start and self._status is not None:
+            self._status.update(f"{event.step_key} ...")
+        elif event.is_step_materialization:
+            found = event.step_materialization_data.materialization
+            self.outcome.metadata[found.asset_key.to_user_string()] = {
+                key: _plain(value) for key, value in found.metadata.items()
+            }
+        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
+                self.outcome.failed_checks[check.check_name] = check.description or ""
+        elif event.is_step_success:
+            seconds = event.step_success_data.duration_ms / 1000
+            self.outcome.timings[event.step_key or ""] = seconds
+            self._line(event.step_key or "", seconds)
+        elif event.is_step_failure and self.outcome.error is None and not self.outcome.failed_checks:
+            self.outcome.error = _fault(event)
+
+    def _line(self, step: str, seconds: float) -> None:
+        if self._quiet:
+            return
+        rows = self.outcome.metadata.get(step, {}).get("dagster/row_count")
+        found = f"{rows:,} rows" if rows is not None else ""
+        err.print(f"  {step:<38} {found:>14} {seconds:>8.2f} s")
+
+
+def run_job(
+    job: str, instance: DagsterInstance, first: date, last: date, *, tags: Mapping[str, str], quiet: bool
+) -> Outcome:
+    """Run a job for a day, or for a range of days as one run. Never raises for a failed step: see the Outcome."""
+    from cachewarm_pipeline.definitions import defs
+
+    run_id = make_new_run_id()
+    spinner = err.status(f"{job} ...") if err.is_terminal and not quiet else nullcontext()
+    with spinner as status:
+        listener = _Listener(status, quiet)
+        instance.add_event_listener(run_id, listener)
+        if first == last:
+            partition: dict[str, Any] = {"partition_key": first.isoformat(), "tags": dict(tags)}
+        else:
+            span = {
+                "dagster/asset_partition_range_start": first.isoformat(),
+                "dagster/asset_partition_range_end": last.isoformat(),
+            }
+            partition = {"tags": {**tags, **span}}
+        result = defs.resolve_job_def(job).execute_in_process(
+            run_config=_QUIET, instance=instance, run_id=run_id, raise_on_error=False, **partition
+        )
+    listener.outcome.success = result.success
+    return listener.outcome

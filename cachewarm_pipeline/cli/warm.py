@@ -1,0 +1,196 @@
+"""`cachewarm warm`: the graph for one day, published, with a report."""
+
+import time
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Annotated, Literal
+
+import typer
+
+from cachewarm_pipeline.cli.console import EXIT_STOPPED, Name, RedisUrl, emit, err, out, settings_with
+from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError
+from cachewarm_pipeline.core.reasons import as_metadata
+from cachewarm_pipeline.core.report import Report, build_report
+from cachewarm_pipeline.resources.ports import SourceInfo
+from cachewarm_pipeline.settings import Settings
+
+
+def choose_day(asked: date | None, info: SourceInfo, today: date) -> date:
+    """The day to warm for: the one asked for, else the last complete day in the log, else yesterday.
+
+    Raises ConfigurationError for a day that is not over yet or that the log does not reach.
+    """
+    yesterday = today - timedelta(days=1)
+    if asked is None:
+        return min(info.last_log_day, yesterday) if info.last_log_day else yesterday
+    if asked > yesterday:
+        raise ConfigurationError(f"--as-of {asked} is not over yet (UTC); the last complete day is {yesterday}")
+    if info.first_log_day and info.last_log_day and not info.first_log_day <= asked <= info.last_log_day:
+        raise ConfigurationError(
+            f"--as-of {asked}: the log has no rows on that day; it reaches from {info.first_log_day} "
+            f"to {info.last_log_day}"
+        )
+    return asked
+
+
+def days_to_mine(as_of: date, settings: Settings, info: SourceInfo) -> list[date]:
+    """The days of the look-back window that the log can have, oldest first; the day itself is always one.
+
+    Raises ConfigurationError that names the setting when the window's logs begin before the first partition.
+    """
+    start = as_of - timedelta(days=settings.lookback_days - 1)
+    if info.first_log_day is None:
+        start = as_of
+    elif info.first_log_day > start:
+        start = info.first_log_day
+    if start < settings.first_day:
+        raise ConfigurationError(
+            f"the log window of {as_of} begins on {start}, before the first partition day {settings.first_day}: "
+            f"set CACHEWARM_FIRST_DAY={start} or earlier"
+        )
+    return [start + timedelta(days=n) for n in range((as_of - start).days + 1)]
+
+
+def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Days as the fewest unbroken ranges, each mined in one run."""
+    ranges: list[tuple[date, date]] = []
+    for day in sorted(days):
+        if ranges and day - ranges[-1][1] == timedelta(days=1):
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ranges
+
+
+def warm(
+    source: Annotated[
+        str | None, typer.Option(help="Folder of Parquet, CSV or JSONL, or a URL. Default: the sample.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Day to warm for, YYYY-MM-DD. Default: the log's last complete day.")
+    ] = None,
+    budget: Annotated[int | None, typer.Option(help="Entries at most. [env: CACHEWARM_BUDGET]")] = None,
+    max_wrong_hit_rate: Annotated[float | None, typer.Option(help="Target for wrong hits / hits, 0..1.")] = None,
+    judge: Annotated[
+        Literal["exact", "embedding", "llm"] | None, typer.Option(help="How answers are held equivalent.")
+    ] = None,
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    allow_rollback: Annotated[
+        bool | None, typer.Option("--allow-rollback", help="Let an older day replace a newer one.")
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON ('-': standard output).")
+    ] = None,
+) -> None:
+    """Fill the cache: run the graph for one day, publish the plan as a new generation, print the report.
+
+    Exit 0: published. 1: a gate or a fault stopped it, the live generation is untouched. 2: wrong usage or settings.
+    """
+    started = time.monotonic()
+    settings = settings_with(
+        source_url=source,
+        budget=budget,
+        max_wrong_hit_rate=max_wrong_hit_rate,
+        judge=judge,
+        name=name,
+        redis_url=redis_url,
+        allow_rollback=allow_rollback,
+    )
+    quiet = json_file == "-"
+    report, stopped = run_warm(settings, _parse_day(as_of), quiet=quiet, started=started)
+    if json_file:
+        emit(report, json_file)
+    if not quiet:
+        print_report(report)
+    if stopped:
+        err.print(f"[bold red]stopped:[/] {stopped}", markup=True)
+        raise typer.Exit(EXIT_STOPPED)
+
+
+def _parse_day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ConfigurationError(f"--as-of {text!r} is not a day: write YYYY-MM-DD") from None
+
+
+def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None]:
+    """The work of `warm`: the report, and why it stopped when it did not publish."""
+    from cachewarm_pipeline.cli.runs import prepare_dagster_home
+
+    prepare_dagster_home(settings)
+    from dagster import DagsterInstance
+
+    from cachewarm_pipeline.assets.daily_query_counts import ASSET as DAILY
+    from cachewarm_pipeline.cli.runs import Outcome, run_job
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+    workspace = Workspace(settings)
+    info = workspace.source.describe(workspace.today)
+    day = choose_day(asked, info, workspace.today)
+    window = days_to_mine(day, settings, info)
+    live_before = workspace.cache.live()
+    where = workspace.where()
+    if not quiet:
+        err.print(f"Warming '{where['name']}' as known at the end of {day} (UTC)")
+        err.print(f"  source {where['source']}, redis {where['redis']}, embedder {settings.embedder}")
+    fingerprint = workspace.source.fingerprint()
+    known = [d for d in window if workspace.datasets.fingerprint(DAILY, d) == fingerprint]
+    tags = {"cachewarm/started_by": "cachewarm warm"}
+    with DagsterInstance.get() as instance:
+        outcome = Outcome(success=True)
+        for first, last in stretches(set(window[:-1]) - set(known)):
+            outcome = run_job("mine_log", instance, first, last, tags=tags, quiet=quiet)
+            if not outcome.success:
+                break
+        if outcome.success:
+            outcome = run_job("warm_cache", instance, day, day, tags=tags, quiet=quiet)
+    live = workspace.cache.live()
+    recorded = outcome.metadata.get("cache_entries", {})
+    published = outcome.success and recorded.get("published") is True
+    stopped = None
+    if outcome.failed_checks:
+        stopped = "; ".join(f"{check}: {sentence}" for check, sentence in outcome.failed_checks.items())
+    elif not outcome.success:
+        stopped = str(outcome.error or CachewarmError("the run failed; `cachewarm dev` shows its log"))
+    elif not published:
+        stopped = str(recorded.get("why_not", "nothing was published"))
+    if stopped:
+        unchanged = f"the live generation {live.id} is untouched" if live else "nothing is live"
+        if live and live_before and live.id != live_before.id:
+            unchanged = f"the live generation is now {live.id}, from another run"
+        stopped = f"{stopped} ({unchanged})"
+    report = build_report(
+        as_of=day.isoformat(),
+        generation=live.id if live else None,
+        published=published,
+        blocked_by=list(outcome.failed_checks),
+        budget=settings.budget,
+        metadata=outcome.metadata,
+        source_left_out=as_metadata(info.left_out),
+        match_rules=live.match_rules.describe() if live and published else [],
+        timings=outcome.timings,
+        seconds=time.monotonic() - started,
+    )
+    return report, stopped
+
+
+def print_report(report: Report) -> None:
+    """The report for a person."""
+    entries, cost = report["entries"], report["cost"]
+    if report["published"]:
+        out.print(f"\nPublished generation {report['generation']} for {report['as_of']}")
+    else:
+        out.print(f"\nNot published for {report['as_of']}")
+    out.print(
+        f"  entries    {entries['total']:,} of a budget of {report['budget']:,}: {entries['golden']:,} golden, "
+        f"{entries['query_log']:,} from the query log, {entries['synthetic']:,} synthetic"
+    )
+    for rule in report["match_rules"]:
+        proof = "certified" if rule["certified"] else "not certified yet, kept strict"
+        out.print(f"  match rule {rule['agent_type']}: {rule['rule']} {rule['distance_threshold']:g} ({proof})")
+    out.print(f"  cost       {cost['embedding_tokens']:,} embedding tokens, ${cost['embedding_usd']:.4f}")
+    out.print(f"  time       {cost['seconds']:.1f} s")
+    if report["counts"]:
+        out.print("  left out   " + ", ".join(f"{n:,} {reason}" for reason, n in report["counts"].items()))

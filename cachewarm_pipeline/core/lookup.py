@@ -1,0 +1,69 @@
+"""A lookup's pure parts: which keys may hold its exact answer, and which of the found entries may answer it."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from cachewarm_pipeline.core.generation import app_prefix, key_prefix
+from cachewarm_pipeline.core.match import MatchRule, decide
+from cachewarm_pipeline.core.search import DISTANCE_FIELD, STORED_FIELDS, Found, text
+from cachewarm_pipeline.core.text import canonical, cut, entry_id
+
+_REQUIRED = ("entry_id", "prompt", "response", "inserted_at", "updated_at")
+
+
+def own_entry_id(prompt: str, agent_type: str) -> str:
+    """Id under which our ``store`` keeps an application's answer: the canonical prompt's, as warmed entries have it.
+
+    A prompt of which nothing is left in canonical form ("???") keeps RedisVL's own id, or all such would be one.
+    """
+    return entry_id(prompt, agent_type) if canonical(cut(prompt)) else stock_entry_id(prompt, agent_type)
+
+
+def stock_entry_id(prompt: str, agent_type: str) -> str:
+    """Id that RedisVL 0.28 gives ``store(prompt, ..., filters={"agent_type": ...})``: of the exact spelling."""
+    return hashlib.sha256(f"{prompt}agent_type{agent_type}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def exact_keys(name: str, generation: str, prompt: str, agent_type: str) -> list[str]:
+    """Keys where an entry of exactly this prompt would be, best first: warmed, ours, a stock writer's."""
+    own, stock = own_entry_id(prompt, agent_type), stock_entry_id(prompt, agent_type)
+    app = [app_prefix(name) + each for each in dict.fromkeys([own, stock])]
+    return [key_prefix(name, generation) + own, *app] if own != stock else app
+
+
+def exact_row(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
+    """An exact entry's row from its HMGET of STORED_FIELDS; None where there is no entry that can be served."""
+    fields = {field: text(value) for field, value in zip(STORED_FIELDS, values, strict=True) if value is not None}
+    return _row(key, {**fields, DISTANCE_FIELD: "0.0"}, "exact")
+
+
+def semantic_rows(rule: MatchRule, found: Found, strictest: float) -> list[dict[str, Any]]:
+    """The found entries that may answer under the rule and within ``strictest``, nearest first."""
+    rows = []
+    for key, fields in found.rows:
+        distance = float(fields.get(DISTANCE_FIELD, "nan"))
+        if decide(rule, distance) and distance <= strictest and (row := _row(key, fields, "semantic")):
+            rows.append(row)
+    return rows
+
+
+def _row(key: str, fields: dict[str, str], match: str) -> dict[str, Any] | None:
+    """Fields as RedisVL's own result rows have them, with the key as ``id``.
+
+    None for an entry that RedisVL would skip: an application may store what it likes under its prefix.
+    """
+    try:
+        usable = all(name in fields for name in _REQUIRED) and isinstance(
+            json.loads(fields.get("metadata", "{}")), dict
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        return None
+    row: dict[str, Any] = {"id": key, **fields, "match": match}
+    with suppress(KeyError, ValueError):
+        row["quality_score"] = float(fields["quality_score"])
+    return row

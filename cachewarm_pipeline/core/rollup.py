@@ -1,0 +1,283 @@
+"""A window of daily query counts as ``frequent_queries``: what is asked often enough, and which answer is warmed.
+
+Days are streamed one at a time, three times over: to find the frequent queries by 8-byte hashes, to add up their
+numbers, and to fetch the texts of the responses that can win. So memory goes with the window's distinct queries (16
+bytes each), the frequent queries, and one day; not with the log, and not with the responses that cannot win.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachewarm_pipeline.core.reasons import Counts, LeftOut
+from cachewarm_pipeline.core.responses import Answer, Choice, GroupResponses, choose, exact_groups
+from cachewarm_pipeline.core.schemas import FREQUENT_QUERIES, MAX_USERS
+from cachewarm_pipeline.core.text import entry_id
+
+Days = Callable[[Sequence[str]], Iterable[tuple[date, pa.Table]]]
+"""The window's ``daily_query_counts``: called with the columns that are needed (more may come),
+yields (day, table). It is called several times and must give the same each time. Days without data may be absent."""
+
+LOG_QUALITY = 0.9
+"""quality_score of an answer from the log: proven in use, but not reviewed like a golden one (the seed's number)."""
+
+MAX_CONTENDERS = 8
+"""Distinct responses a query that the judge sees, best supported first; others only count as answers that differ."""
+
+_BATCH = 20_000
+"""Queries whose response texts are held at once."""
+
+_KEY = ("agent_type", "canonical")
+_NUMBERS = ("count", "answered", "cost_usd", "costed")
+
+
+def rollup(
+    days: Days,
+    *,
+    window_days: int,
+    min_frequency: int,
+    min_users: int,
+    group_responses: GroupResponses = exact_groups,
+) -> tuple[pa.Table, Counts]:
+    """``frequent_queries`` by frequency, then entry_id, and the distinct queries left out.
+
+    Left out, in this order: RARE (fewer than ``min_frequency`` rows in the window), FEW_USERS (fewer than
+    ``min_users`` distinct users, at most MAX_USERS, where any user is known), NO_EVIDENCE (no response that did not
+    come from the cache and could be kept), NEGATIVE_FEEDBACK (users rejected every response).
+
+    ``demand`` is frequency / ``window_days``; ``stability`` is the share of the winning group of responses among all
+    answered rows. ``group_responses`` says which responses are equivalent.
+    """
+    frequent, distinct = _frequent_hashes(days, min_frequency)
+    window = _Window(days, frequent)
+    left_out: Counts = Counts()
+    rows = []
+    left_out[LeftOut.RARE] = distinct - len(frequent)
+    for start in range(0, window.number, _BATCH):
+        wanted = []
+        for query in range(start, min(start + _BATCH, window.number)):
+            users = len(window.users[query])
+            if window.totals["count"][query] < min_frequency:  # two rare queries of one hash
+                left_out[LeftOut.RARE] += 1
+            elif users and min(users, MAX_USERS) < min_users:
+                left_out[LeftOut.FEW_USERS] += 1
+            else:
+                wanted.append(query)
+        answers = window.contenders(wanted)
+        labels = group_responses([[answer.text for answer in answers[query]] for query in wanted])
+        for query, of_query in zip(wanted, labels, strict=True):
+            if not answers[query]:
+                left_out[LeftOut.NO_EVIDENCE] += 1
+            elif (choice := choose(answers[query], of_query)) is None:
+                left_out[LeftOut.NEGATIVE_FEEDBACK] += 1
+            else:
+                rows.append(_row(window, query, choice, window_days))
+    rows.sort(key=lambda row: (-row["frequency"], row["entry_id"]))
+    return pa.Table.from_pylist(rows, schema=FREQUENT_QUERIES), +left_out
+
+
+def _row(window: "_Window", query: int, choice: Choice, window_days: int) -> dict[str, Any]:
+    agent_type, prompt = window.agent_types[query], window.prompt(query)
+    frequency = int(window.totals["count"][query])
+    costed = int(window.totals["costed"][query])
+    users = min(len(window.users[query]), MAX_USERS) or None
+    provenance = {
+        "first_day": date.fromordinal(window.first_day[query]).isoformat(),
+        "last_day": date.fromordinal(window.last_day[query]).isoformat(),
+        "frequency": frequency,
+        "distinct_users": users,
+        "support": choice.support,
+    }
+    return {
+        "entry_id": entry_id(prompt, agent_type),
+        "agent_type": agent_type,
+        "prompt": prompt,
+        "response": choice.answer.text,
+        "source": "query_log",
+        "quality_score": LOG_QUALITY,
+        "demand": frequency / window_days,
+        "cost_usd": float(window.totals["cost_usd"][query]) / costed if costed else None,
+        "provenance": json.dumps(provenance, sort_keys=True),
+        "frequency": frequency,
+        "distinct_users": users,
+        "stability": choice.support / int(window.totals["answered"][query]),
+        "last_answer_at": choice.answer.last_at,
+    }
+
+
+def _frequent_hashes(days: Days, min_frequency: int) -> tuple[np.ndarray, int]:
+    """Hashes of the queries with enough rows in the window, sorted, and the number of distinct hashes.
+
+    A filter and no more: queries that share a hash can only be let through too easily, and are counted again exactly.
+    """
+    hashes, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
+    pending: list[tuple[np.ndarray, np.ndarray]] = []
+    for _, table in days((*_KEY, "count")):
+        pending.append((_hash_keys(table), table["count"].to_numpy()))
+        if sum(len(one) for one, _ in pending) > max(2_000_000, len(hashes)):
+            hashes, counts = _added_up([(hashes, counts), *pending])
+            pending = []
+    hashes, counts = _added_up([(hashes, counts), *pending])
+    return hashes[counts >= min_frequency], len(hashes)
+
+
+def _added_up(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    hashes, place = np.unique(np.concatenate([one for one, _ in parts]), return_inverse=True)
+    counts = np.zeros(len(hashes), np.int64)
+    np.add.at(counts, place, np.concatenate([number for _, number in parts]))
+    return hashes, counts
+
+
+class _Window:
+    """The frequent queries of a window, numbered 0.. in the order in which they are first met, and their numbers."""
+
+    def __init__(self, days: Days, frequent: np.ndarray) -> None:
+        self._days = days
+        self._frequent = frequent
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._spellings: list[dict[str, int]] = []
+        self.users: list[set[str]] = []
+        """Hashed ids; complete below MAX_USERS, else at least so many."""
+        self.first_day: list[int] = []
+        self.last_day: list[int] = []
+        numbers: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+        responses = []
+        for day, table in days((*_KEY, "prompt", "prompt_count", *_NUMBERS, "users", "responses")):
+            rows, queries = self._frequent_rows(table, day)
+            for query, prompt, count, users in zip(
+                queries.tolist(), *(rows[name].to_pylist() for name in ("prompt", "prompt_count", "users")), strict=True
+            ):
+                self._spellings[query][prompt] = self._spellings[query].get(prompt, 0) + count
+                if len(self.users[query]) < MAX_USERS:
+                    self.users[query].update(users)
+            numbers.append((queries, {name: rows[name].to_numpy() for name in _NUMBERS}))
+            responses.append(_ResponseNumbers.of(rows, queries))
+        self.number = len(self._numbers)
+        self.agent_types = [agent_type for agent_type, _ in self._numbers]
+        self.totals = {name: np.zeros(self.number, np.float64 if name == "cost_usd" else np.int64) for name in _NUMBERS}
+        for queries, values in numbers:
+            for name in _NUMBERS:
+                np.add.at(self.totals[name], queries, values[name])
+        self._responses = _ResponseNumbers.best(responses)
+
+    def prompt(self, query: int) -> str:
+        """The spelling with most rows, on ties the first in the order of code points."""
+        return min(self._spellings[query].items(), key=lambda item: (-item[1], item[0]))[0]
+
+    def contenders(self, queries: Sequence[int]) -> dict[int, list[Answer]]:
+        """Per query its best supported distinct responses with their texts, at most MAX_CONTENDERS."""
+        numbers = self._responses.of_queries(np.array(queries, np.int64))
+        texts: dict[tuple[int, int], str] = {}
+        if len(numbers.query):
+            mixed = np.unique(_mix(numbers.query.astype(np.uint64), numbers.text))
+            for _, table in self._days((*_KEY, "responses")):
+                rows, found = self._frequent_rows(table, None)
+                parents, flat = _flat_responses(rows, found)
+                hashes = _hash_texts(flat.field("response"))
+                hit = np.isin(_mix(parents.astype(np.uint64), hashes), mixed)
+                taken = flat.field("response").filter(pa.array(hit)).to_pylist()
+                for key in zip(parents[hit].tolist(), hashes[hit].tolist(), taken, strict=True):
+                    texts.setdefault(key[:2], key[2])
+        answers: dict[int, list[Answer]] = {query: [] for query in queries}
+        columns = (numbers.query, numbers.text, numbers.count, numbers.negative, numbers.last_at)
+        for query, text, count, negative, last_at in zip(*(column.tolist() for column in columns), strict=True):
+            answers[query].append(Answer(texts[query, text], count, negative, last_at))
+        return answers
+
+    def _frequent_rows(self, table: pa.Table, day: date | None) -> tuple[pa.Table, np.ndarray]:
+        """The rows of frequent queries and the number of each; with a day, new queries get one and the day is noted."""
+        rows = table.filter(pa.array(np.isin(_hash_keys(table), self._frequent)))
+        queries = []
+        for key in zip(rows["agent_type"].to_pylist(), rows["canonical"].to_pylist(), strict=True):
+            query = self._numbers.setdefault(key, len(self._numbers))
+            queries.append(query)
+            if day is not None:
+                if query == len(self.users):
+                    self._spellings.append({})
+                    self.users.append(set())
+                    self.first_day.append(day.toordinal())
+                    self.last_day.append(day.toordinal())
+                self.first_day[query] = min(self.first_day[query], day.toordinal())
+                self.last_day[query] = max(self.last_day[query], day.toordinal())
+        return rows, np.array(queries, np.int64)
+
+
+class _ResponseNumbers:
+    """Responses without their texts, as columns: 40 bytes each. Within one query, 8 bytes of hash tell texts apart."""
+
+    def __init__(self, *columns: np.ndarray) -> None:
+        self.query, self.text, self.count, self.negative, self.last_at = columns
+
+    @property
+    def columns(self) -> tuple[np.ndarray, ...]:
+        return self.query, self.text, self.count, self.negative, self.last_at
+
+    @classmethod
+    def of(cls, rows: pa.Table, queries: np.ndarray) -> "_ResponseNumbers":
+        """The responses of one day's rows."""
+        parents, flat = _flat_responses(rows, queries)
+        last_at = flat.field("last_at").cast(pa.int64()).to_numpy()
+        return cls(
+            parents,
+            _hash_texts(flat.field("response")),
+            flat.field("count").to_numpy(),
+            flat.field("negative").to_numpy(),
+            last_at,
+        )
+
+    @classmethod
+    def best(cls, days: "Sequence[_ResponseNumbers]") -> "_ResponseNumbers":
+        """The days' responses added up, by query, best supported and then newest first, MAX_CONTENDERS a query."""
+        if not days:
+            return cls(*(np.empty(0, kind) for kind in (np.int64, np.uint64, np.int64, np.int64, np.int64)))
+        query, text, count, negative, last_at = (
+            np.concatenate(column) for column in zip(*(day.columns for day in days), strict=True)
+        )
+        order = np.lexsort((text, query))
+        query, text = query[order], text[order]
+        starts = np.flatnonzero((np.diff(query, prepend=-1) != 0) | (np.diff(text, prepend=np.uint64(0)) != 0))
+        if not len(starts):
+            return cls(query, text, count, negative, last_at)
+        count, negative = (np.add.reduceat(column[order], starts) for column in (count, negative))
+        last_at = np.maximum.reduceat(last_at[order], starts)
+        query, text = query[starts], text[starts]
+        order = np.lexsort((text, -last_at, -count, query))
+        firsts = np.searchsorted(query[order], query[order])
+        order = order[np.arange(len(order)) - firsts < MAX_CONTENDERS]
+        return cls(query[order], text[order], count[order], negative[order], last_at[order])
+
+    def of_queries(self, queries: np.ndarray) -> "_ResponseNumbers":
+        kept = np.isin(self.query, queries)
+        return _ResponseNumbers(*(column[kept] for column in self.columns))
+
+
+def _flat_responses(rows: pa.Table, queries: np.ndarray) -> tuple[np.ndarray, pa.StructArray]:
+    """All responses of the rows, and the query of each."""
+    lists = rows["responses"].combine_chunks()
+    parents = pc.list_parent_indices(lists).to_numpy()
+    return queries[parents], pc.list_flatten(lists)
+
+
+def _hash_keys(table: pa.Table) -> np.ndarray:
+    return _mix(*(_hash_texts(table[name].combine_chunks()) for name in _KEY))
+
+
+def _mix(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    mixed: np.ndarray = (one * np.uint64(0x9E3779B97F4A7C15)) ^ other
+    return mixed
+
+
+def _hash_texts(texts: pa.Array) -> np.ndarray:
+    from pandas.util import hash_array
+
+    encoded = texts.dictionary_encode()
+    if not len(encoded):
+        return np.empty(0, np.uint64)
+    hashes: np.ndarray = hash_array(encoded.dictionary.to_numpy(zero_copy_only=False), categorize=False)
+    spread: np.ndarray = hashes[encoded.indices.to_numpy()]
+    return spread

@@ -1,0 +1,168 @@
+"""All intents of a seed as flat arrays, so that a million log rows are drawn by a few vector operations."""
+
+import functools
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+
+from cachewarm_pipeline.core.text import canonical, cut
+from cachewarm_pipeline.embedded.sample import golden, intents, vocabulary
+from cachewarm_pipeline.embedded.sample.intents import Intent
+
+SHARES = {"content": 0.05, "volatile": 0.012, "personal": 0.008, "poison": 0.005, "foreign": 0.003}
+"""Shares of the traffic of the small kinds. Ordinary and trap intents take the rest."""
+
+ONE_OFF = 0.18
+"""Share of questions that are asked once."""
+
+ZIPF = 1.05
+"""Exponent of popularity over the intents of one agent."""
+
+FIRST_RESPONSE = 0.6
+"""Share of calls that answer with the first wording; the rest is spread over the other wordings."""
+
+_SEASONAL = 0.25  # share of ordinary intents that appear and fade
+_CLASSES = ("regular", *SHARES)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Arrays over intents (N), surfaces, answers and responses; ``*_at`` holds where an intent's part begins.
+
+    ``surface_cum`` and ``response_cum`` rise by 1 per intent (answer): i + u, u in [0, 1), finds one by weight.
+    """
+
+    intents: tuple[Intent, ...]
+    golden: golden.Golden
+    agents: pa.Array
+    agent: np.ndarray
+    kinds: pa.Array
+    kind: np.ndarray
+    ids: pa.Array
+    surfaces: pa.Array
+    surface_at: np.ndarray
+    surface_cum: np.ndarray
+    answer_ids: pa.Array
+    answer_at: np.ndarray
+    responses: pa.Array
+    response_at: np.ndarray
+    response_cum: np.ndarray
+    near: np.ndarray  # another intent of the same trap, or -1
+    regular: np.ndarray  # ordinary or trap
+    popularity: np.ndarray
+    drift: np.ndarray  # (3, N): strength, days of a cycle, phase
+    seasonal: np.ndarray
+
+    def weights(self, day: date) -> np.ndarray:
+        """Share of the day's rows for each intent; they sum to 1 - ONE_OFF.
+
+        Popularity moves with the date alone, smoothly: every intent waves, seasonal ones appear and fade.
+        """
+        strength, cycle, phase = self.drift
+        wave = np.sin(2 * np.pi * (day.toordinal() / cycle + phase))
+        weight = self.popularity * np.exp(strength * wave)
+        weight = np.where(self.seasonal, weight * (0.001 + 2.5 * ((1 + wave) / 2) ** 6), weight)
+        out = np.zeros(len(weight))
+        agent_share = np.array([agent.share for agent in vocabulary.agents()])
+        agent_share = agent_share / agent_share.sum() * (1 - ONE_OFF - sum(SHARES.values()))
+        for number, share in enumerate(agent_share):
+            part = self.regular & (self.agent == number)
+            out[part] = weight[part] / weight[part].sum() * share
+        names = self.kinds.to_pylist()
+        for kind, share in SHARES.items():
+            part = self.kind == names.index(kind)
+            out[part] = self.popularity[part] / self.popularity[part].sum() * share
+        return out
+
+
+def _unambiguous(found: list[Intent]) -> list[Intent]:
+    """The intents without surfaces whose canonical form another intent of the agent has: truth must be one answer."""
+    owner: dict[tuple[str, str], str] = {}
+    kept = []
+    for intent in found:
+        own = [
+            (text, weight)
+            for text, weight in intent.surfaces
+            if owner.setdefault((intent.agent_type, canonical(cut(text))), intent.id) == intent.id
+        ]
+        total = sum(weight for _, weight in own)
+        surfaces = tuple((text, weight / total) for text, weight in own)
+        kept.append(
+            Intent(intent.id, intent.agent_type, intent.kind, intent.wordings, surfaces, intent.answers, intent.near)
+        )
+    return kept
+
+
+def _popularity(found: list[Intent], rng: np.random.Generator) -> np.ndarray:
+    """Zipf weights per agent and class. The intents of one trap share a rank in the upper half: both are in demand."""
+    out = np.ones(len(found))
+    trap_rank: dict[str, float] = {}
+    ranks: dict[tuple[str, bool], list[tuple[float, int]]] = {}
+    for number, intent in enumerate(found):
+        draw = float(rng.random())
+        if intent.near:
+            draw = trap_rank.setdefault(min(intent.id, *intent.near), 0.03 + draw * 0.5)
+        ranks.setdefault((intent.agent_type, intent.kind == "content"), []).append((draw, number))
+    for order in ranks.values():
+        for rank, (_, number) in enumerate(sorted(order)):
+            out[number] = 1 / (rank + 1) ** ZIPF
+    return out
+
+
+def _cumulative(weights: list[list[float]]) -> np.ndarray:
+    """Weights of each group summed up from the group's number on: group i ends at exactly i + 1."""
+    parts = []
+    for number, group in enumerate(weights):
+        sums = np.cumsum(group) / sum(group)
+        sums[-1] = 1.0
+        parts.append(number + sums)
+    return np.concatenate(parts)
+
+
+def _starts(sizes: list[int]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(sizes)])
+
+
+def _response_weights(count: int) -> list[float]:
+    return [FIRST_RESPONSE, *[(1 - FIRST_RESPONSE) / (count - 1)] * (count - 1)] if count > 1 else [1.0]
+
+
+@functools.lru_cache(maxsize=2)
+def catalogue(seed: int) -> Catalogue:
+    """The catalogue of a seed; about 0.5 s the first time, 15 MB."""
+    gold = golden.build(seed)
+    found = _unambiguous([*intents.build(seed), *gold.intents])
+    rng = np.random.default_rng([seed & (2**63 - 1), 1])
+    answers = [answer for intent in found for answer in intent.answers]
+    agents = [agent.name for agent in vocabulary.agents()]
+    kinds = sorted({intent.kind for intent in found})
+    number_of = {intent.id: number for number, intent in enumerate(found)}
+    size = len(found)
+    popularity = _popularity(found, rng)
+    regular = np.array([intent.kind == "stable" or intent.kind.startswith("trap_") for intent in found])
+    drift = np.stack([rng.uniform(0.3, 1.0, size), rng.uniform(50, 140, size), rng.random(size)])
+    stable = np.array([intent.kind == "stable" for intent in found])
+    return Catalogue(
+        intents=tuple(found),
+        golden=gold,
+        agents=pa.array(agents),
+        agent=np.array([agents.index(intent.agent_type) for intent in found]),
+        kinds=pa.array(kinds),
+        kind=np.array([kinds.index(intent.kind) for intent in found]),
+        ids=pa.array([intent.id for intent in found]),
+        surfaces=pa.array([text for intent in found for text, _ in intent.surfaces]),
+        surface_at=_starts([len(intent.surfaces) for intent in found]),
+        surface_cum=_cumulative([[weight for _, weight in intent.surfaces] for intent in found]),
+        answer_ids=pa.array([answer.id for answer in answers]),
+        answer_at=_starts([len(intent.answers) for intent in found]),
+        responses=pa.array([text for answer in answers for text in answer.responses]),
+        response_at=_starts([len(answer.responses) for answer in answers]),
+        response_cum=_cumulative([_response_weights(len(answer.responses)) for answer in answers]),
+        near=np.array([number_of[intent.near[0]] if intent.near else -1 for intent in found]),
+        regular=regular,
+        popularity=popularity,
+        drift=drift,
+        seasonal=stable & (rng.random(size) < _SEASONAL),
+    )

@@ -1,0 +1,161 @@
+"""The long tail: questions that are asked once, made from fragments by vector operations.
+
+A question is a code (a whole number) of its fragments; cause and remedy are a hash of the code. So the same question,
+if it ever comes twice, has the same answer, and nothing has to be remembered.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachewarm_pipeline.embedded.sample import vocabulary
+from cachewarm_pipeline.embedded.sample.catalogue import Catalogue
+from cachewarm_pipeline.embedded.sample.wording import upper_first
+
+QUESTIONS = (
+    "Do you know why {fn} in {module} {symptom} since {event}?",
+    "{module} line {number}: {fn} {symptom}, what is wrong?",
+    "Ticket {number}: {fn} {symptom} since {event}, find the reason",
+    "Review commit {number} in {module}",
+    # The last two are near to intents and still need an answer of their own.
+    "Check {module} for {subject}, ticket {number}",
+    "How do we fix {subject} in {fn} of {module}?",
+)
+
+ANSWERS = (
+    '{{"summary": "{fn} in {module} {symptom}: {cause}.", "recommendations": ["{Remedy}", '
+    '"Cover line {line} of {module} with a test"], "severity": "{severity}"}}',
+    '{{"severity": "{severity}", "summary": "Reason found, {cause}; so {fn} in {module} {symptom}.", '
+    '"recommendations": ["To repair it, {remedy}", "Add a test for line {line} of {module}"]}}',
+)
+
+_NUMBERS = 90_000
+
+
+@dataclass(frozen=True)
+class OneOffs:
+    """Questions with their answers, in the order of the agents given."""
+
+    queries: pa.Array
+    responses: pa.Array
+    ids: pa.Array
+
+
+def _join(template: str, values: dict[str, pa.Array]) -> pa.Array:
+    """The template filled for all rows at once."""
+    pieces: list[pa.Array | str] = []
+    for part in template.replace("{{", "\0").replace("}}", "\1").split("{"):
+        name, mark, rest = part.rpartition("}")
+        if mark:
+            pieces.append(values[name])
+        pieces.append((rest if mark else part).replace("\0", "{").replace("\1", "}"))
+    size = len(next(iter(values.values())))
+    arrays = [piece if isinstance(piece, pa.Array) else pa.repeat(piece, size) for piece in pieces if len(piece)]
+    return pc.binary_join_element_wise(*arrays, "")
+
+
+def _mixed(code: np.ndarray) -> np.ndarray:
+    """A well-spread hash of whole numbers (the finaliser of MurmurHash3)."""
+    mixed = code.astype(np.uint64)
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        mixed = (mixed ^ (mixed >> np.uint64(33))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(33))
+
+
+def _uses(name: str) -> np.ndarray:
+    return np.array([f"{{{name}}}" in question for question in QUESTIONS])
+
+
+def draw(cat: Catalogue, rng: np.random.Generator, agent: np.ndarray) -> OneOffs:
+    """One question per entry of ``agent`` (numbers of agents). Memory: a few hundred bytes a row."""
+    place = vocabulary.incidents()
+    modules = pa.array([f"{a}/{b}{c}" for a in place["folders"] for b in place["files"] for c in place["extensions"]])
+    subjects = [[subject.name for subject in one.subjects] for one in vocabulary.agents()]
+    sizes = np.array([len(names) for names in subjects])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    size = len(agent)
+    draws = {
+        "module": rng.integers(len(modules), size=size),
+        "fn": rng.integers(len(place["functions"]), size=size),
+        "symptom": rng.integers(len(place["symptoms"]), size=size),
+        "event": rng.integers(len(place["events"]), size=size),
+        "number": rng.integers(10_000, 10_000 + _NUMBERS, size=size),
+        "subject": starts[agent] + rng.integers(1 << 30, size=size) % sizes[agent],
+    }
+    # A mixed-radix number; the product of all stays under 2**63.
+    base = {
+        "module": len(modules),
+        "fn": 64,
+        "symptom": 64,
+        "event": 64,
+        "number": 100_000,
+        "subject": int(sizes.sum()),
+    }
+    kind = rng.integers(len(QUESTIONS), size=size)
+    code = kind * len(subjects) + agent
+    for name, radix in base.items():
+        code = code * radix + np.where(_uses(name)[kind], draws[name], 0)
+    mixed = _mixed(code)
+    answer = (mixed % np.uint64(len(place["causes"]))).astype(np.int64)
+    # What a question does not say, its answer still names: that follows from the code as well.
+    for shift, name, choices in ((8, "fn", "functions"), (16, "symptom", "symptoms"), (24, "module", None)):
+        other = (mixed >> np.uint64(shift)) % np.uint64(len(place[choices]) if choices else len(modules))
+        draws[name] = np.where(_uses(name)[kind], draws[name], other.astype(np.int64))
+    lists = {
+        "module": modules,
+        "fn": pa.array(place["functions"]),
+        "symptom": pa.array(place["symptoms"]),
+        "event": pa.array(place["events"]),
+        "subject": pa.array([name for names in subjects for name in names]),
+        "cause": pa.array(place["causes"]),
+        "remedy": pa.array(place["remedies"]),
+        "Remedy": pa.array([upper_first(text) for text in place["remedies"]]),
+        "severity": pa.array(vocabulary.drawn()["severities"]),
+    }
+    picks = {
+        **draws,
+        "cause": answer,
+        "remedy": answer,
+        "Remedy": answer,
+        "severity": ((mixed >> np.uint64(32)) % np.uint64(4)).astype(np.int64),
+        "line": ((mixed >> np.uint64(40)) % np.uint64(990)).astype(np.int64) + 3,
+    }
+    wording = rng.integers(len(ANSWERS), size=size)
+    return OneOffs(
+        queries=_filled(QUESTIONS, kind, picks, lists),
+        responses=_filled(ANSWERS, wording, picks, lists),
+        ids=pc.binary_join_element_wise(
+            "one_off", cat.agents.take(pa.array(agent)), pa.array(mixed).cast("string"), "/"
+        ),
+    )
+
+
+def _filled(
+    templates: tuple[str, ...], which: np.ndarray, picks: dict[str, np.ndarray], lists: dict[str, pa.Array]
+) -> pa.Array:
+    """Row i of template ``which[i]``, its slots filled by ``picks``."""
+    order = np.argsort(which, kind="stable")
+    parts = []
+    for number, template in enumerate(templates):
+        rows = np.flatnonzero(which == number)
+        values = {
+            name: lists[name].take(pa.array(index[rows])) if name in lists else pa.array(index[rows]).cast("string")
+            for name, index in picks.items()
+            if f"{{{name}}}" in template
+        }
+        if len(rows):
+            parts.append(_join(template, values))
+    back = np.empty(len(which), np.int64)
+    back[order] = np.arange(len(which))
+    return pa.concat_arrays(parts).take(pa.array(back)) if parts else pa.array([], pa.string())
+
+
+def check_fragments() -> None:
+    """Raises ValueError where a fragment would need escaping in JSON; a test calls it."""
+    for name, fragments in vocabulary.incidents().items():
+        for text in fragments:
+            if json.dumps(text, ensure_ascii=False)[1:-1] != text:
+                raise ValueError(f"incidents.toml: {name}: {text!r} is not plain in JSON")

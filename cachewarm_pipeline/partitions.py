@@ -1,0 +1,35 @@
+"""The one daily partitions definition: partition D (UTC) means "as known at the end of day D"."""
+
+import warnings
+from datetime import date, timedelta
+
+import dagster as dg
+
+from cachewarm_pipeline.settings import load_settings
+
+# Dagster marks these three as beta or preview at every use; they are pinned and tested here, so say it once, not on
+# every start.
+for _api in (".*`allow_nonexistent_upstream_partitions`", ".*`backfill_policy`", ".*partitions_def on an AssetCheckSpec"):
+    warnings.filterwarnings("ignore", message=_api, module="dagster|cachewarm_pipeline")
+
+_settings = load_settings()
+
+daily = dg.DailyPartitionsDefinition(start_date=_settings.first_day.isoformat(), timezone="UTC")
+
+lookback = dg.TimeWindowPartitionMapping(
+    start_offset=1 - _settings.lookback_days, allow_nonexistent_upstream_partitions=True
+)
+"""Day D reads the look-back window that ends at D."""
+
+one_run = dg.BackfillPolicy.single_run()
+"""A range of days is one run: Dagster's start-up is paid once."""
+
+
+def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:
+    """The days that this run is for: one, or every day of a range."""
+    return [date.fromisoformat(key) for key in context.partition_keys]
+
+
+def window(as_of: date, days: int) -> list[date]:
+    """The days of a window that ends at ``as_of``, oldest first."""
+    return [as_of - timedelta(days=back) for back in range(days - 1, -1, -1)]

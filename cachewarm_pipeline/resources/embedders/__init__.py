@@ -1,0 +1,77 @@
+"""Embedders behind the one port: which one a run uses, and how a reader builds the same one again."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.resources.ports import Embedder
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.settings import Settings
+
+
+def open_embedder(settings: "Settings") -> Embedder:
+    """The embedder that the settings ask for. Its model or client is loaded on first use, so this is quick.
+
+    Raises EmbeddedError where the embedded model is not installed, ConfigurationError for a missing key.
+    """
+    if settings.embedder == "minilm":
+        from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
+
+        return MiniLMEmbedder()
+    from cachewarm_pipeline.resources.embedders.openai import OpenAIEmbedder
+
+    key = settings.openai_api_key
+    return OpenAIEmbedder(
+        settings.embedding_model,
+        api_key=key.get_secret_value() if key else None,
+        base_url=settings.openai_base_url,
+        dimensions=settings.embedding_dimensions,
+        usd_per_million_tokens=settings.embedding_usd_per_million_tokens,
+        concurrency=settings.embedding_concurrency,
+        timeout=settings.embedding_timeout_seconds,
+        max_retries=settings.embedding_max_retries,
+    )
+
+
+def open_from_info(
+    info: Mapping[str, Any],
+    *,
+    api_key: str | None = None,
+    base_url: str | None = None,
+    timeout: float = 5.0,
+    max_retries: int = 1,
+) -> Embedder:
+    """The embedder of a published ``EmbedderInfo`` (as a mapping): the reader's side, one text at a time.
+
+    ``api_key`` and ``base_url`` default to OPENAI_API_KEY and OPENAI_BASE_URL of the reader; time-out in seconds and
+    retries are short because a user waits. Raises ConfigurationError when what can be built here has another id:
+    its vectors would not compare with the stored ones.
+    """
+    wanted, kind, model, dimensions = (info.get(name) for name in ("id", "kind", "model", "dimensions"))
+    built: Embedder
+    if kind == "minilm":
+        from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
+
+        built = MiniLMEmbedder()
+    elif kind == "openai" and isinstance(model, str) and (dimensions is None or isinstance(dimensions, int)):
+        from cachewarm_pipeline.resources.embedders.openai import OpenAIEmbedder, model_id
+
+        built = OpenAIEmbedder(
+            model,
+            api_key=api_key,
+            base_url=base_url,
+            dimensions=dimensions if wanted == model_id(model, dimensions) else None,
+            expected_dimensions=dimensions,
+            usd_per_million_tokens=float(info.get("usd_per_million_tokens") or 0.0),
+            timeout=timeout,
+            max_retries=max_retries,
+        )
+    else:
+        raise ConfigurationError(f"the cache was embedded by {wanted!r} of unknown kind {kind!r}: upgrade this reader")
+    if built.info.id != wanted:
+        raise ConfigurationError(
+            f"the cache was embedded by {wanted!r} and this reader has {built.info.id!r}: vectors of the two do not "
+            "compare; use the same version on both sides, or warm the cache again"
+        )
+    return built

@@ -1,0 +1,71 @@
+"""Embeds what was never embedded before, and stores each batch as soon as it is finished."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cachewarm_pipeline.core.text import embedding_key
+from cachewarm_pipeline.resources.ports import Embedder, VectorStore
+
+BLOCK_TEXTS = 16_384
+"""Texts given to the embedder at once: it returns all their vectors, so this bounds memory (100 MB at 1,536)."""
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What one call did. ``embedded + reused`` is the number of distinct texts."""
+
+    embedded: int
+    reused: int
+    tokens: int
+    """Tokens that the embedder reported for the new texts."""
+    seconds: float
+    dimensions: int | None
+    """Size of the vectors; None when there were no texts. Known even when all were reused and no server was asked."""
+
+
+def embed_missing(
+    embedder: Embedder,
+    vectors: VectorStore,
+    texts: Iterable[str],
+    progress: Callable[[str], object] | None = None,
+) -> EmbedReport:
+    """Make sure that every text has a stored vector under ``embedding_key(embedder.info.id, text)``.
+
+    A crash loses the batches under way and nothing else. ``progress`` gets a sentence about every tenth of the work.
+    Raises EmbeddingError or DatasetError; what was stored until then stays.
+    """
+    started = time.monotonic()
+    tokens = embedder.usage.tokens
+    model_id = embedder.info.id
+    text_of = {embedding_key(model_id, text): text for text in texts}
+    unknown = vectors.missing(text_of)
+    keys = [key for key in text_of if key in unknown]  # in the order given: the work is the same in every run
+    reused = len(text_of) - len(keys)
+    done = 0
+    told = 0
+
+    for start in range(0, len(keys), BLOCK_TEXTS):
+        block = keys[start : start + BLOCK_TEXTS]
+
+        def store(positions: Sequence[int], batch: np.ndarray, block: Sequence[str] = block) -> None:
+            nonlocal done, told
+            vectors.put([block[position] for position in positions], batch)
+            done += len(positions)
+            if progress is not None and (done == len(keys) or done - told >= len(keys) / 10):
+                told = done
+                progress(f"embedded {done:,} of {len(keys):,} new texts; {reused:,} were known")
+
+        embedder.embed([text_of[key] for key in block], on_batch=store)
+    dimensions = embedder.info.dimensions
+    if dimensions is None and text_of:
+        dimensions = vectors.get([next(iter(text_of))]).shape[1]
+    return EmbedReport(
+        embedded=len(keys),
+        reused=reused,
+        tokens=embedder.usage.tokens - tokens,
+        seconds=time.monotonic() - started,
+        dimensions=dimensions,
+    )

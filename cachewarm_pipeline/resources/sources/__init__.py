@@ -1,0 +1,204 @@
+"""The app's own tables behind one port: a folder of files, Postgres, Spark, or any other engine that Ibis speaks to.
+
+Everything here reads; nothing writes. What is asked is the same Ibis expression on every engine (log.py, golden.py).
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+
+from cachewarm_pipeline.core.errors import CachewarmError, SourceError
+from cachewarm_pipeline.core.reasons import Counts
+from cachewarm_pipeline.core.text import sha256_hex
+from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.resources.ports import DayGroups, GoldenRows, Source, SourceInfo, TableInfo
+from cachewarm_pipeline.resources.sources import engines, golden, log, rows
+from cachewarm_pipeline.resources.sources.columns import ANALYSES, FINDINGS, LOG, SPECS, Bound, TableSpec, check_mapping
+from cachewarm_pipeline.resources.sources.folder import FolderTables
+
+__all__ = ["IbisSource", "open_source"]
+
+Answer = TypeVar("Answer")
+
+
+class Tables(Protocol):
+    """Where tables are found; names are the source's own."""
+
+    connection: Any
+    counts_are_cheap: bool
+
+    def place(self, name: str) -> str: ...
+
+    def table(self, name: str) -> Any | None: ...
+
+    def day(self, name: str, day: date, time_column: str) -> Any | None: ...
+
+    def hold(self, expression: Any) -> AbstractContextManager[Any]: ...
+
+
+def open_source(
+    url: str | Path,
+    *,
+    tables: Mapping[str, str],
+    columns: Mapping[str, Mapping[str, str]],
+    max_response_bytes: int = 65_536,
+) -> Source:
+    """Opens a folder, ``postgresql://``, ``spark:///folder`` or any URL that ``ibis.connect`` takes.
+
+    ``tables`` maps our table names to the source's ("schema.table" in a database), ``columns`` our column names to
+    the source's, per table of ours. Responses over ``max_response_bytes`` are counted and never pulled.
+
+    Raises ConfigurationError for a URL or mapping that cannot be meant, SourceError for a source that cannot be
+    reached or that holds neither the log nor the golden tables. Messages hold no password.
+    """
+    check_mapping(tables, columns)
+    text = str(url)
+    scheme = match[1].lower() if (match := re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)) else "file"
+    found: Tables
+    if re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme):
+        found = engines.DatabaseTables(engines.connect_postgres(text), redact_url(text))
+    elif scheme == "spark":
+        found = FolderTables(_folder_of(text), engines.SparkReader(), _expected(tables, columns))
+    elif scheme == "file" and not _folder_of(text).is_file():
+        found = FolderTables(_folder_of(text), engines.DuckReader(), _expected(tables, columns))
+    else:
+        found = engines.DatabaseTables(engines.connect_any(text), redact_url(text))
+    mark = sha256_hex(_address(text, scheme), json.dumps([tables, columns, max_response_bytes], sort_keys=True))
+    return IbisSource(found, tables, columns, max_response_bytes, redact_url(text), mark[:16])
+
+
+class IbisSource:
+    """A Source over tables that Ibis can query."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        names: Mapping[str, str],
+        columns: Mapping[str, Mapping[str, str]],
+        max_response_bytes: int,
+        shown: str,
+        fingerprint: str,
+    ) -> None:
+        """Raises SourceError for a mapped table that is not there, and when there is nothing to warm from."""
+        self._tables = tables
+        self._names = names
+        self._columns = columns
+        self._max_response_bytes = max_response_bytes
+        self._shown = shown
+        self._fingerprint = fingerprint
+        self._present = self._asked(lambda: {spec.name: self._find(spec) for spec in SPECS.values()})
+        if not self._has_log and not self._has_golden:
+            raise SourceError(
+                f"source {shown} has neither {LOG.name} nor both {ANALYSES.name} and {FINDINGS.name}; map other names "
+                'with CACHEWARM_TABLES={"llm_query_logs": "your_table"}'
+            )
+
+    def describe(self, today: date) -> SourceInfo:
+        """The tables with their columns, and the days that the log covers."""
+        return self._asked(lambda: self._describe(today))
+
+    def golden(self, created_up_to: date, min_confidence: float) -> GoldenRows:
+        """See Source.golden; no rows where the golden tables are not there."""
+        if not self._has_golden:
+            return golden.no_golden()
+        return self._asked(
+            lambda: golden.golden_rows(
+                self._tables.connection,
+                self._bound(ANALYSES),
+                self._bound(FINDINGS),
+                created_up_to,
+                min_confidence,
+                self._max_response_bytes,
+            )
+        )
+
+    def day_groups(self, day: date) -> DayGroups:
+        """See Source.day_groups; no rows where the log is not there."""
+        if not self._has_log:
+            return log.no_groups()
+        return self._asked(
+            lambda: log.day_groups(
+                self._tables.connection, self._bound(LOG, day), day, self._max_response_bytes, self._tables.hold
+            )
+        )
+
+    def fingerprint(self) -> str:
+        """16 hex characters of the source's address (no user, no password), mapping and size bound."""
+        return self._fingerprint
+
+    @property
+    def _has_log(self) -> bool:
+        return self._present[LOG.name]
+
+    @property
+    def _has_golden(self) -> bool:
+        return self._present[ANALYSES.name] and self._present[FINDINGS.name]
+
+    def _find(self, spec: TableSpec) -> bool:
+        name = self._names.get(spec.name, spec.name)
+        there = self._tables.table(name) is not None
+        if not there and spec.name in self._names:
+            raise SourceError(f"{self._tables.place(name)} is not there; CACHEWARM_TABLES names it for {spec.name}")
+        return there
+
+    def _bound(self, spec: TableSpec, day: date | None = None) -> Bound:
+        name = self._names.get(spec.name, spec.name)
+        mapping = self._columns.get(spec.name, {})
+        if day is None:
+            table = self._tables.table(name)
+        else:
+            table = self._tables.day(name, day, mapping.get("created_at", "created_at"))
+        if table is None:
+            raise SourceError(f"{self._tables.place(name)} is not there any more")
+        return Bound(spec, table, mapping, self._tables.place(name))
+
+    def _describe(self, today: date) -> SourceInfo:
+        connection = self._tables.connection
+        found: dict[str, TableInfo | None] = dict.fromkeys(SPECS)
+        for spec in SPECS.values():
+            if self._present[spec.name]:
+                bound = self._bound(spec)
+                # Counting a large log would cost a database a full scan.
+                counted = self._tables.counts_are_cheap or spec is not LOG
+                number = rows.number_of(connection, bound.table) if counted else None
+                found[spec.name] = TableInfo(self._names.get(spec.name, spec.name), bound.types(), number)
+        first, last, left_out = None, None, Counts()
+        if self._has_log:
+            first, last, left_out = log.log_days(connection, self._bound(LOG), today)
+        return SourceInfo(found[ANALYSES.name], found[FINDINGS.name], found[LOG.name], first, last, left_out)
+
+    def _asked(self, question: Callable[[], Answer]) -> Answer:
+        """The answer, with any engine's own error as one line of ours."""
+        try:
+            return question()
+        except CachewarmError:
+            raise
+        except (MemoryError, pa.ArrowMemoryError):
+            raise
+        except Exception as error:
+            raise SourceError(f"source {self._shown} cannot be read: {engines.first_line(error)}") from error
+
+
+def _expected(tables: Mapping[str, str], columns: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Per table name in the source, the column names that the mapping promises."""
+    return {
+        tables.get(name, name): [columns.get(name, {}).get(ours, ours) for ours in (*spec.required, *spec.optional)]
+        for name, spec in SPECS.items()
+    }
+
+
+def _folder_of(url: str) -> Path:
+    return Path(re.sub(r"^[A-Za-z][A-Za-z0-9+.-]+://", "", url)).expanduser()
+
+
+def _address(url: str, scheme: str) -> str:
+    """What tells one source from another: a folder's full path, or a URL without user, password and secrets."""
+    if scheme in ("file", "spark"):
+        return str(_folder_of(url).resolve())
+    return redact_url(engines.normal_postgres_url(url))

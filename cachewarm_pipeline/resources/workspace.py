@@ -1,0 +1,104 @@
+"""What one run has open: every port, built from the settings on first use. The only resource that Dagster sees.
+
+It has no Dagster configuration on purpose: settings come from the environment, so no secret can reach the UI.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+
+import dagster as dg
+
+from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.resources.ports import Embedder, Source, VectorStore
+from cachewarm_pipeline.settings import Settings, load_settings
+
+
+class Workspace:
+    """Opens each port once and keeps it for the run. ``settings`` defaults to the environment's."""
+
+    def __init__(self, settings: Settings | None = None, now: datetime | None = None) -> None:
+        self.settings = settings or load_settings()
+        self._now = now
+
+    def now(self) -> datetime:
+        """The present in UTC; tests pass a fixed one."""
+        return self._now or datetime.now(UTC)
+
+    @property
+    def today(self) -> date:
+        return self.now().date()
+
+    @cached_property
+    def source_url(self) -> str:
+        """The source, after the sample was made ready where no source is set."""
+        if self.settings.source_url is not None:
+            return self.settings.source_url.get_secret_value()
+        from cachewarm_pipeline.embedded.sample import ensure_sample
+
+        folder = ensure_sample(
+            self.settings.home / "sample",
+            seed=self.settings.sample_seed,
+            last_day=self.today - timedelta(days=1),
+            rows_per_day=self.settings.sample_rows_per_day,
+        )
+        return str(folder)
+
+    @cached_property
+    def source(self) -> Source:
+        from cachewarm_pipeline.resources.sources import open_source
+
+        return open_source(
+            self.source_url,
+            tables=self.settings.tables,
+            columns=self.settings.columns,
+            max_response_bytes=self.settings.max_response_bytes,
+        )
+
+    @cached_property
+    def datasets(self) -> DatasetStore:
+        return DatasetStore(self.settings.datasets)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        from cachewarm_pipeline.resources.embedders import open_embedder
+
+        return open_embedder(self.settings)
+
+    @cached_property
+    def vectors(self) -> VectorStore:
+        from cachewarm_pipeline.resources.vectors import ParquetVectorStore
+
+        return ParquetVectorStore(f"{self.settings.datasets}/vectors", self.embedder.info.id)
+
+    @cached_property
+    def redis_url(self) -> str:
+        """The cache's server, after the embedded one was started where none is set."""
+        if self.settings.redis_url is not None:
+            return self.settings.redis_url.get_secret_value()
+        from cachewarm_pipeline.embedded.redis_server import ensure_redis
+
+        return ensure_redis(self.settings.home)
+
+    @cached_property
+    def cache(self) -> CacheStore:
+        from cachewarm_pipeline.resources.redis_client import connect
+
+        return CacheStore(connect(self.redis_url), self.settings.name)
+
+    def where(self) -> dict[str, str]:
+        """Where this run reads and writes, without secrets."""
+        return {
+            "source": "sample (synthetic)" if self.settings.source_url is None else redact_url(self.source_url),
+            "redis": redact_url(self.redis_url),
+            "datasets": redact_url(self.settings.datasets),
+            "name": self.settings.name,
+        }
+
+
+class WorkspaceResource(dg.ConfigurableResource[Workspace]):
+    """Gives each step a ``Workspace`` of the environment's settings."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Workspace:
+        return Workspace()

@@ -1,0 +1,353 @@
+"""What an application imports: a RedisVL SemanticCache that reads what `cachewarm warm` published.
+
+    cache = WarmedSemanticCache(name="cachewarm", redis_url="redis://localhost:6379")
+    hits = cache.check(prompt="How do I rotate a key?", agent_type="security_auditor")
+
+A lookup asks for its exact key first, which needs no vector; on a miss it embeds once and asks for the nearest entries
+of its own agent_type, and the match rule that was published with them decides. Nothing here writes a generation.
+"""
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import redis
+import redis.asyncio
+from redisvl.extensions.cache.llm import SemanticCache
+from redisvl.redis.connection import RedisConnectionFactory
+
+from cachewarm_pipeline.core import search
+from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
+from cachewarm_pipeline.core.generation import check_name, generations_key
+from cachewarm_pipeline.core.stats import CacheStats
+from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.resources.cache_counters import Counters, read_stats
+from cachewarm_pipeline.resources.cache_index import CacheIndex, told_clearly
+from cachewarm_pipeline.resources.cache_reader import Ask, Embed, Reader, Send, Steps
+
+if TYPE_CHECKING:
+    from redisvl.query.filter import FilterExpression
+
+    from cachewarm_pipeline.resources.ports import Embedder
+
+Hits = list[dict[str, Any]]
+
+NO_LIMIT = 2.0
+"""The largest cosine distance there is: match rules are not narrowed."""
+
+_FILTERS: list[dict[str, Any]] = [
+    {"name": "agent_type", "type": "tag", "attrs": {"separator": search.TAG_SEPARATOR, "case_sensitive": True}},
+    {"name": "source", "type": "tag"},
+    {"name": "quality_score", "type": "numeric"},
+]
+
+
+class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has no type information
+    """A semantic cache over the live generation and the application's own entries. Safe to use from several threads.
+
+    What else RedisVL's class offers (``drop``, ``clear``, ``update``) acts on the application's own entries only.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        redis_url: str = "redis://localhost:6379",
+        *,
+        redis_client: "redis.Redis | None" = None,
+        connection_kwargs: dict[str, Any] | None = None,
+        embedder: "Embedder | None" = None,
+        distance_threshold: float = NO_LIMIT,
+        ttl: int | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Open the cache of that name.
+
+        Args:
+            name: The name that it was warmed under (CACHEWARM_NAME).
+            redis_url: The server; ``connection_kwargs`` go to redis-py.
+            redis_client: A client to use instead; it stays yours to close.
+            embedder: To use instead of the one that the live generation names; it must be the same model.
+            distance_threshold: Narrows the match rules of semantic hits; it cannot widen them.
+            ttl: Seconds to live of the application's own entries, renewed by a hit. Warmed entries keep theirs.
+            clock: The present in UTC, for the counters.
+
+        Raises CacheError when Redis cannot be reached, nothing is published under the name, or what is published
+        needs a newer version of this package or another embedder; ConfigurationError for an unusable name.
+        """
+        check_name(name)
+        kwargs = connection_kwargs or {}
+        self._lookups = redis_client or _open(redis_url, kwargs)
+        self._owns_lookups = redis_client is None
+        self._open_async: Callable[[], Any] = lambda: _open_async(redis_client, redis_url, kwargs)
+        self._async_lookups: tuple[asyncio.AbstractEventLoop, Any] | None = None
+        self._now = clock
+        self._counters = Counters(self._lookups, name, clock)
+        self._reader = Reader(name, self._counters, embedder)
+        with told_clearly(f"opening the cache {name!r}"):
+            generations: Any = self._lookups.hgetall(generations_key(name))
+        self._reader.adopt(generations)
+        super().__init__(
+            name=name,
+            distance_threshold=distance_threshold,
+            ttl=ttl,
+            vectorizer=self._reader.live.vectorizer,
+            filterable_fields=_FILTERS,
+            redis_client=redis_client,
+            redis_url=redis_url,
+            connection_kwargs=connection_kwargs,
+            create_index=False,
+        )
+        # Also runs when the interpreter ends, so that the last lookup is counted.
+        self._at_end = weakref.finalize(self, self._counters.flush)
+
+    def check(
+        self,
+        prompt: str | None = None,
+        vector: list[float] | None = None,
+        num_results: int = 1,
+        return_fields: list[str] | None = None,
+        filter_expression: "FilterExpression | None" = None,
+        distance_threshold: float | None = None,
+        *,
+        agent_type: str,
+    ) -> Hits:
+        """Entries that may answer a prompt, best first; empty on a miss.
+
+        As RedisVL's ``check``, with these differences. ``agent_type`` is required: only its entries match. An exact
+        hit (same canonical prompt) comes alone, at distance 0. The published match rule says who is near enough;
+        ``distance_threshold`` can only be stricter. With a ``filter_expression`` there is no exact path. Hits have
+        RedisVL's keys and agent_type, source, quality_score, answer_group and match (``exact`` or ``semantic``).
+        A search that Redis cut short is a miss.
+
+        Raises CacheError when Redis is lost or refuses, EmbeddingError when the prompt cannot be embedded,
+        ConfigurationError for an unusable agent_type, and RedisVL's ValueError and TypeError for other arguments.
+        """
+        ask = self._ask(prompt, vector, num_results, return_fields, filter_expression, distance_threshold, agent_type)
+        return self._hits(self._run(self._reader.lookup(ask)), return_fields)
+
+    async def acheck(
+        self,
+        prompt: str | None = None,
+        vector: list[float] | None = None,
+        num_results: int = 1,
+        return_fields: list[str] | None = None,
+        filter_expression: "FilterExpression | None" = None,
+        distance_threshold: float | None = None,
+        *,
+        agent_type: str,
+    ) -> Hits:
+        """``check`` without blocking the event loop; the prompt is embedded in a thread."""
+        ask = self._ask(prompt, vector, num_results, return_fields, filter_expression, distance_threshold, agent_type)
+        return self._hits(await self._arun(self._reader.lookup(ask)), return_fields)
+
+    def store(
+        self,
+        prompt: str,
+        response: str,
+        vector: list[float] | None = None,
+        metadata: dict[str, Any] | None = None,
+        filters: dict[str, Any] | None = None,
+        ttl: int | None = None,
+        *,
+        agent_type: str | None = None,
+    ) -> str:
+        """Keep an answer of the application's own; returns its key. It replaces the one of the same canonical prompt.
+
+        The agent_type may also come as ``filters={"agent_type": ...}``, as RedisVL has it; the index has no other
+        filter to store. Raises as ``check`` does.
+        """
+        key: str = self._run(self._storing(prompt, response, vector, metadata, filters, ttl, agent_type))
+        return key
+
+    async def astore(
+        self,
+        prompt: str,
+        response: str,
+        vector: list[float] | None = None,
+        metadata: dict[str, Any] | None = None,
+        filters: dict[str, Any] | None = None,
+        ttl: int | None = None,
+        *,
+        agent_type: str | None = None,
+    ) -> str:
+        """``store`` without blocking the event loop."""
+        key: str = await self._arun(self._storing(prompt, response, vector, metadata, filters, ttl, agent_type))
+        return key
+
+    @property
+    def generation(self) -> str:
+        """The generation that the last lookup went to."""
+        return self._reader.live.record.id
+
+    @property
+    def stats_errors(self) -> int:
+        """Counter commands that were lost; no lookup fails for them."""
+        return self._counters.errors
+
+    def flush(self) -> None:
+        """Send the counts that wait for the next lookup. Never raises."""
+        self._counters.flush()
+
+    def get_stats(self, hours: int = 24) -> CacheStats:
+        """What all readers of this cache counted in the last ``hours`` hours, the present one included.
+
+        Raises CacheError when Redis is lost or refuses.
+        """
+        self.flush()
+        with told_clearly("reading the counters"):
+            return read_stats(CacheIndex(self._lookups, self.name), hours, self._now())
+
+    async def aget_stats(self, hours: int = 24) -> CacheStats:
+        """``get_stats`` without blocking the event loop."""
+        return await asyncio.to_thread(self.get_stats, hours)
+
+    def disconnect(self) -> None:
+        """Send what was counted and close the connections that this object opened; they open again when used."""
+        self.flush()
+        super().disconnect()
+        if self._owns_lookups:
+            self._lookups.close()
+
+    async def adisconnect(self) -> None:
+        """``disconnect`` without blocking the event loop; closes the async connections too."""
+        await asyncio.to_thread(self.flush)
+        await super().adisconnect()
+        if self._async_lookups:
+            _, client = self._async_lookups
+            self._async_lookups = None
+            await client.aclose()
+        if self._owns_lookups:
+            self._lookups.close()
+
+    # Inside
+
+    def _ask(
+        self,
+        prompt: str | None,
+        vector: list[float] | None,
+        num_results: int,
+        return_fields: list[str] | None,
+        filter_expression: "FilterExpression | None",
+        distance_threshold: float | None,
+        agent_type: str,
+    ) -> Ask:
+        if not prompt and not vector:
+            raise ValueError("Either prompt or vector must be specified.")
+        if prompt is not None and not isinstance(prompt, str):
+            raise TypeError("Prompt must be a string.")
+        if return_fields and not isinstance(return_fields, list):
+            raise TypeError("Return fields must be a list of values.")
+        if num_results < 1:
+            raise ValueError(f"num_results must be at least 1, got {num_results}")
+        also = "" if filter_expression is None else str(filter_expression)
+        return Ask(
+            prompt=prompt or None,
+            vector=self._buffer(vector),
+            agent_type=_usable(agent_type),
+            num_results=num_results,
+            strictest=self.distance_threshold if distance_threshold is None else distance_threshold,
+            ttl=self.ttl,
+            also="" if also == "*" else also,
+        )
+
+    def _hits(self, rows: list[dict[str, Any]], return_fields: list[str] | None) -> Hits:
+        _, hits = self._process_cache_results(rows, return_fields)
+        return list(hits)
+
+    def _storing(
+        self,
+        prompt: str,
+        response: str,
+        vector: list[float] | None,
+        metadata: dict[str, Any] | None,
+        filters: dict[str, Any] | None,
+        ttl: int | None,
+        agent_type: str | None,
+    ) -> Steps:
+        given = {**(filters or {}), **({"agent_type": agent_type} if agent_type is not None else {})}
+        if set(given) != {"agent_type"}:
+            raise ConfigurationError(f"store needs an agent_type and takes no other filter, got {sorted(given)}")
+        if not prompt or not isinstance(prompt, str) or not isinstance(response, str):
+            raise TypeError("Prompt and response must be strings, and the prompt not empty.")
+        if metadata is not None and not isinstance(metadata, dict):
+            raise TypeError("Metadata must be a dictionary.")
+        at = self._now().timestamp()
+        owner = _usable(given["agent_type"])
+        return self._reader.store(prompt, response, owner, self._buffer(vector), metadata, ttl or self.ttl, at)
+
+    def _buffer(self, vector: list[float] | None) -> bytes | None:
+        if not vector:
+            return None
+        self._check_vector_dims(vector)
+        return np.asarray(vector, dtype="<f4").tobytes()
+
+    def _check_vector_dims(self, vector: list[float]) -> None:
+        dimensions = self._reader.live.record.dimensions  # of the generation that is live now, not when it was opened
+        if len(vector) != dimensions:
+            raise ValueError(f"the vector has {len(vector)} dimensions, the cache has {dimensions}")
+
+    def _run(self, steps: Steps) -> Any:
+        answer: Any = None
+        with told_clearly("reading the cache"), closing(steps):
+            while True:
+                try:
+                    step = steps.send(answer)
+                except StopIteration as done:
+                    return done.value
+                if isinstance(step, Embed):
+                    answer = step.vectorizer.buffer(step.text)
+                else:
+                    answer = _filled(self._lookups.pipeline(transaction=step.atomic), step).execute(False)
+
+    async def _arun(self, steps: Steps) -> Any:
+        answer: Any = None
+        with told_clearly("reading the cache"), closing(steps):
+            while True:
+                try:
+                    step = steps.send(answer)
+                except StopIteration as done:
+                    return done.value
+                if isinstance(step, Embed):
+                    answer = await asyncio.to_thread(step.vectorizer.buffer, step.text)
+                else:
+                    answer = await _filled(self._async_client().pipeline(transaction=step.atomic), step).execute(False)
+
+    def _async_client(self) -> Any:
+        """The async client of the running loop: connections cannot move to another loop."""
+        loop = asyncio.get_running_loop()
+        if self._async_lookups is None or self._async_lookups[0] is not loop:
+            self._async_lookups = (loop, self._open_async())
+        return self._async_lookups[1]
+
+
+def _filled(pipe: Any, step: Send) -> Any:
+    for command in step.commands:
+        pipe.execute_command(*command)
+    return pipe
+
+
+def _open(url: str, kwargs: dict[str, Any]) -> "redis.Redis":
+    try:
+        # RESP3 tells when a search was cut short; RESP2 does not.
+        return redis.Redis.from_url(url, **{"protocol": 3, **kwargs})
+    except ValueError as error:
+        raise CacheError(f"bad Redis URL {redact_url(url)!r} ({type(error).__name__})") from None
+
+
+def _open_async(given: "redis.Redis | None", url: str, kwargs: dict[str, Any]) -> Any:
+    if given is not None:
+        return RedisConnectionFactory.sync_to_async_redis(given)
+    return redis.asyncio.Redis.from_url(url, **{"protocol": 3, **kwargs})
+
+
+def _usable(agent_type: str) -> str:
+    stripped = agent_type.strip() if isinstance(agent_type, str) else ""
+    if not search.usable_agent_type(stripped):
+        raise ConfigurationError(
+            f"agent_type {agent_type!r:.80} cannot be looked up: it is empty, too long or holds control characters"
+        )
+    return stripped

@@ -1,0 +1,103 @@
+"""What the cache's tests share: a small deterministic embedder, plans, and a store with a fixed present."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cachewarm_pipeline.core.match import MatchRules
+from cachewarm_pipeline.core.schemas import WARMING_PLAN
+from cachewarm_pipeline.core.text import embedding_key, entry_id, sha256_hex
+from cachewarm_pipeline.resources.cache_store import CacheStore, Published
+from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
+
+NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
+DAY = date(2026, 11, 21)
+DIMENSIONS = 64
+
+
+class TrigramEmbedder:
+    """Counts of hashed character trigrams as unit vectors: texts that share spelling are near. Needs no model."""
+
+    def __init__(self, dimensions: int = DIMENSIONS, name: str = "trigrams") -> None:
+        self.info = EmbedderInfo(f"test:{name}", "test", name, dimensions, 0.0)
+        self.usage = Usage()
+        self.calls = 0
+
+    def embed(
+        self, texts: Sequence[str], on_batch: Callable[[Sequence[int], np.ndarray], None] | None = None
+    ) -> np.ndarray:
+        self.calls += 1
+        vectors = np.zeros((len(texts), self.info.dimensions or 0), dtype=np.float32)
+        for row, text in enumerate(texts):
+            padded = f"{self.info.model}  {text.lower()} "
+            for start in range(len(self.info.model), len(padded) - 2):
+                digest = hashlib.blake2b(padded[start : start + 3].encode(), digest_size=4).digest()
+                vectors[row, int.from_bytes(digest, "big") % vectors.shape[1]] += 1
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def make_plan(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """A WARMING_PLAN of rows that need no more than a prompt."""
+    full = []
+    for rank, row in enumerate(rows):
+        agent_type = row.get("agent_type", "auditor")
+        full.append(
+            {
+                "entry_id": entry_id(row["prompt"], agent_type),
+                "agent_type": agent_type,
+                "response": f"answer to {row['prompt']}",
+                "source": "golden",
+                "quality_score": 0.9,
+                "demand": 1.0,
+                "cost_usd": None,
+                "provenance": '{"analysis": 1}',
+                "answer_group": sha256_hex(agent_type, row["prompt"])[:16],
+                "embedding_key": embedding_key("test:trigrams", row["prompt"]),
+                "rank": rank,
+                **row,
+            }
+        )
+    return pa.Table.from_pylist(full, schema=WARMING_PLAN)
+
+
+def numbered_plan(count: int, *, version: str = "v1", agent_types: int = 3) -> pa.Table:
+    """``count`` entries whose responses name the version, so that a reader can tell which plan answered."""
+    return make_plan(
+        [
+            {
+                "prompt": f"how do I do thing number {n} of the list?",
+                "agent_type": f"agent{n % agent_types}",
+                "response": f"{version}: thing {n}",
+            }
+            for n in range(count)
+        ]
+    )
+
+
+def publish(
+    store: CacheStore,
+    plan: pa.Table,
+    *,
+    embedder: TrigramEmbedder | None = None,
+    vectors: np.ndarray | None = None,
+    **changes: Any,
+) -> Published:
+    """Publish a plan with the tests' settings."""
+    embedder = embedder or TrigramEmbedder()
+    settings: dict[str, Any] = {
+        "as_of": DAY,
+        "plan_hash": sha256_hex(repr(plan.to_pylist())),
+        "embedder": embedder.info,
+        "rules": MatchRules.uniform(0.1),
+        "ttl_days": 7.0,
+        "ttl_jitter": 0.1,
+        "now": NOW,
+        **changes,
+    }
+    if vectors is None:
+        vectors = embedder.embed(plan["prompt"].to_pylist())
+    return store.publish(plan, vectors, **settings)

@@ -1,0 +1,22 @@
+"""Fixtures shared by all tests: one real server of each kind for each pytest process."""
+
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres_server import postgres_url  # noqa: F401 (a fixture: importing it here registers it)
+from tests.servers import start_redis
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One real Redis for each xdist worker. Tests share it: each takes a `cache_name` of its own, or flushes it."""
+    with start_redis(tmp_path_factory.mktemp("redis home")) as url:
+        yield url
+
+
+@pytest.fixture
+def cache_name(request: pytest.FixtureRequest) -> str:
+    """A cache name that no other test uses."""
+    return "t-" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]

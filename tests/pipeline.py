@@ -1,0 +1,77 @@
+"""Runs `cachewarm` in this process as a user would, in a home and an environment of its own."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LAST_DAY = date(2026, 3, 20)
+"""Last day of the tests' sample; long over, so that it is a partition whenever the tests run."""
+
+
+@dataclass
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Cachewarm:
+    """The command line with its environment: `cachewarm("warm", "--budget", "10")`."""
+
+    capture: "pytest.CaptureFixture[str]"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str, **more: str) -> Ran:
+        from cachewarm_pipeline.cli import main
+
+        self.capture.readouterr()
+        code: int | str | None = 0
+        with environment(self.environment | more):
+            before = sys.argv
+            sys.argv = ["cachewarm", *arguments]
+            try:
+                main()
+            except SystemExit as stop:
+                code = stop.code
+            finally:
+                sys.argv = before
+        out, err = self.capture.readouterr()
+        assert isinstance(code, int) or code is None
+        return Ran(code or 0, out, err)
+
+
+@contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Exactly these CACHEWARM_, OPENAI_ and DAGSTER_ variables, and the old ones again afterwards."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("CACHEWARM_", "OPENAI_", "DAGSTER_")):
+            del os.environ[name]
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def small_sample(folder: Path) -> Path:
+    """Twelve days of the synthetic sample, 500 rows a day, ending on LAST_DAY."""
+    from cachewarm_pipeline.embedded.sample import ensure_sample
+
+    return ensure_sample(folder, seed=7, last_day=LAST_DAY, rows_per_day=500, days=12)

@@ -1,0 +1,210 @@
+"""A publisher that dies at any point, and readers that never notice: processes are really killed."""
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from redisvl.extensions.cache.llm import SemanticCache
+from redisvl.query.filter import Tag
+
+from cachewarm_pipeline.core.errors import CacheError
+from cachewarm_pipeline.core.generation import generations_key, index_name, lock_key
+from cachewarm_pipeline.core.records import State
+from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.resources.redis_client import connect
+from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
+from cachewarm_pipeline.serving import WarmedSemanticCache
+from tests.cache_crash import ENTRIES, publish_until_killed
+from tests.cache_fakes import NOW, TrigramEmbedder, numbered_plan, publish
+
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload(["tests.cache_crash"])
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url) as client:
+        yield client
+
+
+def served_versions(cache: WarmedSemanticCache) -> set[str]:
+    """The plans that answer a spread of exact and semantic lookups; a miss or another question's answer fails."""
+    versions = set()
+    for number in range(0, ENTRIES, 37):
+        for prompt in (
+            f"How do I do thing number {number} of the list",
+            f"how do I do thing number {number} of this list?",
+        ):
+            hits = cache.check(prompt, agent_type=f"agent{number % 3}", distance_threshold=0.1)
+            version, _, answer = hits[0]["response"].partition(": ")
+            assert answer == f"thing {number}" or hits[0]["match"] == "semantic"
+            versions.add(version)
+    return versions
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["before a packet", "in the middle of a packet"])
+def test_a_publisher_killed_at_any_point_leaves_one_whole_generation_serving_and_the_next_run_clean(
+    redis_url: str, client: redis.Redis, cache_name: str, half: bool
+) -> None:
+    store = CacheStore(client, cache_name)
+    publish(store, numbered_plan(ENTRIES, version="v0"))
+    publish(store, numbered_plan(ENTRIES, version="v1"))
+    version, sends, killed_after_switch = 1, 0, 0
+    with WarmedSemanticCache(cache_name, redis_url, embedder=TrigramEmbedder()) as reader:
+        while True:
+            sends += 1
+            arguments = (redis_url, cache_name, f"v{version + 1}", sends, half)
+            process = FORKSERVER.Process(target=publish_until_killed, args=arguments)
+            process.start()
+            process.join(60)
+            finished = process.exitcode == 0
+            assert finished or process.exitcode == -signal.SIGKILL
+            (serving,) = served_versions(reader)
+            assert serving == f"v{version + 1}" if finished else serving in (f"v{version}", f"v{version + 1}")
+            killed_after_switch += not finished and serving != f"v{version}"
+            client.delete(lock_key(cache_name))  # the dead publisher's lease ends
+            version += 1
+            publish(store, numbered_plan(ENTRIES, version=f"v{version}"))
+            assert served_versions(reader) == {f"v{version}"}
+            assert_clean(client, store)
+            if finished:
+                break
+    assert sends > 20  # every step was reached ...
+    assert killed_after_switch >= 2  # ... those after the switch too
+
+
+def assert_clean(client: redis.Redis, store: CacheStore) -> None:
+    """Two whole generations, their records, and nothing else under the name."""
+    records = store.generations()
+    assert [r.state for r in records] == [State.LIVE, State.PREVIOUS]
+    kept = {r.id for r in records}
+    found: Any = client.execute_command("FT._LIST")
+    assert {i.decode() for i in found if i.startswith(f"warm:{store.name}:".encode())} == {
+        index_name(store.name, generation) for generation in kept
+    }
+    held = [key.decode().split(":")[2] for key in client.scan_iter(match=f"warm:{store.name}:*", count=1000)]
+    counted = {generation: held.count(generation) for generation in set(held) - {"stats"}}
+    assert counted == {**dict.fromkeys(kept, ENTRIES), "generations": 1}
+    assert client.exists(generations_key(store.name))
+
+
+def test_a_publisher_cut_off_from_redis_leaves_the_live_generation_and_the_next_run_clean(
+    redis_url: str, client: redis.Redis, cache_name: str
+) -> None:
+    store = CacheStore(client, cache_name)
+    publish(store, numbered_plan(ENTRIES, version="v0"))
+    publish(store, numbered_plan(ENTRIES, version="v1"))
+    with connect(redis_url) as own:
+        cut_off = CacheStore(own, cache_name)
+
+        def cut(*_: object) -> None:
+            """The server closes every other connection, in the middle of the load."""
+            client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+        load = own.connection_pool.get_connection
+
+        def dropped(*args: Any, **kwargs: Any) -> Any:
+            connection = load(*args, **kwargs)
+            send, count = connection.send_packed_command, [0]
+
+            def sending(command: Any, check_health: bool = True) -> Any:
+                count[0] += 1
+                if isinstance(command, list) and len(command) == 1 and len(command[0]) > 50_000 and count[0] == 2:
+                    cut()
+                return send(command, check_health)
+
+            connection.send_packed_command = sending
+            return connection
+
+        own.connection_pool.get_connection = dropped  # type: ignore[method-assign]
+        with pytest.raises(CacheError, match="lost Redis while loading generation"):
+            publish(cut_off, numbered_plan(ENTRIES, version="v2"))
+    with WarmedSemanticCache(cache_name, redis_url, embedder=TrigramEmbedder()) as reader:
+        assert served_versions(reader) == {"v1"}
+        publish(store, numbered_plan(ENTRIES, version="v2"))
+        assert served_versions(reader) == {"v2"}
+    assert_clean(client, store)
+
+
+class Readers:
+    """Threads that look up without a pause and note what they saw."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        """Number of the last plan that was live before a lookup began."""
+        self.begun = 0
+        """Number of the newest plan that may be live."""
+        self.stop = threading.Event()
+        self.lookups = 0
+        self.faults: list[str] = []
+        self._lock = threading.Lock()
+
+    def run(self, check: Any, seed: int) -> None:
+        number = seed
+        while not self.stop.is_set():
+            number = (number * 31 + 17) % ENTRIES
+            oldest = self.done
+            try:
+                hits = check(number)
+            except Exception as error:
+                hits, fault = [], f"error: {error!r}"
+            else:
+                fault = "" if hits else f"miss of {number} at {oldest}"
+            if hits:
+                version, _, answer = hits[0]["response"].partition(": ")
+                if answer != f"thing {number}" or not oldest <= int(version[1:]) <= self.begun:
+                    fault = f"wrong: {hits[0]['response']!r} for {number}, live {oldest}..{self.begun}"
+            with self._lock:
+                self.lookups += 1
+                if fault:
+                    self.faults.append(fault)
+
+
+def test_readers_see_no_miss_no_wrong_answer_and_no_error_during_ten_publishes(
+    redis_url: str, client: redis.Redis, cache_name: str
+) -> None:
+    store = CacheStore(client, cache_name)
+    publish(store, numbered_plan(ENTRIES, version="v0"))
+    readers = Readers()
+    embedder = TrigramEmbedder()
+    warmed = WarmedSemanticCache(cache_name, redis_url, embedder=embedder)
+    stock = SemanticCache(
+        cache_name,
+        redis_url=redis_url,
+        vectorizer=EmbedderVectorizer({**vars(embedder.info)}, embedder),
+        distance_threshold=0.0001,
+        create_index=False,
+    )
+
+    def exact(number: int) -> Any:
+        return warmed.check(f"how do I do thing number {number} of the list?", agent_type=f"agent{number % 3}")
+
+    def semantic(number: int) -> Any:
+        (vector,) = embedder.embed([f"how do I do thing number {number} of the list?"])
+        return warmed.check(vector=vector.tolist(), agent_type=f"agent{number % 3}")
+
+    def through_the_alias(number: int) -> Any:
+        by_type = Tag("agent_type") == f"agent{number % 3}"
+        return stock.check(f"how do I do thing number {number} of the list?", filter_expression=by_type)
+
+    checks = [exact, semantic, exact, through_the_alias]
+    threads = [threading.Thread(target=readers.run, args=(check, seed)) for seed, check in enumerate(checks)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(1, 11):
+            readers.begun = number
+            publish(store, numbered_plan(ENTRIES, version=f"v{number}"), now=NOW)
+            readers.done = number
+    finally:
+        readers.stop.set()
+        for thread in threads:
+            thread.join(30)
+        warmed.disconnect()
+        stock.disconnect()
+    assert readers.faults == []
+    assert readers.lookups > 100

@@ -1,0 +1,380 @@
+"""The same claims for every form of source: what is read does not depend on where the rows are kept."""
+
+import importlib.util
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cachewarm_pipeline.core.errors import SourceError
+from cachewarm_pipeline.core.mining import hash_user
+from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.core.schemas import MAX_RESPONSES, MAX_USERS
+from cachewarm_pipeline.core.text import canonical
+from cachewarm_pipeline.resources.ports import Source
+from cachewarm_pipeline.resources.sources import open_source
+from tests.source_data import (
+    DAY,
+    NOON,
+    Data,
+    at,
+    golden_data,
+    log_row,
+    mined,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+    write_postgres,
+)
+
+SPARK = pytest.param(
+    "spark",
+    marks=pytest.mark.skipif(
+        importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,
+        reason="needs the optional pyspark and Java 17",
+    ),
+)
+Open = Callable[..., Source]
+
+
+@pytest.fixture(params=["parquet", "csv", "jsonl", "postgres", SPARK])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Writes tables in one form and opens them as a source."""
+
+    def write(data: Data) -> str:
+        if request.param == "postgres":
+            return write_postgres(request.getfixturevalue("postgres_url"), "forms", data)
+        folder = tmp_path / "source"
+        shutil.rmtree(folder, ignore_errors=True)
+        if request.param == "spark":
+            return "spark://" + write_parquet(folder, data)
+        return {"parquet": write_parquet, "csv": write_csv, "jsonl": write_jsonl}[request.param](folder, data)
+
+    def open_(data: Data, **options: Any) -> Source:
+        return open_source(write(data), **({"tables": {}, "columns": {}} | options))
+
+    return open_
+
+
+def log(*rows: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    return {"llm_query_logs": list(rows)}
+
+
+def test_spellings_of_one_query_are_counted_together_and_the_most_frequent_is_kept(opened: Open) -> None:
+    spellings = ["how do  I\nlog in", "How do I log in?", "How do I log in?", "HOW DO I LOG IN?!", "  how do i log in "]
+    rows, left_out = mined(opened(log(*(log_row(text) for text in spellings), log_row("Something else"))))
+    assert [(r["canonical"], r["prompt"], r["prompt_count"], r["count"]) for r in rows] == [
+        ("how do i log in", "How do I log in?", 2, 5),
+        ("something else", "Something else", 1, 1),
+    ]
+    assert not left_out
+
+
+def test_rows_served_by_the_cache_are_demand_but_never_evidence(opened: Open) -> None:
+    rows, _ = mined(
+        opened(
+            log(
+                log_row(response="from the model", cost_usd=0.5, latency_ms=80.0),
+                log_row(response="from the cache", cache_hit=True, cost_usd=9.0, latency_ms=9.0, prompt_tokens=999),
+                log_row(response="from the cache", cache_hit=True, user_id="u2"),
+            )
+        )
+    )
+    (row,) = rows
+    assert (row["count"], row["cache_hits"], row["answered"]) == (3, 2, 1)
+    assert [r["response"] for r in row["responses"]] == ["from the model"]
+    assert (row["cost_usd"], row["costed"], row["latency_ms"], row["timed"], row["tokens"]) == (0.5, 1, 80.0, 1, 15)
+    assert row["users"] == sorted([hash_user("u1"), hash_user("u2")])
+
+
+def test_a_day_is_a_utc_day_to_the_microsecond(opened: Open) -> None:
+    east = timezone(timedelta(hours=5, minutes=30))
+    source = opened(
+        log(
+            log_row("first", created_at=at(0)),
+            log_row("last", created_at=at(24) - timedelta(microseconds=1)),
+            log_row("east", created_at=at(1).astimezone(east)),
+            log_row("before", created_at=at(0) - timedelta(microseconds=1)),
+            log_row("after", created_at=at(24)),
+        )
+    )
+    assert [r["canonical"] for r in mined(source)[0]] == ["east", "first", "last"]
+    assert [r["canonical"] for r in mined(source, DAY - timedelta(1))[0]] == ["before"]
+    assert [r["canonical"] for r in mined(source, DAY + timedelta(1))[0]] == ["after"]
+    assert mined(source, DAY + timedelta(2))[0] == []
+    (last,) = [r for r in mined(source)[0] if r["canonical"] == "last"]
+    assert last["responses"][0]["last_at"] == at(24) - timedelta(microseconds=1)
+
+
+def test_the_best_supported_responses_are_kept_and_the_others_still_counted(opened: Open) -> None:
+    rows = [
+        log_row(response=f"answer {n}", created_at=at(n + again / 100))
+        for n in range(MAX_RESPONSES + 2)
+        for again in range(2 if n == 0 else 1)
+    ]
+    rows.append(log_row(response="answer 3", created_at=at(23), feedback=-1))
+    (row,), _ = mined(opened(log(*rows)))
+    assert [(r["response"], r["count"], r["negative"]) for r in row["responses"]] == [
+        ("answer 3", 2, 1),
+        ("answer 0", 2, 0),
+        ("answer 6", 1, 0),
+        ("answer 5", 1, 0),
+        ("answer 4", 1, 0),
+    ]
+    assert row["answered"] == len(rows)
+
+
+def test_users_are_hashed_and_bounded_and_blank_ones_are_unknown(opened: Open) -> None:
+    crowd = [log_row("crowded", user_id=f"user {n}") for n in range(MAX_USERS + 5)]
+    rows, _ = mined(
+        opened(log(*crowd, log_row("alone", user_id="u1"), log_row("alone"), log_row("nobody", user_id=None)))
+    )
+    users = {r["canonical"]: r["users"] for r in rows}
+    assert users["alone"] == [hash_user("u1")]
+    assert users["nobody"] == []
+    assert len(users["crowded"]) == MAX_USERS == len(set(users["crowded"]))
+    assert users["crowded"] == sorted(users["crowded"])
+    assert not any("user" in user for user in users["crowded"])
+
+
+def test_each_dirty_row_is_left_out_for_its_reason(opened: Open) -> None:
+    rows, left_out = mined(
+        opened(
+            log(
+                log_row("good"),
+                log_row(None),
+                log_row("   \t "),
+                log_row("?!"),
+                log_row("\u200b\u00a0"),
+                log_row("x" * 2000),
+                log_row("x" * 2001),
+                log_row("x" * 50_000),
+                log_row(agent_type=None),
+                log_row(agent_type=" \n"),
+                log_row(agent_type="a" * 201),
+                log_row(agent_type="bell\x07"),
+                log_row("large", response="y" * 101),
+                log_row("large in bytes", response="é" * 60),
+            ),
+            max_response_bytes=100,
+        )
+    )
+    assert left_out == {
+        LeftOut.EMPTY_PROMPT: 4,
+        LeftOut.PROMPT_TOO_LONG: 2,
+        LeftOut.EMPTY_AGENT_TYPE: 2,
+        LeftOut.BAD_AGENT_TYPE: 2,
+        LeftOut.RESPONSE_TOO_LARGE: 2,
+    }
+    assert [r["canonical"] for r in rows] == ["good", "large", "large in bytes", "x" * 2000]
+    # A response that is too large cannot be warmed, but it is an answer that differs from the others.
+    assert [(r["answered"], len(r["responses"])) for r in rows[:3]] == [(1, 1), (1, 0), (1, 0)]
+
+
+def test_unknown_numbers_are_neutral(opened: Open) -> None:
+    nothing = {"cost_usd": None, "latency_ms": None, "prompt_tokens": None, "completion_tokens": None}
+    (row,), _ = mined(
+        opened(
+            log(
+                log_row(cost_usd=0.25, latency_ms=10.5),
+                log_row(cost_usd=-1.0, latency_ms=-5.0, prompt_tokens=-3, completion_tokens=2),
+                log_row(cost_usd=float("nan"), latency_ms=float("inf")),
+                log_row(**nothing),
+                log_row(response=None),
+                log_row(response=" \n"),
+            )
+        )
+    )
+    assert (row["cost_usd"], row["costed"]) == (0.75, 3)
+    assert (row["latency_ms"], row["timed"]) == (210.5, 3)
+    assert row["tokens"] == 15 + 2 + 15 + 15 + 15
+    assert (row["count"], row["answered"]) == (6, 4)
+
+
+def test_agent_types_of_odd_names_work(opened: Open) -> None:
+    names = sorted(
+        ["a,b", "{tenant}", "two words", "it's", '"quoted"', "Ünïcode", "a|b", "-", "%s", "\\", "$1", "NULL"]
+    )
+    rows, left_out = mined(opened(log(*(log_row(agent_type=text) for name in names for text in (f" {name}\t", name)))))
+    assert [(row["agent_type"], row["count"]) for row in rows] == [(name, 2) for name in names]
+    assert not left_out
+
+
+def test_a_log_of_the_required_columns_alone_is_enough(opened: Open) -> None:
+    required = ("query", "agent_type", "response", "created_at")
+    (row,), left_out = mined(opened(log({name: log_row()[name] for name in required})))
+    assert (row["count"], row["cache_hits"], row["answered"], row["users"]) == (1, 0, 1, [])
+    assert (row["costed"], row["timed"], row["tokens"]) == (0, 0, 0)
+    assert not left_out
+
+
+def test_columns_and_tables_of_other_names_are_mapped(opened: Open) -> None:
+    row = {"prompt_text": "Hi?", "tenant": "a", "answer": "Hello.", "at": NOON, "hit": "True"}
+    data = {"requests": [row, row | {"hit": "False"}, row | {"hit": None}]}
+    mapping = {
+        "query": "prompt_text",
+        "agent_type": "tenant",
+        "response": "answer",
+        "created_at": "at",
+        "cache_hit": "hit",
+    }
+    source = opened(data, tables={"llm_query_logs": "requests"}, columns={"llm_query_logs": mapping})
+    (found,), _ = mined(source)
+    assert (found["canonical"], found["count"], found["cache_hits"]) == ("hi", 3, 1)
+    described = source.describe(date(2026, 11, 20)).log
+    assert described is not None
+    assert described.name == "requests"
+    assert {"query", "cache_hit"} <= set(described.columns)
+
+
+def test_a_missing_column_is_named_with_what_was_found_and_how_to_map_it(opened: Open) -> None:
+    rows = [{name: value for name, value in log_row().items() if name not in ("query", "response")}]
+    with pytest.raises(SourceError) as raised:
+        opened({"llm_query_logs": rows}).day_groups(DAY)
+    message = str(raised.value)
+    for part in ("llm_query_logs", "query, response", "agent_type", "CACHEWARM_COLUMNS"):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_a_mapped_column_that_is_not_there_is_an_error_even_if_optional(opened: Open) -> None:
+    source = opened(log(log_row()), columns={"llm_query_logs": {"cache_hit": "from_cache"}})
+    with pytest.raises(SourceError, match="from_cache"):
+        source.day_groups(DAY)
+
+
+def test_a_mapped_table_that_is_not_there_is_an_error_not_a_cold_start(opened: Open) -> None:
+    with pytest.raises(SourceError, match=r"requestz.*CACHEWARM_TABLES"):
+        opened(golden_data({}), tables={"llm_query_logs": "requestz"})
+
+
+def test_without_golden_tables_there_is_still_the_log(opened: Open) -> None:
+    source = opened(log(log_row()))
+    found = source.describe(date(2026, 11, 20))
+    assert (found.analyses, found.findings, found.first_log_day) == (None, None, DAY)
+    assert source.golden(DAY, 0.8).table.num_rows == 0
+    assert len(mined(source)[0]) == 1
+
+
+def test_without_a_log_there_are_still_the_golden_answers(opened: Open) -> None:
+    source = opened(golden_data({}))
+    found = source.describe(date(2026, 11, 20))
+    assert (found.log, found.first_log_day, found.last_log_day) == (None, None, None)
+    assert found.findings is not None
+    assert found.findings.rows == 1
+    assert mined(source) == ([], {})
+    assert source.golden(DAY, 0.8).table.num_rows == 1
+
+
+def test_a_source_with_neither_log_nor_golden_tables_says_so(opened: Open) -> None:
+    analyses_alone = {"analyses": golden_data({})["analyses"]}
+    with pytest.raises(SourceError, match=r"neither llm_query_logs nor both analyses and findings.*CACHEWARM_TABLES"):
+        opened(analyses_alone)
+
+
+def test_empty_tables_are_fine(opened: Open) -> None:
+    source = opened({"analyses": [], "findings": [], "llm_query_logs": []})
+    found = source.describe(date(2026, 11, 20))
+    assert (found.first_log_day, found.last_log_day, found.left_out) == (None, None, {})
+    assert mined(source) == ([], {})
+    golden = source.golden(DAY, 0.8)
+    assert (golden.table.num_rows, golden.left_out) == (0, {})
+
+
+def test_describe_finds_the_days_of_the_log_and_counts_the_rows_that_no_day_can_hold(opened: Open) -> None:
+    dates = [at(1), at(-30), None, None, datetime(1970, 1, 1, tzinfo=UTC), at(24 * 400)]
+    source = opened(log(*(log_row(created_at=moment) for moment in dates)))
+    found = source.describe(DAY)
+    assert (found.first_log_day, found.last_log_day) == (DAY - timedelta(2), DAY)
+    assert found.left_out == {LeftOut.NO_DATE: 2, LeftOut.ABSURD_DATE: 2}
+    assert found.log is not None
+    assert set(found.log.columns) == set(log_row())
+
+
+def test_golden_findings_come_best_first_then_newest_and_the_others_are_counted(opened: Open) -> None:
+    data = golden_data(
+        {"analysis_id": 1, "confidence_score": 0.8},
+        {"analysis_id": 2, "confidence_score": 0.95, "agent_type": " a,b {c} "},
+        {"analysis_id": 3, "confidence_score": 0.95},
+        {"analysis_id": 1, "confidence_score": 1.0},
+        {"confidence_score": 0.79},
+        {"confidence_score": None},
+        {"confidence_score": 1.01},
+        {"confidence_score": float("nan")},
+        {"analysis_id": 99},
+        {"analysis_id": None},
+        {"analysis_id": 4},
+        {"agent_type": ""},
+        {"agent_type": "bell\x07"},
+        {"output": "z" * 2001},
+        {"analysis_id": 5},
+        analyses=[
+            {"id": 1},
+            {"id": 2, "created_at": at(1)},
+            {"id": 3, "created_at": at(2)},
+            {"id": 4, "created_at": at(24)},
+            {"id": 5, "created_at": None},
+        ],
+    )
+    golden = opened(data, max_response_bytes=2000).golden(DAY, 0.8)
+    assert [(r["confidence_score"], r["analysis_id"], r["agent_type"]) for r in golden.table.to_pylist()] == [
+        (1.0, "1", "reviewer"),
+        (0.95, "3", "reviewer"),
+        (0.95, "2", "a,b {c}"),
+        (0.8, "1", "reviewer"),
+    ]
+    assert golden.table["created_at"].to_pylist()[1] == at(2)
+    assert golden.left_out == {
+        LeftOut.LOW_QUALITY: 1,
+        LeftOut.BAD_CONFIDENCE: 3,
+        LeftOut.NO_ANALYSIS: 2,
+        LeftOut.EMPTY_AGENT_TYPE: 1,
+        LeftOut.BAD_AGENT_TYPE: 1,
+        LeftOut.RESPONSE_TOO_LARGE: 1,
+        LeftOut.NO_DATE: 1,
+    }
+
+
+def test_a_long_preview_is_cut_to_a_prompt(opened: Open) -> None:
+    source = opened(golden_data({}, analyses=[{"content_preview": "é" * 5000}]))
+    assert source.golden(DAY, 0.8).table["content_preview"].to_pylist() == ["é" * 2000]
+
+
+def test_two_reads_of_a_day_give_the_same_tables(opened: Open) -> None:
+    draw = random.Random(3)
+    rows = [
+        log_row(
+            f"question {draw.randrange(9)}",
+            response=f"r{draw.randrange(9)}",
+            user_id=f"u{draw.randrange(99)}",
+            cost_usd=draw.random(),
+            latency_ms=draw.random() * 999,
+        )
+        for _ in range(300)
+    ]
+    source = opened(log(*rows))
+    once, again = source.day_groups(DAY), source.day_groups(DAY)
+    assert once == again
+    draw.shuffle(rows)
+    assert mined(opened(log(*rows))) == mined(source)
+
+
+def test_counts_are_those_of_a_plain_loop_over_the_rows_for_any_text(opened: Open) -> None:
+    draw = random.Random(11)
+    # Postgres has no NUL, and no form has lone surrogates. The hard ones are where rules of case and space differ.
+    common = [chr(c) for c in range(1, 0x3000) if not 0xD800 <= c < 0xE000]
+    hard = [*"aAbBiI?!' \t\n\r\v\f,\"\\\u0085\u00a0\u200b\u2028\ufeff\U0001f600"]
+    hard += [*"\u0130\u0131\u0307\u0345\u1e9e\u00df\u017f\u212a\u03a3\u03c2\u13a0\uab70"]
+    texts = ["".join(draw.choices(draw.choice((hard, common)), k=draw.randrange(1, 5))) for _ in range(1500)]
+    rows, left_out = mined(opened(log(*(log_row(text) for text in texts))))
+    expected = Counter(canonical(text) for text in texts)
+    assert left_out == {LeftOut.EMPTY_PROMPT: expected.pop("")}
+    assert {row["canonical"]: row["count"] for row in rows} == expected
+    assert [row["canonical"] for row in rows] == sorted(expected)
+    assert all(row["prompt"] in texts and canonical(row["prompt"]) == row["canonical"] for row in rows)
+    assert max(expected.values()) > 20

@@ -1,0 +1,190 @@
+"""The main job through the command line: real Dagster, real Redis, the real embedded model, the synthetic sample."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import redis
+
+from cachewarm_pipeline.embedded.sample.truth import Truth
+from cachewarm_pipeline.serving import WarmedSemanticCache
+from tests.pipeline import LAST_DAY, Cachewarm, small_sample
+
+DAY = LAST_DAY.isoformat()
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_sample(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One state folder for the module: what was embedded and mined once is reused, as in production."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def cachewarm(
+    capsys: pytest.CaptureFixture[str], home: Path, source: Path, redis_url: str, cache_name: str
+) -> Cachewarm:
+    return Cachewarm(
+        capsys,
+        {
+            "CACHEWARM_HOME": str(home),
+            "CACHEWARM_SOURCE_URL": str(source),
+            "CACHEWARM_REDIS_URL": redis_url,
+            "CACHEWARM_NAME": cache_name,
+            "CACHEWARM_LOOKBACK_DAYS": "10",
+        },
+    )
+
+
+def write_commands(client: "redis.Redis") -> dict[str, int]:
+    """Calls so far of every command that changes data."""
+    stats = client.info("commandstats")
+    writing = ("hset", "hdel", "del", "unlink", "expire", "set", "FT.CREATE", "FT.ALIASUPDATE", "FT.DROPINDEX")
+    return {name: stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in writing}
+
+
+def test_warm_publishes_what_a_reader_then_finds(
+    cachewarm: Cachewarm, redis_url: str, cache_name: str, source: Path
+) -> None:
+    ran = cachewarm("warm", "--json", "-")
+    assert ran.code == 0, ran.err
+    report = ran.json
+    assert report["published"] is True
+    assert report["as_of"] == DAY
+    assert report["entries"]["golden"] > 50
+    assert report["entries"]["query_log"] > 50
+    assert report["entries"]["total"] == sum(report["entries"][s] for s in ("golden", "query_log", "synthetic"))
+
+    truth = Truth(source)
+    with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache:
+        assert cache.generation == report["generation"]
+        right = wrong = 0
+        log = truth_queries(source)
+        for agent_type, prompt in log:
+            for hit in cache.check(prompt=prompt, agent_type=agent_type):
+                assert hit["agent_type"] == agent_type
+                is_right = truth.is_right(agent_type, prompt, hit["response"])
+                right += bool(is_right)
+                wrong += is_right is False
+    assert right > 50
+    assert wrong <= 0.05 * right
+
+
+def truth_queries(source: Path) -> list[tuple[str, str]]:
+    """Clean questions of the last day with one right answer, each once."""
+    from cachewarm_pipeline.embedded.sample.truth import day_rows
+
+    rows = day_rows(source, LAST_DAY).to_pylist()
+    asked = {(r["agent_type"], r["query"]) for r in rows if not r["dirty"] and r["answer_id"] and r["query"]}
+    return sorted(asked)
+
+
+def test_an_unchanged_second_run_embeds_nothing_and_writes_nothing(cachewarm: Cachewarm, redis_url: str) -> None:
+    first = cachewarm("warm", "--json", "-").json
+    with redis.Redis.from_url(redis_url) as client:
+        before, keys = write_commands(client), client.dbsize()
+        again = cachewarm("warm", "--json", "-").json
+        after = write_commands(client)
+        assert client.dbsize() == keys
+    assert again["generation"] == first["generation"]
+    assert again["published"] is True
+    # The publish lock is taken and given back: one SET and its release, no entry, index or alias.
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed <= {"set", "del"}
+    assert again["cost"]["embedding_tokens"] == 0
+
+
+def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    assert cachewarm("warm", "--budget", "20", "--json", str(target)).code == 0
+    report = json.loads(target.read_text())
+    assert list(report) == [
+        "as_of",
+        "generation",
+        "published",
+        "blocked_by",
+        "budget",
+        "entries",
+        "replay",
+        "match_rules",
+        "cost",
+        "savings",
+        "timings",
+        "counts",
+    ]
+    assert report["budget"] == 20
+    assert report["entries"]["total"] == 20
+    assert report["counts"]["over_budget"] > 0
+    assert set(report["cost"]) == {
+        "embedding_tokens",
+        "embedding_usd",
+        "generation_tokens",
+        "generation_usd",
+        "seconds",
+    }
+    assert report["match_rules"][0].keys() >= {"agent_type", "rule", "threshold", "distance_threshold", "certified"}
+    assert report["timings"].keys() >= {"golden_candidates", "warming_plan", "cache_entries"}
+
+
+def test_a_plan_that_fails_its_gate_leaves_the_live_generation_untouched(cachewarm: Cachewarm, tmp_path: Path) -> None:
+    live = cachewarm("warm", "--json", "-").json["generation"]
+    blocked = cachewarm(
+        "warm", "--json", "-", CACHEWARM_MIN_QUALITY="1", CACHEWARM_MIN_FREQUENCY="1000000"
+    )
+    assert blocked.code == 1
+    assert blocked.json["blocked_by"] == ["quality_threshold"]
+    assert blocked.json["published"] is False
+    assert blocked.json["generation"] == live
+    assert "quality_threshold" in blocked.err
+    assert live in blocked.err
+    assert cachewarm("generations", "--json").json[0]["id"] == live
+
+
+def test_an_older_day_does_not_replace_a_newer_generation_unless_told_to(cachewarm: Cachewarm) -> None:
+    live = cachewarm("warm", "--json", "-").json["generation"]
+    earlier = (LAST_DAY - timedelta(days=1)).isoformat()
+    refused = cachewarm("warm", "--as-of", earlier, "--json", "-")
+    assert refused.code == 1
+    assert refused.json["generation"] == live
+    assert "is newer" in refused.err
+    assert cachewarm("warm", "--as-of", earlier, "--allow-rollback").code == 0
+    assert cachewarm("generations", "--json").json[0]["as_of"] == earlier
+
+
+def test_rollback_makes_the_previous_generation_live_again(cachewarm: Cachewarm) -> None:
+    first = cachewarm("warm", "--budget", "30", "--json", "-").json["generation"]
+    second = cachewarm("warm", "--budget", "40", "--json", "-").json["generation"]
+    assert first != second
+    assert cachewarm("rollback", "--json").json["id"] == first
+    assert cachewarm("generations", "--json").json[0]["id"] == first
+
+
+def test_lookup_and_stats_count_what_an_application_would_see(cachewarm: Cachewarm) -> None:
+    cachewarm("warm", "--budget", "200")
+    with_entry = cachewarm("lookup", "zzz no such question", "--agent-type", "security_auditor", "--json")
+    assert (with_entry.code, with_entry.json) == (0, {"hit": False, "hits": []})
+    stats = cachewarm("stats", "--json").json
+    assert stats["redis_url"].startswith("redis://")
+    assert stats["total_entries"] == 200
+    assert stats["agent_types"]["security_auditor"]["misses"] == 1
+
+
+def test_a_tenant_with_quotes_commas_braces_and_spaces_is_served_like_any_other(
+    cachewarm: Cachewarm, redis_url: str, cache_name: str
+) -> None:
+    tenant = 'team "A", {beta}'
+    assert cachewarm("warm").code == 0
+    with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache, redis.Redis.from_url(redis_url) as client:
+        prefix = f"warm:{cache_name}:{cache.generation}:"
+        keys = [key for key in client.scan_iter(f"{prefix}*")]
+        prompts = [
+            client.hget(key, "prompt").decode() for key in keys if client.hget(key, "agent_type").decode() == tenant
+        ]
+        assert prompts
+        assert cache.check(prompt=prompts[0], agent_type=tenant)[0]["prompt"] == prompts[0]
+        assert cache.check(prompt=prompts[0], agent_type="team") == []
