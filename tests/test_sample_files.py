@@ -16,6 +16,7 @@ import pytest
 
 from cachewarm_pipeline.core.errors import EmbeddedError
 from cachewarm_pipeline.embedded.sample import ensure_sample, generate_log, golden
+from cachewarm_pipeline.embedded.sample.log import CHUNK
 from cachewarm_pipeline.embedded.sample.writer import MARKER, log_file, truth_file
 
 LAST = date(2026, 11, 22)
@@ -210,12 +211,12 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_no_half_file(tmp_path: Path)
 
 
 def test_two_processes_at_once_give_one_whole_sample(tmp_path: Path) -> None:
-    code = "ensure_sample(folder, seed=7, last_day=last, rows_per_day=300, days=12)\n"
+    code = "ensure_sample(folder, seed=7, last_day=last, rows_per_day=300, days=6)\n"
     both = [child(code, tmp_path / "s") for _ in range(2)]
     for process in both:
         _, err = process.communicate()
         assert process.returncode == 0, err
-    assert tables(tmp_path / "s") == tables(ensure_sample(tmp_path / "one", last_day=LAST, days=12, **SMALL))
+    assert tables(tmp_path / "s") == tables(ensure_sample(tmp_path / "one", last_day=LAST, days=6, **SMALL))
     assert not list((tmp_path / "s").rglob(".*.tmp"))
 
 
@@ -239,9 +240,9 @@ def test_a_killed_run_leaves_whole_files_and_the_next_one_finishes(tmp_path: Pat
 
 
 def peak_megabytes(folder: Path, rows_per_day: int) -> float:
-    """Peak resident memory of a process that writes two days of so many rows."""
+    """Peak resident memory of a process that writes one day of so many rows."""
     code = (
-        f"generate_log(folder, seed=7, first_day=last, days=2, rows_per_day={rows_per_day})\n"
+        f"generate_log(folder, seed=7, first_day=last, days=1, rows_per_day={rows_per_day})\n"
         "import resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
     )
     process = child(code, folder)
@@ -251,10 +252,10 @@ def peak_megabytes(folder: Path, rows_per_day: int) -> float:
 
 
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
-    small = peak_megabytes(tmp_path / "small", 70_000)
-    large = peak_megabytes(tmp_path / "large", 260_000)
-    assert pq.read_metadata(log_file(tmp_path / "large", LAST)).num_rows == 260_000
-    assert large < small * 1.25
+    small = peak_megabytes(tmp_path / "small", 2 * CHUNK)
+    large = peak_megabytes(tmp_path / "large", 6 * CHUNK)
+    assert pq.read_metadata(log_file(tmp_path / "large", LAST)).num_rows == 6 * CHUNK
+    assert large < small * 1.2
     assert large < 600
 
 

@@ -95,7 +95,7 @@ def test_day_files_of_csv_with_other_columns_are_read_by_name(tmp_path: Path) ->
     folder = tmp_path / "llm_query_logs"
     write_csv(folder, {"1": [log_row("one")]})
     write_csv(folder, {"2": [dict(reversed(list(log_row("two").items())))]})
-    write_csv(folder, {"3": []})
+    (folder / "3.csv").write_text("query,agent_type,response,created_at\n")
     (folder / "4.csv").write_text("")
     assert [(r["canonical"], r["count"]) for r in mined(opened(tmp_path))[0]] == [("one", 1), ("two", 1)]
 

@@ -74,8 +74,9 @@ def test_views_jsonb_naive_times_and_numerics_of_postgres_are_read(postgres_url:
             "CREATE TABLE raw (q varchar(50), a char(10), r jsonb, t timestamp, u uuid, hit int, cost numeric)"
         )
         connection.execute(
-            "INSERT INTO raw VALUES ('Hi', 'agent', '{\"b\": 1, \"a\": 2}', '2026-11-10 23:59:59.5', gen_random_uuid(), 0,"
-            " 0.1), ('Hi', 'agent', NULL, '2026-11-10', NULL, 1, 'NaN'), ('Hi', 'agent', NULL, 'infinity', NULL, 1, 1)"
+            "INSERT INTO raw VALUES "
+            "('Hi', 'agent', '{\"b\": 1, \"a\": 2}', '2026-11-10 23:59:59.5', gen_random_uuid(), 0, 0.1), "
+            "('Hi', 'agent', NULL, '2026-11-10', NULL, 1, 'NaN'), ('Hi', 'agent', NULL, 'infinity', NULL, 1, 1)"
         )
         connection.execute(
             "CREATE VIEW llm_query_logs AS SELECT q AS query, a AS agent_type, r AS response, t AS created_at, "

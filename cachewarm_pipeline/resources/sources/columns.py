@@ -108,6 +108,8 @@ class Bound:
             return column
         if kind.is_date():
             return column.cast("timestamp")
+        if kind.is_unknown() and "TIMESTAMP" in str(kind):  # DuckDB's nanoseconds with a zone, which pandas writes
+            return column.cast("timestamp('UTC')")
         if kind.is_string():
             return _time_of_text(column)
         raise self._wrong(name, "a time")

@@ -1,0 +1,110 @@
+"""What the cache benchmarks share: a Redis of their own, a plan of random unit vectors, and RedisVL's own cache."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from redisvl.extensions.cache.llm import SemanticCache
+
+from cachewarm_pipeline.core.match import MatchRules
+from cachewarm_pipeline.core.records import GenerationRecord, State
+from cachewarm_pipeline.core.schemas import WARMING_PLAN
+from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
+from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
+from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
+
+DIMENSIONS = 384
+AGENT_TYPES = 6
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+INFO = EmbedderInfo("bench:random", "bench", "random", DIMENSIONS, 0.0)
+ANSWER = "Rotate it in the console, wait until both keys are accepted, then revoke the old one and watch the log. " * 3
+
+
+@contextmanager
+def own_redis() -> Iterator[str]:
+    """URL of the embedded Redis in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield ensure_redis(Path(folder))
+        stop_redis(Path(folder))
+
+
+def random_vectors(count: int, seed: int = 0) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((count, DIMENSIONS), dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def prompt(number: int) -> str:
+    return f"How do I do thing number {number} in a repository with many services?"
+
+
+def agent_type(number: int) -> str:
+    return f"agent_{number % AGENT_TYPES}"
+
+
+def plan_of(count: int) -> pa.Table:
+    rows = [
+        {
+            "entry_id": entry_id(prompt(n), agent_type(n)),
+            "agent_type": agent_type(n),
+            "prompt": prompt(n),
+            "response": f"{n}: {ANSWER}",
+            "source": "query_log",
+            "quality_score": 0.9,
+            "demand": 1.0,
+            "cost_usd": None,
+            "provenance": '{"day": "2026-11-21"}',
+            "answer_group": f"{n:016x}",
+            "embedding_key": hashlib.sha256(prompt(n).encode()).hexdigest(),
+            "rank": n,
+        }
+        for n in range(count)
+    ]
+    return pa.Table.from_pylist(rows, schema=WARMING_PLAN)
+
+
+def record_of(plan: pa.Table, generation: str) -> GenerationRecord:
+    return GenerationRecord(
+        id=generation,
+        state=State.BUILDING,
+        entries=plan.num_rows,
+        by_source={"query_log": plan.num_rows},
+        plan_hash=generation,
+        as_of=date(2026, 11, 21),
+        created_at=NOW,
+        embedder=vars(INFO),
+        match_rules=MatchRules.uniform(0.1),
+        ttl_days=7.0,
+        ttl_jitter=0.1,
+    )
+
+
+class Looked:
+    """An embedder that knows its vectors: what is measured is the cache, not a model."""
+
+    info = INFO
+    usage = Usage()
+
+    def __init__(self, vectors: dict[str, np.ndarray]) -> None:
+        self._vectors = vectors
+
+    def embed(self, texts: Sequence[str], on_batch: Any = None) -> np.ndarray:
+        return np.stack([self._vectors[text] for text in texts])
+
+
+def redisvl_cache(name: str, url: str, embedder: Looked, *, create_index: bool) -> SemanticCache:
+    """RedisVL's own cache with an agent_type filter, made the way its documentation does."""
+    return SemanticCache(
+        name=name,
+        redis_url=url,
+        vectorizer=EmbedderVectorizer(vars(INFO), embedder),
+        distance_threshold=0.1,
+        filterable_fields=[{"name": "agent_type", "type": "tag"}],
+        create_index=create_index,
+    )

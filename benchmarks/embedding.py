@@ -1,0 +1,67 @@
+"""Embedding 1,000 short texts: sorted batches against one by one, on the same model and threads.
+
+    uv run python benchmarks/embedding.py
+
+Rounds are interleaved and the medians compared, so that a busy machine slows all sides alike. Only the ratios mean
+something; the rates depend on the machine.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
+
+TEXTS = 1_000
+ROUNDS = 3
+TARGET = 1.7
+
+VERBS = ["review", "explain", "refactor", "test", "deploy", "secure", "document", "profile", "migrate", "debug"]
+THINGS = ["the login form", "this SQL query", "a Python service", "the build script", "an API client", "the job queue"]
+ENDS = ["", " for version 2", " before the release", " without downtime", " and say what could go wrong"]
+STARTS = ["how do I ", "please ", "", "what is the best way to ", "can you "]
+
+
+def short_texts(number: int, seed: int = 7) -> list[str]:
+    """Distinct requests of 4 to 16 words, as people type them."""
+    draw = random.Random(seed)
+    texts = (f"{start}{verb} {thing}{end}" for start in STARTS for verb in VERBS for thing in THINGS for end in ENDS)
+    return draw.sample(list(texts), number)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    texts = short_texts(TEXTS)
+    one_thread, two_threads = MiniLMEmbedder(threads=1), MiniLMEmbedder(threads=2)
+    load = seconds(lambda: one_thread.embed(texts[:1]))
+    two_threads.embed(texts[:1])
+    ways: dict[str, Callable[[], object]] = {
+        "one by one, 1 thread": lambda: [one_thread.embed([text]) for text in texts],
+        "sorted batches, 1 thread": lambda: one_thread.embed(texts),
+        "sorted batches, 2 threads": lambda: two_threads.embed(texts),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, work in ways.items():
+            times[name].append(seconds(work))
+    same = np.array_equal(one_thread.embed(texts[:50]), np.concatenate([one_thread.embed([t]) for t in texts[:50]]))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    base = medians["one by one, 1 thread"]
+    print(f"{TEXTS:,} short texts, median of {ROUNDS} interleaved rounds; loading the model took {load:.2f} s")
+    for name, median in medians.items():
+        print(f"  {name:<26} {TEXTS / median:7.0f} texts/s   {base / median:5.2f}x")
+    ratio = base / medians["sorted batches, 1 thread"]
+    print(f"sorted batches / one by one, same threads: {ratio:.2f}x (target >= {TARGET}x)")
+    print(f"vectors bit-identical alone and batched: {same}")
+
+
+if __name__ == "__main__":
+    main()

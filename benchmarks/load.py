@@ -1,0 +1,114 @@
+"""Loading a plan against RedisVL's `store()` one by one: on loopback, and with a round trip added.
+
+Targets (issue 2): at least 4x on loopback, at least 60x with 7.6 ms of round trip.
+`store()` is measured on fewer entries and told as a rate; each is given its vector, so that nothing is embedded.
+"""
+
+import argparse
+import statistics
+import time
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.cache_setup import (
+    INFO,
+    NOW,
+    Looked,
+    agent_type,
+    own_redis,
+    plan_of,
+    prompt,
+    random_vectors,
+    record_of,
+    redisvl_cache,
+)
+from benchmarks.delay_proxy import delayed
+from cachewarm_pipeline.core.match import MatchRules
+from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.resources.redis_client import connect
+
+
+def one_by_one(url: str, vectors: np.ndarray, plan: pa.Table, count: int) -> float:
+    """Entries a second of `store()`."""
+    cache = redisvl_cache("stock", url, Looked({}), create_index=True)
+    responses = plan["response"].to_pylist()
+    given = [vectors[n].tolist() for n in range(count)]
+    started = time.perf_counter()
+    for n in range(count):
+        cache.store(prompt(n), responses[n], vector=given[n], filters={"agent_type": agent_type(n)}, ttl=604_800)
+    rate = count / (time.perf_counter() - started)
+    cache.clear()
+    cache.delete()
+    cache.disconnect()
+    return rate
+
+
+def ours(url: str, vectors: np.ndarray, plan: pa.Table, generation: str) -> tuple[float, float]:
+    """Entries a second of the load alone, and of a whole publish: build, verify, switch, prune."""
+    with connect(url) as client:
+        store = CacheStore(client, "bench")
+        with store.lock(NOW) as lock:
+            started = time.perf_counter()
+            store.build(lock, record_of(plan, generation), plan, vectors)
+            load = time.perf_counter() - started
+            store.prune(lock)
+        published = CacheStore(client, "bench").publish(
+            plan,
+            vectors,
+            as_of=NOW.date(),
+            plan_hash=generation * 8,
+            embedder=INFO,
+            rules=MatchRules.uniform(0.1),
+            ttl_days=7.0,
+            ttl_jitter=0.1,
+            now=NOW,
+            keep=1,
+        )
+    return plan.num_rows / load, plan.num_rows / published.seconds
+
+
+def measure(
+    label: str, url: str, plan: pa.Table, vectors: np.ndarray, stock_count: int, rounds: int, target: int
+) -> None:
+    ratios, stocks, loads, publishes = [], [], [], []
+    for number in range(rounds):
+        stock = one_by_one(url, vectors, plan, stock_count)
+        load, publish = ours(url, vectors, plan, f"{number}{stock_count:07d}")
+        stocks.append(stock)
+        loads.append(load)
+        publishes.append(publish)
+        ratios.append(load / stock)
+    print(
+        f"{label}: store() {statistics.median(stocks):,.0f}/s (of {stock_count:,}), our load "
+        f"{statistics.median(loads):,.0f}/s, whole publish {statistics.median(publishes):,.0f}/s; "
+        f"load / store() = {statistics.median(ratios):.1f}x (target {target}x), publish / store() = "
+        f"{statistics.median(p / s for p, s in zip(publishes, stocks, strict=True)):.1f}x"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--entries", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--round-trip-ms", type=float, default=7.6)
+    given = parser.parse_args()
+    plan, vectors = plan_of(given.entries), random_vectors(given.entries)
+    with own_redis() as url:
+        measure("loopback", url, plan, vectors, min(4_000, given.entries), given.rounds, 4)
+        server = urlsplit(url)
+        with delayed("127.0.0.1", server.port or 0, given.round_trip_ms) as port:
+            far = f"redis://127.0.0.1:{port}/0"
+            with connect(far) as client:
+                trips = []
+                for _ in range(20):
+                    started = time.perf_counter()
+                    client.ping()
+                    trips.append(time.perf_counter() - started)
+            label = f"round trip {1000 * statistics.median(trips):.1f} ms"
+            measure(label, far, plan, vectors, min(300, given.entries), given.rounds, 60)
+
+
+if __name__ == "__main__":
+    main()
