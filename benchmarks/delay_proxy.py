@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_BUFFER = 1 << 22
+
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
     loop = asyncio.get_running_loop()
@@ -17,7 +19,7 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, del
 
     async def receive() -> None:
         while True:
-            data = await reader.read(1 << 18)
+            data = await reader.read(_BUFFER)
             on_the_way.put_nowait((loop.time() + delay, data))
             if not data:
                 return
@@ -43,10 +45,10 @@ async def serve(host: str, port: int, round_trip: float) -> None:
     """Listen on a free loopback port, print it, and forward to ``host:port`` with ``round_trip`` seconds added."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(host, port)
+        there, back = await asyncio.open_connection(host, port, limit=_BUFFER)
         await asyncio.gather(_carry(reader, back, round_trip / 2), _carry(there, writer, round_trip / 2))
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=_BUFFER)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

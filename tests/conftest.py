@@ -4,9 +4,14 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres_server import postgres_url  # noqa: F401 (a fixture: importing it here registers it)
 from tests.servers import start_redis
+
+# The same examples in every run, and no verdict from the clock of a busy machine.
+settings.register_profile("cachewarm", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cachewarm")
 
 
 @pytest.fixture(scope="session")

@@ -77,9 +77,9 @@ def golden_data(*findings: dict[str, Any], analyses: Rows | None = None) -> dict
 
 
 def arrow(table: str, rows: Rows) -> pa.Table:
-    """The rows with the contract's types; columns of other names are moments or text."""
-    known = COLUMNS.get(table, {})
-    first = rows[0] if rows else known
+    """The rows with the contract's types, whatever the table's name; columns of other names are moments or text."""
+    known = {name: kind for columns in COLUMNS.values() for name, kind in columns.items()}
+    first = rows[0] if rows else COLUMNS[table]
     guess = {name: MOMENT if isinstance(value, datetime) else pa.string() for name, value in first.items()}
     return pa.Table.from_pylist(rows, schema=pa.schema([(name, known.get(name, guess[name])) for name in first]))
 

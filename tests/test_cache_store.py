@@ -340,6 +340,27 @@ def test_a_generation_that_does_not_verify_is_taken_away_and_the_live_one_left(
     assert state(client, store.name) == before
 
 
+def test_a_generation_may_be_loaded_in_parts_and_a_part_twice(store: CacheStore) -> None:
+    first = publish(store, numbered_plan(20, version="v1"))
+    plan = numbered_plan(90, version="v2")
+    vectors = TrigramEmbedder().embed(plan["prompt"].to_pylist())
+    live = store.live()
+    assert live is not None
+    record = replace(live, id="in-parts", state=State.BUILDING, entries=90)
+    with store.lock(NOW) as lock:
+        store.begin(lock, record)
+        store.load(lock, record, plan.slice(0, 50), vectors[:50])
+    with store.lock(NOW) as lock:
+        assert store.prune(lock, spare=record.id) == ()
+        with pytest.raises(CacheError, match="50 of 90 planned"):
+            store.verify(lock, record, plan, vectors)
+        store.load(lock, record, plan.slice(30, 60), vectors[30:])
+        assert store._index.alias_target() == first.generation
+        store.switch(lock, store.verify(lock, record, plan, vectors), NOW)
+    assert store._index.alias_target() == "in-parts"
+    assert store.entry_ids("in-parts") == set(plan["entry_id"].to_pylist())
+
+
 def test_twins_with_one_vector_verify(store: CacheStore) -> None:
     prompts = [f"twin {n}" for n in range(40)]
     vectors = np.tile(TrigramEmbedder().embed(["twin"]), (40, 1))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +21,7 @@ from cachewarm_pipeline.embedded.sample.log import CHUNK
 from cachewarm_pipeline.embedded.sample.writer import MARKER, log_file, truth_file
 
 LAST = date(2026, 11, 22)
-SMALL = {"seed": 7, "rows_per_day": 300}
+SMALL: dict[str, Any] = {"seed": 7, "rows_per_day": 300}
 
 
 def tables(folder: Path) -> dict[str, bytes]:
@@ -33,7 +34,7 @@ def day_files(folder: Path) -> dict[str, bytes]:
     return {name: data for name, data in tables(folder).items() if Path(name).name[0].isdigit()}
 
 
-def child(code: str, folder: Path, **more: object) -> subprocess.Popen[str]:
+def child(code: str, folder: Path) -> subprocess.Popen[str]:
     """A process of its own with ``folder`` and the names of this module's needs at hand."""
     head = (
         "from datetime import date\nfrom pathlib import Path\nimport sys\n"
@@ -64,9 +65,7 @@ def test_tomorrow_adds_one_day_and_leaves_the_others_as_they_are(tmp_path: Path)
     folder = ensure_sample(tmp_path / "s", last_day=LAST, days=3, **SMALL)
     before, stamps = day_files(folder), {file: file.stat().st_mtime_ns for file in folder.rglob("2026*.parquet")}
     steps: list[tuple[int, int]] = []
-    ensure_sample(
-        folder, last_day=LAST + timedelta(days=1), days=3, progress=lambda *step: steps.append(step), **SMALL
-    )
+    ensure_sample(folder, last_day=LAST + timedelta(days=1), days=3, progress=lambda *step: steps.append(step), **SMALL)
     after = day_files(folder)
     assert before.items() <= after.items()
     assert set(after) - set(before) == {"llm_query_logs/2026-11-23.parquet", "_truth/2026-11-23.parquet"}

@@ -49,6 +49,9 @@ def exact_groups(queries: Sequence[Sequence[str]]) -> list[list[int]]:
     """The judge that holds responses equivalent when their canonical form is the same."""
     labelled = []
     for responses in queries:
+        if len(responses) < 2:
+            labelled.append([0] * len(responses))
+            continue
         seen: dict[str, int] = {}
         labelled.append([seen.setdefault(canonical_response(response), len(seen)) for response in responses])
     return labelled

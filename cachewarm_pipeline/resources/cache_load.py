@@ -44,8 +44,8 @@ def load_entries(
 
     ``vectors`` is float32 (rows of the plan, dimensions), in the plan's order. ``before_batch(sent)`` may raise to
     stop. Memory beyond the arguments: three batches of ``BATCH`` entries (about 3 MB; 60 MB if every response has
-    64 KB). Raises CacheError when Redis refuses any command (full, read-only, not permitted) or a key was already
-    there, and redis-py's exceptions when the connection is lost; the caller then takes the generation away.
+    64 KB). Loading the same entries again is harmless. Raises CacheError when Redis refuses any command (full,
+    read-only, not permitted), and redis-py's exceptions when the connection is lost.
     """
     prefix = key_prefix(name, record.id)
     with _Ahead(client) as ahead:
@@ -119,9 +119,6 @@ _ENTRY = "".join(
     ]
 ).encode()
 
-_REPLIES = (len(FIELDS), 1)
-"""What HSET answers for a key that was not there, and EXPIRE for one that is."""
-
 _decode = json.JSONDecoder(parse_constant=str).decode  # NaN is no JSON; a reader in another language would stop at it
 _encode = json.JSONEncoder().encode
 
@@ -177,14 +174,14 @@ class _Ahead:
         """Read every reply that is owed. Raises CacheError with the first refusal and how many there were."""
         problems = []
         for key in self._owed:
-            for expected in _REPLIES:
+            for command in ("HSET", "EXPIRE"):
                 try:
                     reply = self._connection.read_response()
                 except redis.ResponseError as error:
                     problems.append(str(error))
                 else:
-                    if reply != expected:
-                        problems.append(f"unexpected reply {reply!r} for {key}")
-        sent, self._owed = len(_REPLIES) * len(self._owed), []
+                    if command == "EXPIRE" and reply != 1:
+                        problems.append(f"{key} was gone before it could be given its time to live")
+        sent, self._owed = 2 * len(self._owed), []
         if problems:
             raise CacheError(f"Redis refused {len(problems)} of {sent} writes while loading: {problems[0]}")

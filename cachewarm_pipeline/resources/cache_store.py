@@ -170,7 +170,15 @@ class CacheStore:
         with publish_lock(self._client, self.name, now) as lock:
             yield lock
 
-    def build(
+    def begin(self, lock: PublishLock, record: GenerationRecord) -> None:
+        """Make room for a new generation beside the live one. Nothing serves it yet."""
+        with told_clearly(f"building generation {record.id}"):
+            self._write(record)  # first: whatever a crash leaves, its record names it
+            self._index.create(record.id, record.dimensions)
+            # An entry loaded while the engine still reads older keys would be indexed twice.
+            cache_verify.wait_until_scanned(self._index, record.id, self._clock, self._sleep, lock.renew)
+
+    def load(
         self,
         lock: PublishLock,
         record: GenerationRecord,
@@ -178,18 +186,17 @@ class CacheStore:
         vectors: np.ndarray,
         progress: Callable[[str], Any] = logger.info,
     ) -> int:
-        """Write a new generation beside the live one; returns the entries written. Nothing serves it yet."""
+        """Write entries of a generation that was begun, all of the plan or a part of it; returns how many.
+
+        Writing an entry again is harmless, so a part that was cut off is loaded again as a whole.
+        """
+
+        def before_batch(sent: int) -> None:
+            lock.renew()
+            if sent % _PROGRESS_EVERY == 0 and sent:
+                progress(f"loaded {sent:,} of {plan.num_rows:,} entries")
+
         with told_clearly(f"loading generation {record.id}"):
-            self._write(record)  # first: whatever a crash leaves, its record names it
-            self._index.create(record.id, record.dimensions)
-            # An entry loaded while the engine still reads older keys would be indexed twice.
-            cache_verify.wait_until_scanned(self._index, record.id, self._clock, self._sleep, lock.renew)
-
-            def before_batch(sent: int) -> None:
-                lock.renew()
-                if sent % _PROGRESS_EVERY == 0 and sent:
-                    progress(f"loaded {sent:,} of {record.entries:,} entries")
-
             return load_entries(self._client, self.name, record, plan, vectors, before_batch)
 
     def verify(
@@ -272,7 +279,8 @@ class CacheStore:
         ids = (f"{wanted.id}-r{n}" if n > 1 else wanted.id for n in range(1, len(taken) + 2))
         record = replace(wanted, id=next(i for i in ids if i not in taken))
         try:
-            written = self.build(lock, record, plan, vectors, progress)
+            self.begin(lock, record)
+            written = self.load(lock, record, plan, vectors, progress)
             progress(f"loaded {written:,} entries, verifying")
             return self.verify(lock, record, plan, vectors), written
         except BaseException:

@@ -24,7 +24,6 @@ FIRST_RESPONSE = 0.6
 """Share of calls that answer with the first wording; the rest is spread over the other wordings."""
 
 _SEASONAL = 0.25  # share of ordinary intents that appear and fade
-_CLASSES = ("regular", *SHARES)
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,9 @@ def _unambiguous(found: list[Intent]) -> list[Intent]:
     owner: dict[tuple[str, str], str] = {}
     kept = []
     for intent in found:
+        if intent.kind == "content":  # long, unlike any question, and unlike each other
+            kept.append(intent)
+            continue
         own = [
             (text, weight)
             for text, weight in intent.surfaces
@@ -96,15 +98,16 @@ def _unambiguous(found: list[Intent]) -> list[Intent]:
 
 
 def _popularity(found: list[Intent], rng: np.random.Generator) -> np.ndarray:
-    """Zipf weights per agent and class. The intents of one trap share a rank in the upper half: both are in demand."""
+    """Zipf weights per agent and kind. The intents of one trap share a rank in the upper half: both are in demand."""
     out = np.ones(len(found))
     trap_rank: dict[str, float] = {}
-    ranks: dict[tuple[str, bool], list[tuple[float, int]]] = {}
+    ranks: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for number, intent in enumerate(found):
         draw = float(rng.random())
         if intent.near:
             draw = trap_rank.setdefault(min(intent.id, *intent.near), 0.03 + draw * 0.5)
-        ranks.setdefault((intent.agent_type, intent.kind == "content"), []).append((draw, number))
+        part = intent.kind if intent.kind in SHARES else "regular"
+        ranks.setdefault((intent.agent_type, part), []).append((draw, number))
     for order in ranks.values():
         for rank, (_, number) in enumerate(sorted(order)):
             out[number] = 1 / (rank + 1) ** ZIPF

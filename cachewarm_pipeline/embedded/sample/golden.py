@@ -76,10 +76,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Golden:
-    """Both tables, and one intent for each pair of content and agent_type."""
+    """Both tables, all answers by agent_type, and one intent for each pair of a stored content and an agent_type."""
 
     analyses: tuple[Analysis, ...]
     findings: tuple[Finding, ...]
+    answers: tuple[tuple[str, Answer], ...]
     intents: tuple[Intent, ...]
 
 
@@ -188,7 +189,8 @@ def build(seed: int) -> Golden:
         if preview:
             typed = ((preview, 0.9), (preview + "\n", 0.1))
             intents.append(Intent(answer.id.removesuffix("#1"), agent_type, "content", 1, typed, (answer,)))
-    return Golden(tuple(analyses), tuple(findings), tuple(intents))
+    given = tuple((agent_type, answer) for (_, agent_type), answer in answers.items())
+    return Golden(tuple(analyses), tuple(findings), given, tuple(intents))
 
 
 def created_on(first_day: date, recent: bool, last_day: date) -> date:

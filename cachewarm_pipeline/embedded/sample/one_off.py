@@ -4,7 +4,6 @@ A question is a code (a whole number) of its fragments; cause and remedy are a h
 if it ever comes twice, has the same answer, and nothing has to be remembered.
 """
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,11 +150,3 @@ def _filled(
     back = np.empty(len(which), np.int64)
     back[order] = np.arange(len(which))
     return pa.concat_arrays(parts).take(pa.array(back)) if parts else pa.array([], pa.string())
-
-
-def check_fragments() -> None:
-    """Raises ValueError where a fragment would need escaping in JSON; a test calls it."""
-    for name, fragments in vocabulary.incidents().items():
-        for text in fragments:
-            if json.dumps(text, ensure_ascii=False)[1:-1] != text:
-                raise ValueError(f"incidents.toml: {name}: {text!r} is not plain in JSON")

@@ -216,10 +216,12 @@ def _write_tables(folder: Path, cat: Catalogue, last_day: date) -> None:
         }
         for intent in cat.intents
     ]
+    asked = [
+        (intent.agent_type, answer) for intent in cat.intents if intent.kind != "content" for answer in intent.answers
+    ]
     answers = [
-        {"answer_id": answer.id, "agent_type": intent.agent_type, "responses": list(answer.responses)}
-        for intent in cat.intents
-        for answer in intent.answers
+        {"answer_id": answer.id, "agent_type": agent_type, "responses": list(answer.responses)}
+        for agent_type, answer in (*asked, *cat.golden.answers)
     ]
     findings = [
         {"row": row, "analysis_id": f.analysis_id, "agent_type": f.agent_type, "answer_id": f.answer_id, "flaw": f.flaw}

@@ -35,6 +35,8 @@ class Tables(Protocol):
 
     def place(self, name: str) -> str: ...
 
+    def has(self, name: str) -> bool: ...
+
     def table(self, name: str) -> Any | None: ...
 
     def day(self, name: str, day: date, time_column: str) -> Any | None: ...
@@ -142,7 +144,7 @@ class IbisSource:
 
     def _find(self, spec: TableSpec) -> bool:
         name = self._names.get(spec.name, spec.name)
-        there = self._tables.table(name) is not None
+        there = self._tables.has(name)
         if not there and spec.name in self._names:
             raise SourceError(f"{self._tables.place(name)} is not there; CACHEWARM_TABLES names it for {spec.name}")
         return there

@@ -151,6 +151,10 @@ class DatabaseTables:
         """What messages call a table."""
         return f"table {name} in {self._shown}"
 
+    def has(self, name: str) -> bool:
+        """Whether the database has the table."""
+        return self.table(name) is not None
+
     def table(self, name: str) -> Any | None:
         """The table ``name``, ``schema.name`` or ``catalog.schema.name``; None when it is not there."""
         import ibis.common.exceptions as ibis_errors

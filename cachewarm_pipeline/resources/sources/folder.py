@@ -84,6 +84,10 @@ class FolderTables:
         """What messages call a table."""
         return f"table {name} in {self.folder}"
 
+    def has(self, name: str) -> bool:
+        """Whether the folder has a file for the table; opens none."""
+        return self._list(name) is not None
+
     def table(self, name: str) -> Any | None:
         """The whole table, or None when the folder has no file for it."""
         files = self._list(name)
@@ -184,11 +188,10 @@ def _span(path: Path, time_column: str, _mtime_ns: int, _size: int) -> tuple[dat
         footer = pq.read_metadata(path)
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{path} is not a readable Parquet file: {_first_line(error)}") from None
-    paths = [footer.schema.column(position).path for position in range(len(footer.schema))]
-    name = find_name(time_column, paths)
+    name = find_name(time_column, footer.schema.names)
     if name is None or not footer.num_row_groups:
         return None
-    position = paths.index(name)
+    position = footer.schema.names.index(name)
     kind = json.loads(footer.schema.column(position).logical_type.to_json())
     unit = _UNITS.get(kind.get("timeUnit", "")) if kind.get("Type") == "Timestamp" else None
     spans = [footer.row_group(group).column(position).statistics for group in range(footer.num_row_groups)]
@@ -202,6 +205,11 @@ def _span(path: Path, time_column: str, _mtime_ns: int, _size: int) -> tuple[dat
     except OverflowError:
         return None
     return low, high
+
+
+def forget_footers() -> None:
+    """Footers are read again the next time: for benchmarks that stand for a fresh process."""
+    _span.cache_clear()
 
 
 def _first_line(error: BaseException) -> str:

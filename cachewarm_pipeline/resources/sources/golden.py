@@ -23,7 +23,7 @@ from cachewarm_pipeline.resources.sources.rows import (
 MAX_GOLDEN_ROWS = 50_000
 """Findings pulled at most, best first: bounds the memory, a hundred times what is kept by default."""
 
-_GOLDEN = pa.schema(
+GOLDEN = pa.schema(
     [
         ("content_preview", pa.string()),
         ("agent_type", pa.string()),
@@ -81,15 +81,15 @@ def golden_rows(
             total = row["rows"]
         else:
             left_out[LeftOut(row["reason"])] += row["rows"]
-    kept = judged.filter(judged.reason.isnull()).select(*_GOLDEN.names)
+    kept = judged.filter(judged.reason.isnull()).select(*GOLDEN.names)
     best = kept.order_by(ibis.desc("confidence_score"), ibis.desc("created_at"), "analysis_id", "agent_type", "output")
     pulled = fetch(connection, best.limit(MAX_GOLDEN_ROWS))
     left_out[LeftOut.OVER_CAP] = total - pulled.num_rows
     clean, bad = with_clean_agent_types(pulled)
     left_out.update(bad)
-    return GoldenRows(shaped(clean, _GOLDEN, "-confidence_score -created_at analysis_id agent_type output"), +left_out)
+    return GoldenRows(shaped(clean, GOLDEN, "-confidence_score -created_at analysis_id agent_type output"), +left_out)
 
 
 def no_golden() -> GoldenRows:
     """What a source without golden tables has."""
-    return GoldenRows(_GOLDEN.empty_table(), Counts())
+    return GoldenRows(GOLDEN.empty_table(), Counts())

@@ -41,7 +41,7 @@ _MAX_COST_USD = 1e5
 _MAX_LATENCY_MS = 1e9
 _MAX_TOKENS = 1e9
 
-_QUERIES = pa.schema(
+QUERIES = pa.schema(
     [
         ("agent_type", pa.string()),
         ("query", pa.string()),
@@ -53,7 +53,7 @@ _QUERIES = pa.schema(
         ("tokens", pa.int64()),
     ]
 )
-_RESPONSES = pa.schema(
+RESPONSES = pa.schema(
     [
         ("agent_type", pa.string()),
         ("query", pa.string()),
@@ -63,7 +63,7 @@ _RESPONSES = pa.schema(
         ("negative", pa.int64()),
     ]
 )
-_USERS = pa.schema([("agent_type", pa.string()), ("query", pa.string()), ("user_id", pa.string())])
+USERS = pa.schema([("agent_type", pa.string()), ("query", pa.string()), ("user_id", pa.string())])
 
 
 def log_days(connection: Any, log: Bound, today: date) -> tuple[date | None, date | None, Counts]:
@@ -100,7 +100,7 @@ def day_groups(connection: Any, log: Bound, day: date, max_response_bytes: int, 
             ),
         )
         responses = fetch(connection, _best_responses(kept, by))
-        users = fetch(connection, _some_users(kept, by)) if "user_id" in log.names else _USERS.empty_table()
+        users = fetch(connection, _some_users(kept, by)) if "user_id" in log.names else USERS.empty_table()
         left_out = _left_out(connection, rows)
     # The engine counts characters; what is left of the bound in bytes is decided here.
     fits = pc.less_equal(pc.binary_length(responses["response"]), max_response_bytes)
@@ -110,11 +110,11 @@ def day_groups(connection: Any, log: Bound, day: date, max_response_bytes: int, 
     queries, bad = with_clean_agent_types(queries)
     left_out.update(bad)
     return DayGroups(
-        queries=shaped(queries, _QUERIES, "agent_type query"),
+        queries=shaped(queries, QUERIES, "agent_type query"),
         responses=shaped(
-            with_clean_agent_types(responses.filter(fits))[0], _RESPONSES, "agent_type query -count -last_at"
+            with_clean_agent_types(responses.filter(fits))[0], RESPONSES, "agent_type query -count -last_at"
         ),
-        users=shaped(with_clean_agent_types(users)[0], _USERS, "agent_type query"),
+        users=shaped(with_clean_agent_types(users)[0], USERS, "agent_type query"),
         left_out=+left_out,
     )
 
@@ -199,7 +199,7 @@ def _left_out(connection: Any, rows: Any) -> Counts:
 
 def no_groups() -> DayGroups:
     """What a source without a log has."""
-    return DayGroups(_QUERIES.empty_table(), _RESPONSES.empty_table(), _USERS.empty_table(), Counts())
+    return DayGroups(QUERIES.empty_table(), RESPONSES.empty_table(), USERS.empty_table(), Counts())
 
 
 def _whole(number: Any, per_unit: int) -> Any:

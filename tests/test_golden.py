@@ -1,0 +1,129 @@
+"""Which golden findings become candidates."""
+
+import json
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from cachewarm_pipeline.core.golden import golden_candidates
+from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES, conform
+from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.resources.sources.golden import GOLDEN
+from tests.source_data import NOON
+
+Row = dict[str, Any]
+
+
+def candidates(*rows: Row, cap: int = 500, max_response_bytes: int = 1000) -> tuple[list[Row], Counter[LeftOut]]:
+    finding = {
+        "content_preview": "def f(): pass",
+        "agent_type": "reviewer",
+        "output": '{"risk": "low"}',
+        "confidence_score": 0.9,
+        "analysis_id": "1",
+        "url": "https://example.org/1",
+        "created_at": NOON,
+    }
+    table = pa.Table.from_pylist([finding | row for row in rows], schema=GOLDEN)
+    found, left_out = golden_candidates(table, cap=cap, max_response_bytes=max_response_bytes)
+    assert conform("golden_candidates", found).schema == GOLDEN_CANDIDATES
+    return found.to_pylist(), left_out
+
+
+def test_no_findings_give_no_candidates() -> None:
+    assert candidates() == ([], {})
+
+
+def test_a_finding_becomes_a_candidate_with_its_lineage() -> None:
+    (row,), left_out = candidates({"content_preview": "x" * 3000, "output": ' {"b": 1, "a": 2}\n', "url": None})
+    assert not left_out
+    assert row["prompt"] == "x" * 2000
+    assert row["entry_id"] == entry_id("x" * 2000, "reviewer")
+    assert row["response"] == '{"b": 1, "a": 2}'
+    assert (row["source"], row["quality_score"], row["demand"], row["cost_usd"]) == ("golden", 0.9, 0.0, None)
+    assert json.loads(row["provenance"]) == {
+        "analysis_id": "1",
+        "url": None,
+        "created_at": "2026-11-10T12:00:00+00:00",
+        "confidence": 0.9,
+    }
+
+
+def test_of_one_prompt_the_best_then_the_newest_finding_is_kept() -> None:
+    rows, left_out = candidates(
+        {"content_preview": "DEF f(): pass!", "confidence_score": 0.85, "created_at": NOON + timedelta(9)},
+        {"confidence_score": 0.95, "output": '{"n": 1}'},
+        {"confidence_score": 0.95, "output": '{"n": 2}', "created_at": NOON + timedelta(1)},
+        {"agent_type": "planner", "confidence_score": 0.8},
+    )
+    assert [(row["agent_type"], row["response"]) for row in rows] == [
+        ("reviewer", '{"n": 2}'),
+        ("planner", '{"risk": "low"}'),
+    ]
+    assert left_out == {LeftOut.DUPLICATE_PROMPT: 2}
+
+
+def test_the_cap_keeps_the_best() -> None:
+    rows, left_out = candidates(
+        *({"content_preview": f"content {n}", "confidence_score": 0.8 + n / 100} for n in range(10)), cap=3
+    )
+    assert [row["quality_score"] for row in rows] == pytest.approx([0.89, 0.88, 0.87])
+    assert left_out == {LeftOut.OVER_CAP: 7}
+
+
+def test_a_cap_of_nothing_keeps_nothing() -> None:
+    assert candidates({}, cap=0) == ([], {LeftOut.OVER_CAP: 1})
+
+
+@pytest.mark.parametrize(
+    "output", ['{"a": 1}', "[1]", '"text"', '  {"a": NaN2}  '.replace("NaN2", "null"), '{"a": 1e999}']
+)
+def test_objects_arrays_and_strings_are_answers(output: str) -> None:
+    rows, left_out = candidates({"output": output})
+    assert [row["response"] for row in rows] == [output.strip()]
+    assert not left_out
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"output": "{broken"}, LeftOut.UNPARSABLE_OUTPUT),
+        ({"output": "plain words"}, LeftOut.UNPARSABLE_OUTPUT),
+        ({"output": '{"a": NaN}'}, LeftOut.UNPARSABLE_OUTPUT),
+        ({"output": "17"}, LeftOut.UNPARSABLE_OUTPUT),
+        ({"output": "0"}, LeftOut.UNPARSABLE_OUTPUT),
+        ({"output": "true"}, LeftOut.UNPARSABLE_OUTPUT),
+        ({"output": "[" * 900}, LeftOut.UNPARSABLE_OUTPUT),
+        ({"output": "9" * 1000}, LeftOut.UNPARSABLE_OUTPUT),
+        ({"output": None}, LeftOut.EMPTY_RESPONSE),
+        ({"output": " \n"}, LeftOut.EMPTY_RESPONSE),
+        ({"output": "null"}, LeftOut.EMPTY_RESPONSE),
+        ({"output": "{}"}, LeftOut.EMPTY_RESPONSE),
+        ({"output": "[]"}, LeftOut.EMPTY_RESPONSE),
+        ({"output": '" "'}, LeftOut.EMPTY_RESPONSE),
+        ({"output": '"' + "é" * 500 + '"'}, LeftOut.RESPONSE_TOO_LARGE),
+        ({"content_preview": None}, LeftOut.EMPTY_PROMPT),
+        ({"content_preview": " \u200b?! "}, LeftOut.EMPTY_PROMPT),
+        ({"content_preview": " " * 2000 + "beyond the cut"}, LeftOut.EMPTY_PROMPT),
+    ],
+)
+def test_each_finding_that_is_no_answer_is_left_out_for_its_reason(row: Row, reason: LeftOut) -> None:
+    assert candidates(row) == ([], {reason: 1})
+
+
+def test_a_left_out_finding_does_not_hide_a_good_one_of_the_same_prompt() -> None:
+    rows, left_out = candidates({"confidence_score": 1.0, "output": "{broken"}, {"confidence_score": 0.8})
+    assert [row["quality_score"] for row in rows] == [0.8]
+    assert left_out == {LeftOut.UNPARSABLE_OUTPUT: 1}
+
+
+def test_the_order_of_the_rows_does_not_decide() -> None:
+    rows = [
+        {"content_preview": f"content {n % 4}", "confidence_score": 0.8 + (n % 3) / 10, "output": f'{{"n": {n}}}'}
+        for n in range(20)
+    ]
+    assert candidates(*rows) == candidates(*reversed(rows))

@@ -1,0 +1,290 @@
+"""A window of days: what is frequent, and which response is its answer."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachewarm_pipeline.core import rollup as rollup_module
+from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.core.responses import Answer, canonical_response, choose, exact_groups
+from cachewarm_pipeline.core.rollup import LOG_QUALITY, MAX_CONTENDERS, rollup
+from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, MAX_USERS, conform
+from cachewarm_pipeline.core.text import entry_id
+
+Row = dict[str, Any]
+FIRST = date(2026, 11, 1)
+
+
+def at(day: int, hour: int = 12) -> datetime:
+    return datetime(FIRST.year, FIRST.month, FIRST.day, hour, tzinfo=UTC) + timedelta(days=day)
+
+
+def said(response: str = "yes", count: int = 1, day: int = 0, negative: int = 0, hour: int = 12) -> Row:
+    return {"response": response, "count": count, "last_at": at(day, hour), "negative": negative}
+
+
+def asked(canonical: str = "q", count: int = 1, *responses: Row, users: Sequence[str] = (), **more: Any) -> Row:
+    return {
+        "agent_type": "a",
+        "canonical": canonical,
+        "prompt": canonical,
+        "prompt_count": count,
+        "count": count,
+        "cache_hits": 0,
+        "users": sorted(users),
+        "responses": list(responses),
+        "answered": sum(response["count"] for response in responses),
+        "cost_usd": 0.0,
+        "costed": 0,
+        "latency_ms": 0.0,
+        "timed": 0,
+        "tokens": 0,
+    } | more
+
+
+class Days:
+    """Days of counts in memory; notes the columns it was asked for, and hands over no others."""
+
+    def __init__(self, *days: list[Row]) -> None:
+        self.tables = [pa.Table.from_pylist(day, schema=DAILY_QUERY_COUNTS) for day in days]
+        self.asked_for: list[tuple[str, ...]] = []
+
+    def __call__(self, columns: Sequence[str]) -> Iterator[tuple[date, pa.Table]]:
+        self.asked_for.append(tuple(columns))
+        for number, table in enumerate(self.tables):
+            yield FIRST + timedelta(number), table.select(list(columns))
+
+
+def rolled(*days: list[Row], **options: Any) -> tuple[list[Row], Counter[LeftOut]]:
+    table, left_out = rollup(Days(*days), **({"window_days": 30, "min_frequency": 1, "min_users": 1} | options))
+    assert conform("frequent_queries", table).schema == FREQUENT_QUERIES
+    return table.to_pylist(), left_out
+
+
+def test_an_empty_window_has_no_rows() -> None:
+    assert rolled() == ([], {})
+    assert rolled([], []) == ([], {})
+
+
+def test_frequencies_add_up_over_the_days() -> None:
+    rows, left_out = rolled(
+        [asked("often", 3, said(day=0), cost_usd=0.5, costed=2), asked("once", 4, said())],
+        [],
+        [asked("often", 3, said(day=2), cost_usd=0.25, costed=1, prompt="Often?")],
+        min_frequency=5,
+    )
+    assert left_out == {LeftOut.RARE: 1}
+    (row,) = rows
+    assert row["entry_id"] == entry_id("often", "a")
+    assert (row["frequency"], row["demand"], row["cost_usd"]) == (6, 6 / 30, 0.25)
+    assert (row["source"], row["quality_score"]) == ("query_log", LOG_QUALITY)
+    assert row["last_answer_at"] == at(2)
+    assert json.loads(row["provenance"]) == {
+        "first_day": "2026-11-01",
+        "last_day": "2026-11-03",
+        "frequency": 6,
+        "distinct_users": None,
+        "support": 2,
+    }
+
+
+def test_the_prompt_is_the_spelling_with_most_rows_over_the_window() -> None:
+    days = [[asked("hi", n, said(), prompt=prompt)] for n, prompt in ((3, "hi?"), (2, "Hi"), (2, "Hi"), (4, "HI"))]
+    assert rolled(*days)[0][0]["prompt"] == "HI"
+    assert rolled(*days[:2], [asked("hi", 1, said(), prompt="Hi")])[0][0]["prompt"] == "Hi"
+
+
+def test_output_is_ordered_by_frequency_then_entry_id() -> None:
+    rows, _ = rolled([asked(name, number, said()) for name, number in (("x", 1), ("y", 2), ("z", 1), ("w", 2))])
+    expected = sorted(rows, key=lambda row: (-row["frequency"], row["entry_id"]))
+    assert rows == expected
+    assert [row["frequency"] for row in rows] == [2, 2, 1, 1]
+
+
+def test_an_agent_type_counts_for_itself() -> None:
+    rows, left_out = rolled([asked("q", 3, said()), asked("q", 2, said(), agent_type="b")], min_frequency=3)
+    assert [row["agent_type"] for row in rows] == ["a"]
+    assert left_out == {LeftOut.RARE: 1}
+
+
+def test_one_user_alone_cannot_fill_the_cache_but_unknown_users_can() -> None:
+    rows, left_out = rolled(
+        [asked("one", 9, said(), users=["u1"]), asked("two", 9, said(), users=["u1"]), asked("anon", 9, said())],
+        [asked("one", 9, said(), users=["u1"]), asked("two", 9, said(), users=["u2"])],
+        min_users=2,
+    )
+    assert {row["prompt"]: row["distinct_users"] for row in rows} == {"two": 2, "anon": None}
+    assert left_out == {LeftOut.FEW_USERS: 1}
+
+
+def test_more_users_than_are_kept_count_as_so_many() -> None:
+    days = [[asked("q", 9, said(), users=[f"{day}-{n}" for n in range(10)])] for day in range(3)]
+    (row,), _ = rolled(*days, min_users=MAX_USERS)
+    assert row["distinct_users"] == MAX_USERS
+
+
+def test_a_query_without_any_response_of_its_own_has_no_evidence() -> None:
+    rows, left_out = rolled([asked("q", 9, answered=0, cache_hits=9), asked("large", 9, answered=9)])
+    assert (rows, left_out) == ([], {LeftOut.NO_EVIDENCE: 2})
+
+
+def test_an_answer_that_users_rejected_is_not_warmed() -> None:
+    rows, left_out = rolled(
+        [
+            asked("bad", 3, said("no", 3, negative=2)),
+            asked("mixed", 9, said("no", 5, negative=3), said("yes", 4, negative=1)),
+        ]
+    )
+    assert [(row["prompt"], row["response"], row["stability"]) for row in rows] == [("mixed", "yes", 4 / 9)]
+    assert left_out == {LeftOut.NEGATIVE_FEEDBACK: 1}
+
+
+def test_responses_that_say_the_same_are_one_answer_and_its_newest_wording_is_kept() -> None:
+    rows, _ = rolled(
+        [asked("q", 5, said('{"a": 1, "b": [2]}', 2, day=0), said("other", 3, day=0))],
+        [asked("q", 2, said('{"b":[2],"a":1}', 2, day=1))],
+    )
+    assert (rows[0]["response"], rows[0]["stability"]) == ('{"b":[2],"a":1}', 4 / 7)
+
+
+def test_within_an_answer_the_newest_wording_without_negative_feedback_is_kept() -> None:
+    rows, _ = rolled(
+        [asked("q", 9, said("Yes", 4, hour=1), said("yes", 4, hour=3, negative=1), said("yes.", 1, hour=2))]
+    )
+    assert rows[0]["response"] == "yes."
+
+
+def test_of_equally_supported_answers_the_newer_is_kept() -> None:
+    rows, _ = rolled([asked("q", 4, said("old", 2, hour=1), said("new", 2, hour=2))])
+    assert (rows[0]["response"], rows[0]["stability"]) == ("new", 0.5)
+
+
+def test_an_answer_wins_by_its_support_over_all_days_not_by_its_best_day() -> None:
+    days = [[asked("q", 3, said(f"one off {day}", 2, day=day), said("steady", 1, day=day))] for day in range(20)]
+    rows, _ = rolled(*days)
+    assert (rows[0]["response"], rows[0]["stability"]) == ("steady", 20 / 60)
+
+
+def test_answers_beyond_those_that_the_judge_sees_still_count_against_stability() -> None:
+    days = [[asked("q", 2, said("steady", 1, day=day), said(f"one off {day}", 1, day=day))] for day in range(30)]
+    seen: list[Sequence[Sequence[str]]] = []
+
+    def judge(queries: Sequence[Sequence[str]]) -> list[list[int]]:
+        seen.append(queries)
+        return exact_groups(queries)
+
+    rows, _ = rolled(*days, group_responses=judge)
+    assert rows[0]["stability"] == 0.5
+    ((responses,),) = seen
+    assert len(responses) == MAX_CONTENDERS
+    assert responses[0] == "steady"
+
+
+def test_another_judge_decides_what_is_equivalent() -> None:
+    day = [asked("q", 6, said("cat", 2), said("dog", 3), said("kitten", 2))]
+    rows, _ = rolled(
+        day, group_responses=lambda queries: [[0 if r in ("cat", "kitten") else 1 for r in q] for q in queries]
+    )
+    assert (rows[0]["response"], rows[0]["stability"]) == ("cat", 4 / 7)
+
+
+def test_the_first_pass_reads_narrow_columns_only() -> None:
+    days = Days([asked("q", 9, said())])
+    rollup(days, window_days=30, min_frequency=5, min_users=1)
+    assert days.asked_for[0] == ("agent_type", "canonical", "count")
+    assert "responses" in days.asked_for[1]
+
+
+def test_queries_are_worked_off_in_batches_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [
+        [asked(f"q{n}", n % 7 + 1, said(f"r{n % 3}", 1, day=day), said("x", 1, day=day)) for n in range(50)]
+        for day in range(3)
+    ]
+    at_once = rolled(*days, min_frequency=5)
+    monkeypatch.setattr(rollup_module, "_BATCH", 7)
+    assert rolled(*days, min_frequency=5) == at_once
+    assert len(at_once[0]) > 20
+
+
+def test_queries_that_share_a_hash_are_still_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def collide(table: pa.Table) -> Any:
+        import numpy as np
+
+        return np.zeros(table.num_rows, np.uint64)
+
+    monkeypatch.setattr(rollup_module, "_hash_keys", collide)
+    rows, left_out = rolled([asked("rare", 2, said("r")), asked("often", 5, said("o"))], min_frequency=5)
+    assert [(row["prompt"], row["frequency"], row["response"]) for row in rows] == [("often", 5, "o")]
+    assert left_out == {LeftOut.RARE: 1}
+
+
+RESPONSE = st.tuples(st.sampled_from(["A", "a", '{"x":1,"y":2}', '{"y": 2, "x": 1}', "b"]), st.integers(1, 3))
+QUERY = st.tuples(st.sampled_from(["p", "q", "r"]), st.integers(1, 4), st.lists(RESPONSE, max_size=4))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.lists(QUERY, max_size=3, unique_by=lambda query: query[0]), max_size=5), st.integers(1, 8))
+def test_the_window_is_that_of_a_plain_loop(
+    days: list[list[tuple[str, int, list[tuple[str, int]]]]], least: int
+) -> None:
+    tables, frequency, supports = [], Counter[str](), Counter[tuple[str, str]]()
+    answered: Counter[str] = Counter()
+    for day in days:
+        rows = []
+        for query, number, responses in day:
+            merged: Counter[str] = Counter()
+            for text, times in responses:
+                merged[text] += times
+            rows.append(asked(query, number, *(said(text, times) for text, times in sorted(merged.items()))))
+            frequency[query] += number
+            for text, times in merged.items():
+                supports[query, canonical_response(text)] += times
+                answered[query] += times
+        tables.append(rows)
+    rows, left_out = rolled(*tables, min_frequency=least)
+    frequent = {query for query, number in frequency.items() if number >= least}
+    evident = {query for query in frequent if answered[query]}
+    assert {row["prompt"] for row in rows} == evident
+    assert left_out[LeftOut.RARE] == len(frequency) - len(frequent)
+    assert left_out[LeftOut.NO_EVIDENCE] == len(frequent) - len(evident)
+    for row in rows:
+        query = row["prompt"]
+        support = supports[query, canonical_response(row["response"])]
+        assert row["frequency"] == frequency[query]
+        assert support == max(number for (of, _), number in supports.items() if of == query)
+        assert row["stability"] == support / answered[query]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ('{"a": 1, "b": 2}', '{"b":2,"a":1}', True),
+        ('{"a": [1, 2]}', '{"a": [2, 1]}', False),
+        ('{"a": "X"}', '{"a": "x"}', False),
+        ("Yes.", "yes", True),
+        ('"Yes"', "yes", True),
+        ("{not json", "{NOT JSON", True),
+        ("[" * 100_000, "[" * 100_000, True),
+        ("", "", True),
+        ("yes", "no", False),
+    ],
+)
+def test_responses_are_the_same_when_their_json_or_their_canonical_text_is(one: str, other: str, same: bool) -> None:
+    assert (canonical_response(one) == canonical_response(other)) is same
+
+
+def test_choosing_among_no_answers_is_no_choice() -> None:
+    assert choose([], []) is None
+
+
+def test_a_group_in_which_every_wording_has_a_complaint_gives_its_newest() -> None:
+    choice = choose([Answer("old", 5, 1, 1), Answer("new", 5, 1, 2)], [0, 0])
+    assert choice is not None
+    assert (choice.answer.text, choice.support) == ("new", 10)
