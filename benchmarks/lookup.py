@@ -83,10 +83,10 @@ def main() -> None:
                     if lookup >= 20:  # connections are open and code is warm
                         times[name].append(taken)
         stock.disconnect()
-    for name, taken in times.items():
-        cuts = statistics.quantiles(taken, n=100)
+    for name, all_taken in times.items():
+        cuts = statistics.quantiles(all_taken, n=100)
         print(f"{name:16} p50 {cuts[49]:6.2f} ms   p99 {cuts[98]:6.2f} ms")
-    middle = {name: statistics.median(taken) for name, taken in times.items()}
+    middle = {name: statistics.median(all_taken) for name, all_taken in times.items()}
     ratio = middle["our semantic"] / middle["stock check()"]
     print(f"our semantic / stock check()           = {ratio:.2f} (target <= 1.3)")
     embeds = middle["our semantic"] + middle["embedding alone"]

@@ -106,7 +106,7 @@ def large_day(folder: Path) -> None:
 
 
 def counts_of(day: date) -> pa.Table:
-    """daily_query_counts of DISTINCT queries, a third of them asked on other days too, with two answers of 600 bytes."""
+    """daily_query_counts of DISTINCT queries, a third of them asked on other days too; two answers of 600 bytes."""
     draw = np.random.default_rng(day.toordinal())
     number = DISTINCT
     known = draw.permutation(np.arange(number // 3 * 2))[: number // 3]

@@ -7,8 +7,7 @@ import dagster as dg
 
 from cachewarm_pipeline.settings import load_settings
 
-# Dagster marks these three as beta or preview at every use; they are pinned and tested here, so say it once, not on
-# every start.
+# Dagster marks these three as beta or preview at every use; they are pinned and tested here.
 for _api in (".*`allow_nonexistent_upstream_partitions`", ".*`backfill_policy`", ".*partitions_def on an AssetCheckSpec"):
     warnings.filterwarnings("ignore", message=_api, module="dagster|cachewarm_pipeline")
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from pytest_httpserver import HTTPServer
 
+from tests.openai_server import FakeServer
 from tests.postgres_server import postgres_url  # noqa: F401 (a fixture: importing it here registers it)
 from tests.servers import start_redis
 
@@ -25,3 +27,16 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def cache_name(request: pytest.FixtureRequest) -> str:
     """A cache name that no other test uses."""
     return "t-" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
+
+
+@pytest.fixture(scope="session")
+def _openai_http() -> Iterator[HTTPServer]:
+    with HTTPServer(host="127.0.0.1", port=0, threaded=True) as http:
+        yield http
+
+
+@pytest.fixture
+def openai_server(_openai_http: HTTPServer) -> FakeServer:
+    """A real HTTP server that speaks OpenAI's embeddings protocol; new, without requests and faults, for each test."""
+    _openai_http.clear()
+    return FakeServer(_openai_http)

@@ -42,23 +42,20 @@ def test_a_table_is_a_file_or_a_folder_of_day_files(tmp_path: Path) -> None:
     assert [r["canonical"] for r in mined(opened(tmp_path))[0]] == ["one", "two"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_files_that_are_no_data_are_never_read(tmp_path: Path) -> None:
+    days = tmp_path / "llm_query_logs"
+    write_day(days, "2026-11-10.parquet", log_row("one"))
+    for name in (
         "_truth.parquet",
         "_SUCCESS",
         "x.parquet.tmp",
         ".x.parquet.crc",
         "_tmp/x.parquet",
-        ".hidden/x.parquet",
-        "notes.txt",
-    ],
-)
-def test_files_that_are_no_data_are_never_read(tmp_path: Path, name: str) -> None:
-    days = tmp_path / "llm_query_logs"
-    write_day(days, "2026-11-10.parquet", log_row("one"))
-    (days / name).parent.mkdir(exist_ok=True)
-    (days / name).write_bytes(b"half written")
+        ".h/x.csv",
+        "a.txt",
+    ):
+        (days / name).parent.mkdir(exist_ok=True)
+        (days / name).write_bytes(b"half written")
     assert [r["canonical"] for r in mined(opened(tmp_path))[0]] == ["one"]
 
 
@@ -296,7 +293,7 @@ def test_a_file_that_is_no_parquet_is_told_in_one_line(tmp_path: Path, content: 
 def test_a_json_file_without_any_object_is_told(tmp_path: Path) -> None:
     (tmp_path / "llm_query_logs.jsonl").write_text("this is\nnot JSON\n")
     with pytest.raises(SourceError, match="no line that is a JSON object"):
-        opened(tmp_path)
+        opened(tmp_path).day_groups(DAY)
 
 
 def test_ids_of_other_types_join(tmp_path: Path) -> None:

@@ -205,8 +205,11 @@ def test_a_duckdb_file_opens_as_any_other_backend(tmp_path: Path) -> None:
     with duckdb.connect(str(path)) as connection:
         connection.execute(f"CREATE TABLE llm_query_logs AS FROM '{parquet}/llm_query_logs.parquet'")
     expected = mined(opened(parquet))
-    assert mined(opened(path)) == mined(opened(f"duckdb://{path}")) == expected
+    first, second = opened(path), opened(f"duckdb://{path}")
+    assert mined(first) == mined(second) == expected
     assert expected[0]
+    with pytest.raises(duckdb.Error, match="read-only"):
+        first._tables.connection.raw_sql("DELETE FROM llm_query_logs")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def _days(datasets: DatasetStore, days: Sequence[date], columns: Sequence[str]) 
 def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     settings, datasets = workspace.settings, workspace.datasets
     fingerprint = workspace.source.fingerprint()
+    judge = workspace.judge(context.log.info)
     for day in days_of(context):
         days = window(day, settings.lookback_days)
         there = [d for d in days if datasets.fingerprint(DAILY, d) == fingerprint]
@@ -44,6 +45,8 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
             window_days=len(there),
             min_frequency=settings.min_frequency,
             min_users=settings.min_users,
+            min_stability=settings.min_stability,
+            group_responses=judge,
         )
         datasets.write("frequent_queries", day, table)
         record(
@@ -55,5 +58,7 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
                 ("prompt", "agent_type", "frequency", "distinct_users", "stability", "response"),
                 window_days=len(there),
                 days_missing=len(days) - len(there),
+                judge=settings.judge,
+                judge_tokens=judge.tokens,
             ),
         )

@@ -72,7 +72,7 @@ def warm(
     budget: Annotated[int | None, typer.Option(help="Entries at most. [env: CACHEWARM_BUDGET]")] = None,
     max_wrong_hit_rate: Annotated[float | None, typer.Option(help="Target for wrong hits / hits, 0..1.")] = None,
     judge: Annotated[
-        Literal["exact", "embedding", "llm"] | None, typer.Option(help="How answers are held equivalent.")
+        Literal["exact", "embedding"] | None, typer.Option(help="How answers are held equivalent.")
     ] = None,
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,

@@ -10,6 +10,7 @@ from cachewarm_pipeline.core.generation import app_prefix, key_prefix
 from cachewarm_pipeline.core.match import MatchRule, decide
 from cachewarm_pipeline.core.search import DISTANCE_FIELD, STORED_FIELDS, Found, text
 from cachewarm_pipeline.core.text import canonical, cut, entry_id
+from cachewarm_pipeline.core.words import contradiction, tokens
 
 _REQUIRED = ("entry_id", "prompt", "response", "inserted_at", "updated_at")
 
@@ -40,12 +41,23 @@ def exact_row(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
     return _row(key, {**fields, DISTANCE_FIELD: "0.0"}, "exact")
 
 
-def semantic_rows(rule: MatchRule, found: Found, strictest: float) -> list[dict[str, Any]]:
-    """The found entries that may answer under the rule and within ``strictest``, nearest first."""
-    rows = []
+def semantic_rows(
+    rule: MatchRule, found: Found, strictest: float, prompt: str | None, num_results: int
+) -> list[dict[str, Any]]:
+    """The found entries that may answer under the rule and within ``strictest``, nearest first, ``num_results`` at most.
+
+    An entry whose words contradict the prompt's (core.words) may not, however near it is. A lookup by vector alone
+    has no words to compare.
+    """
+    words = tokens(cut(prompt)) if prompt is not None else None
+    rows: list[dict[str, Any]] = []
     for key, fields in found.rows:
         distance = float(fields.get(DISTANCE_FIELD, "nan"))
-        if decide(rule, distance) and distance <= strictest and (row := _row(key, fields, "semantic")):
+        if len(rows) == num_results or not (decide(rule, distance) and distance <= strictest):
+            continue
+        if words is not None and contradiction(words, tokens(fields.get("prompt", ""))):
+            continue
+        if row := _row(key, fields, "semantic"):
             rows.append(row)
     return rows
 

@@ -109,9 +109,13 @@ def decide(rule: MatchRule, distance: float) -> bool:
     return False
 
 
+NEIGHBOURS = 10
+"""Nearest entries that a lookup sees: enough that one whose words contradict it does not hide the next."""
+
+
 def neighbours(rule: MatchRule, num_results: int) -> int:
     """Nearest entries that the rule has to see for a lookup; 0 when no vector query can help."""
-    return 0 if rule.rule == "exact_only" else num_results
+    return 0 if rule.rule == "exact_only" else max(num_results, NEIGHBOURS)
 
 
 def _rule(item: Any) -> MatchRule:

@@ -36,7 +36,8 @@ def build_report(
 ) -> Report:
     """The report from what the assets recorded.
 
-    ``metadata`` maps an asset's name to its metadata of this run; ``source_left_out`` counts log rows that no day holds.
+    ``metadata`` maps an asset's name to its metadata of this run; ``source_left_out`` counts log rows that no day
+    can hold.
     """
     plan = metadata.get("warming_plan", {})
     embeddings = metadata.get("embeddings", {})

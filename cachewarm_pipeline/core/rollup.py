@@ -24,7 +24,8 @@ Days = Callable[[Sequence[str]], Iterable[tuple[date, pa.Table]]]
 yields (day, table). It is called several times and must give the same each time. Days without data may be absent."""
 
 LOG_QUALITY = 0.9
-"""quality_score of an answer from the log: proven in use, but not reviewed like a golden one (the seed's number)."""
+"""quality_score of a stable answer from the log: proven in use, but not reviewed like a golden one (the seed's number).
+It is lowered by instability: times the share of the winning group."""
 
 MAX_CONTENDERS = 8
 """Distinct responses a query that the judge sees, best supported first; others only count as answers that differ."""
@@ -42,13 +43,15 @@ def rollup(
     window_days: int,
     min_frequency: int,
     min_users: int,
+    min_stability: float = 0.0,
     group_responses: GroupResponses = exact_groups,
 ) -> tuple[pa.Table, Counts]:
     """``frequent_queries`` by frequency, then entry_id, and the distinct queries left out.
 
     Left out, in this order: RARE (fewer than ``min_frequency`` rows in the window), FEW_USERS (fewer than
     ``min_users`` distinct users, at most MAX_USERS, where any user is known), NO_EVIDENCE (no response that did not
-    come from the cache and could be kept), NEGATIVE_FEEDBACK (users rejected every response).
+    come from the cache and could be kept), NEGATIVE_FEEDBACK (users rejected every response), VOLATILE (stability
+    under ``min_stability``: the answer changes between calls, so a stored one would be wrong).
 
     ``demand`` is frequency / ``window_days``; ``stability`` is the share of the winning group of responses among all
     answered rows. ``group_responses`` says which responses are equivalent.
@@ -75,8 +78,10 @@ def rollup(
                 left_out[LeftOut.NO_EVIDENCE] += 1
             elif (choice := choose(answers[query], of_query)) is None:
                 left_out[LeftOut.NEGATIVE_FEEDBACK] += 1
+            elif (row := _row(window, query, choice, window_days))["stability"] < min_stability:
+                left_out[LeftOut.VOLATILE] += 1
             else:
-                rows.append(_row(window, query, choice, window_days))
+                rows.append(row)
     rows.sort(key=lambda row: (-row["frequency"], row["entry_id"]))
     return pa.Table.from_pylist(rows, schema=FREQUENT_QUERIES), +left_out
 
@@ -85,6 +90,7 @@ def _row(window: "_Window", query: int, choice: Choice, window_days: int) -> dic
     agent_type, prompt = window.agent_types[query], window.prompt(query)
     frequency = int(window.totals["count"][query])
     costed = int(window.totals["costed"][query])
+    stability = choice.support / int(window.totals["answered"][query])
     users = min(len(window.users[query]), MAX_USERS) or None
     provenance = {
         "first_day": date.fromordinal(window.first_day[query]).isoformat(),
@@ -99,13 +105,13 @@ def _row(window: "_Window", query: int, choice: Choice, window_days: int) -> dic
         "prompt": prompt,
         "response": choice.answer.text,
         "source": "query_log",
-        "quality_score": LOG_QUALITY,
+        "quality_score": LOG_QUALITY * stability,
         "demand": frequency / window_days,
         "cost_usd": float(window.totals["cost_usd"][query]) / costed if costed else None,
         "provenance": json.dumps(provenance, sort_keys=True),
         "frequency": frequency,
         "distinct_users": users,
-        "stability": choice.support / int(window.totals["answered"][query]),
+        "stability": stability,
         "last_answer_at": choice.answer.last_at,
     }
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+Command = list[Any]
+"""Words of one command: text, numbers and bytes."""
+
 TAG_SEPARATOR = "\x1f"
 """Tags split at commas by default; no agent_type can hold this control character."""
 
@@ -47,7 +50,7 @@ class Found:
     """The search timed out and did not see every entry: nothing may be concluded from it."""
 
 
-def create_index(index: str, prefixes: Sequence[str], dimensions: int) -> list[str | int]:
+def create_index(index: str, prefixes: Sequence[str], dimensions: int) -> Command:
     """FT.CREATE of a generation's index: only what lookups filter or rank by, since indexing is what loading costs.
 
     FLAT is exact, and fast enough to about 100,000 entries. ``generation`` tells warmed entries from the
@@ -73,23 +76,25 @@ def nearest(
     also: str = "",
     also_values: Mapping[str, str] | None = None,
     fields: Sequence[str] = STORED_FIELDS,
-) -> list[str | int | bytes]:
+    timeout_ms: int | None = None,
+) -> Command:
     """FT.SEARCH for the ``k`` entries of one agent_type that are nearest to a float32 vector.
 
-    The agent_type travels as a parameter: whatever characters it holds, nothing has to be escaped. ``also`` is one
-    more filter in the query language.
+    The agent_type travels as a parameter, so that no character of it is part of the query; only a backslash still
+    escapes what follows it there. ``also`` is one more filter in the query language. Without ``timeout_ms`` the server's own limit holds (500 ms by default).
     """
     filters = f"@agent_type:{{$agent_type}} {also and f'({also})'}"
-    values = {"agent_type": agent_type, "vector": vector, **(also_values or {})}
+    values = {"agent_type": agent_type.replace("\\", "\\\\"), "vector": vector, **(also_values or {})}
     return [
         *("FT.SEARCH", index, f"({filters})=>[KNN {k} @prompt_vector $vector AS {DISTANCE_FIELD}]"),
         *("PARAMS", 2 * len(values), *(part for pair in values.items() for part in pair)),
         *("RETURN", len(fields) + 1, DISTANCE_FIELD, *fields),
+        *(("TIMEOUT", timeout_ms) if timeout_ms else ()),
         *("SORTBY", DISTANCE_FIELD, "LIMIT", 0, k, "DIALECT", 2),
     ]
 
 
-def of_generation(index: str, generation: str, limit: int, timeout_ms: int) -> list[str | int]:
+def of_generation(index: str, generation: str, limit: int, timeout_ms: int) -> Command:
     """FT.SEARCH for the keys of a generation's own entries; with ``limit`` 0 it only counts them."""
     return [
         *("FT.SEARCH", index, "@generation:{$generation}", "PARAMS", 2, "generation", generation),

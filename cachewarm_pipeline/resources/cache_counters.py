@@ -68,7 +68,7 @@ class Counters:
         if not commands:
             return
         try:
-            pipe = self._client.pipeline(transaction=False)
+            pipe: Any = self._client.pipeline(transaction=False)
             for command in commands:
                 pipe.execute_command(*command)
             self.judge(pipe.execute(raise_on_error=False))

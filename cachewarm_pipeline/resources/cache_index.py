@@ -49,7 +49,8 @@ class CacheIndex:
 
     def command(self, *args: Any) -> Any:
         """One command; redis-py has no types for its replies."""
-        return self.client.execute_command(*args)
+        send: Any = self.client.execute_command
+        return send(*args)
 
     def info(self, index: str) -> IndexInfo | None:
         """The index behind a name or alias; None where there is none."""

@@ -141,7 +141,7 @@ class Reader:
                     yield from self.refresh()
                     continue
                 found = _found(reply)
-            rows = lookup.semantic_rows(rule, found, ask.strictest)
+            rows = lookup.semantic_rows(rule, found, ask.strictest, ask.prompt, ask.num_results)
             self.counters.add("semantic" if rows else "miss", ask.agent_type)
             return (yield from self._renew(rows, ask.ttl))
         raise CacheError(f"the live generation of {self.name!r} changed {TRIES} times during one lookup: try again")

@@ -12,7 +12,7 @@ from cachewarm_pipeline.core import search
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import index_name, key_prefix
 from cachewarm_pipeline.core.records import GenerationRecord
-from cachewarm_pipeline.resources.cache_index import CacheIndex
+from cachewarm_pipeline.resources.cache_index import SEARCH_TIMEOUT_MS, CacheIndex
 
 INDEXING_SECONDS = 600.0
 """The engine reads every key of the database once when an index is made: about 10 s for a million keys."""
@@ -117,7 +117,7 @@ def _check_rows(
     index: CacheIndex, record: GenerationRecord, plan: pa.Table, vectors: np.ndarray, rows: Sequence[int]
 ) -> None:
     prefix = key_prefix(index.name, record.id)
-    pipe = index.client.pipeline(transaction=False)
+    pipe: Any = index.client.pipeline(transaction=False)
     for row in rows:
         vector = np.ascontiguousarray(vectors[row], dtype="<f4").tobytes()
         lookup = search.nearest(
@@ -128,6 +128,7 @@ def _check_rows(
             also="@generation:{$generation}",
             also_values={"generation": record.id},
             fields=["entry_id"],
+            timeout_ms=SEARCH_TIMEOUT_MS,
         )
         pipe.execute_command(*lookup)
         pipe.execute_command("TTL", prefix + plan["entry_id"][row].as_py())
@@ -139,7 +140,9 @@ def _check_rows(
         where = f"generation {record.id}, entry {expected[:12]} of agent_type {agent_type!r}"
         if ttl <= 0:
             raise CacheError(f"{where}: it has no time to live; it was not published")
-        if found.partial or not found.rows:
+        if found.partial:
+            raise CacheError(f"{where}: looking it up timed out, Redis is too busy; it was not published, run again")
+        if not found.rows:
             raise CacheError(f"{where}: its own vector does not find it; it was not published")
         key, fields = found.rows[0]
         distance = float(fields.get(search.DISTANCE_FIELD, "nan"))

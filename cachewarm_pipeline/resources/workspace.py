@@ -3,8 +3,10 @@
 It has no Dagster configuration on purpose: settings come from the environment, so no secret can reach the UI.
 """
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -13,6 +15,9 @@ from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.ports import Embedder, Source, VectorStore
 from cachewarm_pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.resources.judges import EmbeddingJudge, ExactJudge
 
 
 class Workspace:
@@ -71,6 +76,12 @@ class Workspace:
         from cachewarm_pipeline.resources.vectors import ParquetVectorStore
 
         return ParquetVectorStore(f"{self.settings.datasets}/vectors", self.embedder.info.id)
+
+    def judge(self, progress: Callable[[str], object]) -> "EmbeddingJudge | ExactJudge":
+        """What holds two responses of one query equivalent."""
+        from cachewarm_pipeline.resources.judges import EmbeddingJudge, ExactJudge
+
+        return ExactJudge() if self.settings.judge == "exact" else EmbeddingJudge(self.embedder, self.vectors, progress)
 
     @cached_property
     def redis_url(self) -> str:

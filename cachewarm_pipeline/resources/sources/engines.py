@@ -208,8 +208,10 @@ def connect_any(url: str) -> Any:
     import ibis
 
     scheme = url.split("://", 1)[0]
+    # DuckDB's default takes the file's only lock for writing, away from the app.
+    options = {"read_only": True} if scheme == "duckdb" or url.endswith(".duckdb") else {}
     try:
-        return ibis.connect(url)
+        return ibis.connect(url, **options)
     except ImportError as error:
         raise ConfigurationError(
             f"source {redact_url(url)} needs a driver that is not installed ({first_line(error)}): "
