@@ -7,48 +7,65 @@ import argparse
 import asyncio
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_BUFFER = 1 << 22
 
+class _Side(asyncio.Protocol):
+    """One end of a connection: what arrives here leaves at the other end, ``delay`` seconds later."""
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
-    loop = asyncio.get_running_loop()
-    on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+        self._on_the_way: deque[tuple[float, bytes]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport | None = None
+        self.other: _Side | None = None
 
-    async def receive() -> None:
-        while True:
-            data = await reader.read(_BUFFER)
-            on_the_way.put_nowait((loop.time() + delay, data))
-            if not data:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._on_the_way.append((self._loop.time() + self._delay, data))
+        if len(self._on_the_way) == 1:
+            self._loop.call_later(self._delay, self._deliver)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.other and self.other.transport:
+            self.other.transport.close()
+
+    def _deliver(self) -> None:
+        while self._on_the_way:
+            due, data = self._on_the_way[0]
+            if due > self._loop.time():
+                self._loop.call_at(due, self._deliver)
                 return
+            self._on_the_way.popleft()
+            if self.other and self.other.transport:
+                self.other.transport.write(data)
 
-    receiving = asyncio.create_task(receive())
-    try:
-        while True:
-            due, data = await on_the_way.get()
-            if (wait := due - loop.time()) > 0:
-                await asyncio.sleep(wait)
-            if not data:
-                return
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass  # one end closed
-    finally:
-        receiving.cancel()
-        writer.close()
+
+class _Front(_Side):
+    """The end that a client connects to: it opens the other one."""
+
+    def __init__(self, delay: float, host: str, port: int) -> None:
+        super().__init__(delay)
+        self._server = (host, port)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.other = _Side(self._delay)
+        self.other.other = self
+        back = self.other
+        # The first bytes come out of the delay long after a connection on loopback is open.
+        self._opening = self._loop.create_task(self._loop.create_connection(lambda: back, *self._server))
 
 
 async def serve(host: str, port: int, round_trip: float) -> None:
     """Listen on a free loopback port, print it, and forward to ``host:port`` with ``round_trip`` seconds added."""
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(host, port, limit=_BUFFER)
-        await asyncio.gather(_carry(reader, back, round_trip / 2), _carry(there, writer, round_trip / 2))
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=_BUFFER)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Front(round_trip / 2, host, port), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -118,10 +118,10 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         """Entries that may answer a prompt, best first; empty on a miss.
 
         As RedisVL's ``check``, with these differences. ``agent_type`` is required: only its entries match. An exact
-        hit (same canonical prompt) comes alone, at distance 0. The published match rule says who is near enough;
-        ``distance_threshold`` can only be stricter. With a ``filter_expression`` there is no exact path. Hits have
-        RedisVL's keys and agent_type, source, quality_score, answer_group and match (``exact`` or ``semantic``).
-        A search that Redis cut short is a miss.
+        hit (same canonical prompt) comes alone, at distance 0. The published match rule says who is near enough, and an
+        entry whose words contradict the prompt's never answers; ``distance_threshold`` can only be stricter. With a
+        ``filter_expression`` there is no exact path. Hits have RedisVL's keys and agent_type, source, quality_score,
+        answer_group and match (``exact`` or ``semantic``). A search that Redis cut short is a miss.
 
         Raises CacheError when Redis is lost or refuses, EmbeddingError when the prompt cannot be embedded,
         ConfigurationError for an unusable agent_type, and RedisVL's ValueError and TypeError for other arguments.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.match import MatchRule, MatchRules, decide, neighbours
+from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRule, MatchRules, decide, neighbours
 
 thresholds = st.floats(0, 2)
 counts = st.none() | st.integers(0, 10**9)
@@ -49,7 +49,8 @@ def test_exact_only_serves_no_neighbour_and_asks_for_none() -> None:
     rule = MatchRule("a", "exact_only", 0.5)
     assert not decide(rule, 0.0)
     assert neighbours(rule, 3) == 0
-    assert neighbours(MatchRule("a", "distance", 0.5), 3) == 3
+    assert neighbours(MatchRule("a", "distance", 0.5), 3) == NEIGHBOURS
+    assert neighbours(MatchRule("a", "distance", 0.5), 30) == 30
 
 
 def test_an_agent_type_without_a_rule_of_its_own_gets_the_default_under_its_name() -> None:

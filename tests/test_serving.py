@@ -160,7 +160,9 @@ def test_the_caller_can_only_be_stricter_than_the_rule(
 def test_more_results_are_the_nearest_that_the_rule_allows(
     client: redis.Redis, cache_name: str, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
-    plan = make_plan([{"prompt": f"How do I rotate the signing key {n}?"} for n in range(5)])
+    plan = make_plan(
+        [{"prompt": f"How do I rotate the signing {n}?"} for n in ("keys", "key now", "key in git", "keyring")]
+    )
     publish(CacheStore(client, cache_name), plan, rules=MatchRules.uniform(0.2))
     with WarmedSemanticCache(cache_name, redis_url, embedder=embedder) as cache:
         hits = cache.check(ROTATE, agent_type="auditor", num_results=3)
@@ -168,6 +170,17 @@ def test_more_results_are_the_nearest_that_the_rule_allows(
     distances = [hit["vector_distance"] for hit in hits]
     assert distances == sorted(distances)
     assert distances[-1] <= 0.2
+
+
+def test_a_nearer_entry_that_speaks_of_another_number_does_not_hide_the_right_one(
+    client: redis.Redis, cache_name: str, redis_url: str, embedder: TrigramEmbedder
+) -> None:
+    prompts = [f"Which port does gateway {n} listen on in production?" for n in (8, 9)]
+    publish(CacheStore(client, cache_name), make_plan([{"prompt": p} for p in prompts]), rules=MatchRules.uniform(0.3))
+    with WarmedSemanticCache(cache_name, redis_url, embedder=embedder) as cache:
+        for number, expected in ((8, [prompts[0]]), (9, [prompts[1]]), (7, [])):
+            hits = cache.check(f"Which port does the gateway {number} listen on in production?", agent_type="auditor")
+            assert [hit["prompt"] for hit in hits] == expected
 
 
 def test_a_filter_narrows_and_leaves_the_exact_path(cache: WarmedSemanticCache) -> None:

@@ -41,8 +41,13 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
     """The Arrow schema as Dagster shows one."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(f.name, str(f.type), constraints=dg.TableColumnConstraints(nullable=f.nullable))
-            for f in schema
+            dg.TableColumn(
+                field.name,
+                str(field.type),
+                description=(field.metadata or {}).get(b"description", b"").decode(),
+                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+            )
+            for field in schema
         ]
     )
 

@@ -44,7 +44,7 @@ def exact_row(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
 def semantic_rows(
     rule: MatchRule, found: Found, strictest: float, prompt: str | None, num_results: int
 ) -> list[dict[str, Any]]:
-    """The found entries that may answer under the rule and within ``strictest``, nearest first, ``num_results`` at most.
+    """At most ``num_results`` of the found entries, nearest first, that the rule and ``strictest`` let answer.
 
     An entry whose words contradict the prompt's (core.words) may not, however near it is. A lookup by vector alone
     has no words to compare.

@@ -11,73 +11,79 @@ from cachewarm_pipeline.core.errors import DatasetError
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
+
+def _field(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
+    """A column; the description is what Dagster's UI shows beside it."""
+    return pa.field(name, kind, nullable=nullable, metadata={"description": description})
+
+
 CANDIDATE_FIELDS = [
-    pa.field("entry_id", pa.string(), nullable=False),  # core.text.entry_id(prompt, agent_type)
-    pa.field("agent_type", pa.string(), nullable=False),
-    pa.field("prompt", pa.string(), nullable=False),  # original spelling, at most MAX_PROMPT_CHARS characters
-    pa.field("response", pa.string(), nullable=False),
-    pa.field("source", pa.string(), nullable=False),  # golden | query_log | synthetic
-    pa.field("quality_score", pa.float64(), nullable=False),  # 0..1
-    pa.field("demand", pa.float64(), nullable=False),  # expected lookups a day
-    pa.field("cost_usd", pa.float64()),  # mean cost of the call that a hit saves; null where unknown
-    pa.field("provenance", pa.string(), nullable=False),  # JSON object: where the answer comes from
+    _field("entry_id", pa.string(), "core.text.entry_id(prompt, agent_type)"),
+    _field("agent_type", pa.string(), "tenant or category: a lookup only matches its own"),
+    _field("prompt", pa.string(), "original spelling, at most MAX_PROMPT_CHARS characters"),
+    _field("response", pa.string(), "the answer as logged or found"),
+    _field("source", pa.string(), "golden | query_log | synthetic"),
+    _field("quality_score", pa.float64(), "0..1"),
+    _field("demand", pa.float64(), "expected lookups a day"),
+    _field("cost_usd", pa.float64(), "mean cost of the call that a hit saves; null where unknown", nullable=True),
+    _field("provenance", pa.string(), "JSON object: where the answer comes from"),
 ]
 
 GOLDEN_CANDIDATES = pa.schema(CANDIDATE_FIELDS)
 
 RESPONSE = pa.struct(
     [
-        pa.field("response", pa.string(), nullable=False),
-        pa.field("count", pa.int64(), nullable=False),  # uncached rows with exactly this response
-        pa.field("last_at", TIMESTAMP, nullable=False),
-        pa.field("negative", pa.int64(), nullable=False),  # rows with feedback -1
+        _field("response", pa.string(), "the answer as logged or found"),
+        _field("count", pa.int64(), "uncached rows with exactly this response"),
+        _field("last_at", TIMESTAMP, "newest row with it"),
+        _field("negative", pa.int64(), "rows with feedback -1"),
     ]
 )
 
 DAILY_QUERY_COUNTS = pa.schema(
     [
-        pa.field("agent_type", pa.string(), nullable=False),
-        pa.field("canonical", pa.string(), nullable=False),  # core.text.canonical(prompt)
-        pa.field("prompt", pa.string(), nullable=False),  # most frequent original spelling of the day
-        pa.field("prompt_count", pa.int64(), nullable=False),  # rows with exactly that spelling
-        pa.field("count", pa.int64(), nullable=False),  # all rows: the demand
-        pa.field("cache_hits", pa.int64(), nullable=False),  # of these, served by the cache: demand, never evidence
-        pa.field("users", pa.list_(pa.string()), nullable=False),  # hashed ids, at most MAX_USERS; empty where unknown
-        pa.field("responses", pa.list_(RESPONSE), nullable=False),  # best supported first, at most MAX_RESPONSES
-        pa.field("answered", pa.int64(), nullable=False),  # uncached rows with any response: what shares are of
-        pa.field("cost_usd", pa.float64(), nullable=False),  # sum over costed rows
-        pa.field("costed", pa.int64(), nullable=False),  # uncached rows with a cost
-        pa.field("latency_ms", pa.float64(), nullable=False),  # sum over timed rows
-        pa.field("timed", pa.int64(), nullable=False),  # uncached rows with a latency
-        pa.field("tokens", pa.int64(), nullable=False),  # prompt + completion tokens of uncached rows
+        _field("agent_type", pa.string(), "tenant or category: a lookup only matches its own"),
+        _field("canonical", pa.string(), "core.text.canonical(prompt)"),
+        _field("prompt", pa.string(), "most frequent original spelling of the day"),
+        _field("prompt_count", pa.int64(), "rows with exactly that spelling"),
+        _field("count", pa.int64(), "all rows: the demand"),
+        _field("cache_hits", pa.int64(), "of these, served by the cache: demand, never evidence"),
+        _field("users", pa.list_(pa.string()), "hashed ids, at most MAX_USERS; empty where unknown"),
+        _field("responses", pa.list_(RESPONSE), "best supported first, at most MAX_RESPONSES"),
+        _field("answered", pa.int64(), "uncached rows with any response: what shares are of"),
+        _field("cost_usd", pa.float64(), "sum over costed rows"),
+        _field("costed", pa.int64(), "uncached rows with a cost"),
+        _field("latency_ms", pa.float64(), "sum over timed rows"),
+        _field("timed", pa.int64(), "uncached rows with a latency"),
+        _field("tokens", pa.int64(), "prompt + completion tokens of uncached rows"),
     ]
 )
 
 FREQUENT_QUERIES = pa.schema(
     [
         *CANDIDATE_FIELDS,
-        pa.field("frequency", pa.int64(), nullable=False),  # rows in the window
-        pa.field("distinct_users", pa.int64()),  # at least so many; null where users are unknown
-        pa.field("stability", pa.float64(), nullable=False),  # share of the chosen response among answered rows, 0..1
-        pa.field("last_answer_at", TIMESTAMP, nullable=False),
+        _field("frequency", pa.int64(), "rows in the window"),
+        _field("distinct_users", pa.int64(), "at least so many; null where users are unknown", nullable=True),
+        _field("stability", pa.float64(), "share of the chosen response among answered rows, 0..1"),
+        _field("last_answer_at", TIMESTAMP, "newest row with the chosen response"),
     ]
 )
 
 EMBEDDINGS = pa.schema(
     [
-        pa.field("embedding_key", pa.string(), nullable=False),  # core.text.embedding_key(model id, text)
-        pa.field("model_id", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("dimensions", pa.int32(), nullable=False),
+        _field("embedding_key", pa.string(), "core.text.embedding_key(model id, text)"),
+        _field("model_id", pa.string(), "what made the vector; vectors of two models do not compare"),
+        _field("text", pa.string(), "exactly what was embedded"),
+        _field("dimensions", pa.int32(), "values a vector"),
     ]
 )
 
 WARMING_PLAN = pa.schema(
     [
         *CANDIDATE_FIELDS,
-        pa.field("answer_group", pa.string(), nullable=False),  # entries with equivalent answers share it
-        pa.field("embedding_key", pa.string(), nullable=False),
-        pa.field("rank", pa.int64(), nullable=False),  # 0 is the first to be chosen
+        _field("answer_group", pa.string(), "entries with equivalent answers share it"),
+        _field("embedding_key", pa.string(), "where the prompt's vector is stored"),
+        _field("rank", pa.int64(), "0 is the first to be chosen"),
     ]
 )
 

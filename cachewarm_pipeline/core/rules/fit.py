@@ -1,0 +1,209 @@
+"""Fits the match model: a logistic regression on the features, its penalty chosen by cross-validation.
+
+The labelled log is used twice without harm: each query's features are made with a learned space and answer centres from
+which that query was left out (cross-fitting), and with itself left out of its own neighbours where it is an entry. So
+the queries that chose the entries and those that are kept for fitting may both be fitted on; only the certifying part
+must stay unseen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cachewarm_pipeline.core.rules.features import FEATURES, VERSION, Floats, Ints, Neighbours, features
+from cachewarm_pipeline.core.rules.space import RANK, Space, group_sums, learn_space, unit
+from cachewarm_pipeline.core.words import Tokens
+
+NEIGHBOURS = 10
+"""As core.match.NEIGHBOURS, what a lookup sees: a model that was fitted on another number describes other places."""
+FOLDS = 5
+PENALTIES = (1.0, 10.0, 100.0)
+BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Model:
+    """log-odds that the pick is right = intercept + sum of weight * feature. Plain data: weights by feature name."""
+
+    version: int
+    intercept: float
+    weights: tuple[float, ...]
+    penalty: float
+
+    def score(self, rows: Floats) -> NDArray[np.float64]:
+        """Log-odds of rows (n, len(FEATURES))."""
+        return np.asarray(rows @ np.asarray(self.weights) + self.intercept)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Queries and entries of one agent_type (or of all, for borrowed weights): one row each, no text twice.
+
+    ``vectors`` float32 (n, d), unit rows. ``groups`` (n,): the answer group by the judge. ``tokens``: of each row.
+    """
+
+    vectors: Floats
+    groups: Ints
+    tokens: Sequence[Tokens]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What serving needs besides the model: the space and, for each entry, its vector and its answer's centre in it."""
+
+    space: Space | None
+    own: NDArray[np.float16]
+    centre: NDArray[np.float16]
+
+
+def learn_scorer(data: Labelled, entries: Ints, known: Ints, rank: int = RANK, space: Space | None = None) -> Scorer:
+    """The learned space and the entries' vectors in it, from the rows ``known``. The centre of an answer is the mean of
+    its known rows; of an answer without any, the entry itself. ``space``: one that was learned on more, to borrow."""
+    space = space or learn_space(data.vectors[known], data.groups[known], rank)
+    if space is None:
+        none = np.empty((len(entries), 0), np.float16)
+        return Scorer(None, none, none)
+    own = space.project(data.vectors[entries])
+    labels, of_entry = np.unique(data.groups[entries], return_inverse=True)
+    place = np.searchsorted(labels, data.groups[known]).clip(0, len(labels) - 1)
+    members = labels[place] == data.groups[known]
+    sums = group_sums(space.project(data.vectors[known[members]]), place[members], len(labels))
+    centre = np.where(np.abs(sums).sum(1, keepdims=True)[of_entry] > 1e-9, unit(sums)[of_entry], own)
+    return Scorer(space, own.astype(np.float16), centre.astype(np.float16))
+
+
+def describe(
+    data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int = NEIGHBOURS
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Features (m, len(FEATURES)) of the queries against the entries, and whether the pick is of the right answer.
+
+    A query that is itself an entry is left out of its own neighbours. Memory: BLOCK x entries similarities at a time.
+    """
+    rows: list[Floats] = []
+    right: list[NDArray[np.bool_]] = []
+    entry_tokens = [data.tokens[int(e)] for e in entries]
+    for start in range(0, len(queries), BLOCK):
+        part = queries[start : start + BLOCK]
+        found, places = nearest(data, entries, scorer, part, k)
+        pick, out = features(found, [data.tokens[int(q)] for q in part], entry_tokens, places)
+        rows.append(out)
+        right.append(found.group[np.arange(len(part)), pick] == data.groups[part])
+    if not rows:
+        return np.empty((0, len(FEATURES))), np.empty(0, bool)
+    return np.concatenate(rows), np.concatenate(right)
+
+
+def nearest(data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int) -> tuple[Neighbours, Ints]:
+    """The k nearest entries of each query, best first, itself left out; and their places in ``entries``."""
+    similarity = np.asarray(data.vectors[queries] @ data.vectors[entries].T, np.float32)
+    similarity[queries[:, None] == entries[None, :]] = -2.0
+    k = min(k, len(entries))
+    near = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(similarity, near, 1), axis=1, kind="stable")
+    near = np.take_along_axis(near, order, 1)
+    cosine = np.take_along_axis(similarity, near, 1)
+    group = np.where(cosine > -1.5, data.groups[entries][near], -1)
+    if scorer.space is None:
+        return Neighbours(cosine, group, cosine, cosine), near
+    here = scorer.space.project(data.vectors[queries])
+    own = np.einsum("nr,nkr->nk", here, scorer.own.astype(np.float32)[near])
+    centre = np.einsum("nr,nkr->nk", here, scorer.centre.astype(np.float32)[near])
+    return Neighbours(cosine, group, own, centre), near
+
+
+def training_rows(
+    data: Labelled, entries: Ints, known: Ints, queries: Ints, rng: np.random.Generator, folds: int = FOLDS
+) -> tuple[Floats, NDArray[np.bool_], Ints]:
+    """Cross-fitted features and labels of the log queries, and the fold of each.
+
+    ``known``: rows that a space may be learned from (log queries and entries). For each fold, without the fold's rows.
+    """
+    fold = rng.permutation(len(queries)) % folds
+    rows = np.empty((len(queries), len(FEATURES)))
+    right = np.empty(len(queries), bool)
+    for f in range(folds):
+        mine = queries[fold == f]
+        scorer = learn_scorer(data, entries, known[~np.isin(known, mine)])
+        rows[fold == f], right[fold == f] = describe(data, entries, scorer, mine)
+    return rows, right, fold
+
+
+def fit_model(
+    rows: Floats,
+    right: NDArray[np.bool_],
+    fold: Ints,
+    penalties: Sequence[float] = PENALTIES,
+    prior: Model | None = None,
+) -> tuple[Model, NDArray[np.float64], float]:
+    """The model, its out-of-fold scores on these rows, and their mean log loss.
+
+    ``prior``: a model fitted on OTHER agent types. Weights may then be pulled towards its instead of towards zero. What
+    pulls, and how hard, is what has the least out-of-fold log loss: unlike agent types thus do not harm each other.
+    """
+    best: tuple[float, float, Model | None, NDArray[np.float64]] | None = None
+    for towards in (None, prior) if prior else (None,):
+        for penalty in penalties:
+            scores = np.empty(len(right))
+            for f in np.unique(fold):
+                out = fold == f
+                scores[out] = logistic(rows[~out], right[~out], penalty, towards).score(rows[out])
+            loss = log_loss(scores, right)
+            if best is None or loss < best[0]:
+                best = (loss, penalty, towards, scores)
+    if best is None:
+        raise ValueError("no penalty to choose from")
+    return logistic(rows, right, best[1], best[2]), best[3], best[0]
+
+
+def log_loss(scores: Floats, right: NDArray[np.bool_]) -> float:
+    """Mean of -log P(the label) at these log-odds, in nats."""
+    return float(np.logaddexp(0, np.where(right, -scores, scores)).mean())
+
+
+def logistic(rows: Floats, right: NDArray[np.bool_], penalty: float, prior: Model | None = None) -> Model:
+    """Ridge-penalised logistic regression by Newton steps, on standardised features; towards ``prior`` where given.
+
+    Half a right and half a wrong example are added at the mean, so that labels of one kind only still give a finite
+    intercept. A feature that never varies gets weight 0.
+    """
+    centre, scale = rows.mean(0), rows.std(0)
+    flat = scale < 1e-9
+    z = np.column_stack((np.ones(len(rows)), np.where(flat, 0.0, (rows - centre) / np.where(flat, 1.0, scale))))
+    ridge = np.full(z.shape[1], penalty)
+    ridge[0] = 0.0
+    weights = np.zeros(z.shape[1])
+    known = prior.score(rows) if prior else np.zeros(len(rows))
+    if not prior:
+        share = (right.sum() + 0.5) / (len(right) + 1)
+        weights[0] = np.log(share / (1 - share))
+
+    def loss(w: Floats) -> float:
+        line = z @ w + known
+        # + the two half examples at the mean, where the line is the intercept
+        data = np.logaddexp(0, np.where(right, -line, line)).sum()
+        return float(data + 0.5 * (np.logaddexp(0, -w[0]) + np.logaddexp(0, w[0])) + 0.5 * (ridge * w * w).sum())
+
+    now = loss(weights)
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(z @ weights + known, -35, 35)))
+        p0 = 1 / (1 + np.exp(-np.clip(weights[0], -35, 35)))
+        slope = z.T @ (right - p) - ridge * weights
+        slope[0] += 0.5 - p0
+        bend = (z * (p * (1 - p))[:, None]).T @ z + np.diag(ridge + 1e-9)
+        bend[0, 0] += p0 * (1 - p0)
+        step = np.linalg.solve(bend, slope)
+        size = 1.0
+        while size > 1e-4 and loss(weights + size * step) > now:
+            size /= 2
+        weights = weights + size * step
+        after = loss(weights)
+        if now - after < 1e-9 * (1 + abs(now)):
+            break
+        now = after
+    slopes = np.where(flat, 0.0, weights[1:] / np.where(flat, 1.0, scale))
+    intercept = float(weights[0] - (slopes * centre).sum())
+    if prior:
+        slopes, intercept = slopes + np.asarray(prior.weights), intercept + prior.intercept
+    return Model(VERSION, intercept, tuple(float(w) for w in slopes), penalty)

@@ -1,0 +1,17 @@
+"""A drawn labelled log for the tests of the match rules."""
+
+import numpy as np
+
+from cachewarm_pipeline.core.rules import fit, space
+from cachewarm_pipeline.core.words import tokens
+
+
+def labelled_log(seed: int, answers: int = 30, wordings: int = 14, d: int = 32) -> fit.Labelled:
+    """Answers differ in the first directions; wordings of one answer differ mostly in the others."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(answers), wordings)
+    noise = rng.normal(0, 1, (len(groups), d)) * np.where(np.arange(d) < 8, 0.25, 1.0)
+    means = rng.normal(0, 1, (answers, d)) * (np.arange(d) < 8)
+    vectors = space.unit(means[groups] + 0.7 * noise)
+    prompts = [f"question {g} wording {i}" for i, g in enumerate(groups)]
+    return fit.Labelled(vectors, groups, [tokens(p) for p in prompts])
