@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import redis
 
+from cachewarm_pipeline.core.generation import generations_key, index_name
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.schemas import WARMING_PLAN
 from cachewarm_pipeline.core.text import embedding_key, entry_id, sha256_hex
@@ -101,3 +103,51 @@ def publish(
     if vectors is None:
         vectors = embedder.embed(plan["prompt"].to_pylist())
     return store.publish(plan, vectors, **settings)
+
+
+ROTATE = "How do I rotate the signing key?"
+REVOKE = "Which users may revoke a certificate?"
+PLAN = [
+    {"prompt": ROTATE, "response": "rotate it so", "agent_type": "auditor"},
+    {"prompt": REVOKE, "response": "these users", "agent_type": "auditor", "source": "query_log"},
+    {"prompt": ROTATE, "response": "plan it so", "agent_type": "planner", "quality_score": 0.8},
+]
+
+
+class Clock:
+    """A present that tests move."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def republish(store: CacheStore, **changes: Any) -> str:
+    """The plan again, under other settings; returns its generation."""
+    return publish(store, make_plan(PLAN), **changes).generation
+
+
+def keys(client: redis.Redis, prefix: str) -> set[str]:
+    return {key.decode() for key in client.scan_iter(match=prefix + "*", count=1000)}
+
+
+def indexes(client: redis.Redis, name: str) -> set[str]:
+    found: Any = client.execute_command("FT._LIST")
+    return {i.decode().removeprefix(index_name(name, "")) for i in found if i.decode().startswith(index_name(name, ""))}
+
+
+def writes(client: redis.Redis) -> int:
+    info: Any = client.info("persistence")
+    return int(info["rdb_changes_since_last_save"])
+
+
+def state(client: redis.Redis, name: str) -> tuple[Any, set[str], set[str], str | None]:
+    """All that a publish could touch."""
+    return (
+        client.hgetall(generations_key(name)),
+        indexes(client, name),
+        keys(client, f"warm:{name}:"),
+        CacheStore(client, name)._index.alias_target(),
+    )

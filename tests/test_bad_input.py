@@ -1,4 +1,4 @@
-"""What a user is told when something is wrong: one clear line, the exit code of the contract, and no half-done cache."""
+"""What a user is told when something is wrong: one clear line, the contract's exit code, and no half-done cache."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ def write_source(folder: Path, log: list[dict[str, object]] | None, findings: li
     return folder
 
 
-def asked(query: object = "How do I rotate a key?", agent_type: object = "auditor", **more: object) -> dict[str, object]:
+def asked(query: object = "How do I rotate a key?", agent_type: object = "a", **more: object) -> dict[str, object]:
     return {
         "query": query,
         "agent_type": agent_type,
@@ -36,7 +36,7 @@ def asked(query: object = "How do I rotate a key?", agent_type: object = "audito
 
 FINDING: dict[str, object] = {
     "analysis_id": 1,
-    "agent_type": "auditor",
+    "agent_type": "a",
     "output": '{"answer": "escape it"}',
     "confidence_score": 0.9,
 }

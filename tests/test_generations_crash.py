@@ -3,7 +3,6 @@
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,14 +20,10 @@ from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_crash import ENTRIES, publish_until_killed
 from tests.cache_fakes import NOW, TrigramEmbedder, numbered_plan, publish
 
+pytest_plugins = ["tests.cache_fixtures"]
+
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["tests.cache_crash"])
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as client:
-        yield client
 
 
 def served_versions(cache: WarmedSemanticCache) -> set[str]:

@@ -181,7 +181,7 @@ def test_a_tenant_with_quotes_commas_braces_and_spaces_is_served_like_any_other(
     assert cachewarm("warm").code == 0
     with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache, redis.Redis.from_url(redis_url) as client:
         prefix = f"warm:{cache_name}:{cache.generation}:"
-        keys = [key for key in client.scan_iter(f"{prefix}*")]
+        keys = list(client.scan_iter(f"{prefix}*"))
         prompts = [
             client.hget(key, "prompt").decode() for key in keys if client.hget(key, "agent_type").decode() == tenant
         ]

@@ -1,6 +1,7 @@
 """Which day is warmed for, which days are mined, and what a user is told when it cannot be."""
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -54,4 +55,4 @@ def test_stretches_cover_exactly_the_days_and_never_touch(days: set[date]) -> No
     ranges = stretches(days)
     covered = [first + timedelta(days=n) for first, last in ranges for n in range((last - first).days + 1)]
     assert covered == sorted(days)
-    assert all(after[0] - before[1] > timedelta(days=1) for before, after in zip(ranges, ranges[1:], strict=False))
+    assert all(after[0] - before[1] > timedelta(days=1) for before, after in pairwise(ranges))

@@ -34,7 +34,3 @@ def main() -> None:
     except KeyboardInterrupt:
         err.print("interrupted; the live generation is untouched")
         sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

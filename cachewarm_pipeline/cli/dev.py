@@ -36,6 +36,9 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the U
 
         err.print(f"redis {ensure_redis(settings.home)}")
     err.print(f"Dagster's UI: http://127.0.0.1:{port} (Ctrl-C ends it; `cachewarm down` stops Redis)")
+    # A shell that starts us in the background ignores SIGINT, the child would inherit that, and Dagster answers SIGTERM
+    # with whatever it does on SIGINT: nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-m", "dagster", "dev", "-m", "cachewarm_pipeline.definitions"]
     child = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], env=os.environ.copy())
     # Ctrl-C reaches the child by itself; SIGTERM does not, and a killed parent would leave the servers running.

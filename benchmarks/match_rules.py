@@ -1,0 +1,202 @@
+"""Learned match rules against plain ones on labelled data: hit rate, wrong-hit rate, how often the promise held.
+
+    uv run python -m benchmarks.match_rules --data DIR [--set banking:1000] [--seeds 20] [--delta 0.05 0.01]
+
+DIR holds banking77.parquet, stackfaq.jsonl and se_secrets_qa.jsonl. Each seed: a log in three disjoint parts (choose,
+fit, certify) and unseen traffic; entries chosen by coverage of the first; the judge is exact; rates are of distinct
+traffic queries. stackfaq-shift: annotator b asks, the rest is the log. security: 500 titles are entries, bodies ask.
+
+Measured, mean of 20 seeds (all-MiniLM-L6-v2 int8). plain = certified cosine; learned = hit / wrong-hit rate / share of
+seeds whose OBSERVED wrong-hit rate was over alpha; seeds with nothing certified count as hit rate 0. In none was it
+over alpha by more than chance allows (one-sided binomial, p < 1%).
+
+                              alpha 1%                     alpha 2%                     alpha 5%
+    set:entries       delta   plain  learned               plain  learned               plain  learned
+    banking:1000       5%     0      0.515 / 0.59% / .10   0      0.744 / 1.44% / .15   0.318  0.890 / 4.29% / .20
+                       1%     0      0.399 / 0.40% / .00   0      0.720 / 1.25% / .05   0.190  0.879 / 3.95% / .00
+    banking:200        5%     0      0.332 / 0.43% / .05   0.003  0.658 / 1.43% / .05   0.262  0.833 / 4.19% / .20
+                       1%     0      0.205 / 0.28% / .00   0      0.612 / 1.19% / .05   0.208  0.820 / 3.81% / .00
+    templates:1000     5%     0      0.864 / 0.54% / .05   0      0.938 / 1.18% / .00   0      0.985 / 3.31% / .00
+                       1%     0      0.782 / 0.33% / .00   0      0.928 / 1.01% / .00   0      0.983 / 3.13% / .00
+    templates:300      5%     0      0.728 / 0.56% / .05   0      0.850 / 1.40% / .00   0      0.928 / 3.67% / .05
+                       1%     0      0.628 / 0.38% / .00   0      0.837 / 1.22% / .00   0      0.923 / 3.29% / .00
+    stackfaq:200       5%     0      0.043 / 0.06% / .05   0.028  0.660 / 0.60% / .05   0.511  0.904 / 2.85% / .05
+                       1%     0      0                     0      0.482 / 0.36% / .00   0.274  0.889 / 2.21% / .05
+    stackfaq-shift:200 5%     0      0                     0      0.301 / 0.08% / .00   0.288  0.814 / 1.41% / .00
+                       1%     0      0                     0      0                     0.030  0.716 / 0.95% / .00
+    security:500       both   nothing certified in any seed: it takes 59 faultless hits of 242; 43% of picks are right
+
+Delta: take 1%. 5% keeps the promise about the TRUE rate, yet the test's own noise puts up to 20% of Banking77's seeds
+over alpha; with 1% no line has more than 5% of them. On banking:1000 that costs 1 point of hits at alpha 5%, 2.5 at 2%,
+12 at 1%. Advised on these same seeds: confirm on seeds 20 to 39 or through the pipeline.
+
+What won: the test sequence starts where the fitting part foretells the clearest pass, not at the strictest threshold
+(at alpha 2%: 0.51 to 0.64); answer centres from the whole log (0.64 to 0.73); the pick is the best of ten by
+(learned + centre) / 2 (right 0.86 to 0.90); shrunk LDA as the space; features cross-fitted (in-sample ones made small
+sets overconfident); text features (templates at 1%: 0.58 to 0.86, but StackFAQ at 2% 0.79 to 0.66).
+No gain, left out: token log-odds, 20 neighbours, voting for the pick, shares of delta for several starts, finer steps.
+IDF weights and per-entry reliability: untested. Pooled weights ruin unlike agent types; a prior chosen by out-of-fold
+loss (`fit_model(prior=...)`) is safe, its gain unproven.
+
+Caveats: the design was chosen on these sets, none was kept untouched, so the hit rates flatter a little (certificates
+are not affected); templates were made here and suit the text features; the seeds share one pool. Penalties were 1 to
+300 in six steps (templates: as now). The certificate speaks for traffic like the certifying part, so certify on the
+latest part of the log. Tokens split on spaces, negation words are English: Chinese, Japanese get coarse text features.
+`decide` took 210 us at best on a busy machine; its 1.3x of a stock check() is not measured.
+"""
+
+import argparse
+import heapq
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.match_rules_data import embed, load
+from cachewarm_pipeline.core.rules import binomial, certify, features, fit
+from cachewarm_pipeline.core.rules.features import Floats, Ints
+from cachewarm_pipeline.core.words import tokens
+
+SETS = (
+    "banking:1000",
+    "banking:200",
+    "templates:1000",
+    "templates:300",
+    "stackfaq:200",
+    "stackfaq-shift:200",
+    "security:500",
+)
+ALPHAS = (0.01, 0.02, 0.05)
+PARTS = {"stackfaq": (0.23, 0.18, 0.28), "stackfaq-shift": (0.34, 0.26, 0.40)}
+"""Shares that choose, fit and certify; the others' are 23% each. The rest of the log is traffic."""
+RADIUS = 0.75
+
+Scored = tuple[Floats, NDArray[np.bool_]]
+"""Scores of some queries, and whether their pick is right."""
+Parts = tuple[Ints, Ints, Ints, Ints]
+"""Row numbers: entries, queries to fit on, queries to certify on, traffic."""
+
+
+def choose(vectors: Floats, groups: Ints, size: int) -> Ints:
+    """Lazy greedy coverage: an entry covers its answer's queries of similarity RADIUS; a tenth of it breaks ties."""
+    similarity = vectors @ vectors.T
+    worth = np.where(groups[:, None] == groups[None], (similarity >= RADIUS) + 0.1 * np.maximum(similarity, 0), 0)
+    covered, chosen = np.zeros(len(groups)), list[int]()
+    heap = [(-float(gain), row, 0) for row, gain in enumerate(worth.sum(0))]
+    heapq.heapify(heap)
+    while heap and len(chosen) < size:
+        gain, row, seen = heapq.heappop(heap)
+        if seen < len(chosen):
+            heapq.heappush(heap, (-float(np.maximum(worth[:, row] - covered, 0).sum()), row, len(chosen)))
+        elif gain >= -1e-9:
+            break
+        else:
+            chosen.append(row)
+            covered = np.maximum(covered, worth[:, row])
+    return np.array(chosen)
+
+
+def split(name: str, groups: Ints, kinds: Ints, vectors: Floats, size: int, rng: np.random.Generator) -> Parts:
+    if name == "security":
+        questions = rng.permutation(len(groups) // 2)
+        third = len(questions) // 3
+        bodies = 2 * questions + 1
+        entries = 2 * rng.permutation(len(questions))[:size]
+        return entries, bodies[:third], bodies[third : 2 * third], bodies[2 * third :]
+    shift = name == "stackfaq-shift"
+    log = rng.permutation(np.flatnonzero(kinds < 2) if shift else np.arange(len(groups)))
+    a, b, c = (np.cumsum(PARTS.get(name, (0.23, 0.23, 0.23))) * len(log)).round().astype(int)
+    entries = log[:a][choose(vectors[log[:a]], groups[log[:a]], size)]
+    return entries, log[:b], log[b:c], np.flatnonzero(kinds == 2) if shift else log[c:]
+
+
+def scores(data: fit.Labelled, parts: Parts, rng: np.random.Generator) -> dict[str, list[Scored]]:
+    """For each rule: the fitting, the certifying and the traffic queries."""
+    entries, fitting, certifying, traffic = parts
+    known = np.union1d(fitting, entries)
+    nothing = np.empty((len(entries), 0), np.float16)
+    plain = fit.Scorer(None, nothing, nothing)
+    learned = fit.learn_scorer(data, entries, known)
+    rows, right, fold = fit.training_rows(data, entries, known, fitting, rng)
+    bare = [fit.describe(data, entries, plain, queries) for queries in (fitting, certifying, traffic)]
+    held = [fit.describe(data, entries, learned, queries) for queries in (certifying, traffic)]
+    found: dict[str, list[Scored]] = {"distance": [(x[:, 0], y) for x, y in bare]}
+    for label, (x, y), others, columns in (
+        ("logistic, no space", bare[0], bare[1:], len(features.FEATURES)),
+        ("learned, no text", (rows, right), held, len(features.SIMILARITY_FEATURES)),
+        ("learned", (rows, right), held, len(features.FEATURES)),
+    ):
+        model, out_of_fold, _ = fit.fit_model(x[:, :columns], y, fold)
+        found[label] = [(out_of_fold, y), *((model.score(x[:, :columns]), y) for x, y in others)]
+    return found
+
+
+def oracle(score: Floats, right: NDArray[np.bool_], alpha: float) -> float:
+    """Hit rate of the loosest threshold with hindsight."""
+    order = np.argsort(-score)
+    good = np.flatnonzero(np.cumsum(~right[order]) <= alpha * np.arange(1, len(order) + 1))
+    return float((good[-1] + 1) / len(order)) if len(good) else 0.0
+
+
+def outcome(parts: Sequence[Scored], alpha: float, delta: float) -> list[float]:
+    """Of one seed: hit rate, oracle, wrong-hit rate; 1 if over alpha, beyond chance, uncertified; right picks."""
+    fitted, held, (score, right) = parts
+    plan = certify.plan_thresholds(*fitted, len(held[0]), alpha, delta)
+    threshold = certify.certify(plan, *held, alpha, delta).threshold
+    hit = score >= threshold if threshold is not None else np.zeros(len(score), bool)
+    hits, wrong = int(hit.sum()), int((hit & ~right).sum())
+    beyond = hits > 0 and 1 - binomial.cdf(wrong - 1, hits, alpha) < 0.01
+    rates = hits / len(score), oracle(score, right, alpha), wrong / max(hits, 1)
+    return [*rates, wrong > alpha * hits, beyond, threshold is None, float(right.mean())]
+
+
+def measure(key: str, seeds: int, deltas: Sequence[float], folder: Path, cache: Path) -> None:
+    name, _, size = key.partition(":")
+    if not size.isdecimal():
+        raise SystemExit(f"--set {key}: write it as SET:ENTRIES, for example banking:1000")
+    base = name.split("-")[0]
+    loaded = load(base, folder)
+    vectors = embed(base, loaded.texts, cache)
+    data = fit.Labelled(vectors, loaded.groups, [tokens(text) for text in loaded.texts])
+    found: dict[tuple[float, float, str], list[list[float]]] = {}
+    began = time.perf_counter()
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        parts = split(name, loaded.groups, loaded.kinds, vectors, int(size), rng)
+        for rule, scored in scores(data, parts, rng).items():
+            for delta in deltas:
+                for alpha in ALPHAS:
+                    found.setdefault((delta, alpha, rule), []).append(outcome(scored, alpha, delta))
+    print(f"\n{key}: {seeds} seeds, {time.perf_counter() - began:.0f} s")
+    print(
+        f"{'delta':>6}{'alpha':>6}  {'rule':20}{'hit':>6}{'oracle':>7}{'wrong':>8}{'> alpha':>8}{'chance':>7}"
+        f"{'none':>5}{'top':>6}"
+    )
+    for (delta, alpha, rule), rows in sorted(found.items(), key=lambda item: (-item[0][0], item[0][1])):
+        hit, best, wrong, over, beyond, none, top = np.array(rows, float).mean(0)
+        print(
+            f"{delta:>6}{alpha:>6}  {rule:20}{hit:6.3f}{best:7.3f}{wrong:8.4f}{over:8.2f}{beyond * seeds:7.0f}"
+            f"{none * seeds:5.0f}{top:6.3f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the three labelled files")
+    parser.add_argument("--set", action="append", dest="sets", metavar="SET:ENTRIES", help=f"of {', '.join(SETS)}")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--delta", type=float, nargs="+", default=[certify.DELTA, 0.01])
+    parser.add_argument("--cache", type=Path, help="folder that keeps the vectors; a temporary one unless given")
+    given = parser.parse_args()
+    print("hit, wrong, top (right picks): means; > alpha: share of seeds; chance, none: numbers of seeds")
+    with tempfile.TemporaryDirectory() as scratch:
+        for key in given.sets or SETS:
+            measure(key, given.seeds, given.delta, given.data, given.cache or Path(scratch))
+
+
+if __name__ == "__main__":
+    main()
