@@ -1,6 +1,9 @@
 """Settings: what the environment may say, and how a mistake is told."""
 
+from pathlib import Path
+
 import pytest
+from pydantic import AliasChoices
 
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.settings import Settings, load_settings
@@ -63,3 +66,13 @@ def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_readme_lists_every_setting_with_its_default() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        variable = alias.choices[0] if isinstance(alias, AliasChoices) else f"CACHEWARM_{name.upper()}"
+        default = field.get_default(call_default_factory=True)
+        shown = "" if default is None else f"`{default}`"
+        assert f"| `{variable}` | {shown} | {field.description} |" in readme

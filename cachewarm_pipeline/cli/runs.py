@@ -30,7 +30,7 @@ class Outcome:
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Asset to its metadata as plain values (of the last day in a range run)."""
     timings: dict[str, float] = field(default_factory=dict)
-    """Step to seconds."""
+    """Asset to seconds."""
     failed_checks: dict[str, str] = field(default_factory=dict)
     """Blocking check that failed to its sentence."""
     error: CachewarmError | None = None
@@ -87,6 +87,7 @@ class _Listener:
         self.outcome = Outcome(success=False)
         self._status = status
         self._quiet = quiet
+        self._check_steps: set[str | None] = set()
 
     def __call__(self, entry: EventLogEntry) -> None:
         event = entry.dagster_event
@@ -103,9 +104,13 @@ class _Listener:
             }
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.asset_check_evaluation_data
+            self._check_steps.add(event.step_key)
+            if not self._quiet:
+                verdict = "passed" if check.passed else "FAILED"
+                err.print(f"  check {check.check_name:<32} {verdict}: {check.description}", markup=False)
             if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
                 self.outcome.failed_checks[check.check_name] = check.description or ""
-        elif event.is_step_success:
+        elif event.is_step_success and event.step_key not in self._check_steps:
             seconds = event.step_success_data.duration_ms / 1000
             self.outcome.timings[event.step_key or ""] = seconds
             self._line(event.step_key or "", seconds)
