@@ -79,8 +79,12 @@ class Settings(BaseSettings):
 
     # The plan
     budget: int = Field(1000, ge=1, description="Entries at most; the seed's 1,000.")
-    max_wrong_hit_rate: float = Field(
-        0.02, gt=0, lt=1, description="Target for wrong hits / hits that a match rule must be certified for."
+    max_wrong_hit_rate: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Bound for wrong hits / hits that a match rule must be certified for. No rule can be certified "
+        "yet: setting it publishes `exact_only`. Unset: CACHEWARM_DISTANCE_THRESHOLD, without a promise.",
     )
     judge: Literal["exact", "embedding"] = Field("embedding", description="How two responses are held equivalent.")
     distance_threshold: float = Field(

@@ -133,9 +133,7 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
 
 def test_a_plan_that_fails_its_gate_leaves_the_live_generation_untouched(cachewarm: Cachewarm, tmp_path: Path) -> None:
     live = cachewarm("warm", "--json", "-").json["generation"]
-    blocked = cachewarm(
-        "warm", "--json", "-", CACHEWARM_MIN_QUALITY="1", CACHEWARM_MIN_FREQUENCY="1000000"
-    )
+    blocked = cachewarm("warm", "--json", "-", CACHEWARM_MIN_QUALITY="1", CACHEWARM_MIN_FREQUENCY="1000000")
     assert blocked.code == 1
     assert blocked.json["blocked_by"] == ["quality_threshold"]
     assert blocked.json["published"] is False
@@ -188,3 +186,16 @@ def test_a_tenant_with_quotes_commas_braces_and_spaces_is_served_like_any_other(
         assert prompts
         assert cache.check(prompt=prompts[0], agent_type=tenant)[0]["prompt"] == prompts[0]
         assert cache.check(prompt=prompts[0], agent_type="team") == []
+
+
+def test_asking_for_a_bound_that_no_rule_is_certified_for_publishes_exact_hits_only(
+    cachewarm: Cachewarm, redis_url: str, cache_name: str
+) -> None:
+    ran = cachewarm("warm", "--max-wrong-hit-rate", "0.02", "--json", "-")
+    assert ran.code == 0, ran.err
+    assert [rule["rule"] for rule in ran.json["match_rules"]] == ["exact_only"]
+    with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache, redis.Redis.from_url(redis_url) as client:
+        key = next(client.scan_iter(f"warm:{cache_name}:{cache.generation}:*"))
+        prompt, agent_type = (client.hget(key, field).decode() for field in ("prompt", "agent_type"))
+        assert cache.check(prompt=prompt, agent_type=agent_type)[0]["match"] == "exact"
+        assert cache.check(prompt=f"{prompt} please", agent_type=agent_type) == []

@@ -39,7 +39,9 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
         why_not = f"the live generation {live.id} is newer (CACHEWARM_ALLOW_ROLLBACK=true replaces it all the same)"
         record(context, day, {"published": False, "why_not": why_not})
         return
-    rules = MatchRules.uniform(settings.distance_threshold)
+    # A bound that was asked for cannot be promised without a certificate, so nothing semantic is served under it.
+    asked_for_a_bound = settings.max_wrong_hit_rate is not None
+    rules = MatchRules.exact_only() if asked_for_a_bound else MatchRules.uniform(settings.distance_threshold)
     published = cache.publish(
         plan,
         workspace.vectors.get(plan["embedding_key"].to_pylist()),

@@ -1,9 +1,9 @@
 """`cachewarm warm`: the graph for one day, published, with a report."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -70,7 +70,9 @@ def warm(
         str | None, typer.Option(help="Day to warm for, YYYY-MM-DD. Default: the log's last complete day.")
     ] = None,
     budget: Annotated[int | None, typer.Option(help="Entries at most. [env: CACHEWARM_BUDGET]")] = None,
-    max_wrong_hit_rate: Annotated[float | None, typer.Option(help="Target for wrong hits / hits, 0..1.")] = None,
+    max_wrong_hit_rate: Annotated[
+        float | None, typer.Option(help="Bound for wrong hits / hits. Not certifiable yet: publishes exact_only.")
+    ] = None,
     judge: Annotated[
         Literal["exact", "embedding"] | None, typer.Option(help="How answers are held equivalent.")
     ] = None,
@@ -176,6 +178,13 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     return report, stopped
 
 
+def _describe(rule: Mapping[str, Any]) -> str:
+    if rule["rule"] == "exact_only":
+        return "exact_only (no rule is certified for the bound that was asked for)"
+    proof = "certified" if rule["certified"] else "not certified, kept strict"
+    return f"{rule['rule']} {rule['distance_threshold']:g} ({proof})"
+
+
 def print_report(report: Report) -> None:
     """The report for a person."""
     entries, cost = report["entries"], report["cost"]
@@ -188,8 +197,7 @@ def print_report(report: Report) -> None:
         f"{entries['query_log']:,} from the query log, {entries['synthetic']:,} synthetic"
     )
     for rule in report["match_rules"]:
-        proof = "certified" if rule["certified"] else "not certified yet, kept strict"
-        out.print(f"  match rule {rule['agent_type']}: {rule['rule']} {rule['distance_threshold']:g} ({proof})")
+        out.print(f"  match rule {rule['agent_type']}: {_describe(rule)}", markup=False)
     out.print(f"  cost       {cost['embedding_tokens']:,} embedding tokens, ${cost['embedding_usd']:.4f}")
     out.print(f"  time       {cost['seconds']:.1f} s")
     if report["counts"]:

@@ -58,6 +58,11 @@ class MatchRules:
         """One uncertified distance for every agent_type."""
         return cls(MatchRule("", "distance", distance_threshold), {})
 
+    @classmethod
+    def exact_only(cls) -> "MatchRules":
+        """No semantic hits for any agent_type."""
+        return cls(MatchRule("", "exact_only"), {})
+
     def for_agent_type(self, agent_type: str) -> MatchRule:
         """The rule of an agent_type; the default one under its name where it has none."""
         return self.rules.get(agent_type) or replace(self.default, agent_type=agent_type)

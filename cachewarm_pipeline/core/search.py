@@ -81,7 +81,8 @@ def nearest(
     """FT.SEARCH for the ``k`` entries of one agent_type that are nearest to a float32 vector.
 
     The agent_type travels as a parameter, so that no character of it is part of the query; only a backslash still
-    escapes what follows it there. ``also`` is one more filter in the query language. Without ``timeout_ms`` the server's own limit holds (500 ms by default).
+    escapes what follows it there. ``also`` is one more filter in the query language. Without ``timeout_ms`` the
+    server's own limit holds (500 ms by default).
     """
     filters = f"@agent_type:{{$agent_type}} {also and f'({also})'}"
     values = {"agent_type": agent_type.replace("\\", "\\\\"), "vector": vector, **(also_values or {})}
