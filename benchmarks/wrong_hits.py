@@ -42,7 +42,7 @@ def warm(home: Path, source: Path, as_of: date) -> str:
     from cachewarm_pipeline.resources.workspace import Workspace
     from cachewarm_pipeline.settings import load_settings
 
-    report, stopped = run_warm(load_settings(), as_of, quiet=False, started=time.monotonic())
+    report, stopped, _ = run_warm(load_settings(), as_of, quiet=False, started=time.monotonic())
     assert stopped is None, stopped
     print(f"warmed {report['entries']} as of {as_of}")
     return Workspace().redis_url
@@ -63,7 +63,7 @@ def main() -> None:
                     name="cachewarm",
                     redis_url=url,
                     create_index=False,
-                    vectorizer=cache._vectorizer,
+                    vectorizer=cache.vectorizer,
                     distance_threshold=threshold,
                     filterable_fields=[{"name": "agent_type", "type": "tag"}],
                 )

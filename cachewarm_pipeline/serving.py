@@ -22,7 +22,7 @@ from redisvl.redis.connection import RedisConnectionFactory
 
 from cachewarm_pipeline.core import search
 from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
-from cachewarm_pipeline.core.generation import check_name, generations_key
+from cachewarm_pipeline.core.generation import RESERVED, check_name, generations_key
 from cachewarm_pipeline.core.stats import CacheStats
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.resources.cache_counters import Counters, read_stats
@@ -49,7 +49,8 @@ _FILTERS: list[dict[str, Any]] = [
 class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has no type information
     """A semantic cache over the live generation and the application's own entries. Safe to use from several threads.
 
-    What else RedisVL's class offers (``drop``, ``clear``, ``update``) acts on the application's own entries only.
+    What else RedisVL's class offers acts on the application's own entries only: ``clear`` leaves warmed entries alone,
+    and ``drop``, ``update`` and ``expire`` raise CacheError for the key of one.
     """
 
     def __init__(
@@ -177,6 +178,44 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         """``store`` without blocking the event loop."""
         key: str = await self._arun(self._storing(prompt, response, vector, metadata, filters, ttl, agent_type))
         return key
+
+    def update(self, key: str, **kwargs: Any) -> None:
+        """As RedisVL's ``update``, of an entry of the application's own. Raises CacheError for a warmed one."""
+        _not_warmed(key)
+        super().update(key, **kwargs)
+
+    async def aupdate(self, key: str, **kwargs: Any) -> None:
+        """``update`` without blocking the event loop."""
+        _not_warmed(key)
+        await super().aupdate(key, **kwargs)
+
+    def expire(self, key: str, ttl: int | None = None) -> None:
+        """As RedisVL's ``expire``, of an entry of the application's own. Raises CacheError for a warmed one."""
+        _not_warmed(key)
+        super().expire(key, ttl)
+
+    async def aexpire(self, key: str, ttl: int | None = None) -> None:
+        """``expire`` without blocking the event loop."""
+        _not_warmed(key)
+        await super().aexpire(key, ttl)
+
+    def drop(self, ids: list[str] | None = None, keys: list[str] | None = None) -> None:
+        """As RedisVL's ``drop``, of the application's own entries.
+
+        Raises CacheError, before anything is dropped, when one of the keys is a warmed entry's.
+        """
+        _not_warmed(keys)
+        super().drop(ids, keys)
+
+    async def adrop(self, ids: list[str] | None = None, keys: list[str] | None = None) -> None:
+        """``drop`` without blocking the event loop."""
+        _not_warmed(keys)
+        await super().adrop(ids, keys)
+
+    @property
+    def vectorizer(self) -> Any:
+        """The live generation's embedder as a RedisVL vectorizer: what a stock reader of the same entries needs."""
+        return self._reader.live.vectorizer
 
     @property
     def generation(self) -> str:
@@ -322,6 +361,14 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         if self._async_lookups is None or self._async_lookups[0] is not loop:
             self._async_lookups = (loop, self._open_async())
         return self._async_lookups[1]
+
+
+def _not_warmed(keys: Any) -> None:
+    for key in [keys] if isinstance(keys, str | bytes) else keys or []:
+        if search.text(key).startswith(f"{RESERVED}:"):
+            raise CacheError(
+                f"{search.text(key)!r:.120} is a warmed entry, which only a publish may change; nothing was changed"
+            )
 
 
 def _filled(pipe: Any, step: Send) -> Any:

@@ -1,9 +1,11 @@
 """Every knob of the pipeline, typed, with the reason for its default.
 
-Read from the environment (prefix ``CACHEWARM_``) when a run starts, never at import.
+Read from the environment (prefix ``CACHEWARM_``) when a run starts; `partitions` reads them when definitions load.
 Secrets are ``SecretStr``: they do not show in logs, in the UI or in a traceback.
 """
 
+import difflib
+import os
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -36,7 +38,8 @@ class Settings(BaseSettings):
     )
     source_url: SecretStr | None = Field(
         None,
-        description="postgresql://..., spark:///folder or a folder of Parquet, CSV or JSONL. Unset: the sample data.",
+        description="postgresql://..., spark:///folder, a folder of Parquet, CSV or JSONL, or `sample`. Unset: the "
+        "sample, unless CACHEWARM_REDIS_URL is set.",
     )
     dataset_url: str | None = Field(
         None, description="Base URI of the datasets between assets (folder or any fsspec URI). Unset: `<home>/data`."
@@ -167,6 +170,13 @@ def load_settings() -> Settings:
 
     Raises ConfigurationError with one line a wrong variable; the values of secrets are not in it.
     """
+    known = {str(field.validation_alias) for field in Settings.model_fields.values()} | {
+        f"CACHEWARM_{name.upper()}" for name in Settings.model_fields
+    }
+    for variable in sorted(os.environ):
+        if variable.upper().startswith("CACHEWARM_") and variable.upper() not in known:
+            near = difflib.get_close_matches(variable.upper(), known, 1)
+            raise ConfigurationError(f"{variable} is no setting{f'; did you mean {near[0]}?' if near else ''}")
     try:
         return Settings()
     except ValidationError as error:

@@ -17,7 +17,7 @@ ENTRIES = BATCH + 50
 numbered_plan(1)  # pyarrow imports pandas at the first conversion: once here, instead of in every process
 
 
-def publish_until_killed(url: str, name: str, version: str, sends: int, half: bool) -> None:
+def publish_until_killed(url: str, name: str, version: str, sends: int, half: bool, lease: float) -> None:
     """Publish, and be killed when the ``sends``-th packet is about to be sent, or when half of it was."""
     client = connect(url)
     left = sends
@@ -34,4 +34,4 @@ def publish_until_killed(url: str, name: str, version: str, sends: int, half: bo
         return send(self, command, check_health)
 
     redis.connection.AbstractConnection.send_packed_command = counted  # type: ignore[method-assign]
-    publish(CacheStore(client, name), numbered_plan(ENTRIES, version=version))
+    publish(CacheStore(client, name, lease_seconds=lease), numbered_plan(ENTRIES, version=version))

@@ -218,3 +218,62 @@ def test_a_home_that_cannot_be_written_is_told_in_one_line(cachewarm: Cachewarm,
     ran = cachewarm("warm", CACHEWARM_HOME=str(blocked / "home"))
     assert ran.code == 1
     assert "CACHEWARM_HOME" in one_line(ran.err)
+
+
+def test_the_sample_is_never_published_to_a_server_of_ones_own_by_default(cachewarm: Cachewarm) -> None:
+    ran = cachewarm("warm", CACHEWARM_SOURCE_URL="")
+    assert ran.code == 2
+    assert "CACHEWARM_SOURCE_URL" in one_line(ran.err)
+    assert cachewarm("generations", "--json").json == []
+
+
+def test_a_report_file_that_cannot_be_written_is_told_before_any_work(cachewarm: Cachewarm, tmp_path: Path) -> None:
+    write_source(tmp_path / "source", [asked()] * 6, None)
+    ran = cachewarm("warm", "--json", str(tmp_path / "missing" / "report.json"))
+    assert ran.code == 2
+    assert "--json" in one_line(ran.err)
+    assert cachewarm("generations", "--json").json == []
+
+
+def test_brackets_in_a_path_are_printed_and_not_obeyed(cachewarm: Cachewarm, tmp_path: Path) -> None:
+    source = write_source(tmp_path / "x[", [asked()] * 6, None)
+    (source / "y]").mkdir()
+    ran = cachewarm("warm", CACHEWARM_SOURCE_URL=str(source), CACHEWARM_MIN_FREQUENCY="1")
+    assert ran.code == 0, ran.err
+    assert str(source) in ran.err
+
+
+def test_a_day_without_rows_inside_the_log_is_said_aloud(cachewarm: Cachewarm, tmp_path: Path) -> None:
+    days = (DAY - timedelta(days=2), DAY)
+    rows = [asked(created_at=f"{day}T09:00:00Z") for day in days for _ in range(6)]
+    write_source(tmp_path / "source", rows, None)
+    ran = cachewarm("warm", "--as-of", str(DAY - timedelta(days=1)))
+    assert ran.code == 0, ran.err
+    assert "no usable rows on 2026-03-19" in ran.err
+
+
+def test_days_of_a_file_that_was_replaced_are_mined_again(cachewarm: Cachewarm, tmp_path: Path) -> None:
+    yesterday = DAY - timedelta(days=1)
+    rows = [asked(created_at=f"{day}T09:00:00Z") for day in (yesterday, DAY) for _ in range(6)]
+    write_source(tmp_path / "source", rows, None)
+    assert cachewarm("warm", "--json", "-").json["entries"]["total"] == 1
+    other = [asked(query="Is it new?", created_at=f"{yesterday}T09:00:00Z") for _ in range(7)]
+    write_source(tmp_path / "source", [*rows, *other], None)
+    assert cachewarm("warm", "--json", "-").json["entries"]["total"] == 2
+
+
+def test_secrets_in_an_analysed_url_do_not_reach_redis(
+    cachewarm: Cachewarm, tmp_path: Path, redis_url: str, cache_name: str
+) -> None:
+    import redis
+
+    write_source(tmp_path / "source", None, [FINDING])
+    table = pq.read_table(tmp_path / "source" / "analyses.parquet")
+    url = pa.array(["https://bot:hunter2@example.com/?token=hunter2"])
+    at = table.schema.get_field_index("url")
+    pq.write_table(table.set_column(at, "url", url), tmp_path / "source" / "analyses.parquet")
+    assert cachewarm("warm").code == 0
+    with redis.Redis.from_url(redis_url) as client:
+        stored = [client.hgetall(key) for key in client.scan_iter(f"warm:{cache_name}:2*")]
+    assert len(stored) == 1
+    assert b"hunter2" not in b"".join(stored[0].values())

@@ -1,5 +1,6 @@
 """Generations on a real Redis: published once, kept, gone back to; and whose keys are whose."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import redis
 from redisvl.extensions.cache.llm import SemanticCache
 
 from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
-from cachewarm_pipeline.core.generation import generations_key, key_prefix, ttl_seconds
+from cachewarm_pipeline.core.generation import generations_key, key_prefix, lock_key, ttl_seconds
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.resources.cache_store import CacheStore
@@ -183,12 +184,157 @@ def test_rollback_without_a_previous_generation_changes_nothing(store: CacheStor
     assert state(client, store.name) == before
 
 
-def test_rollback_to_a_generation_whose_entries_are_gone_is_refused(store: CacheStore, client: redis.Redis) -> None:
+@pytest.mark.parametrize("left", [0, 1, 17])
+def test_rollback_to_a_generation_that_lost_more_than_a_tenth_of_its_entries_is_refused_with_the_numbers(
+    store: CacheStore, client: redis.Redis, left: int
+) -> None:
     first, second = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
-    client.delete(*keys(client, key_prefix(store.name, first)))
-    with pytest.raises(CacheError, match="no entries left"):
+    client.delete(*sorted(keys(client, key_prefix(store.name, first)))[left:])
+    before = state(client, store.name)
+    with pytest.raises(CacheError, match=f"only {left} of its 20 entries left.*needs 90%"):
         store.rollback(NOW)
     assert store._index.alias_target() == second
+    assert state(client, store.name) == before
+
+
+def test_rollback_to_a_generation_with_nine_tenths_of_its_entries_is_done(
+    store: CacheStore, client: redis.Redis
+) -> None:
+    first, _ = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
+    client.delete(*sorted(keys(client, key_prefix(store.name, first)))[18:])
+    assert store.rollback(NOW).id == first
+
+
+# An older day
+
+
+def test_an_older_day_is_not_published_over_a_newer_one_and_says_why(store: CacheStore, client: redis.Redis) -> None:
+    newer = publish(store, numbered_plan(20, version="new"))
+    before = state(client, store.name)
+    older = publish(store, numbered_plan(20, version="old"), as_of=DAY - timedelta(days=1))
+    assert (older.published, older.generation, older.written) == (False, newer.generation, 0)
+    assert f"{newer.generation} is newer" in older.why_not
+    assert state(client, store.name) == before
+
+
+def test_an_older_day_is_published_when_that_is_allowed(store: CacheStore) -> None:
+    publish(store, numbered_plan(20, version="new"))
+    older = publish(store, numbered_plan(20, version="old"), as_of=DAY - timedelta(days=1), allow_rollback=True)
+    assert (older.published, older.why_not) == (True, "")
+    assert store._index.alias_target() == older.generation
+
+
+def test_an_older_day_that_waited_for_the_lock_does_not_replace_what_was_published_meanwhile(
+    store: CacheStore, client: redis.Redis
+) -> None:
+    first = publish(store, numbered_plan(20, version="v1"), as_of=DAY - timedelta(days=2))
+    client.set(lock_key(store.name), "a dead run's", px=60_000)
+    newer: list[str] = []
+
+    def meanwhile(seconds: float) -> None:
+        client.delete(lock_key(store.name))
+        newer.append(publish(store, numbered_plan(20, version="v3")).generation)
+
+    waiting = CacheStore(client, store.name, sleep=meanwhile)
+    older = publish(waiting, numbered_plan(20, version="v2"), as_of=DAY - timedelta(days=1))
+    assert not older.published
+    assert newer == [older.generation] == [store._index.alias_target()]
+    assert newer != [first.generation]
+
+
+# The lock of another run
+
+
+class Waiting:
+    """A clock that only waiting moves; ``each`` happens at each wait."""
+
+    def __init__(self, each: Callable[[], object] = lambda: None) -> None:
+        self.seconds = 0.0
+        self.each = each
+
+    def clock(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.each()
+
+
+def test_the_lock_of_a_killed_run_is_waited_out_and_told(store: CacheStore, client: redis.Redis) -> None:
+    client.set(lock_key(store.name), "a dead run's", px=60_000)
+
+    def ends() -> None:
+        if waiting.seconds > 59 and client.get(lock_key(store.name)) == b"a dead run's":
+            client.delete(lock_key(store.name))
+
+    waiting = Waiting(ends)
+    lines: list[str] = []
+    patient = CacheStore(client, store.name, clock=waiting.clock, sleep=waiting.sleep)
+    assert publish(patient, numbered_plan(20), progress=lines.append).published
+    assert 59 < waiting.seconds < 61
+    assert "waiting up to 60 s" in lines[0]
+
+
+def test_a_lock_that_never_ends_is_waited_for_one_lease_and_no_longer(store: CacheStore, client: redis.Redis) -> None:
+    client.set(lock_key(store.name), "for ever")
+    waiting = Waiting()
+    patient = CacheStore(client, store.name, clock=waiting.clock, sleep=waiting.sleep, lease_seconds=5)
+    with pytest.raises(CacheError, match="another run is publishing"):
+        publish(patient, numbered_plan(20))
+    assert 5 <= waiting.seconds < 6
+    assert client.get(lock_key(store.name)) == b"for ever"
+
+
+def test_a_run_seen_renewing_its_lock_is_not_waited_for(store: CacheStore, client: redis.Redis) -> None:
+    with store.lock(NOW) as lock:
+        waiting = Waiting(lock.renew)
+        other = CacheStore(client, store.name, clock=waiting.clock, sleep=waiting.sleep)
+        with pytest.raises(CacheError, match="another run is publishing"):
+            publish(other, numbered_plan(20))
+        assert waiting.seconds < 5
+
+
+# Time to live
+
+
+def ttls(client: redis.Redis, store: CacheStore, generation: str) -> list[int]:
+    return [client.ttl(key) for key in keys(client, key_prefix(store.name, generation))]
+
+
+def aged(client: redis.Redis, store: CacheStore, generation: str, seconds: int) -> None:
+    for key in keys(client, key_prefix(store.name, generation)):
+        client.expire(key, seconds)
+
+
+def test_an_unchanged_plan_past_half_of_its_life_has_its_ttls_renewed_once(
+    store: CacheStore, client: redis.Redis
+) -> None:
+    first = publish(store, numbered_plan(600))
+    aged(client, store, first.generation, 1000)
+    later = NOW + timedelta(days=3.6)
+    again = publish(store, numbered_plan(600), now=later)
+    assert (again.generation, again.written, again.unchanged, again.ttls_renewed) == (first.generation, 0, True, True)
+    renewed = ttls(client, store, first.generation)
+    assert len(renewed) == 600
+    assert min(renewed) > 6 * 86_400
+    changes = writes(client)
+    assert not publish(store, numbered_plan(600), now=later + timedelta(hours=1)).ttls_renewed
+    assert writes(client) == changes
+
+
+def test_an_old_generation_that_is_published_again_without_loading_lives_on(
+    store: CacheStore, client: redis.Redis
+) -> None:
+    publish(store, numbered_plan(20, version="v1"))
+    second = publish(store, numbered_plan(20, version="v2"))
+    store.rollback(NOW)
+    aged(client, store, second.generation, 1000)
+    again = publish(store, numbered_plan(20, version="v2"), now=NOW + timedelta(days=5))
+    assert (again.generation, again.written, again.ttls_renewed) == (second.generation, 0, True)
+    assert min(ttls(client, store, second.generation)) > 6 * 86_400
+    live = store.live()
+    assert live is not None
+    assert live.renewed_at == NOW + timedelta(days=5)
 
 
 # Whose keys are whose

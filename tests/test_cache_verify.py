@@ -160,12 +160,12 @@ def test_a_read_only_redis_is_told_and_nothing_changes(store: CacheStore, client
 
 
 def test_a_second_publisher_is_told_who_is_first_and_since_when(store: CacheStore, client: redis.Redis) -> None:
-    with store.lock(NOW):
+    with store.lock(NOW) as lock:
         assert 0 < client.pttl(lock_key(store.name)) <= LEASE_SECONDS * 1000
         with pytest.raises(CacheError, match=r"another run is publishing.*since 2026-11-22T02:00:00"):
-            publish(CacheStore(client, store.name), numbered_plan(20))
+            publish(CacheStore(client, store.name, sleep=lambda _: lock.renew()), numbered_plan(20))
         with pytest.raises(CacheError, match="another run is publishing"):
-            store.rollback(NOW)
+            CacheStore(client, store.name, sleep=lambda _: lock.renew()).rollback(NOW)
     assert publish(store, numbered_plan(20)).written == 20
     assert not client.exists(lock_key(store.name))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.judging import facts_differ, group_by_vectors
+from cachewarm_pipeline.core.judging import facts, facts_differ, group_by_vectors
 from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
 from cachewarm_pipeline.resources.judges import EmbeddingJudge, ExactJudge
 from cachewarm_pipeline.resources.vectors import ParquetVectorStore
@@ -28,11 +28,55 @@ def judge(tmp_path: Path) -> EmbeddingJudge:
         ("Enable it", "Do not enable it"),
         ("Move from A to B", "Move from B to A"),
         ('{"days": 3}', '{"days": 30}'),
+        ("Call `flush_all` after it", "Call `flush_one` after it"),
     ],
 )
 def test_another_number_negation_or_order_is_never_the_same_answer(left: str, right: str) -> None:
-    assert facts_differ(left, right)
+    assert facts_differ(facts(left), facts(right))
     assert group_by_vectors([left, right], SAME[:2]) == [0, 1]
+
+
+LONG = "The handler reads the request, checks the signature, writes the row and then answers the caller in time. "
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ('{"risk": "high"}', '{"risk": "low"}'),
+        ('{"verdict": "vulnerable", "why": "the query is built"}', '{"verdict": "safe", "why": "the query is built"}'),
+        ('{"approved": true}', '{"approved": false}'),
+        (
+            '{"findings": [{"id": "a", "risk": "high"}, {"id": "b", "risk": "low"}]}',
+            '{"findings": [{"id": "a", "risk": "low"}, {"id": "b", "risk": "high"}]}',
+        ),
+        (f"Yes, this is safe. {LONG * 3}", f"No, this is not safe. {LONG * 3}"),
+        (f"{LONG * 3} So the code is safe.", f"{LONG * 3} So the code is not safe."),
+        (f"{LONG * 3} Move from MySQL to Postgres now.", f"{LONG * 3} Move from Postgres to MySQL now."),
+        (f"{LONG} Keep MySQL and drop Postgres.", f"{LONG} Keep Postgres and drop MySQL."),
+        (f"{LONG * 3} Keep the key in `vault`.", f"{LONG * 3} Keep the key in `kms`."),
+    ],
+)
+def test_opposite_answers_are_two_answers_however_long_and_near_they_are(left: str, right: str) -> None:
+    assert group_by_vectors([left, right], SAME[:2]) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (
+            '{"risk": "low", "summary": "Rotate the key every 90 days.", "to": ["Call `a` first of all", "Log it"]}',
+            '{"to": ["log it", "To begin with, call `a`"], "summary": "Every 90 days rotate that key.", "risk": "Low"}',
+        ),
+        (f"{LONG} Do not wait, and never retry.", f"Never retry; waiting is wrong. {LONG} There is no reason to."),
+    ],
+)
+def test_rewordings_with_other_order_keys_and_negations_stay_one_answer(left: str, right: str) -> None:
+    assert group_by_vectors([left, right], SAME[:2]) == [0, 0]
+
+
+def test_a_response_that_was_cut_before_embedding_is_only_equal_to_what_says_the_same() -> None:
+    long = "word " * 500
+    assert group_by_vectors([f"{long}end", f"{long}other", f"{long.upper()}END."], SAME) == [0, 1, 0]
 
 
 def test_equal_json_is_one_answer_even_with_vectors_far_apart() -> None:

@@ -131,6 +131,20 @@ def test_bounded_sets_of_users_answer_at_least_k_exactly_over_spellings_and_days
     assert min(len(kept), MAX_USERS) == min(len(true_users), MAX_USERS)
 
 
+def test_responses_that_answer_nothing_are_no_evidence_but_stay_demand() -> None:
+    blank = ["\u00a0", "\u3000 ", "\x85", "null", "{}", "[ ]", '" "']
+    broken = ['{"summary": "trunc', '["a", ', '{"a": NaN}']
+    fine = ["[1] see the note", "no", '"yes" is the answer', '{"a": 1}']
+    texts = [*blank, *broken, *fine]
+    rows, left_out = count(
+        [{"query": "q", "count": 30, "answered": 28}],
+        [{"query": "q", "response": text, "count": 2} for text in texts],
+    )
+    assert left_out == {LeftOut.EMPTY_RESPONSE: 2 * len(blank), LeftOut.UNPARSABLE_OUTPUT: 2 * len(broken)}
+    assert {response["response"] for response in rows[0]["responses"]} == set(fine)
+    assert (rows[0]["count"], rows[0]["answered"]) == (30, 2 * len(fine))
+
+
 GROUP = st.tuples(st.sampled_from("ab"), st.text("xX .?é\u00c9", max_size=3))
 ANSWER = st.tuples(GROUP, st.sampled_from(["r1", "r2", "r3", "r4", "r5", "r6", "r7"]))
 FACTS = st.tuples(st.integers(1, 5), st.integers(0, 3), st.integers(0, 2))

@@ -187,6 +187,18 @@ def test_answers_beyond_those_that_the_judge_sees_still_count_against_stability(
     assert responses[0] == "steady"
 
 
+def test_a_popular_query_whose_every_answer_is_worded_anew_is_stable_where_the_judge_sees_one_answer() -> None:
+    days = [[asked("q", 50, *(said(f"{day} {n}", 1, day=day) for n in range(5)), answered=50)] for day in range(30)]
+    rows, left_out = rolled(*days, min_stability=0.9, group_responses=lambda qs: [[0] * len(q) for q in qs])
+    assert (rows[0]["stability"], left_out) == (1.0, {})
+    rows, left_out = rolled(*days, min_stability=0.5)
+    assert (rows, left_out) == ([], {LeftOut.VOLATILE: 1})
+
+
+def test_one_kept_response_among_many_that_could_not_be_kept_is_no_stable_answer() -> None:
+    assert rolled([asked("q", 9, said(), answered=9)])[0][0]["stability"] == 1 / 9
+
+
 def test_another_judge_decides_what_is_equivalent() -> None:
     day = [asked("q", 6, said("cat", 2), said("dog", 3), said("kitten", 2))]
     rows, _ = rolled(
@@ -288,3 +300,10 @@ def test_a_group_in_which_every_wording_has_a_complaint_gives_its_newest() -> No
     choice = choose([Answer("old", 5, 1, 1), Answer("new", 5, 1, 2)], [0, 0])
     assert choice is not None
     assert (choice.answer.text, choice.support) == ("new", 10)
+
+
+def test_a_rare_wording_is_never_published_for_a_well_supported_one() -> None:
+    for complaints in (0, 1):
+        choice = choose([Answer("vulnerable", 99, complaints, 1), Answer("safe", 1, 0, 2)], [0, 0])
+        assert choice is not None
+        assert (choice.answer.text, choice.support) == ("vulnerable", 100)

@@ -10,7 +10,7 @@ from redisvl.extensions.cache.llm import SemanticCache
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.core import search
-from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.resources.cache_store import CacheStore
@@ -51,6 +51,63 @@ def test_storing_again_replaces_the_answer_its_metadata_and_its_time_to_live(
 def test_prompts_of_which_nothing_is_left_in_canonical_form_stay_apart(cache: WarmedSemanticCache) -> None:
     assert cache.store("???", "what?", agent_type="auditor") != cache.store("!!!", "oh!", agent_type="auditor")
     assert cache.check("???", agent_type="auditor")[0]["response"] == "what?"
+
+
+PREAMBLE = "You are a careful assistant, and this is the policy that you follow. " * 40
+
+
+def test_an_own_prompt_longer_than_what_is_embedded_answers_nobody_else_with_the_same_beginning(
+    cache: WarmedSemanticCache,
+) -> None:
+    cache.store(f"{PREAMBLE} What may alice do?", "alice's answer", agent_type="auditor")
+    assert cache.check(f"{PREAMBLE} What may bob do?", agent_type="auditor") == []
+    cache.store(f"{PREAMBLE} What may bob do?", "bob's answer", agent_type="auditor")
+    for name in ("alice", "bob"):
+        (hit,) = cache.check(f"{PREAMBLE} what may {name} do", agent_type="auditor")
+        assert (hit["response"], hit["match"]) == (f"{name}'s answer", "exact")
+
+
+@pytest.mark.parametrize("write", ["set", "sadd", "rpush"])
+def test_a_key_of_another_type_where_an_own_entry_would_be_is_a_miss(
+    cache: WarmedSemanticCache, client: redis.Redis, write: str
+) -> None:
+    question = "Zebras quickly jump over foxes"
+    getattr(client, write)(f"{cache.name}:{entry_id(question, 'auditor')}", "no entry")
+    assert cache.check(question, agent_type="auditor") == []
+    cache.store(question, "they do", agent_type="auditor")
+    assert cache.check(question, agent_type="auditor")[0]["response"] == "they do"
+
+
+def test_a_warmed_entry_can_be_neither_updated_nor_dropped_nor_expired(
+    cache: WarmedSemanticCache, client: redis.Redis
+) -> None:
+    own = cache.store("Where are the audit logs?", "there", agent_type="auditor")
+    warmed = cache.check(ROTATE, agent_type="auditor")[0]["key"]
+    before: tuple[Any, Any] = (client.hgetall(warmed), client.pexpiretime(warmed))
+    refused = pytest.raises(CacheError, match="is a warmed entry")
+    with refused:
+        cache.update(warmed, response="changed")
+    with refused:
+        cache.drop(keys=[own, warmed])
+    with refused:
+        cache.expire(warmed, 5)
+
+    async def in_a_loop() -> None:
+        with refused:
+            await cache.aupdate(warmed, response="changed")
+        with refused:
+            await cache.adrop(keys=[own, warmed])
+        with refused:
+            await cache.aexpire(warmed, 5)
+        await cache.adisconnect()
+
+    asyncio.run(in_a_loop())
+    assert (client.hgetall(warmed), client.pexpiretime(warmed)) == before
+    assert client.exists(own)
+    cache.update(own, response="over there")
+    assert cache.check("Where are the audit logs?", agent_type="auditor")[0]["response"] == "over there"
+    cache.drop(keys=[own])
+    assert not client.exists(own)
 
 
 def test_an_entry_of_a_stock_writer_is_found_exactly_and_nearby(

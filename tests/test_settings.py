@@ -41,6 +41,12 @@ def test_a_wrong_setting_is_told_by_its_variable(
         load_settings()
 
 
+def test_a_mistyped_variable_is_told_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHEWARM_BUDGIT", "3")
+    with pytest.raises(ConfigurationError, match="CACHEWARM_BUDGIT is no setting; did you mean CACHEWARM_BUDGET"):
+        load_settings()
+
+
 def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHEWARM_REDIS_URL", "redis://:hunter2@cache:6379")
     monkeypatch.setenv("CACHEWARM_SOURCE_URL", "postgresql://app:hunter2@db/app")

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import socket
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -230,21 +231,26 @@ def test_a_mapping_of_unknown_names_is_wrong_usage(tmp_path: Path, options: Any,
 def test_a_fingerprint_changes_with_the_source_and_its_mapping_and_nothing_else(tmp_path: Path) -> None:
     one = write_parquet(tmp_path / "one", {"llm_query_logs": [log_row()]})
     other = write_parquet(tmp_path / "other", {"llm_query_logs": [log_row()]})
-    mark = opened(one).fingerprint()
-    assert mark == opened(f"{tmp_path}/./one/").fingerprint() == opened(f"file://{one}").fingerprint()
+    day = date(2026, 3, 1)
+    mark = opened(one).fingerprint(day)
+    assert mark == opened(f"{tmp_path}/./one/").fingerprint(day) == opened(f"file://{one}").fingerprint(day)
     others = [
-        opened(other).fingerprint(),
-        opened(one, columns={"llm_query_logs": {"user_id": "model"}}).fingerprint(),
-        opened(one, max_response_bytes=9).fingerprint(),
+        opened(other).fingerprint(day),
+        opened(one, columns={"llm_query_logs": {"user_id": "model"}}).fingerprint(day),
+        opened(one, max_response_bytes=9).fingerprint(day),
     ]
     assert len({mark, *others}) == 4
-    assert len(mark) == 16
+    assert len(mark) == 32
+    write_parquet(tmp_path / "one", {"llm_query_logs": [log_row(), log_row()]})
+    assert opened(one).fingerprint(day) != mark  # the file was replaced: its days are mined again
 
 
 def test_a_fingerprint_does_not_depend_on_who_logs_in(postgres_url: str) -> None:
     url = write_postgres(postgres_url, "print", {"llm_query_logs": [log_row()]})
     with_password = url.replace("://cachewarm@", "://cachewarm:secret@")
-    assert opened(url).fingerprint() == opened(with_password).fingerprint()
-    assert opened(url).fingerprint() == opened(url.replace("postgresql:", "postgres:")).fingerprint()
+    assert opened(url).fingerprint(date(2026, 3, 1)) == opened(with_password).fingerprint(date(2026, 3, 1))
+    assert opened(url).fingerprint(date(2026, 3, 1)) == opened(url.replace("postgresql:", "postgres:")).fingerprint(
+        date(2026, 3, 1)
+    )
     elsewhere = write_postgres(postgres_url, "print2", {"llm_query_logs": [log_row()]})
-    assert opened(url).fingerprint() != opened(elsewhere).fingerprint()
+    assert opened(url).fingerprint(date(2026, 3, 1)) != opened(elsewhere).fingerprint(date(2026, 3, 1))

@@ -25,6 +25,12 @@ def test_wording_that_means_something_else_keeps_its_own_id() -> None:
         "what is net",
         "is tls 1.2 ok",
         "is tls 1.3 ok",
+        "what is 25",
+        "what is 2⁵",
+        "what is 2₅",
+        "cd",
+        "cd .",
+        "cd ..",
     ]
     assert len({entry_id(text, "a") for text in different}) == len(different)
 
@@ -35,6 +41,16 @@ def test_the_same_prompt_of_two_agent_types_is_two_entries() -> None:
 
 def test_control_and_invisible_characters_count_as_white_space() -> None:
     assert canonical("plan\x00 the\u200b\u200b api\r\n") == "plan the api"
+
+
+@given(st.text(alphabet="a.…?'”² ₂\u200b"))
+def test_canonical_form_of_dots_and_small_digits_is_idempotent(text: str) -> None:
+    assert canonical(canonical(text)) == canonical(text)
+
+
+def test_marks_around_a_path_of_dots_are_trimmed() -> None:
+    assert {canonical(text) for text in ("cd ..", "cd ..?", "'cd ..'", "CD '..' ?!")} == {"cd .."}
+    assert canonical("so ... ") == canonical("so…") == "so"
 
 
 def test_only_marks_leave_nothing() -> None:

@@ -108,6 +108,7 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
         "generation",
         "published",
         "blocked_by",
+        "reason",
         "budget",
         "entries",
         "replay",
@@ -149,6 +150,7 @@ def test_an_older_day_does_not_replace_a_newer_generation_unless_told_to(cachewa
     refused = cachewarm("warm", "--as-of", earlier, "--json", "-")
     assert refused.code == 1
     assert refused.json["generation"] == live
+    assert "--allow-rollback" in refused.json["reason"]
     assert "is newer" in refused.err
     assert cachewarm("warm", "--as-of", earlier, "--allow-rollback").code == 0
     assert cachewarm("generations", "--json").json[0]["as_of"] == earlier
@@ -199,3 +201,27 @@ def test_asking_for_a_bound_that_no_rule_is_certified_for_publishes_exact_hits_o
         prompt, agent_type = (client.hget(key, field).decode() for field in ("prompt", "agent_type"))
         assert cache.check(prompt=prompt, agent_type=agent_type)[0]["match"] == "exact"
         assert cache.check(prompt=f"{prompt} please", agent_type=agent_type) == []
+
+
+def test_a_second_warm_in_the_same_home_is_told_to_wait(cachewarm: Cachewarm, home: Path) -> None:
+    from cachewarm_pipeline.cli.runs import warm_lock
+
+    with warm_lock(home):
+        ran = cachewarm("warm")
+    assert ran.code == 1
+    assert "another `cachewarm warm` is at work" in ran.err
+    assert cachewarm("warm", "--budget", "20").code == 0
+
+
+def test_a_run_that_was_killed_is_marked_as_failed_by_the_next(cachewarm: Cachewarm, home: Path) -> None:
+    import dagster as dg
+
+    from cachewarm_pipeline.cli.runs import end_dead_runs
+
+    tags = {"cachewarm/started_by": "cachewarm warm"}
+    with dg.instance_for_test() as instance:
+        dead = instance.create_run_for_job(dg.job(name="killed")(lambda: None), tags=tags)
+        other = instance.create_run_for_job(dg.job(name="queued")(lambda: None))
+        end_dead_runs(instance, tags)
+        found = {run.run_id: run.status for run in instance.get_runs()}
+    assert found == {dead.run_id: dg.DagsterRunStatus.FAILURE, other.run_id: dg.DagsterRunStatus.NOT_STARTED}

@@ -30,6 +30,29 @@ def test_a_changed_number_negation_name_or_order_contradicts(lookup: str, entry:
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [("before", "after"), ("increase", "decrease"), ("allow", "deny"), ("never allow", "not deny")],
+)
+def test_another_word_in_the_same_place_of_a_long_prompt_contradicts(one: str, other: str) -> None:
+    lookup, entry = (
+        f"Our team wants to {word} the connection limit on the main gateway when many new clients arrive at once"
+        for word in (one, other)
+    )
+    assert between(lookup, entry) == between(entry, lookup) == "another word in the same place"
+
+
+def test_two_negations_are_not_none() -> None:
+    assert between("do not log it and do not retry", "log it and retry") == "one is negated"
+
+
+def test_another_form_or_a_slip_of_a_word_in_a_long_prompt_does_not_contradict() -> None:
+    prompt = "Our team wants to raise the connection limit on the main gateway when many new {} arrive at once"
+    assert between(prompt.format("client"), prompt.format("clients")) is None
+    assert between(prompt.format("credentials"), prompt.format("cedentials")) is None
+    assert between("hey, quick question: " + prompt.format("clients"), prompt.format("clients") + " thanks") is None
+
+
+@pytest.mark.parametrize(
     ("lookup", "entry"),
     [
         ("how do i rotate a key", "How do I rotate a key?"),

@@ -6,7 +6,6 @@ import dagster as dg
 from cachewarm_pipeline.assets.common import CACHE, OWNERS, record, table_metadata
 from cachewarm_pipeline.core import gates
 from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.generation import may_replace
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.plan import plan_hash
 from cachewarm_pipeline.partitions import daily, days_of, one_run
@@ -34,11 +33,6 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     verdict = gates.quality_threshold(plan, settings.floors)
     if not verdict.passed:
         raise CacheError(f"quality_threshold: {verdict.sentence}")
-    live = cache.live()
-    if live is not None and not may_replace(live.as_of, day, settings.allow_rollback):
-        why_not = f"the live generation {live.id} is newer (CACHEWARM_ALLOW_ROLLBACK=true replaces it all the same)"
-        record(context, day, {"published": False, "why_not": why_not})
-        return
     # A bound that was asked for cannot be promised without a certificate, so nothing semantic is served under it.
     asked_for_a_bound = settings.max_wrong_hit_rate is not None
     rules = MatchRules.exact_only() if asked_for_a_bound else MatchRules.uniform(settings.distance_threshold)
@@ -52,8 +46,12 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
         ttl_days=settings.ttl_days,
         ttl_jitter=settings.ttl_jitter,
         now=workspace.now(),
+        allow_rollback=settings.allow_rollback,
         progress=context.log.info,
     )
+    if not published.published:
+        record(context, day, {"published": False, "why_not": published.why_not})
+        return
     record(
         context,
         day,
@@ -63,6 +61,7 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
             "unchanged": published.unchanged,
             "generation": published.generation,
             "written": published.written,
+            "ttls_renewed": published.ttls_renewed,
             "generations_removed": list(published.removed),
             "seconds": published.seconds,
         },

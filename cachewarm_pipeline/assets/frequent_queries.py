@@ -33,11 +33,10 @@ def _days(datasets: DatasetStore, days: Sequence[date], columns: Sequence[str]) 
 )
 def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     settings, datasets = workspace.settings, workspace.datasets
-    fingerprint = workspace.source.fingerprint()
     judge = workspace.judge(context.log.info)
     for day in days_of(context):
         days = window(day, settings.lookback_days)
-        there = [d for d in days if datasets.fingerprint(DAILY, d) == fingerprint]
+        there = [d for d in days if datasets.fingerprint(DAILY, d) == workspace.source.fingerprint(d)]
         if day not in there:
             raise DatasetError(f"{DAILY} of {day} is not there for this source: materialise it for that day first")
         table, left_out = rollup(
@@ -60,5 +59,6 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
                 days_missing=len(days) - len(there),
                 judge=settings.judge,
                 judge_tokens=judge.tokens,
+                judge_usd=judge.tokens * workspace.embedder.info.usd_per_million_tokens / 1e6,
             ),
         )

@@ -26,10 +26,10 @@ def main() -> None:
     try:
         app()
     except ConfigurationError as error:
-        err.print(f"error: {error}", markup=False)
+        err.print(f"error: {error}")
         sys.exit(EXIT_USAGE)
     except CachewarmError as error:
-        err.print(f"error: {error}", markup=False)
+        err.print(f"error: {error}")
         sys.exit(EXIT_STOPPED)
     except KeyboardInterrupt:
         err.print("interrupted; the live generation is untouched")

@@ -9,10 +9,12 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.settings import Settings, load_settings
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# No markup: what is printed holds prompts, paths and names, and "[/b]" in one of them is no command to us.
+out = Console(highlight=False, soft_wrap=True, markup=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 EXIT_STOPPED = 1
 EXIT_USAGE = 2
@@ -31,6 +33,17 @@ def settings_with(**overrides: Any) -> Settings:
         if value is not None:
             os.environ[f"CACHEWARM_{field.upper()}"] = str(value)
     return load_settings()
+
+
+def check_target(to: str | None) -> None:
+    """Make sure that a file can be written there before any work. Raises ConfigurationError when it cannot."""
+    if to in (None, "-"):
+        return
+    folder = Path(to or "").absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(to or "").is_dir():
+        raise ConfigurationError(
+            f"--json {to}: {folder} is not a folder that can be written to, or the name is a folder"
+        )
 
 
 def emit(value: Any, to: str = "-") -> None:

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, out, settings_with
-from cachewarm_pipeline.core.errors import CacheError
+from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.settings import Settings
 
 
 def live_redis_url(settings: Settings) -> str:
-    """The server that is running: the one that is set, else the embedded one, which is not started just to look.
+    """The server that is set, else the embedded one, started again where it was stopped and holds data.
 
     Raises CacheError where neither is.
     """
@@ -42,6 +42,8 @@ def lookup(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Ask the cache as an application would; a miss is an answer too, so both exit 0."""
+    if not text.strip():
+        raise ConfigurationError("there is nothing to look up: TEXT is empty")
     settings = settings_with(name=name, redis_url=redis_url)
     from cachewarm_pipeline.serving import WarmedSemanticCache
 
@@ -50,12 +52,12 @@ def lookup(
     if json:
         emit({"hit": bool(hits), "hits": hits})
     elif not hits:
-        out.print(f"miss: no entry of {agent_type!r} may answer this", markup=False)
+        out.print(f"miss: no entry of {agent_type!r} may answer this")
     for hit in [] if json else hits:
         out.print(
             f"hit   distance {hit['vector_distance']:.4f}, {hit.get('source', 'app')}: {hit['prompt']}", markup=False
         )
-        out.print(hit["response"], markup=False)
+        out.print(hit["response"])
 
 
 def stats(
@@ -71,11 +73,11 @@ def stats(
     if json:
         emit({"name": settings.name, "redis_url": redact_url(url), "hours": hours, **found})
         return
-    out.print(f"'{settings.name}' on {redact_url(url)}, last {hours} h", markup=False)
+    out.print(f"'{settings.name}' on {redact_url(url)}, last {hours} h")
     out.print(f"  live       {found['generation'] or 'nothing'} with {found['total_entries']:,} entries")
     out.print(_rates("all", found))
     for agent_type, counted in found["agent_types"].items():
-        out.print(_rates(agent_type, counted), markup=False)
+        out.print(_rates(agent_type, counted))
 
 
 def _rates(label: str, counted: dict[str, Any]) -> str:
@@ -96,7 +98,7 @@ def generations(
         emit(found)
         return
     if not found:
-        out.print(f"no generation under '{settings.name}': run `cachewarm warm`", markup=False)
+        out.print(f"no generation under '{settings.name}': run `cachewarm warm`")
     for record in found:
         out.print(
             f"  {record['id']:<26} {record['state']:<9} {record['entries']:>8,} entries  as of {record['as_of']}  "
@@ -116,4 +118,4 @@ def rollback(
     if json:
         emit(record.as_dict())
     else:
-        err.print(f"live again: {record.id} with {record.entries:,} entries, as of {record.as_of}", markup=False)
+        err.print(f"live again: {record.id} with {record.entries:,} entries, as of {record.as_of}")

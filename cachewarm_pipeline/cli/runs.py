@@ -1,9 +1,11 @@
 """Runs a Dagster job in this process, with progress for a person and the outcome for the report."""
 
+import fcntl
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -13,6 +15,7 @@ import dagster as dg
 from dagster import DagsterEvent, DagsterInstance
 from dagster._core.events.log import EventLogEntry
 from dagster._core.utils import make_new_run_id
+from rich.text import Text
 
 from cachewarm_pipeline.cli.console import err
 from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError, EmbeddedError
@@ -33,6 +36,10 @@ class Outcome:
     """Asset to seconds."""
     failed_checks: dict[str, str] = field(default_factory=dict)
     """Blocking check that failed to its sentence."""
+    failed_after: dict[str, str] = field(default_factory=dict)
+    """Check that found something wrong after publishing, to its sentence."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Rows by reason, over every day of the run."""
     error: CachewarmError | None = None
     """The fault that stopped a step."""
 
@@ -93,23 +100,24 @@ class _Listener:
         event = entry.dagster_event
         if event is None:
             if self._status is not None:
-                self._status.update(f"{entry.step_key or ''}: {entry.user_message}")
+                self._status.update(Text(f"{entry.step_key or ''}: {entry.user_message}"))
             return
         if event.is_step_start and self._status is not None:
             self._status.update(f"{event.step_key} ...")
         elif event.is_step_materialization:
             found = event.step_materialization_data.materialization
-            self.outcome.metadata[found.asset_key.to_user_string()] = {
-                key: _plain(value) for key, value in found.metadata.items()
-            }
+            metadata = {key: _plain(value) for key, value in found.metadata.items()}
+            self.outcome.metadata[found.asset_key.to_user_string()] = metadata
+            self.outcome.left_out.update(metadata.get("left_out", {}))
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.asset_check_evaluation_data
             self._check_steps.add(event.step_key)
             if not self._quiet:
                 verdict = "passed" if check.passed else "FAILED"
-                err.print(f"  check {check.check_name:<32} {verdict}: {check.description}", markup=False)
-            if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
-                self.outcome.failed_checks[check.check_name] = check.description or ""
+                err.print(f"  check {check.check_name:<32} {verdict}: {check.description}")
+            if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+                failed = self.outcome.failed_checks if check.blocking else self.outcome.failed_after
+                failed[check.check_name] = check.description or ""
         elif event.is_step_success and event.step_key not in self._check_steps:
             seconds = event.step_success_data.duration_ms / 1000
             self.outcome.timings[event.step_key or ""] = seconds
@@ -123,6 +131,29 @@ class _Listener:
         rows = self.outcome.metadata.get(step, {}).get("dagster/row_count")
         found = f"{rows:,} rows" if rows is not None else ""
         err.print(f"  {step:<38} {found:>14} {seconds:>8.2f} s")
+
+
+@contextmanager
+def warm_lock(home: Path) -> Iterator[None]:
+    """One `warm` at a time in a state folder: two would write each other's datasets of a day.
+
+    Raises CachewarmError when another one is at work. The lock goes with its process, however that ends.
+    """
+    with (home / "warm.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CachewarmError(
+                f"another `cachewarm warm` is at work in {home}: wait for it, or set another CACHEWARM_HOME"
+            ) from None
+        yield
+
+
+def end_dead_runs(instance: DagsterInstance, tags: Mapping[str, str]) -> None:
+    """Mark runs of a `warm` that was killed as failed. To be called under the lock: then none of them is alive."""
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished, tags=dict(tags))):
+        instance.report_run_failed(run, "its `cachewarm warm` ended before the run did")
 
 
 def run_job(

@@ -1,14 +1,25 @@
 """`cachewarm warm`: the graph for one day, published, with a report."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 import typer
 
-from cachewarm_pipeline.cli.console import EXIT_STOPPED, Name, RedisUrl, emit, err, out, settings_with
+from cachewarm_pipeline.cli.console import (
+    EXIT_STOPPED,
+    Name,
+    RedisUrl,
+    check_target,
+    emit,
+    err,
+    out,
+    settings_with,
+)
 from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError
+from cachewarm_pipeline.core.generation import may_replace
 from cachewarm_pipeline.core.reasons import as_metadata
 from cachewarm_pipeline.core.report import Report, build_report
 from cachewarm_pipeline.resources.ports import SourceInfo
@@ -99,14 +110,15 @@ def warm(
         redis_url=redis_url,
         allow_rollback=allow_rollback,
     )
+    check_target(json_file)
     quiet = json_file == "-"
-    report, stopped = run_warm(settings, _parse_day(as_of), quiet=quiet, started=started)
+    report, stopped, unchanged = run_warm(settings, _parse_day(as_of), quiet=quiet, started=started)
     if json_file:
         emit(report, json_file)
     if not quiet:
-        print_report(report)
+        print_report(report, unchanged)
     if stopped:
-        err.print(f"[bold red]stopped:[/] {stopped}", markup=True)
+        err.print(f"stopped: {stopped}", style="bold red")
         raise typer.Exit(EXIT_STOPPED)
 
 
@@ -117,15 +129,15 @@ def _parse_day(text: str | None) -> date | None:
         raise ConfigurationError(f"--as-of {text!r} is not a day: write YYYY-MM-DD") from None
 
 
-def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None]:
-    """The work of `warm`: the report, and why it stopped when it did not publish."""
+def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None, bool]:
+    """The work of `warm`: the report, what is wrong if anything, and whether the plan was live already."""
     from cachewarm_pipeline.cli.runs import prepare_dagster_home
 
     prepare_dagster_home(settings)
     from dagster import DagsterInstance
 
     from cachewarm_pipeline.assets.daily_query_counts import ASSET as DAILY
-    from cachewarm_pipeline.cli.runs import Outcome, run_job
+    from cachewarm_pipeline.cli.runs import Outcome, end_dead_runs, run_job, warm_lock
     from cachewarm_pipeline.resources.workspace import Workspace
 
     workspace = Workspace(settings)
@@ -136,18 +148,28 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     where = workspace.where()
     if not quiet:
         err.print(f"Warming '{where['name']}' as known at the end of {day} (UTC)")
-        err.print(f"  source {where['source']}, redis {where['redis']}, embedder {settings.embedder}")
-    fingerprint = workspace.source.fingerprint()
-    known = [d for d in window if workspace.datasets.fingerprint(DAILY, d) == fingerprint]
+        err.print(f"  source {where['source']}: {_sizes(info)}")
+        err.print(f"  redis {where['redis']}, embedder {settings.embedder}")
+    fingerprint = workspace.source.fingerprint
+    known = [d for d in window if workspace.datasets.fingerprint(DAILY, d) == fingerprint(d)]
     tags = {"cachewarm/started_by": "cachewarm warm"}
-    with DagsterInstance.get() as instance:
-        outcome = Outcome(success=True)
-        for first, last in stretches(set(window[:-1]) - set(known)):
+    with warm_lock(settings.home), DagsterInstance.get() as instance:
+        end_dead_runs(instance, tags)
+        outcome, left_out = Outcome(success=True), Counter(as_metadata(info.left_out))
+        timings: Counter[str] = Counter()
+        if live_before and not may_replace(live_before.as_of, day, settings.allow_rollback):
+            newer = (
+                f"the live generation {live_before.id} is newer than {day}; --allow-rollback replaces it all the same"
+            )
+            outcome = Outcome(success=False, error=CachewarmError(newer))
+        for first, last in stretches(set(window[:-1]) - set(known)) if outcome.success else ():
             outcome = run_job("mine_log", instance, first, last, tags=tags, quiet=quiet)
+            left_out, timings = left_out + outcome.left_out, timings + Counter(outcome.timings)
             if not outcome.success:
                 break
         if outcome.success:
             outcome = run_job("warm_cache", instance, day, day, tags=tags, quiet=quiet)
+            left_out, timings = left_out + outcome.left_out, timings + Counter(outcome.timings)
     live = workspace.cache.live()
     recorded = outcome.metadata.get("cache_entries", {})
     published = outcome.success and recorded.get("published") is True
@@ -163,19 +185,25 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         if live and live_before and live.id != live_before.id:
             unchanged = f"the live generation is now {live.id}, from another run"
         stopped = f"{stopped} ({unchanged})"
+    elif outcome.failed_after:
+        found = "; ".join(f"{check}: {sentence}" for check, sentence in outcome.failed_after.items())
+        stopped = f"published, but {found} `cachewarm rollback` brings back the generation before"
+    if not quiet and info.log and outcome.metadata.get(DAILY, {}).get("dagster/row_count") == 0:
+        err.print(f"note: the log has no usable rows on {day}; the plan rests on the days before it")
     report = build_report(
         as_of=day.isoformat(),
         generation=live.id if live else None,
         published=published,
         blocked_by=list(outcome.failed_checks),
+        reason=stopped,
         budget=settings.budget,
         metadata=outcome.metadata,
-        source_left_out=as_metadata(info.left_out),
+        left_out=left_out,
         match_rules=live.match_rules.describe() if live and published else [],
-        timings=outcome.timings,
+        timings=timings,
         seconds=time.monotonic() - started,
     )
-    return report, stopped
+    return report, stopped, bool(recorded.get("unchanged"))
 
 
 def _describe(rule: Mapping[str, Any]) -> str:
@@ -185,10 +213,19 @@ def _describe(rule: Mapping[str, Any]) -> str:
     return f"{rule['rule']} {rule['distance_threshold']:g} ({proof})"
 
 
-def print_report(report: Report) -> None:
+def _sizes(info: SourceInfo) -> str:
+    tables = [(info.analyses, "analyses"), (info.findings, "findings"), (info.log, "log rows")]
+    found = [f"{table.rows:,} {name}" if table.rows is not None else name for table, name in tables if table]
+    missing = [name for table, name in tables if not table]
+    return ", ".join(found) + (f" (no {', no '.join(missing)})" if missing else "")
+
+
+def print_report(report: Report, unchanged: bool) -> None:
     """The report for a person."""
     entries, cost = report["entries"], report["cost"]
-    if report["published"]:
+    if unchanged:
+        out.print(f"\nUnchanged: generation {report['generation']} for {report['as_of']} is live already")
+    elif report["published"]:
         out.print(f"\nPublished generation {report['generation']} for {report['as_of']}")
     else:
         out.print(f"\nNot published for {report['as_of']}")
@@ -197,7 +234,7 @@ def print_report(report: Report) -> None:
         f"{entries['query_log']:,} from the query log, {entries['synthetic']:,} synthetic"
     )
     for rule in report["match_rules"]:
-        out.print(f"  match rule {rule['agent_type']}: {_describe(rule)}", markup=False)
+        out.print(f"  match rule {rule['agent_type']}: {_describe(rule)}")
     out.print(f"  cost       {cost['embedding_tokens']:,} embedding tokens, ${cost['embedding_usd']:.4f}")
     out.print(f"  time       {cost['seconds']:.1f} s")
     if report["counts"]:

@@ -31,8 +31,8 @@ def quality_threshold(plan: pa.Table, floors: Mapping[str, float]) -> Verdict:
     if not rows:
         return Verdict(
             False,
-            "The plan is empty, so nothing is published: see the left-out reasons of golden_candidates, "
-            "frequent_queries and warming_plan.",
+            "The plan is empty, so nothing is published: see the left-out reasons in the report, and on the pages of "
+            "golden_candidates, daily_query_counts, frequent_queries and warming_plan.",
             {"entries": 0},
         )
     # `not (>=)` so that a NaN score fails too.

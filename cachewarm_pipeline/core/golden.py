@@ -6,8 +6,10 @@ from typing import Any
 import pyarrow as pa
 
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
+from cachewarm_pipeline.core.responses import is_empty_json, json_value
 from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES
 from cachewarm_pipeline.core.text import canonical, cut, entry_id
+from cachewarm_pipeline.core.urls import redact_url
 
 
 def golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> tuple[pa.Table, Counts]:
@@ -50,22 +52,18 @@ def _why_not(row: dict[str, Any], max_response_bytes: int) -> LeftOut | None:
     if len(output.strip().encode("utf-8", "surrogatepass")) > max_response_bytes:
         return LeftOut.RESPONSE_TOO_LARGE
     try:
-        parsed = json.loads(output, parse_constant=_not_json)
-    except (ValueError, RecursionError):
+        parsed = json_value(output)
+    except ValueError:
         return LeftOut.UNPARSABLE_OUTPUT
-    if parsed is None or parsed in ({}, []) or (isinstance(parsed, str) and not parsed.strip()):
+    if is_empty_json(parsed):
         return LeftOut.EMPTY_RESPONSE
     return None if isinstance(parsed, dict | list | str) else LeftOut.UNPARSABLE_OUTPUT
-
-
-def _not_json(constant: str) -> None:
-    raise ValueError(f"{constant} is Python's, not JSON's")
 
 
 def _candidate(key: str, row: dict[str, Any]) -> dict[str, Any]:
     provenance = {
         "analysis_id": row["analysis_id"],
-        "url": row["url"],
+        "url": redact_url(row["url"]) if row["url"] else None,
         "created_at": row["created_at"].isoformat(),
         "confidence": row["confidence_score"],
     }

@@ -9,7 +9,7 @@ from typing import Any
 from cachewarm_pipeline.core.generation import app_prefix, key_prefix
 from cachewarm_pipeline.core.match import MatchRule, decide
 from cachewarm_pipeline.core.search import DISTANCE_FIELD, STORED_FIELDS, Found, text
-from cachewarm_pipeline.core.text import canonical, cut, entry_id
+from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, canonical, cut, entry_id, sha256_hex
 from cachewarm_pipeline.core.words import contradiction, tokens
 
 _REQUIRED = ("entry_id", "prompt", "response", "inserted_at", "updated_at")
@@ -18,9 +18,11 @@ _REQUIRED = ("entry_id", "prompt", "response", "inserted_at", "updated_at")
 def own_entry_id(prompt: str, agent_type: str) -> str:
     """Id under which our ``store`` keeps an application's answer: the canonical prompt's, as warmed entries have it.
 
+    Of the whole prompt, unlike a warmed entry's: what an application appends to a long preamble is its question.
     A prompt of which nothing is left in canonical form ("???") keeps RedisVL's own id, or all such would be one.
     """
-    return entry_id(prompt, agent_type) if canonical(cut(prompt)) else stock_entry_id(prompt, agent_type)
+    whole = canonical(prompt)
+    return sha256_hex(whole, agent_type) if whole else stock_entry_id(prompt, agent_type)
 
 
 def stock_entry_id(prompt: str, agent_type: str) -> str:
@@ -32,7 +34,7 @@ def exact_keys(name: str, generation: str, prompt: str, agent_type: str) -> list
     """Keys where an entry of exactly this prompt would be, best first: warmed, ours, a stock writer's."""
     own, stock = own_entry_id(prompt, agent_type), stock_entry_id(prompt, agent_type)
     app = [app_prefix(name) + each for each in dict.fromkeys([own, stock])]
-    return [key_prefix(name, generation) + own, *app] if own != stock else app
+    return [key_prefix(name, generation) + entry_id(prompt, agent_type), *app] if canonical(cut(prompt)) else app
 
 
 def exact_row(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
@@ -42,12 +44,13 @@ def exact_row(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
 
 
 def semantic_rows(
-    rule: MatchRule, found: Found, strictest: float, prompt: str | None, num_results: int
+    name: str, rule: MatchRule, found: Found, strictest: float, prompt: str | None, num_results: int
 ) -> list[dict[str, Any]]:
     """At most ``num_results`` of the found entries, nearest first, that the rule and ``strictest`` let answer.
 
     An entry whose words contradict the prompt's (core.words) may not, however near it is. A lookup by vector alone
-    has no words to compare.
+    has no words to compare. An entry of the application's own whose prompt was cut answers its exact prompt only: its
+    vector is of the beginning, which a whole family of prompts may share.
     """
     words = tokens(cut(prompt)) if prompt is not None else None
     rows: list[dict[str, Any]] = []
@@ -55,7 +58,10 @@ def semantic_rows(
         distance = float(fields.get(DISTANCE_FIELD, "nan"))
         if len(rows) == num_results or not (decide(rule, distance) and distance <= strictest):
             continue
-        if words is not None and contradiction(words, tokens(fields.get("prompt", ""))):
+        stored = fields.get("prompt", "")
+        if len(stored) >= MAX_PROMPT_CHARS and key.startswith(app_prefix(name)):
+            continue
+        if words is not None and contradiction(words, tokens(stored)):
             continue
         if row := _row(key, fields, "semantic"):
             rows.append(row)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
+from cachewarm_pipeline.core.responses import why_no_answer
 from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, RESPONSE
 from cachewarm_pipeline.core.text import canonical
 
@@ -21,6 +22,8 @@ def daily_query_counts(queries: pa.Table, responses: pa.Table, users: pa.Table) 
 
     The tables are those of ``DayGroups``: groups of one exact spelling. Spellings of one canonical query are merged;
     a spelling of which nothing is left in canonical form (blank, only marks) is counted as EMPTY_PROMPT.
+    Responses that answer nothing (``why_no_answer``) are no evidence: their rows stay demand, are taken off
+    ``answered`` and are counted as EMPTY_RESPONSE or UNPARSABLE_OUTPUT.
 
     Distinct users are a bounded set: the smallest MAX_USERS hashed ids. Merging such sets over spellings and over days
     answers "at least k users?" exactly for k <= MAX_USERS: either every set that was merged is complete, then so is
@@ -41,7 +44,12 @@ def daily_query_counts(queries: pa.Table, responses: pa.Table, users: pa.Table) 
         np.add.at(total, group, values)
         columns[name] = pa.array(total)
     columns["users"] = _hashed_users(*groups.kept(users), groups.number)
-    columns["responses"] = _best_responses(*groups.kept(responses), groups.number)
+    responses, group = groups.kept(responses)
+    silent = _answer_nothing(responses, left_out)
+    lost = np.zeros(groups.number, np.int64)
+    np.add.at(lost, group[silent], responses["count"].to_numpy()[silent])
+    columns["answered"] = pa.array(np.maximum(columns["answered"].to_numpy() - lost, 0))
+    columns["responses"] = _best_responses(responses.filter(pa.array(~silent)), group[~silent], groups.number)
     return pa.table([columns[name] for name in DAILY_QUERY_COUNTS.names], schema=DAILY_QUERY_COUNTS), +left_out
 
 
@@ -119,6 +127,18 @@ def _hashed_users(users: pa.Table, group: np.ndarray, number: int) -> pa.Array:
     )
     kept = distinct.filter(pa.array(_place_in_group(distinct) < MAX_USERS))
     return _lists(kept, kept["user"].combine_chunks(), number)
+
+
+def _answer_nothing(responses: pa.Table, left_out: Counts) -> np.ndarray:
+    """Which responses answer nothing (bool, one a row); their rows are added to ``left_out``."""
+    texts = pc.unique(responses["response"])
+    place = _positions(responses["response"], texts)
+    reasons = [why_no_answer(text) for text in texts.to_pylist()]
+    silent: np.ndarray = np.array([reason is not None for reason in reasons], dtype=bool)[place]
+    for i, number in zip(place[silent].tolist(), responses["count"].to_numpy()[silent].tolist(), strict=True):
+        if (reason := reasons[i]) is not None:
+            left_out[reason] += number
+    return silent
 
 
 def _best_responses(responses: pa.Table, group: np.ndarray, number: int) -> pa.Array:

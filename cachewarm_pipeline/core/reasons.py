@@ -14,7 +14,7 @@ class LeftOut(StrEnum):
     BAD_AGENT_TYPE = "bad_agent_type"
     NO_DATE = "no_date"
     ABSURD_DATE = "absurd_date"
-    # Golden findings
+    # Golden findings and logged responses
     UNPARSABLE_OUTPUT = "unparsable_output"
     EMPTY_RESPONSE = "empty_response"
     RESPONSE_TOO_LARGE = "response_too_large"

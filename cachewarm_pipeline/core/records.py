@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -44,11 +44,17 @@ class GenerationRecord:
     ttl_jitter: float
     published_at: datetime | None = None
     """When it last became live."""
+    renewed_at: datetime | None = None
+    """When its entries' time to live was last begun anew."""
     schema_version: int = field(default=SCHEMA_VERSION)
 
     @property
     def dimensions(self) -> int:
         return int(self.embedder["dimensions"])
+
+    def past_half_life(self, now: datetime) -> bool:
+        """Whether its entries have lived for more than half of ``ttl_days``."""
+        return now - (self.renewed_at or self.created_at) > timedelta(days=self.ttl_days) / 2
 
     def same_content(self, other: "GenerationRecord") -> bool:
         """Whether both would put the same entries in Redis, read in the same way."""
@@ -65,6 +71,7 @@ class GenerationRecord:
             "as_of": self.as_of.isoformat(),
             "created_at": self.created_at.isoformat(),
             "published_at": self.published_at and self.published_at.isoformat(),
+            "renewed_at": self.renewed_at and self.renewed_at.isoformat(),
             "match_rules": self.match_rules.as_dict(),
         }
 
@@ -85,7 +92,7 @@ class GenerationRecord:
                     f"generation {data['id']} has schema version {version}, this program knows {SCHEMA_VERSION}: "
                     "upgrade cachewarm-pipeline where this cache is read"
                 )
-            published = data.get("published_at")
+            published, renewed = data.get("published_at"), data.get("renewed_at")
             return cls(
                 id=data["id"],
                 state=State(data["state"]),
@@ -99,6 +106,7 @@ class GenerationRecord:
                 ttl_days=float(data["ttl_days"]),
                 ttl_jitter=float(data["ttl_jitter"]),
                 published_at=published and datetime.fromisoformat(published),
+                renewed_at=renewed and datetime.fromisoformat(renewed),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CacheError(f"a generation's record in Redis is damaged ({error!r}): {text[:80]!r}") from None

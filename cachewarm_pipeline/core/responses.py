@@ -1,9 +1,12 @@
 """Which of a query's logged responses is its answer: grouping of equivalent responses and the choice among groups."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from cachewarm_pipeline.core.reasons import LeftOut
 from cachewarm_pipeline.core.text import canonical
 
 GroupResponses = Callable[[Sequence[Sequence[str]]], Sequence[Sequence[int]]]
@@ -31,6 +34,45 @@ class Choice:
     answer: Answer
     support: int
     """Uncached rows whose response is in the same group."""
+
+
+RARE_WORDING = 0.1
+"""Share of its group's support under which a wording is not published: a judge's mistake would be one of these."""
+
+
+def json_value(text: str) -> Any:
+    """The JSON value of a text; ValueError where it is none. Python's NaN and Infinity are none."""
+    try:
+        return json.loads(text, parse_constant=_not_json)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _not_json(constant: str) -> None:
+    raise ValueError(f"{constant} is Python's, not JSON's")
+
+
+def is_empty_json(value: Any) -> bool:
+    """null, an empty object or array, or a blank string."""
+    return value is None or value in ({}, []) or (isinstance(value, str) and not value.strip())
+
+
+_OPENS_JSON = re.compile(r"\{|\[\s*[\[{\"]")
+"""A bracket alone also begins a link or a footnote."""
+
+
+def why_no_answer(response: str) -> LeftOut | None:
+    """Why a logged response answers nothing: EMPTY_RESPONSE where nothing is said (blank, or empty JSON),
+    UNPARSABLE_OUTPUT where JSON was begun and is broken, say cut off. None for an answer; plain text is one."""
+    stripped = response.strip()
+    if not stripped:
+        return LeftOut.EMPTY_RESPONSE
+    if stripped[0] not in '{["n':
+        return None
+    try:
+        return LeftOut.EMPTY_RESPONSE if is_empty_json(json_value(stripped)) else None
+    except ValueError:
+        return LeftOut.UNPARSABLE_OUTPUT if _OPENS_JSON.match(stripped) else None
 
 
 def canonical_response(text: str) -> str:
@@ -63,10 +105,12 @@ def is_rejected(count: int, negative: int) -> bool:
 
 
 def choose(answers: Sequence[Answer], labels: Sequence[int]) -> Choice | None:
-    """The best supported group that users did not reject, and in it the newest response without negative feedback.
+    """The best supported group that users did not reject, and in it the newest response without negative feedback
+    among those with at least RARE_WORDING of the group's support.
 
     Groups of equal support: the one with the newer such response, then the smaller text. A winning group in which
-    every response has some negative feedback gives its newest. None when every group is rejected, or there is none.
+    every such response has some negative feedback gives its newest. None when every group is rejected, or there is
+    none.
     """
     groups: dict[int, list[Answer]] = {}
     for answer, label in zip(answers, labels, strict=True):
@@ -76,7 +120,9 @@ def choose(answers: Sequence[Answer], labels: Sequence[int]) -> Choice | None:
         support = sum(answer.count for answer in group)
         if is_rejected(support, sum(answer.negative for answer in group)):
             continue
-        liked = [answer for answer in group if not answer.negative] or group
+        common = [answer for answer in group if answer.count >= RARE_WORDING * support]
+        common = common or [max(group, key=lambda answer: answer.count)]
+        liked = [answer for answer in common if not answer.negative] or common
         newest = min(liked, key=lambda answer: (-answer.last_at, answer.text))
         choices.append(Choice(newest, support))
     return min(choices, key=lambda c: (-c.support, -c.answer.last_at, c.answer.text), default=None)

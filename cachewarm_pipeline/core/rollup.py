@@ -25,10 +25,10 @@ yields (day, table). It is called several times and must give the same each time
 
 LOG_QUALITY = 0.9
 """quality_score of a stable answer from the log: proven in use, but not reviewed like a golden one (the seed's number).
-It is lowered by instability: times the share of the winning group."""
+It is lowered by instability: times the share of the winning group (``_stability``)."""
 
 MAX_CONTENDERS = 8
-"""Distinct responses a query that the judge sees, best supported first; others only count as answers that differ."""
+"""Distinct responses a query that the judge sees, best supported, then newest first; the rest is estimated."""
 
 _BATCH = 20_000
 """Queries whose response texts are held at once."""
@@ -53,8 +53,8 @@ def rollup(
     come from the cache and could be kept), NEGATIVE_FEEDBACK (users rejected every response), VOLATILE (stability
     under ``min_stability``: the answer changes between calls, so a stored one would be wrong).
 
-    ``demand`` is frequency / ``window_days``; ``stability`` is the share of the winning group of responses among all
-    answered rows. ``group_responses`` says which responses are equivalent.
+    ``demand`` is frequency / ``window_days``; ``stability`` estimates the share of all answered rows that say what
+    the chosen response says (``_stability``). ``group_responses`` says which responses are equivalent.
     """
     frequent, distinct = _frequent_hashes(days, min_frequency)
     window = _Window(days, frequent)
@@ -78,19 +78,36 @@ def rollup(
                 left_out[LeftOut.NO_EVIDENCE] += 1
             elif (choice := choose(answers[query], of_query)) is None:
                 left_out[LeftOut.NEGATIVE_FEEDBACK] += 1
-            elif (row := _row(window, query, choice, window_days))["stability"] < min_stability:
-                left_out[LeftOut.VOLATILE] += 1
             else:
-                rows.append(row)
+                answered = int(window.totals["answered"][query])
+                stability = _stability(answers[query], of_query, choice, answered)
+                if stability < min_stability:
+                    left_out[LeftOut.VOLATILE] += 1
+                else:
+                    rows.append(_row(window, query, choice, stability, window_days))
     rows.sort(key=lambda row: (-row["frequency"], row["entry_id"]))
     return pa.Table.from_pylist(rows, schema=FREQUENT_QUERIES), +left_out
 
 
-def _row(window: "_Window", query: int, choice: Choice, window_days: int) -> dict[str, Any]:
+def _stability(judged: Sequence[Answer], labels: Sequence[int], choice: Choice, answered: int) -> float:
+    """Estimate of the share of all ``answered`` rows whose response says what the chosen one says, 0..1.
+
+    The rows of the judged responses are counted. The others had rarer responses, which no judge saw: they are taken to
+    agree as often as the rows of the judged responses but the best supported one, which is the nearest to a sample of
+    them. Where only one response was kept, nothing speaks for the others and they count as other answers.
+    """
+    label = labels[judged.index(choice.answer)]
+    rest = sum(answer.count for answer in judged[1:])
+    agreeing = sum(answer.count for answer, own in zip(judged[1:], labels[1:], strict=True) if own == label)
+    unseen = max(0, answered - judged[0].count - rest)
+    estimate = choice.support + (unseen * agreeing / rest if rest else 0.0)
+    return estimate / (judged[0].count + rest + unseen)
+
+
+def _row(window: "_Window", query: int, choice: Choice, stability: float, window_days: int) -> dict[str, Any]:
     agent_type, prompt = window.agent_types[query], window.prompt(query)
     frequency = int(window.totals["count"][query])
     costed = int(window.totals["costed"][query])
-    stability = choice.support / int(window.totals["answered"][query])
     users = min(len(window.users[query]), MAX_USERS) or None
     provenance = {
         "first_day": date.fromordinal(window.first_day[query]).isoformat(),

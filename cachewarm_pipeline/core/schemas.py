@@ -18,9 +18,9 @@ def _field(name: str, kind: pa.DataType, description: str, nullable: bool = Fals
 
 
 CANDIDATE_FIELDS = [
-    _field("entry_id", pa.string(), "core.text.entry_id(prompt, agent_type)"),
+    _field("entry_id", pa.string(), "hash of canonical prompt and agent_type"),
     _field("agent_type", pa.string(), "tenant or category: a lookup only matches its own"),
-    _field("prompt", pa.string(), "original spelling, at most MAX_PROMPT_CHARS characters"),
+    _field("prompt", pa.string(), "original spelling, at most 2,000 characters"),
     _field("response", pa.string(), "the answer as logged or found"),
     _field("source", pa.string(), "golden | query_log | synthetic"),
     _field("quality_score", pa.float64(), "0..1"),
@@ -43,13 +43,13 @@ RESPONSE = pa.struct(
 DAILY_QUERY_COUNTS = pa.schema(
     [
         _field("agent_type", pa.string(), "tenant or category: a lookup only matches its own"),
-        _field("canonical", pa.string(), "core.text.canonical(prompt)"),
+        _field("canonical", pa.string(), "canonical form of the prompt: what counts are keyed by"),
         _field("prompt", pa.string(), "most frequent original spelling of the day"),
         _field("prompt_count", pa.int64(), "rows with exactly that spelling"),
         _field("count", pa.int64(), "all rows: the demand"),
         _field("cache_hits", pa.int64(), "of these, served by the cache: demand, never evidence"),
-        _field("users", pa.list_(pa.string()), "hashed ids, at most MAX_USERS; empty where unknown"),
-        _field("responses", pa.list_(RESPONSE), "best supported first, at most MAX_RESPONSES"),
+        _field("users", pa.list_(pa.string()), "hashed ids, at most 16; empty where unknown"),
+        _field("responses", pa.list_(RESPONSE), "best supported first, the top few"),
         _field("answered", pa.int64(), "uncached rows with any response: what shares are of"),
         _field("cost_usd", pa.float64(), "sum over costed rows"),
         _field("costed", pa.int64(), "uncached rows with a cost"),
@@ -71,7 +71,7 @@ FREQUENT_QUERIES = pa.schema(
 
 EMBEDDINGS = pa.schema(
     [
-        _field("embedding_key", pa.string(), "core.text.embedding_key(model id, text)"),
+        _field("embedding_key", pa.string(), "hash of model id and text: where the vector is stored"),
         _field("model_id", pa.string(), "what made the vector; vectors of two models do not compare"),
         _field("text", pa.string(), "exactly what was embedded"),
         _field("dimensions", pa.int32(), "values a vector"),

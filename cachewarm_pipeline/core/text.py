@@ -10,7 +10,9 @@ MAX_PROMPT_CHARS = 2000
 # Only marks that end or quote a sentence. '#', '+', '.' in front, brackets and signs are meaning: C#, C++, .NET, f().
 _TRAILING = ".!?,;:…\"'`“”‘’«»‚„、。؟¿¡ "
 _LEADING = "\"'`“”‘’«»‚„¿¡ "
-_SPACE = re.compile(r"\s+")
+_BUT_DOTS = _TRAILING.replace(".", "") + _LEADING
+_RAISED = re.compile("[⁰¹²³⁴-⁹]+")
+_LOWERED = re.compile("[₀-₉]+")
 
 
 def cut(text: str) -> str:
@@ -21,16 +23,29 @@ def cut(text: str) -> str:
 def canonical(text: str) -> str:
     """Unicode NFKC, casefold, white space collapsed, sentence marks trimmed at the ends.
 
-    Control and invisible format characters count as white space. Idempotent. Empty when nothing is left.
+    Superscript and subscript digits stay apart from plain ones (2⁵ is 2^5, never 25); a last word "." or ".." is a
+    path, not a mark ("cd .."). Control and invisible format characters count as white space. Idempotent. Empty when
+    nothing is left.
     It keys counts and entry ids only; what is stored and embedded stays the original spelling.
     """
+    if not text.isascii():
+        text = _LOWERED.sub(r"_\g<0>", _RAISED.sub(r"^\g<0>", text))
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Casefolding can undo NFKC (U+0345), and a second pass settles it: Unicode 3.13, definition D146.
     folded = unicodedata.normalize("NFKC", folded).casefold()
     folded = unicodedata.normalize("NFKC", folded)
     if not folded.isascii() or not folded.isprintable():
         folded = "".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in folded)
-    return _SPACE.sub(" ", folded).rstrip(_TRAILING).lstrip(_LEADING)
+    words = folded.split()
+    if not "".join(words).strip(_TRAILING + _LEADING):
+        return ""
+    while words:
+        path = words[-1].strip(_BUT_DOTS)
+        words[-1] = path if path in (".", "..") else words[-1].rstrip(_TRAILING)
+        if words[-1]:
+            break
+        words.pop()
+    return " ".join(words).lstrip(_LEADING)
 
 
 def sha256_hex(*parts: str) -> str:

@@ -6,6 +6,8 @@ MySQL" are closer to each other than most paraphrases are. Words do see it.
 
 import re
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import takewhile
 
 _TOKEN = re.compile(r"\w+(?:[.'’+#/-]\w+)*[+#]*")
 _QUOTED = re.compile(r"`([^`]{1,80})`|\"([^\"]{1,80})\"|“([^”]{1,80})”|(?<!\w)'([^']{1,80})'(?!\w)")
@@ -34,6 +36,21 @@ _NEGATIONS = frozenset(
     ]
 )
 
+# fmt: off
+_FILLERS = frozenset(
+    [
+        "a", "an", "the", "is", "are", "was", "were", "be", "do", "does", "did", "i", "i'm", "we", "you",
+        "it", "this", "that", "these", "those", "my", "our", "your", "me", "us", "of", "for", "at", "and",
+        "so", "please", "kindly", "hey", "hi", "hello", "thanks", "thank", "quick", "question", "just",
+        "really", "also", "can", "could", "would", "should",
+    ]
+)
+# fmt: on
+"""Exchanged without another meaning."""
+
+NEARLY_THE_SAME = 0.8
+"""Share of the words in common from which exchanged words count: in shorter prompts, one word is too large a part."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -43,11 +60,16 @@ class Tokens:
     all: frozenset[str]
     numbers: frozenset[str]
     names: frozenset[str]
-    negated: bool
+    negations: int
+
+    @property
+    def negated(self) -> bool:
+        """Whether the negations are odd in number."""
+        return self.negations % 2 == 1
 
 
 def tokens(text: str) -> Tokens:
-    """Casefolded tokens of a prompt; those with a digit; names; and whether its negations are odd in number."""
+    """Casefolded tokens of a prompt; those with a digit; names; and the number of its negations."""
     order: list[str] = []
     names: set[str] = set()
     numbers: set[str] = set()
@@ -75,25 +97,58 @@ def tokens(text: str) -> Tokens:
                 names.add(token)
         previous_end = match.end()
     if "`" in text or '"' in text or "“" in text or "'" in text:
-        for quoted in _QUOTED.finditer(text):
-            names.add(next(filter(None, quoted.groups())).casefold().strip())
-    return Tokens(tuple(order), frozenset(order), frozenset(numbers), frozenset(names), negations % 2 == 1)
+        names |= quoted_names(text)
+    return Tokens(tuple(order), frozenset(order), frozenset(numbers), frozenset(names), negations)
+
+
+def quoted_names(text: str) -> frozenset[str]:
+    """What stands in backticks or quotation marks, casefolded; at most 80 characters each."""
+    return frozenset(next(filter(None, found.groups())).casefold().strip() for found in _QUOTED.finditer(text))
+
+
+def substituted(left: Tokens, right: Tokens) -> bool:
+    """Whether nearly the same is said with one or two words exchanged: "before the release", "after the release".
+
+    Words that are only added (politeness) and another form of the same word exchange nothing.
+    """
+    shared = len(left.all & right.all)
+    if shared < NEARLY_THE_SAME * len(left.all | right.all):
+        return False
+    only_left, only_right = (left.all - right.all) - _FILLERS, (right.all - left.all) - _FILLERS
+    if not (1 <= len(only_left) <= 2 and 1 <= len(only_right) <= 2):
+        return False
+    return not (_all_forms(only_left, only_right) or _all_forms(only_right, only_left))
+
+
+def _all_forms(words: frozenset[str], of: frozenset[str]) -> bool:
+    return all(any(_same_stem(word, other) for other in of) for word in words)
+
+
+def _same_stem(left: str, right: str) -> bool:
+    """Whether one is another form or a slip of the other; opposites mostly differ in front ("asynchronous")."""
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
+    if common >= 0.6 * max(len(left), len(right)):
+        return True
+    return common > 0 and SequenceMatcher(None, left, right, autojunk=False).ratio() >= 0.85
 
 
 def contradiction(lookup: Tokens, entry: Tokens) -> str | None:
     """What makes the entry's answer suspect for the lookup, in words; None where nothing does.
 
-    A number or version, a negation, or a name that is another one, or the shared words in another order.
+    A number or version, the number of negations, or a name that is another one, the shared words in another order, or
+    another word in the same place.
     """
     if lookup.numbers != entry.numbers:
         return "other numbers or versions"
-    if lookup.negated != entry.negated:
+    if lookup.negations != entry.negations:
         return "one is negated"
     if lookup.names - entry.all or entry.names - lookup.all:
         return "other names"
     shared = lookup.all & entry.all
     if _first_seen(lookup.order, shared) != _first_seen(entry.order, shared):
         return "the same words in another order"
+    if substituted(lookup, entry):
+        return "another word in the same place"
     return None
 
 

@@ -57,6 +57,21 @@ def load_entries(
     return int(plan.num_rows)
 
 
+def renew_ttls(
+    client: "redis.Redis", name: str, record: GenerationRecord, plan: pa.Table, before_batch: Callable[[], None]
+) -> bool:
+    """Begin every entry's time to live anew; False when an entry is gone. Memory: one batch of keys."""
+    prefix = key_prefix(name, record.id)
+    for start in range(0, plan.num_rows, BATCH):
+        before_batch()
+        pipe: Any = client.pipeline(transaction=False)
+        for entry in plan["entry_id"].slice(start, BATCH).to_pylist():
+            pipe.expire(prefix + entry, ttl_seconds(entry, record.ttl_days, record.ttl_jitter))
+        if not all(pipe.execute()):
+            return False
+    return True
+
+
 def entry_values(record: GenerationRecord, row: Mapping[str, Any], vector: bytes) -> list[bytes]:
     """Values of an entry's hash in the order of ``FIELDS``: RedisVL's SemanticCache layout and what lookups filter by.
 

@@ -121,7 +121,7 @@ class Reader:
                 self.counters.failed(len(counts))
                 raise
             self.counters.judge(replies[: len(counts)])
-            *values, live_now = _checked(replies[len(counts) :])
+            *values, live_now = _checked([*map(_no_entry, replies[len(counts) : -1]), replies[-1]])
             if live_now is None or text(live_now) != live.record.id:
                 yield from self.refresh()
                 continue
@@ -141,7 +141,7 @@ class Reader:
                     yield from self.refresh()
                     continue
                 found = _found(reply)
-            rows = lookup.semantic_rows(rule, found, ask.strictest, ask.prompt, ask.num_results)
+            rows = lookup.semantic_rows(self.name, rule, found, ask.strictest, ask.prompt, ask.num_results)
             self.counters.add("semantic" if rows else "miss", ask.agent_type)
             return (yield from self._renew(rows, ask.ttl))
         raise CacheError(f"the live generation of {self.name!r} changed {TRIES} times during one lookup: try again")
@@ -186,6 +186,13 @@ class Reader:
             write.append(("EXPIRE", key, ttl))
         _checked((yield Send(write, atomic=True)))
         return key
+
+
+def _no_entry(reply: Any) -> Any:
+    """An application may keep something else than a hash under its prefix: that is no entry, and no fault."""
+    if isinstance(reply, redis.ResponseError) and str(reply).startswith("WRONGTYPE"):
+        return [None] * len(search.STORED_FIELDS)
+    return reply
 
 
 def _checked(replies: Sequence[Any]) -> Sequence[Any]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import redis
 
 from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.generation import check_name, generation_id, generations_key, index_name
+from cachewarm_pipeline.core.generation import check_name, generation_id, generations_key, index_name, may_replace
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.records import LIVE_FIELD, GenerationRecord, State, parse_generations
 from cachewarm_pipeline.core.search import text
@@ -26,14 +26,17 @@ from cachewarm_pipeline.core.stats import CacheStats
 from cachewarm_pipeline.resources import cache_verify
 from cachewarm_pipeline.resources.cache_counters import read_stats
 from cachewarm_pipeline.resources.cache_index import CacheIndex, told_clearly
-from cachewarm_pipeline.resources.cache_load import load_entries
-from cachewarm_pipeline.resources.cache_lock import PublishLock, publish_lock
+from cachewarm_pipeline.resources.cache_load import load_entries, renew_ttls
+from cachewarm_pipeline.resources.cache_lock import LEASE_SECONDS, PublishLock, publish_lock
 from cachewarm_pipeline.resources.ports import EmbedderInfo
 
 logger = logging.getLogger(__name__)
 
 KEEP = 2
 """Generations kept: the live one and the one before it, for a rollback."""
+
+WHOLE_ENOUGH = 0.9
+"""Share of its entries that a previous generation must still have to be gone back to."""
 
 _PROGRESS_EVERY = 5_000
 
@@ -56,10 +59,18 @@ class Published:
     written: int
     """Entries written; 0 when the same generation was already there."""
     unchanged: bool
-    """It was live already and whole: nothing was written."""
+    """It was live already and whole: no entry was written."""
     removed: tuple[str, ...]
     """Generations taken away: older ones, and what killed runs left."""
     seconds: float
+    ttls_renewed: bool = False
+    """The entries were there already and past half of their life: their time to live begins anew."""
+    why_not: str = ""
+    """Why the plan was not published; the generation named is then the one that stays live. Empty: it is live."""
+
+    @property
+    def published(self) -> bool:
+        return not self.why_not
 
 
 class CacheStore:
@@ -75,12 +86,14 @@ class CacheStore:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.name = check_name(name)
         self._client = client
         self._index = CacheIndex(client, name)
         self._clock = clock
         self._sleep = sleep
+        self._lease_seconds = lease_seconds
 
     # Looking
 
@@ -119,10 +132,13 @@ class CacheStore:
         ttl_days: float,
         ttl_jitter: float,
         now: datetime,
+        allow_rollback: bool = False,
         keep: int = KEEP,
         progress: Callable[[str], Any] = logger.info,
     ) -> Published:
         """Make a plan live: build, verify, switch, prune. The same plan of the same day is written once.
+
+        A plan of an older day than the live one's is not published unless ``allow_rollback``; ``why_not`` tells so.
 
         ``plan`` is a WARMING_PLAN table, ``vectors`` float32 (its rows, dimensions) of unit length in its order.
         Raises CacheError when the plan cannot be loaded, another run is publishing, Redis is lost or refuses, or what
@@ -144,17 +160,31 @@ class CacheStore:
             ttl_jitter=ttl_jitter,
         )
         with told_clearly("publishing"):
-            target = self._index.alias_target()  # first of all: the name may belong to somebody else
-            live = self.live()
-            if live and live.id == target and live.same_content(wanted) and self._is_whole(live):
-                removed: tuple[str, ...] = ()
-                if self._left_over(keep):
-                    with self.lock(now) as lock:
-                        removed = self.prune(lock, keep=keep)
-                return Published(live.id, live.entries, 0, True, removed, self._clock() - started)
-            with self.lock(now) as lock:
-                there = self._already_there(wanted)
+            live = self._serving(wanted)
+            if live and not live.past_half_life(now) and not self._left_over(keep):
+                return Published(live.id, live.entries, 0, True, (), self._clock() - started)
+            with self.lock(now, progress) as lock:
+                # Asked again under the lock: another run may have published since.
+                newer = self.live()
+                if newer and not may_replace(newer.as_of, as_of, allow_rollback):
+                    return Published(
+                        newer.id,
+                        newer.entries,
+                        0,
+                        False,
+                        (),
+                        self._clock() - started,
+                        why_not=f"the live generation {newer.id} is newer (CACHEWARM_ALLOW_ROLLBACK=true replaces it "
+                        "all the same)",
+                    )
+                live = self._serving(wanted)
+                there = live or self._already_there(wanted)
+                renewed = there is not None and there.past_half_life(now)
+                if there and renewed:
+                    there = self._renew_ttls(lock, there, plan, now, progress)
                 removed = self.prune(lock, keep=keep, spare=there.id if there else None)
+                if live and there:
+                    return Published(live.id, live.entries, 0, True, removed, self._clock() - started, renewed)
                 if there:
                     progress(f"generation {there.id} is already there and whole")
                     record, written = self.verify(lock, there, plan, vectors), 0
@@ -162,12 +192,24 @@ class CacheStore:
                     record, written = self._build_and_verify(lock, wanted, plan, vectors, progress)
                 self.switch(lock, record, now)
                 removed += self._prune_quietly(lock, keep)
-        return Published(record.id, record.entries, written, False, removed, self._clock() - started)
+        seconds = self._clock() - started
+        return Published(record.id, record.entries, written, False, removed, seconds, renewed and not written)
 
     @contextmanager
-    def lock(self, now: datetime) -> Iterator[PublishLock]:
-        """The publishing lock, which every step below needs. Raises CacheError when another run holds it."""
-        with publish_lock(self._client, self.name, now) as lock:
+    def lock(self, now: datetime, progress: Callable[[str], Any] = logger.info) -> Iterator[PublishLock]:
+        """The publishing lock, which every step below needs.
+
+        Waits for a killed run's lock to end, at most one lease. Raises CacheError when a living run holds it.
+        """
+        with publish_lock(
+            self._client,
+            self.name,
+            now,
+            clock=self._clock,
+            sleep=self._sleep,
+            progress=progress,
+            lease_seconds=self._lease_seconds,
+        ) as lock:
             yield lock
 
     def begin(self, lock: PublishLock, record: GenerationRecord) -> None:
@@ -243,21 +285,44 @@ class CacheStore:
     def rollback(self, now: datetime) -> GenerationRecord:
         """Make the previous generation live again; the live one becomes the previous, so a second call undoes it.
 
-        Raises CacheError when there is none, or its entries are gone.
+        Raises CacheError when there is none, or less than ``WHOLE_ENOUGH`` of its entries are left.
         """
         with told_clearly("rolling back"), self.lock(now) as lock:
             _, records = self._generations()
             previous = self._previous(records)
             if not previous:
                 raise CacheError(f"cache {self.name!r} has no previous generation to go back to; nothing was changed")
-            if not self._index.count(previous[0].id):
+            left, planned = self._index.count(previous[0].id), previous[0].entries
+            if left < WHOLE_ENOUGH * planned:
                 raise CacheError(
-                    f"the previous generation {previous[0].id} has no entries left (expired or deleted); going back "
-                    "would empty the cache, so nothing was changed"
+                    f"the previous generation {previous[0].id} has only {left:,} of its {planned:,} entries left "
+                    f"(expired or deleted) and going back needs {WHOLE_ENOUGH:.0%}, so nothing was changed"
                 )
             return self.switch(lock, previous[0], now)
 
     # Inside
+
+    def _serving(self, wanted: GenerationRecord) -> GenerationRecord | None:
+        """The live generation, when every reader finds in it exactly what is wanted."""
+        target = self._index.alias_target()  # first of all: the name may belong to somebody else
+        live = self.live()
+        whole = live and live.id == target and live.same_content(wanted) and self._is_whole(live)
+        return live if whole else None
+
+    def _renew_ttls(
+        self,
+        lock: PublishLock,
+        record: GenerationRecord,
+        plan: pa.Table,
+        now: datetime,
+        progress: Callable[[str], Any],
+    ) -> GenerationRecord | None:
+        """Begin its entries' time to live anew; None when one expired meanwhile, so that it is built again."""
+        if not renew_ttls(self._client, self.name, record, plan, lock.renew):
+            return None
+        lock.renew()
+        progress(f"renewed the time to live of {record.entries:,} entries")
+        return self._write(replace(record, renewed_at=now))
 
     def _already_there(self, wanted: GenerationRecord) -> GenerationRecord | None:
         """A whole generation of the same content: one that was rolled back, or that a run killed before its switch."""

@@ -120,8 +120,8 @@ class Source(Protocol):
         """One UTC day of the log, grouped by the engine; reads only that day."""
         ...
 
-    def fingerprint(self) -> str:
-        """Identifies the source and its column mapping, without secrets: datasets of another source are not reused."""
+    def fingerprint(self, day: date) -> str:
+        """Identifies what a day's counts were made from, without secrets: counts with another one are not reused."""
         ...
 
 

@@ -69,7 +69,7 @@ def _check(client: "redis.Redis", shown: str) -> None:
             raise
         raise CacheError(
             f"the Redis at {shown} (version {info.get('redis_version', '?')}) has no query engine: "
-            "use Redis 8 or later, Redis Cloud or Redis Software with search"
+            "this build lacks the search module; use Redis 8 or later, Redis Cloud or Redis Software with search"
         ) from None
     version = str(info.get("redis_version", ""))
     major = version.partition(".")[0]

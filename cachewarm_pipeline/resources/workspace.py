@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.datasets import DatasetStore
@@ -18,6 +19,10 @@ from cachewarm_pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.resources.judges import EmbeddingJudge, ExactJudge
+
+
+SAMPLE = "sample"
+"""The source URL that asks for the synthetic sample by name."""
 
 
 class Workspace:
@@ -38,8 +43,14 @@ class Workspace:
     @cached_property
     def source_url(self) -> str:
         """The source, after the sample was made ready where no source is set."""
-        if self.settings.source_url is not None:
-            return self.settings.source_url.get_secret_value()
+        url = self.settings.source_url.get_secret_value() if self.settings.source_url else None
+        if url and url != SAMPLE:
+            return url
+        if url is None and self.settings.redis_url is not None:
+            raise ConfigurationError(
+                "CACHEWARM_REDIS_URL is set and no source is: the synthetic sample would be published to it; set "
+                f"CACHEWARM_SOURCE_URL (or --source), to '{SAMPLE}' if the sample is what you want there"
+            )
         from cachewarm_pipeline.embedded.sample import ensure_sample
 
         folder = ensure_sample(
@@ -75,7 +86,9 @@ class Workspace:
     def vectors(self) -> VectorStore:
         from cachewarm_pipeline.resources.vectors import ParquetVectorStore
 
-        return ParquetVectorStore(f"{self.settings.datasets}/vectors", self.embedder.info.id)
+        # The path goes before the options of an object store: s3://bucket/folder?endpoint_override=...
+        base, mark, options = self.settings.datasets.partition("?")
+        return ParquetVectorStore(f"{base}/vectors{mark}{options}", self.embedder.info.id)
 
     def judge(self, progress: Callable[[str], object]) -> "EmbeddingJudge | ExactJudge":
         """What holds two responses of one query equivalent."""
@@ -98,10 +111,15 @@ class Workspace:
 
         return CacheStore(connect(self.redis_url), self.settings.name)
 
+    @property
+    def _is_sample(self) -> bool:
+        url = self.settings.source_url
+        return url is None or url.get_secret_value() == SAMPLE
+
     def where(self) -> dict[str, str]:
         """Where this run reads and writes, without secrets."""
         return {
-            "source": "sample (synthetic)" if self.settings.source_url is None else redact_url(self.source_url),
+            "source": "sample (synthetic)" if self._is_sample else redact_url(self.source_url),
             "redis": redact_url(self.redis_url),
             "datasets": redact_url(self.settings.datasets),
             "name": self.settings.name,

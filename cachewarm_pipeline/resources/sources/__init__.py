@@ -27,6 +27,10 @@ __all__ = ["IbisSource", "open_source"]
 Answer = TypeVar("Answer")
 
 
+MINING_VERSION = 2
+"""Raise it whenever core.mining or the questions about a day change: days that were mined before are mined again."""
+
+
 class Tables(Protocol):
     """Where tables are found; names are the source's own."""
 
@@ -40,6 +44,8 @@ class Tables(Protocol):
     def table(self, name: str) -> Any | None: ...
 
     def day(self, name: str, day: date, time_column: str) -> Any | None: ...
+
+    def version(self, name: str, day: date, time_column: str) -> str: ...
 
     def hold(self, expression: Any) -> AbstractContextManager[Any]: ...
 
@@ -130,9 +136,13 @@ class IbisSource:
             )
         )
 
-    def fingerprint(self) -> str:
-        """16 hex characters of the source's address (no user, no password), mapping and size bound."""
-        return self._fingerprint
+    def fingerprint(self, day: date) -> str:
+        """See Source.fingerprint: 32 hex characters of the address (no user, no password), mapping, size bound, the
+        version of the mining code, and for a folder the day's files."""
+        name = self._names.get(LOG.name, LOG.name)
+        column = self._columns.get(LOG.name, {}).get("created_at", "created_at")
+        version = self._asked(lambda: self._tables.version(name, day, column)) if self._has_log else ""
+        return sha256_hex(self._fingerprint, str(MINING_VERSION), version)[:32]
 
     @property
     def _has_log(self) -> bool:

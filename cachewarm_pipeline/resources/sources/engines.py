@@ -170,6 +170,10 @@ class DatabaseTables:
         """The table: an index or partitions on the time column keep a day's cost flat here."""
         return self.table(name)
 
+    def version(self, _name: str, _day: Any, _time_column: str) -> str:
+        """Empty: a database does not tell cheaply whether a day's rows changed."""
+        return ""
+
     @contextmanager
     def hold(self, expression: Any) -> Iterator[Any]:
         """The expression itself: a database reads its own tables well, and nothing is written to it."""

@@ -99,13 +99,21 @@ class FolderTables:
         So a day costs the same however long the history is. Files without statistics are read; so is one file when
         none is left, for its columns.
         """
+        files = self._of_day(name, day, time_column)
+        return None if files is None else self._read(name, files)
+
+    def version(self, name: str, day: date, time_column: str) -> str:
+        """Names, sizes and times of change of the files that may hold the day: another text when one was replaced."""
+        files = self._of_day(name, day, time_column)
+        stats = [(path.name, path.stat()) for path in files.paths] if files else []
+        return repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+
+    def _of_day(self, name: str, day: date, time_column: str) -> TableFiles | None:
         files = self._list(name)
-        if files is None:
-            return None
-        if files.format == "parquet":
-            kept = tuple(path for path in files.paths if may_hold(path, day, time_column))
-            files = TableFiles("parquet", kept or files.paths[:1])
-        return self._read(name, files)
+        if files is None or files.format != "parquet":
+            return files
+        kept = tuple(path for path in files.paths if may_hold(path, day, time_column))
+        return TableFiles("parquet", kept or files.paths[:1])
 
     def _list(self, name: str) -> TableFiles | None:
         if name not in self._files:
