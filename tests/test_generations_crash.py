@@ -23,7 +23,7 @@ from tests.cache_fakes import NOW, TrigramEmbedder, numbered_plan, publish
 pytest_plugins = ["tests.cache_fixtures"]
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-LEASE = 0.75
+LEASE = 1.5
 """Of a publisher that is killed, in seconds: the next one waits it out."""
 
 FORKSERVER.set_forkserver_preload(["tests.cache_crash"])
