@@ -64,7 +64,7 @@ FREQUENT_QUERIES = pa.schema(
         *CANDIDATE_FIELDS,
         _field("frequency", pa.int64(), "rows in the window"),
         _field("distinct_users", pa.int64(), "at least so many; null where users are unknown", nullable=True),
-        _field("stability", pa.float64(), "share of the chosen response among answered rows, 0..1"),
+        _field("stability", pa.float64(), "estimated share of answered rows that agree with the chosen response, 0..1"),
         _field("last_answer_at", TIMESTAMP, "newest row with the chosen response"),
     ]
 )
