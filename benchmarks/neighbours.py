@@ -1,0 +1,82 @@
+"""All pairs compared against the index that takes over past EXACT_LIMIT: time, memory and recall, in one run.
+
+    uv run python -m benchmarks.neighbours [--size 100000] [--dimensions 384]
+
+Vectors are drawn around centres (20 queries and 20 entries each), as wordings lie around intents. Each way runs in a
+process of its own, so that its peak memory is its own; only the ratios mean something.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cachewarm_pipeline.core.neighbours import LEAST_RECALL, nearest
+
+K = 10
+A_CENTRE = 20
+NOISE = 0.75
+"""Length of what is added to a centre: two wordings of one intent have a cosine of about 0.64."""
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def draw(rng: np.random.Generator, centres: np.ndarray, number: int) -> np.ndarray:
+    away = unit(rng.standard_normal((number, centres.shape[1]), dtype=np.float32))
+    return unit(centres[rng.integers(0, len(centres), number)] + NOISE * away)
+
+
+def one_way(folder: Path, name: str) -> None:
+    """In a process of its own: results into the folder; prints seconds, bytes over what the vectors take, recall."""
+    queries, entries = np.load(folder / "queries.npy"), np.load(folder / "entries.npy")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.perf_counter()
+    found = nearest(queries, entries, K, exact_limit=sys.maxsize if name == "exact" else 0)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    np.save(folder / f"{name}.npy", found.places)
+    print(seconds, peak * 1024, found.recall)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=100_000, help="queries, and entries")
+    parser.add_argument("--dimensions", type=int, default=384)
+    parser.add_argument("--way", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.way:
+        one_way(Path(given.way[1]), given.way[0])
+        return
+    rng = np.random.default_rng(0)
+    centres = unit(rng.standard_normal((max(1, given.size // A_CENTRE), given.dimensions), dtype=np.float32))
+    measured: dict[str, tuple[float, float, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in ("queries", "entries"):
+            np.save(folder / f"{part}.npy", draw(rng, centres, given.size))
+        for way in ("exact", "index"):
+            command = [sys.executable, "-m", "benchmarks.neighbours", "--way", way, name]
+            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+            seconds, peak, recall = map(float, told)
+            measured[way] = (seconds, peak, recall)
+        exact, found = np.load(folder / "exact.npy"), np.load(folder / "index.npy")
+    shared = np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(exact, found, strict=True)])
+    print(f"{given.size:,} queries x {given.size:,} entries, {given.dimensions} dimensions, {K} nearest")
+    for way, (seconds, peak, recall) in measured.items():
+        print(f"  {way:<6} {seconds:8.1f} s   {peak / 2**20:6.0f} MB over the vectors   recall {recall:.4f}")
+    (exact_s, exact_b, _), (index_s, index_b, recall) = measured["exact"], measured["index"]
+    print(
+        f"exact / index: {exact_s / index_s:.1f}x time, {exact_b / index_b:.2f}x memory; recall {recall:.4f} as "
+        f"measured on a sample, {shared:.4f} over all queries (target >= {LEAST_RECALL})"
+    )
+
+
+if __name__ == "__main__":
+    main()
