@@ -21,6 +21,8 @@ class LeftOut(StrEnum):
     BAD_CONFIDENCE = "bad_confidence"
     LOW_QUALITY = "low_quality"
     NO_ANALYSIS = "no_analysis"
+    # Golden findings and the rollup
+    PERSONAL = "personal"
     # Rollup of the log
     RARE = "rare"
     FEW_USERS = "few_users"
