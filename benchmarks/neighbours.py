@@ -33,15 +33,22 @@ def draw(rng: np.random.Generator, centres: np.ndarray, number: int) -> np.ndarr
     return unit(centres[rng.integers(0, len(centres), number)] + NOISE * away)
 
 
-def one_way(folder: Path, name: str) -> None:
-    """In a process of its own: results into the folder; prints seconds, bytes over what the vectors take, recall."""
+def write_vectors(folder: Path, size: int, dimensions: int) -> None:
+    rng = np.random.default_rng(0)
+    centres = unit(rng.standard_normal((max(1, size // A_CENTRE), dimensions), dtype=np.float32))
+    for part in ("queries", "entries"):
+        np.save(folder / f"{part}.npy", draw(rng, centres, size))
+
+
+def find(folder: Path, way: str) -> None:
+    """Results into the folder; prints seconds, bytes over what the vectors take, recall."""
     queries, entries = np.load(folder / "queries.npy"), np.load(folder / "entries.npy")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
-    found = nearest(queries, entries, K, exact_limit=sys.maxsize if name == "exact" else 0)
+    found = nearest(queries, entries, K, exact_limit=sys.maxsize if way == "exact" else 0)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    np.save(folder / f"{name}.npy", found.places)
+    np.save(folder / f"{way}.npy", found.places)
     print(seconds, peak * 1024, found.recall)
 
 
@@ -49,29 +56,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=100_000, help="queries, and entries")
     parser.add_argument("--dimensions", type=int, default=384)
-    parser.add_argument("--way", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--step", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.way:
-        one_way(Path(given.way[1]), given.way[0])
+    if given.step:
+        step, folder = given.step[0], Path(given.step[1])
+        write_vectors(folder, given.size, given.dimensions) if step == "draw" else find(folder, step)
         return
-    rng = np.random.default_rng(0)
-    centres = unit(rng.standard_normal((max(1, given.size // A_CENTRE), given.dimensions), dtype=np.float32))
-    measured: dict[str, tuple[float, float, float]] = {}
+    told: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("queries", "entries"):
-            np.save(folder / f"{part}.npy", draw(rng, centres, given.size))
-        for way in ("exact", "index"):
-            command = [sys.executable, "-m", "benchmarks.neighbours", "--way", way, name]
-            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-            seconds, peak, recall = map(float, told)
-            measured[way] = (seconds, peak, recall)
+        # This process stays small: Linux counts the parent's peak memory as the child's own.
+        for step in ("draw", "exact", "index"):
+            command = [sys.executable, "-m", "benchmarks.neighbours", "--step", step, name]
+            command += ["--size", str(given.size), "--dimensions", str(given.dimensions)]
+            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            told[step] = [float(number) for number in out.split()]
         exact, found = np.load(folder / "exact.npy"), np.load(folder / "index.npy")
     shared = np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(exact, found, strict=True)])
     print(f"{given.size:,} queries x {given.size:,} entries, {given.dimensions} dimensions, {K} nearest")
-    for way, (seconds, peak, recall) in measured.items():
+    for way in ("exact", "index"):
+        seconds, peak, recall = told[way]
         print(f"  {way:<6} {seconds:8.1f} s   {peak / 2**20:6.0f} MB over the vectors   recall {recall:.4f}")
-    (exact_s, exact_b, _), (index_s, index_b, recall) = measured["exact"], measured["index"]
+    (exact_s, exact_b, _), (index_s, index_b, recall) = told["exact"], told["index"]
     print(
         f"exact / index: {exact_s / index_s:.1f}x time, {exact_b / index_b:.2f}x memory; recall {recall:.4f} as "
         f"measured on a sample, {shared:.4f} over all queries (target >= {LEAST_RECALL})"

@@ -87,12 +87,53 @@ WARMING_PLAN = pa.schema(
     ]
 )
 
+REPLAY_COUNTS = [
+    _field("lookups", pa.int64(), "held-out lookups of the day"),
+    _field("cold_hits", pa.int64(), "of these, hits of a cache that began empty and fills itself"),
+    _field("warmed_hits", pa.int64(), "of these, hits of the warmed cache that fills itself in the same way"),
+    _field("exact_hits", pa.int64(), "warmed hits by a warmed entry of the same canonical prompt"),
+    _field("semantic_hits", pa.int64(), "warmed hits by another warmed entry, as the match rule allows"),
+    _field("own_hits", pa.int64(), "warmed hits by what the cache stored itself"),
+    _field("distance_hits", pa.int64(), "hits of warmed entries, exact or by the certified plain distance"),
+    _field("exact_judged", pa.int64(), "logged answers that were compared with the response of an exact hit"),
+    _field("exact_wrong", pa.int64(), "of these, not equivalent"),
+    _field("semantic_judged", pa.int64(), "logged answers that were compared with the response of a semantic hit"),
+    _field("semantic_wrong", pa.int64(), "of these, not equivalent"),
+]
+
+REPLAY = pa.schema(
+    [
+        _field("agent_type", pa.string(), "tenant or category: a lookup only matches its own"),
+        _field("date", pa.date32(), "held-out day"),
+        *REPLAY_COUNTS,
+    ]
+)
+
+REPLAY_DECISIONS = pa.schema(
+    [
+        _field("agent_type", pa.string(), "tenant or category"),
+        _field("prompt", pa.string(), "distinct held-out query"),
+        _field("kind", pa.string(), "exact | semantic | miss: what a warmed entry does for it"),
+        _field("entry_id", pa.string(), "entry that serves it; of a miss, the one that came near"),
+        _field("entry_prompt", pa.string(), "that entry's prompt"),
+        _field("score", pa.float64(), "log-odds of the match rule; null for exact", nullable=True),
+        _field("similarity", pa.float64(), "cosine of the two prompts"),
+        _field("lookups", pa.int64(), "its held-out lookups, all days"),
+        _field("judged", pa.int64(), "its logged answers that were compared with the entry's"),
+        _field("wrong", pa.int64(), "of these, not equivalent"),
+        _field("served_response", pa.string(), "the entry's response, its first 500 characters"),
+        _field("own_response", pa.string(), "its own logged answer, likewise; null without one", nullable=True),
+    ]
+)
+
 SCHEMAS: dict[str, pa.Schema] = {
     "golden_candidates": GOLDEN_CANDIDATES,
     "daily_query_counts": DAILY_QUERY_COUNTS,
     "frequent_queries": FREQUENT_QUERIES,
     "embeddings": EMBEDDINGS,
     "warming_plan": WARMING_PLAN,
+    "replay": REPLAY,
+    "replay_decisions": REPLAY_DECISIONS,
 }
 
 MAX_USERS = 16

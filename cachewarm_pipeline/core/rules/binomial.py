@@ -1,6 +1,7 @@
 """Exact binomial tail and the Clopper-Pearson bounds made from it, on the standard library and numpy alone."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -52,3 +53,26 @@ def lower_bound(wrong: int, trials: int, delta: float) -> float:
 def fewest_trials(alpha: float, delta: float) -> int:
     """Trials without a wrong one that it takes to certify alpha: 59 for 5%, 149 for 2%, 299 for 1% at delta 5%."""
     return math.ceil(math.log(delta) / math.log1p(-alpha))
+
+
+def effective_bounds(weights: Sequence[int], wrong: Sequence[int], delta: float) -> tuple[float, float]:
+    """(lower, upper) bounds of a wrong rate whose trials come in bunches; each alone holds with confidence 1 - delta.
+
+    ``weights``: judged answers of each distinct query; ``wrong``: of these, wrong ones. The answers of one query carry
+    one decision, so they are no independent trials: they are taken to be right or wrong together, the worst case, for
+    which (sum w)^2 / sum w^2 trials tell as much (Kish). Clopper-Pearson is applied to so many, at the observed rate
+    (Korn and Graubard 1998), in whole numbers that are rounded to the cautious side: (0.0, 1.0) without trials.
+    What it assumes: distinct queries are independent, and those not seen are no heavier and no more often wrong than
+    those seen.
+
+    Raises ValueError where not 0 <= wrong <= weight.
+    """
+    if len(weights) != len(wrong) or any(not 0 <= x <= w for w, x in zip(weights, wrong, strict=False)):
+        raise ValueError("effective_bounds: needs 0 <= wrong <= weight, one of each a query")
+    total, bad, squares = sum(weights), sum(wrong), sum(w * w for w in weights)
+    if total == 0:
+        return 0.0, 1.0
+    # trials = total^2 / squares, wrong ones = bad / total * trials: both over the same divisor, no rounding before it.
+    upper = upper_bound(-(-bad * total // squares), total * total // squares, delta)
+    lower = lower_bound(bad * total // squares, -(-total * total // squares), delta)
+    return lower, upper
