@@ -1,0 +1,213 @@
+"""Plots for Dagster's pages: PNG pictures as data URIs, drawn by matplotlib without a screen. What is plotted is made
+elsewhere."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+    from cachewarm_pipeline.core.replay_summary import Curve
+
+Point = tuple[float, float]
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9")
+"""Okabe and Ito's, which colour-blind people tell apart; yellow is darkened for a white page."""
+_DASHES = ("-", "--", "-.", ":")
+_INCHES = (7.0, 4.0)
+_DPI = 100  # 700 x 400 pixels: a page shows it as it is
+_PALETTE = 128
+"""Colours a picture: all lines with their soft edges."""
+_INK = "#333333"
+_PALE = "#707070"
+_TEXT_LINE = 0.056  # of the plot's height
+_BESIDE = 1.05
+"""Height of all names beside the plot together, of the plot's: as many lines are named as fit."""
+_NAME_CHARS = 26
+_LEADER = {"arrowstyle": "-", "linewidth": 0.7, "alpha": 0.6, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 2}
+"""The thin line from a line's end to its name."""
+
+
+def precision_hit_rate(
+    curves: "Mapping[str, Curve]", target: float, operating: Mapping[str, Point] | None = None
+) -> str:
+    """Data URI of the precision of each curve against its hit rate, as a threshold loosens.
+
+    ``target``: the wrong-hit rate [0, 1] that is allowed, shown as a line: a rule works where its curve is above.
+    ``operating``: (hit rate, precision) where a curve's rule does work, ringed on it and told beside its name.
+    """
+    at = operating or {}
+    told = {name: f"{hits:.1%} hits, {1 - right:.1%} wrong" for name, (hits, right) in at.items()}
+    # The strictest thresholds serve a handful, of which one wrong one would squeeze all others to the top edge.
+    lowest = min([1 - 2 * target, *(float(c.precision[-1]) for c in curves.values() if len(c.precision))])
+    return line_plot(
+        {name: (curve.hit_rate, curve.precision) for name, curve in curves.items()},
+        title="Precision against hit rate, as the threshold loosens to the right",
+        x_label="hits / lookups",
+        y_label="right hits / hits",
+        percent="xy",
+        limit=(1 - target, f"target: {_percent(target)} wrong"),
+        marks=at,
+        notes=told,
+        y_range=(max(0.0, lowest - 0.02), 1.004),
+    )
+
+
+def line_plot(
+    lines: "Mapping[str, tuple[ArrayLike, ArrayLike]]",
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    percent: str = "",
+    limit: tuple[float, str] | None = None,
+    marks: Mapping[str, Point] | None = None,
+    notes: Mapping[str, str] | None = None,
+    y_range: tuple[float, float] | None = None,
+) -> str:
+    """Data URI of a PNG of 700 x 400 pixels: one line for each name, which stands beside the line's end.
+
+    ``lines``: name to (x, y) of equal length, the most important first: those whose names do not fit beside the plot
+    are drawn pale and without one. Points that are not finite are left out; without any the plot says so.
+    ``percent``: axes ("x", "y" or "xy") whose values are shares. ``limit``: (y, what it is), a dashed line.
+    ``marks``: a point to ring by name of its line. ``notes``: what stands under a line's name. ``y_range``: else as
+    the values need it, from 0 where none is below. The same input gives the same bytes, in practice below 60 KB.
+    """
+    import matplotlib.style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.style.context("default", after_reset=True):  # not what somebody's matplotlibrc says
+        figure = Figure(figsize=_INCHES, dpi=_DPI)
+        axes = figure.add_axes((0.08, 0.13, 0.63, 0.71))
+        figure.text(0.02, 0.94, title, fontsize=11, color=_INK, parse_math=False)
+        figure.text(0.02, 0.875, y_label, fontsize=9, color=_PALE, parse_math=False)
+        axes.set_xlabel(x_label, fontsize=9, color=_PALE, parse_math=False)
+        axes.tick_params(colors=_INK, labelsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="#E6E6E6", linewidth=0.8)
+        axes.set_axisbelow(True)
+        for letter, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+            if letter in percent:
+                axis.set_major_formatter(lambda value, _: _percent(value))
+        room = _BESIDE - (_height(limit[1]) if limit else 0)
+        labels = _draw(axes, lines, marks or {}, notes or {}, room)
+        if not axes.lines:
+            axes.text(0.5, 0.3, "nothing to plot yet", transform=axes.transAxes, ha="center", color=_PALE)
+        axes.margins(x=0.02)
+        if "x" in percent:
+            axes.set_xlim(left=0)
+        if y_range or axes.dataLim.y0 >= 0:
+            axes.set_ylim(*(y_range or (0, None)))
+        if limit:
+            axes.axhline(limit[0], color=_PALE, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1.5)
+            labels.append(((axes.get_xlim()[1], limit[0]), _short(limit[1]), _PALE))
+        _write(axes, labels)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        return _data_uri(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+
+
+def markdown_image(uri: str, alt: str) -> str:
+    """Markdown that shows a picture; ``alt`` is what is read where it is not seen."""
+    plain = " ".join(alt.split()).replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
+    return f"![{plain}]({uri})"
+
+
+Label = tuple[Point, str, str]
+"""Where a line ends, what stands beside it, and its colour."""
+
+
+def _draw(
+    axes: "Axes",
+    lines: "Mapping[str, tuple[ArrayLike, ArrayLike]]",
+    marks: Mapping[str, Point],
+    notes: Mapping[str, str],
+    room: float,
+) -> list[Label]:
+    import numpy as np
+
+    labels: list[Label] = []
+    full = False
+    for number, (name, given) in enumerate(lines.items()):
+        x, y = (np.asarray(values, np.float64) for values in given)
+        finite = np.isfinite(x) & np.isfinite(y)
+        x, y = x[finite], y[finite]
+        if not len(x):
+            continue
+        text = "\n".join([_short(name), *([notes[name]] if name in notes else [])])
+        room -= _height(text)
+        full = full or room < 0
+        colour = "#CCCCCC" if full else _COLOURS[number % len(_COLOURS)]
+        style: dict[str, Any] = {"linestyle": "-" if full else _DASHES[number // len(_COLOURS) % len(_DASHES)]}
+        if len(x) == 1:
+            style = {"marker": "s", "markersize": 5}
+        axes.plot(x, y, color=colour, linewidth=1 if full else 2, zorder=2 if full else 3, **style)
+        if not full:
+            labels.append(((float(x[-1]), float(y[-1])), text, colour))
+            if name in marks:
+                across, up = marks[name]
+                axes.plot([across], [up], "o", color="white", mec=colour, mew=2.2, markersize=9, zorder=4)
+    return labels
+
+
+def _write(axes: "Axes", labels: Sequence[Label]) -> None:
+    """Texts beside the plot at the height of their lines' ends, moved apart where they would cover each other."""
+    low, high = axes.get_ylim()
+    ordered = sorted(labels, key=lambda label: (-label[0][1], label[1]))
+    wanted = [min(1.0, max(0.0, (y - low) / (high - low))) for (_, y), _, _ in ordered]
+    places = _apart(wanted, [_height(text) for _, text, _ in ordered])
+    for ((x, y), text, colour), place in zip(ordered, places, strict=True):
+        axes.annotate(
+            text,
+            (x, min(high, max(low, y))),
+            xytext=(1.05, place),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=9,
+            color=colour,
+            parse_math=False,  # a "$" in an agent_type is no formula
+            annotation_clip=False,
+            arrowprops=dict(_LEADER, color=colour),
+        )
+
+
+def _apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
+    """Middles of texts, highest first, each as near to where it is wanted as those above it and the bottom allow."""
+    places: list[float] = []
+    edge = 1.1
+    for middle, height in zip(wanted, heights, strict=True):
+        places.append(min(middle, edge - height / 2))
+        edge = places[-1] - height / 2
+    edge = -0.05
+    for number in reversed(range(len(places))):
+        places[number] = max(places[number], edge + heights[number] / 2)
+        edge = places[number] + heights[number] / 2
+    return places
+
+
+def _height(text: str) -> float:
+    return _TEXT_LINE * (1 + text.count("\n")) + 0.012
+
+
+def _short(name: str) -> str:
+    name = " ".join(name.split())
+    return name if len(name) <= _NAME_CHARS else name[: _NAME_CHARS - 1] + "…"
+
+
+def _percent(share: float) -> str:
+    return f"{round(100 * share, 3):g}%"
+
+
+def _data_uri(pixels: memoryview) -> str:
+    """The picture with a palette of its own: a third of the bytes, which live in Dagster's event log."""
+    import numpy as np
+    from PIL import Image  # matplotlib's own requirement
+
+    png = io.BytesIO()
+    whole = Image.fromarray(np.ascontiguousarray(np.asarray(pixels)[..., :3]))
+    whole.quantize(_PALETTE, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode("ascii")
