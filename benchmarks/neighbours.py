@@ -3,7 +3,8 @@
     uv run python -m benchmarks.neighbours [--size 100000] [--dimensions 384]
 
 Vectors are drawn around centres (20 queries and 20 entries each), as wordings lie around intents. Each way runs in a
-process of its own, so that its peak memory is its own; only the ratios mean something.
+process of its own, so that its peak memory is its own; only the ratios mean something. At the full size, on two busy
+cores: the index is 11 to 19 times faster in two runs, takes 1.6 times the memory, and finds 0.995 of the neighbours.
 """
 
 import argparse
