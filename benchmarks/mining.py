@@ -157,13 +157,12 @@ def roll_up(folder: Path) -> None:
 
     before = peak_memory()
     started = time.perf_counter()
-    table, left_out = rollup(days, window_days=DAYS, min_frequency=5, min_users=2)
+    found = rollup(days, window_days=DAYS, min_frequency=5, min_users=2)
     took = time.perf_counter() - started
     held = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
     print(f"  {DAYS} days x {DISTINCT:,} distinct queries ({held:,.0f} MiB of Parquet): {took:.1f} s")
-    print(
-        f"  {table.num_rows:,} frequent queries, {left_out.total():,} left out; table {table.nbytes / 2**20:,.0f} MiB"
-    )
+    mib = found.table.nbytes / 2**20
+    print(f"  {found.table.num_rows:,} frequent queries, {found.left_out.total():,} left out; table {mib:,.0f} MiB")
     print(f"  peak memory {peak_memory():,.0f} MiB, of which {before:,.0f} MiB before the first day")
 
 

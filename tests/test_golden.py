@@ -115,6 +115,30 @@ def test_each_finding_that_is_no_answer_is_left_out_for_its_reason(row: Row, rea
     assert candidates(row) == ([], {reason: 1})
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"content_preview": "OWNER = 'ada@acme.io'"},
+        {"output": '{"owner": "ada@acme.io"}'},
+        {"content_preview": "x" * 1988 + " ada@acme.io beyond the cut"},
+    ],
+)
+def test_a_finding_with_personal_data_in_its_prompt_or_its_answer_is_left_out(row: Row) -> None:
+    assert candidates(row) == ([], {LeftOut.PERSONAL: 1})
+
+
+def test_personal_data_beyond_the_cut_is_no_part_of_the_prompt() -> None:
+    rows, left_out = candidates({"content_preview": "x" * 1999 + " ada@acme.io"})
+    assert (len(rows), left_out) == (1, {})
+
+
+def test_a_personal_finding_takes_no_place_and_gives_way_to_the_next_of_its_prompt() -> None:
+    personal = {"output": '{"owner": "ada@acme.io"}', "confidence_score": 0.99}
+    rows, left_out = candidates(personal, {}, cap=1)
+    assert [row["response"] for row in rows] == ['{"risk": "low"}']
+    assert left_out == {LeftOut.PERSONAL: 1}
+
+
 def test_a_left_out_finding_does_not_hide_a_good_one_of_the_same_prompt() -> None:
     rows, left_out = candidates({"confidence_score": 1.0, "output": "{broken"}, {"confidence_score": 0.8})
     assert [row["quality_score"] for row in rows] == [0.8]

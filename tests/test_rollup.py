@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.core import rollup as rollup_module
 from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.core.response_numbers import MAX_CONTENDERS
 from cachewarm_pipeline.core.responses import Answer, canonical_response, choose, exact_groups
-from cachewarm_pipeline.core.rollup import LOG_QUALITY, MAX_CONTENDERS, rollup
-from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, MAX_USERS, conform
+from cachewarm_pipeline.core.rollup import LOG_QUALITY, RolledUp, rollup
+from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES, conform
 from cachewarm_pipeline.core.text import entry_id
 
 Row = dict[str, Any]
@@ -62,10 +63,21 @@ class Days:
             yield FIRST + timedelta(number), table.select(list(columns))
 
 
+def whole(*days: list[Row], **options: Any) -> RolledUp:
+    found = rollup(Days(*days), **({"window_days": 30, "min_frequency": 1, "min_users": 1} | options))
+    assert conform("frequent_queries", found.table).schema == FREQUENT_QUERIES
+    assert conform("unfit_queries", found.unfit).schema == UNFIT_QUERIES
+    return found
+
+
 def rolled(*days: list[Row], **options: Any) -> tuple[list[Row], Counter[LeftOut]]:
-    table, left_out = rollup(Days(*days), **({"window_days": 30, "min_frequency": 1, "min_users": 1} | options))
-    assert conform("frequent_queries", table).schema == FREQUENT_QUERIES
-    return table.to_pylist(), left_out
+    found = whole(*days, **options)
+    return found.table.to_pylist(), found.left_out
+
+
+def unfit(*days: list[Row], **options: Any) -> list[Row]:
+    rows: list[Row] = whole(*days, **options).unfit.to_pylist()
+    return rows
 
 
 def test_an_empty_window_has_no_rows() -> None:
@@ -197,6 +209,62 @@ def test_a_popular_query_whose_every_answer_is_worded_anew_is_stable_where_the_j
 
 def test_one_kept_response_among_many_that_could_not_be_kept_is_no_stable_answer() -> None:
     assert rolled([asked("q", 9, said(), answered=9)])[0][0]["stability"] == 1 / 9
+
+
+def test_a_query_with_personal_data_is_left_out_before_any_judge_sees_it() -> None:
+    seen: list[str] = []
+
+    def judge(queries: Sequence[Sequence[str]]) -> list[list[int]]:
+        seen.extend(response for query in queries for response in query)
+        return exact_groups(queries)
+
+    day = [asked("mail ada@acme.io", 6, said("a", 3)), asked("q", 6, said("b", 3)), asked("rare +49 30 901820", 1)]
+    found = whole(day, min_frequency=2, group_responses=judge)
+    assert [row["prompt"] for row in found.table.to_pylist()] == ["q"]
+    assert found.left_out == {LeftOut.PERSONAL: 1, LeftOut.RARE: 1}
+    assert seen == ["b"]
+    assert found.unfit.to_pylist() == [
+        {
+            "entry_id": entry_id("mail ada@acme.io", "a"),
+            "agent_type": "a",
+            "prompt": "mail [email]",
+            "reason": "personal",
+            "detail": "email in the prompt",
+            "frequency": 6,
+            "stability": None,
+            "demand": 6 / 30,
+        }
+    ]
+
+
+def test_personal_data_in_the_chosen_response_leaves_out_and_in_another_one_does_not() -> None:
+    mail = "write to ada@acme.io"
+    day = [asked("one", 9, said(mail, 2), said("x", 1)), asked("other", 9, said(mail, 1), said("x", 2))]
+    found = whole(day, min_stability=0.5)
+    assert [(row["prompt"], row["response"]) for row in found.table.to_pylist()] == [("other", "x")]
+    (row,) = found.unfit.to_pylist()
+    assert (row["reason"], row["detail"], row["stability"]) == ("personal", "email in the response", 2 / 3)
+    assert mail not in str(row)
+
+
+def test_personal_data_is_the_reason_even_where_the_answer_changes_too() -> None:
+    (row,) = unfit([asked("q", 4, said("call +49 30 901820", 3), said("b", 2))], min_stability=0.9)
+    assert row["reason"] == "personal"
+
+
+def test_what_a_reviewer_is_told_of_a_volatile_query() -> None:
+    (row,) = unfit([asked("q", 9, *(said(f"{n}", 1) for n in range(3)))], min_stability=0.9)
+    assert (row["reason"], row["detail"]) == ("volatile", "3 answers, the chosen one has 33%")
+    assert row["stability"] == pytest.approx(1 / 3)
+    (row,) = unfit([asked("q", 9, said("a", 1), answered=9)], min_stability=0.9)
+    assert row["detail"] == "at least 2 answers, the chosen one has about 11%"
+
+
+def test_unfit_queries_are_ordered_by_frequency_then_entry_id() -> None:
+    day = [asked(f"q{n}", 2 + n % 2, said("a", 1), said("b", 1)) for n in range(6)]
+    rows = unfit([*day, asked("ada@acme.io", 3)], min_stability=0.9)
+    assert len(rows) == 7
+    assert rows == sorted(rows, key=lambda row: (-row["frequency"], row["entry_id"]))
 
 
 def test_another_judge_decides_what_is_equivalent() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.responses import is_empty_json, json_value
 from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES
@@ -19,7 +20,8 @@ def golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> t
     One candidate a canonical prompt and agent_type: the one with the best confidence, then the newest analysis. The
     prompt is the analysis' content preview, cut to the length of a prompt; the response is the finding's output as it
     was written, for which it must be a JSON object, array or string that is not empty and not over
-    ``max_response_bytes`` of UTF-8. The demand of a golden answer is not known and stands as 0.
+    ``max_response_bytes`` of UTF-8. A finding with personal data or a secret in its prompt or its output is left out.
+    The demand of a golden answer is not known and stands as 0.
 
     ``rows`` comes best first from the source; its order is what decides, so it is made sure of here.
     """
@@ -36,6 +38,8 @@ def golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> t
                     reason = LeftOut.DUPLICATE_PROMPT
                 elif len(best) >= cap:
                     reason = LeftOut.OVER_CAP
+                elif find(cut(row["content_preview"])) or find(row["output"]):
+                    reason = LeftOut.PERSONAL
                 else:
                     best[key] = _candidate(key, row)
             if reason is not None:

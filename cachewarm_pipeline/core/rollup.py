@@ -7,17 +7,20 @@ bytes each), the frequent queries, and one day; not with the log, and not with t
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
+from cachewarm_pipeline.core.response_numbers import ResponseNumbers, flat_responses, hash_texts, mix
 from cachewarm_pipeline.core.responses import Answer, Choice, GroupResponses, choose, exact_groups
-from cachewarm_pipeline.core.schemas import FREQUENT_QUERIES, MAX_USERS
+from cachewarm_pipeline.core.schemas import FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES
 from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.core.unfit import personal_data, stability, volatility
 
 Days = Callable[[Sequence[str]], Iterable[tuple[date, pa.Table]]]
 """The window's ``daily_query_counts``: called with the columns that are needed (more may come),
@@ -25,16 +28,25 @@ yields (day, table). It is called several times and must give the same each time
 
 LOG_QUALITY = 0.9
 """quality_score of a stable answer from the log: proven in use, but not reviewed like a golden one (the seed's number).
-It is lowered by instability: times the share of the winning group (``_stability``)."""
-
-MAX_CONTENDERS = 8
-"""Distinct responses a query that the judge sees, best supported, then newest first; the rest is estimated."""
+It is lowered by instability: times the share of the winning group (``stability``)."""
 
 _BATCH = 20_000
 """Queries whose response texts are held at once."""
 
 _KEY = ("agent_type", "canonical")
 _NUMBERS = ("count", "answered", "cost_usd", "costed")
+
+
+@dataclass(frozen=True, slots=True)
+class RolledUp:
+    """What a window comes to."""
+
+    table: pa.Table
+    """``frequent_queries`` by frequency, then entry_id."""
+    unfit: pa.Table
+    """``unfit_queries``: the frequent queries left out as PERSONAL or VOLATILE, in the same order, for reviewers."""
+    left_out: Counts
+    """Distinct queries left out, the unfit ones among them."""
 
 
 def rollup(
@@ -45,21 +57,27 @@ def rollup(
     min_users: int,
     min_stability: float = 0.0,
     group_responses: GroupResponses = exact_groups,
-) -> tuple[pa.Table, Counts]:
-    """``frequent_queries`` by frequency, then entry_id, and the distinct queries left out.
+) -> RolledUp:
+    """The window's frequent queries with the answers to warm, and the distinct queries left out.
 
     Left out, in this order: RARE (fewer than ``min_frequency`` rows in the window), FEW_USERS (fewer than
-    ``min_users`` distinct users, at most MAX_USERS, where any user is known), NO_EVIDENCE (no response that did not
-    come from the cache and could be kept), NEGATIVE_FEEDBACK (users rejected every response), VOLATILE (stability
-    under ``min_stability``: the answer changes between calls, so a stored one would be wrong).
+    ``min_users`` distinct users, at most MAX_USERS, where any user is known), PERSONAL (personal data or a secret in
+    the prompt; no judge sees it), NO_EVIDENCE (no response that did not come from the cache and could be kept),
+    NEGATIVE_FEEDBACK (users rejected every response), PERSONAL (in the chosen response), VOLATILE (stability under
+    ``min_stability``: the answer changes between calls, so a stored one would be wrong).
 
     ``demand`` is frequency / ``window_days``; ``stability`` estimates the share of all answered rows that say what
-    the chosen response says (``_stability``). ``group_responses`` says which responses are equivalent.
+    the chosen response says. ``group_responses`` says which responses are equivalent.
     """
     frequent, distinct = _frequent_hashes(days, min_frequency)
     window = _Window(days, frequent)
     left_out: Counts = Counts()
-    rows = []
+    rows, unfit = [], []
+
+    def leave_out(query: int, reason: LeftOut, detail: str, share: float | None) -> None:
+        left_out[reason] += 1
+        unfit.append(_unfit_row(window, query, reason, detail, share, window_days))
+
     left_out[LeftOut.RARE] = distinct - len(frequent)
     for start in range(0, window.number, _BATCH):
         wanted = []
@@ -69,42 +87,36 @@ def rollup(
                 left_out[LeftOut.RARE] += 1
             elif users and min(users, MAX_USERS) < min_users:
                 left_out[LeftOut.FEW_USERS] += 1
+            elif data := personal_data(window.prompt(query)):
+                leave_out(query, LeftOut.PERSONAL, data, None)
             else:
                 wanted.append(query)
         answers = window.contenders(wanted)
         labels = group_responses([[answer.text for answer in answers[query]] for query in wanted])
         for query, of_query in zip(wanted, labels, strict=True):
-            if not answers[query]:
+            judged, answered = answers[query], int(window.totals["answered"][query])
+            if not judged:
                 left_out[LeftOut.NO_EVIDENCE] += 1
-            elif (choice := choose(answers[query], of_query)) is None:
+            elif (choice := choose(judged, of_query)) is None:
                 left_out[LeftOut.NEGATIVE_FEEDBACK] += 1
             else:
-                answered = int(window.totals["answered"][query])
-                stability = _stability(answers[query], of_query, choice, answered)
-                if stability < min_stability:
-                    left_out[LeftOut.VOLATILE] += 1
+                share = stability(judged, of_query, choice, answered)
+                if data := personal_data("", choice.answer.text):
+                    leave_out(query, LeftOut.PERSONAL, data, share)
+                elif share < min_stability:
+                    leave_out(query, LeftOut.VOLATILE, volatility(judged, of_query, answered, share), share)
                 else:
-                    rows.append(_row(window, query, choice, stability, window_days))
-    rows.sort(key=lambda row: (-row["frequency"], row["entry_id"]))
-    return pa.Table.from_pylist(rows, schema=FREQUENT_QUERIES), +left_out
+                    rows.append(_row(window, query, choice, share, window_days))
+    for table in (rows, unfit):
+        table.sort(key=lambda row: (-row["frequency"], row["entry_id"]))
+    return RolledUp(
+        pa.Table.from_pylist(rows, schema=FREQUENT_QUERIES),
+        pa.Table.from_pylist(unfit, schema=UNFIT_QUERIES),
+        +left_out,
+    )
 
 
-def _stability(judged: Sequence[Answer], labels: Sequence[int], choice: Choice, answered: int) -> float:
-    """Estimate of the share of all ``answered`` rows whose response says what the chosen one says, 0..1.
-
-    The rows of the judged responses are counted. The others had rarer responses, which no judge saw: they are taken to
-    agree as often as the rows of the judged responses but the best supported one, which is the nearest to a sample of
-    them. Where only one response was kept, nothing speaks for the others and they count as other answers.
-    """
-    label = labels[judged.index(choice.answer)]
-    rest = sum(answer.count for answer in judged[1:])
-    agreeing = sum(answer.count for answer, own in zip(judged[1:], labels[1:], strict=True) if own == label)
-    unseen = max(0, answered - judged[0].count - rest)
-    estimate = choice.support + (unseen * agreeing / rest if rest else 0.0)
-    return estimate / (judged[0].count + rest + unseen)
-
-
-def _row(window: "_Window", query: int, choice: Choice, stability: float, window_days: int) -> dict[str, Any]:
+def _row(window: "_Window", query: int, choice: Choice, share: float, window_days: int) -> dict[str, Any]:
     agent_type, prompt = window.agent_types[query], window.prompt(query)
     frequency = int(window.totals["count"][query])
     costed = int(window.totals["costed"][query])
@@ -122,14 +134,31 @@ def _row(window: "_Window", query: int, choice: Choice, stability: float, window
         "prompt": prompt,
         "response": choice.answer.text,
         "source": "query_log",
-        "quality_score": LOG_QUALITY * stability,
+        "quality_score": LOG_QUALITY * share,
         "demand": frequency / window_days,
         "cost_usd": float(window.totals["cost_usd"][query]) / costed if costed else None,
         "provenance": json.dumps(provenance, sort_keys=True),
         "frequency": frequency,
         "distinct_users": users,
-        "stability": stability,
+        "stability": share,
         "last_answer_at": choice.answer.last_at,
+    }
+
+
+def _unfit_row(
+    window: "_Window", query: int, reason: LeftOut, detail: str, share: float | None, window_days: int
+) -> dict[str, Any]:
+    agent_type, prompt = window.agent_types[query], window.prompt(query)
+    frequency = int(window.totals["count"][query])
+    return {
+        "entry_id": entry_id(prompt, agent_type),
+        "agent_type": agent_type,
+        "prompt": mask(prompt),
+        "reason": str(reason),
+        "detail": detail,
+        "frequency": frequency,
+        "stability": share,
+        "demand": frequency / window_days,
     }
 
 
@@ -179,14 +208,14 @@ class _Window:
                 if len(self.users[query]) < MAX_USERS:
                     self.users[query].update(users)
             numbers.append((queries, {name: rows[name].to_numpy() for name in _NUMBERS}))
-            responses.append(_ResponseNumbers.of(rows, queries))
+            responses.append(ResponseNumbers.of(rows, queries))
         self.number = len(self._numbers)
         self.agent_types = [agent_type for agent_type, _ in self._numbers]
         self.totals = {name: np.zeros(self.number, np.float64 if name == "cost_usd" else np.int64) for name in _NUMBERS}
         for queries, values in numbers:
             for name in _NUMBERS:
                 np.add.at(self.totals[name], queries, values[name])
-        self._responses = _ResponseNumbers.best(responses)
+        self._responses = ResponseNumbers.best(responses)
 
     def prompt(self, query: int) -> str:
         """The spelling with most rows, on ties the first in the order of code points."""
@@ -197,12 +226,12 @@ class _Window:
         numbers = self._responses.of_queries(np.array(queries, np.int64))
         texts: dict[tuple[int, int], str] = {}
         if len(numbers.query):
-            mixed = np.unique(_mix(numbers.query.astype(np.uint64), numbers.text))
+            mixed = np.unique(mix(numbers.query.astype(np.uint64), numbers.text))
             for _, table in self._days((*_KEY, "responses")):
                 rows, found = self._frequent_rows(table, None)
-                parents, flat = _flat_responses(rows, found)
-                hashes = _hash_texts(flat.field("response"))
-                hit = np.isin(_mix(parents.astype(np.uint64), hashes), mixed)
+                parents, flat = flat_responses(rows, found)
+                hashes = hash_texts(flat.field("response"))
+                hit = np.isin(mix(parents.astype(np.uint64), hashes), mixed)
                 taken = flat.field("response").filter(pa.array(hit)).to_pylist()
                 for key in zip(parents[hit].tolist(), hashes[hit].tolist(), taken, strict=True):
                     texts.setdefault(key[:2], key[2])
@@ -230,77 +259,5 @@ class _Window:
         return rows, np.array(queries, np.int64)
 
 
-class _ResponseNumbers:
-    """Responses without their texts, as columns: 40 bytes each. Within one query, 8 bytes of hash tell texts apart."""
-
-    def __init__(self, *columns: np.ndarray) -> None:
-        self.query, self.text, self.count, self.negative, self.last_at = columns
-
-    @property
-    def columns(self) -> tuple[np.ndarray, ...]:
-        return self.query, self.text, self.count, self.negative, self.last_at
-
-    @classmethod
-    def of(cls, rows: pa.Table, queries: np.ndarray) -> "_ResponseNumbers":
-        """The responses of one day's rows."""
-        parents, flat = _flat_responses(rows, queries)
-        last_at = flat.field("last_at").cast(pa.int64()).to_numpy()
-        return cls(
-            parents,
-            _hash_texts(flat.field("response")),
-            flat.field("count").to_numpy(),
-            flat.field("negative").to_numpy(),
-            last_at,
-        )
-
-    @classmethod
-    def best(cls, days: "Sequence[_ResponseNumbers]") -> "_ResponseNumbers":
-        """The days' responses added up, by query, best supported and then newest first, MAX_CONTENDERS a query."""
-        if not days:
-            return cls(*(np.empty(0, kind) for kind in (np.int64, np.uint64, np.int64, np.int64, np.int64)))
-        query, text, count, negative, last_at = (
-            np.concatenate(column) for column in zip(*(day.columns for day in days), strict=True)
-        )
-        order = np.lexsort((text, query))
-        query, text = query[order], text[order]
-        starts = np.flatnonzero((np.diff(query, prepend=-1) != 0) | (np.diff(text, prepend=np.uint64(0)) != 0))
-        if not len(starts):
-            return cls(query, text, count, negative, last_at)
-        count, negative = (np.add.reduceat(column[order], starts) for column in (count, negative))
-        last_at = np.maximum.reduceat(last_at[order], starts)
-        query, text = query[starts], text[starts]
-        order = np.lexsort((text, -last_at, -count, query))
-        firsts = np.searchsorted(query[order], query[order])
-        order = order[np.arange(len(order)) - firsts < MAX_CONTENDERS]
-        return cls(query[order], text[order], count[order], negative[order], last_at[order])
-
-    def of_queries(self, queries: np.ndarray) -> "_ResponseNumbers":
-        kept = np.isin(self.query, queries)
-        return _ResponseNumbers(*(column[kept] for column in self.columns))
-
-
-def _flat_responses(rows: pa.Table, queries: np.ndarray) -> tuple[np.ndarray, pa.StructArray]:
-    """All responses of the rows, and the query of each."""
-    lists = rows["responses"].combine_chunks()
-    parents = pc.list_parent_indices(lists).to_numpy()
-    return queries[parents], pc.list_flatten(lists)
-
-
 def _hash_keys(table: pa.Table) -> np.ndarray:
-    return _mix(*(_hash_texts(table[name].combine_chunks()) for name in _KEY))
-
-
-def _mix(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    mixed: np.ndarray = (one * np.uint64(0x9E3779B97F4A7C15)) ^ other
-    return mixed
-
-
-def _hash_texts(texts: pa.Array) -> np.ndarray:
-    from pandas.util import hash_array
-
-    encoded = texts.dictionary_encode()
-    if not len(encoded):
-        return np.empty(0, np.uint64)
-    hashes: np.ndarray = hash_array(encoded.dictionary.to_numpy(zero_copy_only=False), categorize=False)
-    spread: np.ndarray = hashes[encoded.indices.to_numpy()]
-    return spread
+    return mix(*(hash_texts(table[name].combine_chunks()) for name in _KEY))

@@ -69,6 +69,19 @@ FREQUENT_QUERIES = pa.schema(
     ]
 )
 
+UNFIT_QUERIES = pa.schema(
+    [
+        _field("entry_id", pa.string(), "hash of canonical prompt and agent_type"),
+        _field("agent_type", pa.string(), "tenant or category"),
+        _field("prompt", pa.string(), "most frequent original spelling, personal data and secrets masked: [email]"),
+        _field("reason", pa.string(), "volatile | personal"),
+        _field("detail", pa.string(), "kinds of data found and where; or how many answers there are"),
+        _field("frequency", pa.int64(), "rows in the window"),
+        _field("stability", pa.float64(), "as in frequent_queries; null where no judge saw the query", nullable=True),
+        _field("demand", pa.float64(), "lookups a day that the cache will not answer"),
+    ]
+)
+
 EMBEDDINGS = pa.schema(
     [
         _field("embedding_key", pa.string(), "hash of model id and text: where the vector is stored"),
@@ -130,6 +143,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "golden_candidates": GOLDEN_CANDIDATES,
     "daily_query_counts": DAILY_QUERY_COUNTS,
     "frequent_queries": FREQUENT_QUERIES,
+    "unfit_queries": UNFIT_QUERIES,
     "embeddings": EMBEDDINGS,
     "warming_plan": WARMING_PLAN,
     "replay": REPLAY,
