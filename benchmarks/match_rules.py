@@ -120,9 +120,15 @@ def scores(data: fit.Labelled, parts: Parts, rng: np.random.Generator) -> dict[s
     nothing = np.empty((len(entries), 0), np.float16)
     plain = fit.Scorer(None, nothing, nothing)
     learned = fit.learn_scorer(data, entries, known)
-    rows, right, fold = fit.training_rows(data, entries, known, fitting, rng)
-    bare = [fit.describe(data, entries, plain, queries) for queries in (fitting, certifying, traffic)]
-    held = [fit.describe(data, entries, learned, queries) for queries in (certifying, traffic)]
+    fold = rng.permutation(len(fitting)) % fit.FOLDS
+    rows, right = fit.training_rows(data, entries, known, fitting, fold)
+
+    def described(scorer: fit.Scorer, queries: Ints) -> tuple[Floats, NDArray[np.bool_]]:
+        found, picked, _ = fit.describe(data, entries, scorer, queries)
+        return found, data.same(queries, picked)
+
+    bare = [described(plain, queries) for queries in (fitting, certifying, traffic)]
+    held = [described(learned, queries) for queries in (certifying, traffic)]
     found: dict[str, list[Scored]] = {"distance": [(x[:, 0], y) for x, y in bare]}
     for label, (x, y), others, columns in (
         ("logistic, no space", bare[0], bare[1:], len(features.FEATURES)),

@@ -7,22 +7,27 @@ from datetime import date
 import dagster as dg
 
 from cachewarm_pipeline.assets.common import records
-from cachewarm_pipeline.core import gates
+from cachewarm_pipeline.assets.replay import SEED
+from cachewarm_pipeline.core import gates, proof_gates
 from cachewarm_pipeline.core.gates import Verdict
+from cachewarm_pipeline.core.plan import plan_hash
+from cachewarm_pipeline.core.replay_summary import summary
+from cachewarm_pipeline.core.rules.tables import rules_of
 from cachewarm_pipeline.partitions import daily, days_of
+from cachewarm_pipeline.resources.verdicts import limits_of, store_verdict
 from cachewarm_pipeline.resources.workspace import Workspace
 
 
 def _result(context: dg.AssetCheckExecutionContext, judge: Callable[[date], Verdict]) -> dg.AssetCheckResult:
-    """The verdict of the run's days: the first day that fails, else the last day."""
+    """The verdict of the run's days: the first day that fails, else the last day. A warning does not block."""
     verdict = Verdict(True, "no days")
     for day in days_of(context):
         verdict = judge(day)
         if not verdict.passed:
             break
     return dg.AssetCheckResult(
-        passed=verdict.passed,
-        severity=dg.AssetCheckSeverity.ERROR,
+        passed=verdict.passed and not verdict.warning,
+        severity=dg.AssetCheckSeverity.WARN if verdict.passed else dg.AssetCheckSeverity.ERROR,
         description=verdict.sentence,
         metadata={**verdict.numbers, **({"worst": records(verdict.worst)} if verdict.worst else {})},
     )
@@ -55,8 +60,95 @@ def embedding_sanity(
 def quality_threshold(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.AssetCheckResult:
-    floors = workspace.settings.floors
-    return _result(context, lambda day: gates.quality_threshold(workspace.datasets.read("warming_plan", day), floors))
+    def judge(day: date) -> Verdict:
+        plan = workspace.datasets.read("warming_plan", day)
+        verdict = gates.quality_threshold(plan, workspace.settings.floors)
+        return _kept(workspace, "quality_threshold", day, plan_hash(plan), verdict)
+
+    return _result(context, judge)
+
+
+@dg.asset_check(
+    asset="warming_plan",
+    blocking=True,
+    partitions_def=daily,
+    description="No two entries answer what no lookup can tell apart in different ways, and no answer group holds "
+    "answers that differ in a number, version, negation or name.",
+)
+def no_conflicting_entries(
+    context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+) -> dg.AssetCheckResult:
+    def judge(day: date) -> Verdict:
+        plan = workspace.datasets.read("warming_plan", day)
+        verdict = proof_gates.no_conflicting_entries(
+            plan,
+            workspace.vectors.get(plan["embedding_key"].to_pylist()),
+            workspace.datasets.read("plan_conflicts", day),
+            workspace.settings.judge == "exact",
+        )
+        return _kept(workspace, "no_conflicting_entries", day, plan_hash(plan), verdict)
+
+    return _result(context, judge)
+
+
+@dg.asset_check(
+    asset="warming_plan",
+    additional_deps=["frequent_queries"],
+    blocking=True,
+    partitions_def=daily,
+    description="No entry holds personal data or a secret, and not too much of the frequent demand is volatile or "
+    "personal.",
+)
+def volatile_or_personal_share(
+    context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+) -> dg.AssetCheckResult:
+    def judge(day: date) -> Verdict:
+        plan = workspace.datasets.read("warming_plan", day)
+        verdict = proof_gates.volatile_or_personal_share(
+            plan,
+            workspace.datasets.read("frequent_queries", day, columns=["demand"]),
+            workspace.datasets.read("unfit_queries", day),
+            workspace.settings.max_unfit_share,
+        )
+        return _kept(workspace, "volatile_or_personal_share", day, plan_hash(plan), verdict)
+
+    return _result(context, judge)
+
+
+@dg.asset_check(
+    asset="replay",
+    additional_deps=["match_rules", "warming_plan"],
+    blocking=True,
+    partitions_def=daily,
+    description="Held-out queries bound the wrong-hit rate of every match rule by the target, and the replay of later "
+    "days does not contradict it. A warning: agent types with too little evidence answer exact hits only.",
+)
+def false_positive_rate(
+    context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+) -> dg.AssetCheckResult:
+    settings, datasets = workspace.settings, workspace.datasets
+
+    def judge(day: date) -> Verdict:
+        rules = rules_of(datasets.read("match_rules", day))
+        decisions = datasets.read("replay_decisions", day)
+        verdict = proof_gates.false_positive_rate(
+            rules,
+            datasets.read("match_evidence", day),
+            summary(datasets.read("replay", day), decisions, delta=settings.delta, seed=SEED),
+            decisions,
+            target=settings.max_wrong_hit_rate,
+            delta=settings.delta,
+        )
+        whole = plan_hash(datasets.read("warming_plan", day), rules.as_dict())
+        return _kept(workspace, "false_positive_rate", day, whole, verdict)
+
+    return _result(context, judge)
+
+
+def _kept(workspace: Workspace, gate: str, day: date, judged: str, verdict: Verdict) -> Verdict:
+    """The verdict, after it was stored for the publish."""
+    store_verdict(workspace.datasets, gate, day, judged, limits_of(workspace.settings, gate), verdict)
+    return verdict
 
 
 @dg.asset_check(
@@ -79,4 +171,11 @@ def loaded_equals_planned(
     return _result(context, judge)
 
 
-asset_checks = [embedding_sanity, quality_threshold, loaded_equals_planned]
+asset_checks = [
+    embedding_sanity,
+    quality_threshold,
+    no_conflicting_entries,
+    volatile_or_personal_share,
+    false_positive_rate,
+    loaded_equals_planned,
+]

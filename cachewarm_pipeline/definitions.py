@@ -7,6 +7,9 @@ from cachewarm_pipeline.assets.daily_query_counts import daily_query_counts
 from cachewarm_pipeline.assets.embeddings import embeddings
 from cachewarm_pipeline.assets.frequent_queries import frequent_queries
 from cachewarm_pipeline.assets.golden_candidates import golden_candidates
+from cachewarm_pipeline.assets.labelled_queries import labelled_queries
+from cachewarm_pipeline.assets.match_rules import match_rules
+from cachewarm_pipeline.assets.replay import replay
 from cachewarm_pipeline.assets.sources import external_assets
 from cachewarm_pipeline.assets.warming_plan import warming_plan
 from cachewarm_pipeline.automation.jobs import jobs
@@ -19,8 +22,11 @@ defs = dg.Definitions(
         golden_candidates,
         daily_query_counts,
         frequent_queries,
+        labelled_queries,
         embeddings,
         warming_plan,
+        match_rules,
+        replay,
         cache_entries,
     ],
     asset_checks=asset_checks,

@@ -20,6 +20,11 @@ lookback = dg.TimeWindowPartitionMapping(
 )
 """Day D reads the look-back window that ends at D."""
 
+replay_window = dg.TimeWindowPartitionMapping(
+    start_offset=1 - _settings.lookback_days - _settings.replay_days, allow_nonexistent_upstream_partitions=True
+)
+"""The replay of day D holds out the days that end at D and needs the look-back window before them."""
+
 one_run = dg.BackfillPolicy.single_run()
 """A range of days is one run: Dagster's start-up is paid once."""
 

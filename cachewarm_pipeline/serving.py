@@ -115,19 +115,24 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         distance_threshold: float | None = None,
         *,
         agent_type: str,
+        explain: bool = False,
     ) -> Hits:
         """Entries that may answer a prompt, best first; empty on a miss.
 
         As RedisVL's ``check``, with these differences. ``agent_type`` is required: only its entries match. An exact
-        hit (same canonical prompt) comes alone, at distance 0. The published match rule says who is near enough, and an
-        entry whose words contradict the prompt's never answers; ``distance_threshold`` can only be stricter. With a
-        ``filter_expression`` there is no exact path. Hits have RedisVL's keys and agent_type, source, quality_score,
-        answer_group and match (``exact`` or ``semantic``). A search that Redis cut short is a miss.
+        hit (same canonical prompt) comes alone, at distance 0. Else the published match rule decides which entry is
+        surely enough right, and that need not be the nearest; ``distance_threshold`` can only be stricter. A learned
+        rule reads words, so by ``vector`` alone only a certified distance can hit. With a ``filter_expression`` there
+        is no exact path. Hits have RedisVL's keys and agent_type, source, quality_score, answer_group and match
+        (``exact`` or ``semantic``); with ``explain`` a semantic hit also has ``explanation``, see ``explain()``. A
+        search that Redis cut short is a miss.
 
         Raises CacheError when Redis is lost or refuses, EmbeddingError when the prompt cannot be embedded,
         ConfigurationError for an unusable agent_type, and RedisVL's ValueError and TypeError for other arguments.
         """
-        ask = self._ask(prompt, vector, num_results, return_fields, filter_expression, distance_threshold, agent_type)
+        ask = self._ask(
+            prompt, vector, num_results, return_fields, filter_expression, distance_threshold, agent_type, explain
+        )
         return self._hits(self._run(self._reader.lookup(ask)), return_fields)
 
     async def acheck(
@@ -140,10 +145,25 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         distance_threshold: float | None = None,
         *,
         agent_type: str,
+        explain: bool = False,
     ) -> Hits:
         """``check`` without blocking the event loop; the prompt is embedded in a thread."""
-        ask = self._ask(prompt, vector, num_results, return_fields, filter_expression, distance_threshold, agent_type)
+        ask = self._ask(
+            prompt, vector, num_results, return_fields, filter_expression, distance_threshold, agent_type, explain
+        )
         return self._hits(await self._arun(self._reader.lookup(ask)), return_fields)
+
+    def explain(self, prompt: str, *, agent_type: str) -> dict[str, Any]:
+        """Why a prompt is answered as it is, hit or miss; it is not counted as a lookup.
+
+        ``match`` (exact, semantic or miss), ``rule`` and what it rests on, ``confidence``, as log-odds ``score`` and
+        ``threshold``, ``picked`` (key of the entry that was decided on), ``parts`` (each feature, its value and what it
+        added to the score, largest effect first) and ``neighbours`` (prompt, distance, answer_group). Raises as
+        ``check`` does.
+        """
+        ask = self._ask(prompt, None, 1, None, None, None, agent_type, True)
+        why: dict[str, Any] = self._run(self._reader.explain(ask))
+        return why
 
     def store(
         self,
@@ -273,6 +293,7 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         filter_expression: "FilterExpression | None",
         distance_threshold: float | None,
         agent_type: str,
+        explain: bool = False,
     ) -> Ask:
         if not prompt and not vector:
             raise ValueError("Either prompt or vector must be specified.")
@@ -291,6 +312,7 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
             strictest=self.distance_threshold if distance_threshold is None else distance_threshold,
             ttl=self.ttl,
             also="" if also == "*" else also,
+            explain=explain,
         )
 
     def _hits(self, rows: list[dict[str, Any]], return_fields: list[str] | None) -> Hits:

@@ -82,20 +82,60 @@ class Settings(BaseSettings):
 
     # The plan
     budget: int = Field(1000, ge=1, description="Entries at most; the seed's 1,000.")
-    max_wrong_hit_rate: float | None = Field(
-        None,
+    max_wrong_hit_rate: float = Field(
+        0.05,
         gt=0,
         lt=1,
-        description="Bound for wrong hits / hits that a match rule must be certified for. No rule can be certified "
-        "yet: setting it publishes `exact_only`. Unset: CACHEWARM_DISTANCE_THRESHOLD, without a promise.",
+        description="Target for wrong hits / hits. A match rule serves semantic hits only where held-out queries of "
+        "its own agent_type certify it; 0.05 takes 90 of them, 0.02 takes 228.",
     )
-    judge: Literal["exact", "embedding"] = Field("embedding", description="How two responses are held equivalent.")
-    distance_threshold: float = Field(
-        0.03,
+    confidence: float = Field(
+        0.99,
+        gt=0.5,
+        lt=1,
+        description="Of each certificate: it is wrong with probability 1 - this at most. At 0.95 one cache in five was "
+        "seen just over its target on real questions, at 0.99 none of 20.",
+    )
+    labelled_max: int = Field(
+        10_000,
         ge=0,
-        le=2,
-        description="Cosine distance of a semantic hit while no rule is certified. Strict: 0.03 separates little more "
-        "than spelling; wider is wrong for many questions that differ in one word.",
+        description="Distinct log queries an agent_type that fit and certify its match rule, those asked last.",
+    )
+    replay_days: int = Field(
+        7, ge=0, le=60, description="Held-out days of the replay, at most a quarter of the log's. 0: no replay."
+    )
+    max_unfit_share: Share = Field(
+        0.5,
+        description="Share of frequent demand that may be volatile or personal; more says that the log or the judge is "
+        "not what it should be.",
+    )
+    judge: Literal["exact", "embedding", "llm"] = Field(
+        "embedding",
+        description="How two responses are held equivalent: `exact` (same JSON or text), `embedding` (near vectors, "
+        "same facts) or `llm` (a model has the last word on near ones; costs money, so it is never the default).",
+    )
+    judge_model: str = Field(
+        "gpt-4.1-mini",
+        min_length=1,
+        description="Chat model of the `llm` judge, on the server of OPENAI_BASE_URL: one that takes temperature 0 and "
+        "strict JSON schemas.",
+    )
+    judge_max_usd: float = Field(
+        1.0,
+        ge=0,
+        description="Spend cap of the `llm` judge for a run. Pairs over it are held different, which can only lower "
+        "the hit rate.",
+    )
+    judge_usd_per_million_prompt_tokens: float = Field(
+        0.40, ge=0, description="Price of judge_model's prompts (gpt-4.1-mini, May 2026). 0: the cap never holds."
+    )
+    judge_usd_per_million_completion_tokens: float = Field(
+        1.60, ge=0, description="Price of judge_model's answers (gpt-4.1-mini, May 2026)."
+    )
+    judge_concurrency: int = Field(8, ge=1, le=64, description="Requests of the `llm` judge under way at once.")
+    judge_timeout_seconds: float = Field(30, gt=0, description="A judge's request that takes longer is tried again.")
+    judge_max_retries: int = Field(
+        5, ge=0, description="Tries of a judge's request after the first for 408, 409, 429, 5xx and time-outs."
     )
 
     # Entries in Redis
@@ -152,12 +192,19 @@ class Settings(BaseSettings):
     def _openai_needs_a_key(self) -> Self:
         if self.embedder == "openai" and not self.openai_api_key:
             raise ValueError("CACHEWARM_EMBEDDER=openai needs OPENAI_API_KEY")
+        if self.judge == "llm" and not self.openai_api_key:
+            raise ValueError("CACHEWARM_JUDGE=llm needs OPENAI_API_KEY (any text for a server without keys)")
         return self
 
     @property
     def datasets(self) -> str:
         """Base URI of the datasets between assets."""
         return self.dataset_url or str(self.home / "data")
+
+    @property
+    def delta(self) -> float:
+        """The most that a certificate may be wrong with."""
+        return 1 - self.confidence
 
     @property
     def floors(self) -> dict[str, float]:

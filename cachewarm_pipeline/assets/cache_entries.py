@@ -1,19 +1,24 @@
 """The plan as a new generation in Redis: built, verified, then published by one alias switch. The only asset that
 touches Redis. A range of days publishes its last day; an older day never replaces a newer live generation."""
 
-import dagster as dg
+from datetime import date
 
-from cachewarm_pipeline.assets.common import CACHE, OWNERS, record, table_metadata
-from cachewarm_pipeline.core import gates
-from cachewarm_pipeline.core.errors import CacheError
+import dagster as dg
+import pyarrow as pa
+
+from cachewarm_pipeline.assets.common import CACHE, OWNERS, record, records, table_metadata
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.plan import plan_hash
+from cachewarm_pipeline.core.rules.tables import rules_of
+from cachewarm_pipeline.core.schemas import GATES
+from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.resources.verdicts import limits_of, passed_verdict
 from cachewarm_pipeline.resources.workspace import Workspace
 
 
 @dg.asset(
-    deps=["warming_plan", "embeddings"],
+    deps=["warming_plan", "embeddings", "match_rules", "replay"],
     partitions_def=daily,
     backfill_policy=one_run,
     group_name=CACHE,
@@ -28,14 +33,7 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     for passed_by in days[:-1]:
         record(context, passed_by, {"published": False, "why_not": "a range publishes its last day only"})
     day = days[-1]
-    plan = workspace.datasets.read("warming_plan", day)
-    # A run of this asset alone bypasses Dagster's blocking check, so the gate is asked again for exactly this plan.
-    verdict = gates.quality_threshold(plan, settings.floors)
-    if not verdict.passed:
-        raise CacheError(f"quality_threshold: {verdict.sentence}")
-    # A bound that was asked for cannot be promised without a certificate, so nothing semantic is served under it.
-    asked_for_a_bound = settings.max_wrong_hit_rate is not None
-    rules = MatchRules.exact_only() if asked_for_a_bound else MatchRules.uniform(settings.distance_threshold)
+    plan, rules = _proven(workspace, day)
     published = cache.publish(
         plan,
         workspace.vectors.get(plan["embedding_key"].to_pylist()),
@@ -56,8 +54,11 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
         context,
         day,
         {
-            **table_metadata(plan, examples=("prompt", "agent_type", "source", "response")),
+            **table_metadata(
+                plan.drop_columns([RULE_VECTORS]), examples=("prompt", "agent_type", "source", "response")
+            ),
             "published": True,
+            "match_rules": records(rules.describe()),
             "unchanged": published.unchanged,
             "generation": published.generation,
             "written": published.written,
@@ -66,3 +67,23 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
             "seconds": published.seconds,
         },
     )
+
+
+def _proven(workspace: Workspace, day: date) -> tuple[pa.Table, MatchRules]:
+    """The day's entries, each with its place in the learned space, and its match rules, as the gates let them pass.
+
+    A run of this asset alone bypasses Dagster's blocking checks, so the gates' stored verdicts are asked for exactly
+    this plan. Raises CacheError when one failed, is missing, or is about something else.
+    """
+    settings, datasets = workspace.settings, workspace.datasets
+    plan, rules = datasets.read("warming_plan", day), rules_of(datasets.read("match_rules", day))
+    whole = plan_hash(plan, rules.as_dict())
+    withheld = {}
+    for gate in GATES:
+        judged = whole if gate == "false_positive_rate" else plan_hash(plan)
+        agent_types, sentence = passed_verdict(datasets, gate, day, judged, limits_of(settings, gate))
+        withheld.update(dict.fromkeys(agent_types, f"withheld by {gate}: {sentence}"))
+    placed = datasets.read("match_vectors", day)
+    places = dict(zip(placed["entry_id"].to_pylist(), placed["rule_vectors"].to_pylist(), strict=True))
+    of_entries = [places.get(entry, "") for entry in plan["entry_id"].to_pylist()]
+    return plan.append_column(RULE_VECTORS, pa.array(of_entries, pa.string())), rules.withhold(withheld)

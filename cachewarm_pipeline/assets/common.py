@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow as pa
 
 from cachewarm_pipeline.core.reasons import Counts, as_metadata
+from cachewarm_pipeline.resources.ports import Judge
 
 OWNERS = ["team:ml-platform"]
 
@@ -64,6 +65,25 @@ def table_metadata(
         "left_out_total": sum((left_out or Counts()).values()),
         "examples": records(table.select(columns).slice(0, _EXAMPLES).to_pylist()),
         **numbers,
+    }
+
+
+def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any]:
+    """What judging cost: asked of a model, known already, and held different for want of money.
+
+    ``usd_per_million_tokens``: the embedder's price; ``judge_usd`` is all, the embedding of responses included.
+    """
+    usage = judge.usage
+    return {
+        "judge": judge.name,
+        "judge_embedding_tokens": usage.embedding_tokens,
+        "judge_embedding_usd": usage.embedding_tokens * usd_per_million_tokens / 1e6,
+        "judge_prompt_tokens": usage.prompt_tokens,
+        "judge_completion_tokens": usage.completion_tokens,
+        "judge_usd": usage.usd,
+        "judge_asked": usage.asked,
+        "judge_known": usage.known,
+        "judge_unjudged": usage.unjudged,
     }
 
 

@@ -4,11 +4,10 @@ what it cost. The backfill target: it reads its own day and nothing else, so a l
 import dagster as dg
 
 from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, record, table_metadata
+from cachewarm_pipeline.assets.steps import DAILY as ASSET
 from cachewarm_pipeline.core.mining import daily_query_counts as count_day
 from cachewarm_pipeline.partitions import daily, days_of, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
-
-ASSET = "daily_query_counts"
 
 
 @dg.asset(

@@ -1,4 +1,4 @@
-"""Content-addressed vectors of every candidate's prompt: a text that was embedded once is never embedded again."""
+"""Content-addressed vectors of every candidate's and labelled query's prompt: a text is never embedded twice."""
 
 import dagster as dg
 import pyarrow as pa
@@ -10,9 +10,11 @@ from cachewarm_pipeline.partitions import daily, days_of, one_run
 from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.workspace import Workspace
 
+_OF = ("golden_candidates", "frequent_queries", "labelled_queries")
+
 
 @dg.asset(
-    deps=["golden_candidates", "frequent_queries"],
+    deps=list(_OF),
     partitions_def=daily,
     backfill_policy=one_run,
     group_name=VERIFICATION,
@@ -23,7 +25,7 @@ from cachewarm_pipeline.resources.workspace import Workspace
 def embeddings(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     datasets = workspace.datasets
     for day in days_of(context):
-        tables = [datasets.read(asset, day, columns=["prompt"]) for asset in ("golden_candidates", "frequent_queries")]
+        tables = [datasets.read(asset, day, columns=["prompt"]) for asset in _OF]
         texts = sorted({prompt for table in tables for prompt in table["prompt"].to_pylist()})
         done = embed_missing(workspace.embedder, workspace.vectors, texts, context.log.info)
         info = workspace.embedder.info

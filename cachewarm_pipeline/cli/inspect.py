@@ -1,5 +1,6 @@
 """The commands that look at the live cache, or switch it back: `lookup`, `stats`, `generations`, `rollback`."""
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -39,6 +40,7 @@ def lookup(
     agent_type: Annotated[str, typer.Option("--agent-type", "-a", help="Only entries of this agent_type match.")],
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why: rule, confidence, neighbours.")] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Ask the cache as an application would; a miss is an answer too, so both exit 0."""
@@ -49,8 +51,9 @@ def lookup(
 
     with WarmedSemanticCache(name=settings.name, redis_url=live_redis_url(settings)) as cache:
         hits = cache.check(prompt=text, agent_type=agent_type)
+        why = cache.explain(text, agent_type=agent_type) if explain else None
     if json:
-        emit({"hit": bool(hits), "hits": hits})
+        emit({"hit": bool(hits), "hits": hits, **({"explanation": why} if why else {})})
     elif not hits:
         out.print(f"miss: no entry of {agent_type!r} may answer this")
     for hit in [] if json else hits:
@@ -58,6 +61,28 @@ def lookup(
             f"hit   distance {hit['vector_distance']:.4f}, {hit.get('source', 'app')}: {hit['prompt']}", markup=False
         )
         out.print(hit["response"])
+    if why and not json:
+        for line in explained(why):
+            out.print(line)
+
+
+def explained(why: dict[str, Any]) -> list[str]:
+    """An explanation as lines for a person."""
+    lines = [f"why   {why['match']}; rule {why['rule']}: {why['rule_rests_on'] or 'no certificate'}"]
+    if why["confidence"] is not None:
+        least = 1 / (1 + math.exp(-why["threshold"]))
+        lines.append(f"  confidence {why['confidence']:.2%} that the picked entry is right; served from {least:.2%}")
+        lines += [
+            f"    {part['feature']:<20} {part['value']:>8.3f}   {part['effect']:+.2f}" for part in why["parts"][:_PARTS]
+        ]
+    for near in why["neighbours"]:
+        mark = "*" if near["id"] == why["picked"] else " "
+        lines.append(f"  {mark} {near['distance']:.4f}  {near['answer_group'] or 'own':<16}  {near['prompt'][:90]}")
+    return lines
+
+
+_PARTS = 8
+"""Features shown, largest effect first; the rest hardly move the score."""
 
 
 def stats(
@@ -86,6 +111,11 @@ def _rates(label: str, counted: dict[str, Any]) -> str:
     return f"  {label:<28} {counted['hits']:,} hits, {counted['misses']:,} misses: {rate}"
 
 
+def _shown(record: Any) -> dict[str, Any]:
+    """A generation's record with its match rules as a report has them: weights are for readers."""
+    return {**record.as_dict(), "match_rules": record.match_rules.describe()}
+
+
 def generations(
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,
@@ -93,7 +123,7 @@ def generations(
 ) -> None:
     """The generations in Redis, newest first."""
     settings = settings_with(name=name, redis_url=redis_url)
-    found = [record.as_dict() for record in _store(settings).generations()]
+    found = [_shown(record) for record in _store(settings).generations()]
     if json:
         emit(found)
         return
@@ -116,6 +146,6 @@ def rollback(
     settings = settings_with(name=name, redis_url=redis_url)
     record = _store(settings).rollback(datetime.now(UTC))
     if json:
-        emit(record.as_dict())
+        emit(_shown(record))
     else:
         err.print(f"live again: {record.id} with {record.entries:,} entries, as of {record.as_of}")

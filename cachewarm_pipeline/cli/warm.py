@@ -45,11 +45,12 @@ def choose_day(asked: date | None, info: SourceInfo, today: date) -> date:
 
 
 def days_to_mine(as_of: date, settings: Settings, info: SourceInfo) -> list[date]:
-    """The days of the look-back window that the log can have, oldest first; the day itself is always one.
+    """The days that the log can have of the look-back window and, before it, of the replay's: oldest first; the day
+    itself is always one.
 
     Raises ConfigurationError that names the setting when the window's logs begin before the first partition.
     """
-    start = as_of - timedelta(days=settings.lookback_days - 1)
+    start = as_of - timedelta(days=settings.lookback_days + settings.replay_days - 1)
     if info.first_log_day is None:
         start = as_of
     elif info.first_log_day > start:
@@ -82,10 +83,10 @@ def warm(
     ] = None,
     budget: Annotated[int | None, typer.Option(help="Entries at most. [env: CACHEWARM_BUDGET]")] = None,
     max_wrong_hit_rate: Annotated[
-        float | None, typer.Option(help="Bound for wrong hits / hits. Not certifiable yet: publishes exact_only.")
+        float | None, typer.Option(help="Target for wrong hits / hits. [env: CACHEWARM_MAX_WRONG_HIT_RATE]")
     ] = None,
     judge: Annotated[
-        Literal["exact", "embedding"] | None, typer.Option(help="How answers are held equivalent.")
+        Literal["exact", "embedding", "llm"] | None, typer.Option(help="How answers are held equivalent.")
     ] = None,
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,
@@ -136,7 +137,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     prepare_dagster_home(settings)
     from dagster import DagsterInstance
 
-    from cachewarm_pipeline.assets.daily_query_counts import ASSET as DAILY
+    from cachewarm_pipeline.assets.steps import DAILY
     from cachewarm_pipeline.cli.runs import Outcome, end_dead_runs, run_job, warm_lock
     from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -207,10 +208,12 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
 
 
 def _describe(rule: Mapping[str, Any]) -> str:
-    if rule["rule"] == "exact_only":
-        return "exact_only (no rule is certified for the bound that was asked for)"
-    proof = "certified" if rule["certified"] else "not certified, kept strict"
-    return f"{rule['rule']} {rule['distance_threshold']:g} ({proof})"
+    if not rule["certified"]:
+        return f"exact hits only: {rule['why']}"
+    learned = rule["rule"] == "learned"
+    served = f"confidence {rule['threshold']:.1%}" if learned else f"distance {rule['distance_threshold']:.3f}"
+    proof = f"{rule['wrong_hits']} of {rule['hits']:,} held-out hits wrong, at most {rule['upper']:.1%}"
+    return f"{rule['rule']} from {served}: {proof}"
 
 
 def _sizes(info: SourceInfo) -> str:
@@ -218,6 +221,27 @@ def _sizes(info: SourceInfo) -> str:
     found = [f"{table.rows:,} {name}" if table.rows is not None else name for table, name in tables if table]
     missing = [name for table, name in tables if not table]
     return ", ".join(found) + (f" (no {', no '.join(missing)})" if missing else "")
+
+
+def _forecast(report: Report) -> list[str]:
+    """The replay in two lines."""
+    replay = report["replay"]
+    if replay is None:
+        return ["  forecast   none: the log has too few days to hold some out"]
+    interval = replay["lift_interval"]
+    span = f" ({interval[0]:+.1%} to {interval[1]:+.1%})" if interval else ""
+    wrong = replay["wrong_hit_rate"]
+    proof = (
+        f"{wrong:.2%} of {replay['judged_hits']:,} judged hits wrong (at most {replay['wrong_hit_rate_upper']:.2%})"
+        if wrong is not None
+        else "no hit could be judged"
+    )
+    return [
+        f"  forecast   {replay['hit_rate']:.1%} hits, {replay['cold_hit_rate']:.1%} without warming: "
+        f"{replay['lift']:+.1%}{span}, on {replay['lookups']:,} held-out lookups",
+        f"             by warmed entries: {replay['exact_hit_rate']:.1%} exact, {replay['semantic_hit_rate']:.1%} by "
+        f"meaning; {proof}",
+    ]
 
 
 def print_report(report: Report, unchanged: bool) -> None:
@@ -233,9 +257,13 @@ def print_report(report: Report, unchanged: bool) -> None:
         f"  entries    {entries['total']:,} of a budget of {report['budget']:,}: {entries['golden']:,} golden, "
         f"{entries['query_log']:,} from the query log, {entries['synthetic']:,} synthetic"
     )
+    for line in _forecast(report):
+        out.print(line)
     for rule in report["match_rules"]:
-        out.print(f"  match rule {rule['agent_type']}: {_describe(rule)}")
-    out.print(f"  cost       {cost['embedding_tokens']:,} embedding tokens, ${cost['embedding_usd']:.4f}")
+        if rule["agent_type"] != "*":
+            out.print(f"  match rule {rule['agent_type']}: {_describe(rule)}")
+    judging = f"; judging {cost['judge_tokens']:,} tokens, ${cost['judge_usd']:.4f}" if cost["judge_tokens"] else ""
+    out.print(f"  cost       {cost['embedding_tokens']:,} embedding tokens, ${cost['embedding_usd']:.4f}{judging}")
     out.print(f"  time       {cost['seconds']:.1f} s")
     if report["counts"]:
         out.print("  left out   " + ", ".join(f"{n:,} {reason}" for reason, n in report["counts"].items()))

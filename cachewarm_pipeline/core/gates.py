@@ -19,9 +19,14 @@ class Verdict:
     sentence: str
     numbers: Mapping[str, float | int | str] = field(default_factory=dict)
     worst: list[dict[str, Any]] = field(default_factory=list)
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    """agent_type to reason: may be published for exact hits only. Not empty: passed, with a warning."""
+    warning: bool = False
+    """Passed, but with something that a person should know."""
 
 
-def _shorten(text: str, limit: int = 80) -> str:
+def shorten(text: str, limit: int = 80) -> str:
+    """The text as a table of examples shows it."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -49,7 +54,7 @@ def quality_threshold(plan: pa.Table, floors: Mapping[str, float]) -> Verdict:
         not below,
         sentence,
         {"entries": len(rows), "below": len(below), "lowest": lowest},
-        [{**row, "prompt": _shorten(row["prompt"])} for row in worst],
+        [{**row, "prompt": shorten(row["prompt"])} for row in worst],
     )
 
 
@@ -63,7 +68,7 @@ def embedding_sanity(texts: list[str], vectors: np.ndarray, dimensions: int) -> 
     finite = np.isfinite(vectors).all(axis=1)
     bad = ~finite | ~(np.abs(lengths - 1) <= UNIT_TOLERANCE)
     examples = [
-        {"text": _shorten(texts[i]), "length": float(lengths[i]), "finite": bool(finite[i])}
+        {"text": shorten(texts[i]), "length": float(lengths[i]), "finite": bool(finite[i])}
         for i in np.flatnonzero(bad)[:10]
     ]
     sentence = (

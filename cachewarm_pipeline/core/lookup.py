@@ -2,13 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from cachewarm_pipeline.core.generation import app_prefix, key_prefix
-from cachewarm_pipeline.core.match import MatchRule, decide
-from cachewarm_pipeline.core.search import DISTANCE_FIELD, STORED_FIELDS, Found, text
+from cachewarm_pipeline.core.match import MatchRules, near_enough
+from cachewarm_pipeline.core.rules.rule import Decision, decide
+from cachewarm_pipeline.core.search import DISTANCE_FIELD, RULE_VECTORS, STORED_FIELDS, Found, text
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, canonical, cut, entry_id, sha256_hex
 from cachewarm_pipeline.core.words import contradiction, tokens
 
@@ -43,29 +48,117 @@ def exact_row(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
     return _row(key, {**fields, DISTANCE_FIELD: "0.0"}, "exact")
 
 
-def semantic_rows(
-    name: str, rule: MatchRule, found: Found, strictest: float, prompt: str | None, num_results: int
-) -> list[dict[str, Any]]:
-    """At most ``num_results`` of the found entries, nearest first, that the rule and ``strictest`` let answer.
+@dataclass(frozen=True)
+class Looked:
+    """What a vector query led to. ``rows``: best first, empty on a miss. ``decision``: of a learned rule, where one was
+    asked; ``pick``: the key of the entry that it was about."""
 
-    An entry whose words contradict the prompt's (core.words) may not, however near it is. A lookup by vector alone
-    has no words to compare. An entry of the application's own whose prompt was cut answers its exact prompt only: its
-    vector is of the beginning, which a whole family of prompts may share.
+    rows: list[dict[str, Any]]
+    decision: Decision | None = None
+    pick: str | None = None
+
+
+def is_own(name: str, key: str) -> bool:
+    """Whether a key is one of the application's own entries: no generation holds it, no answer group is known."""
+    return key.startswith(app_prefix(name))
+
+
+def semantic(
+    name: str,
+    rules: MatchRules,
+    agent_type: str,
+    found: Found,
+    *,
+    prompt: str | None,
+    vector: bytes,
+    num_results: int,
+    strictest: float = 2.0,
+    allowed: Collection[str] | None = None,
+    explain: bool = False,
+) -> Looked:
+    """At most ``num_results`` of the found entries that may answer, best first.
+
+    A ``learned`` rule picks one warmed entry and says how surely it is right; others of its answer group may follow.
+    A ``distance`` rule serves the nearest. The application's own entries have no answer group, so they are served by
+    the certified distance alone, and only where their words do not contradict the prompt's (core.words); one whose
+    prompt was cut answers its exact prompt only, since a whole family of prompts may share its vector. ``allowed``:
+    keys that a caller's own filter lets through; ``strictest``: the largest distance that the caller allows.
     """
+    rule = rules.for_agent_type(agent_type)
+    served: list[tuple[str, dict[str, str]]] = []
+    decision = pick = None
+    if rule.model and prompt is not None:
+        warmed = [(key, fields) for key, fields in found.rows if not is_own(name, key) and "answer_group" in fields]
+        if warmed:
+            decision = decide(
+                rule.model,
+                rules.space,
+                cut(prompt),
+                np.frombuffer(vector, "<f4"),
+                [1 - _distance(fields) for _, fields in warmed],
+                [fields["answer_group"] for _, fields in warmed],
+                [fields.get("prompt", "") for _, fields in warmed],
+                [fields.get(RULE_VECTORS, "") for _, fields in warmed],
+                explain,
+            )
+            pick, best = warmed[decision.place]
+            if decision.score >= rule.score_threshold:
+                same = [pair for pair in warmed if pair[1]["answer_group"] == best["answer_group"] and pair[0] != pick]
+                served = [(pick, best), *same]
     words = tokens(cut(prompt)) if prompt is not None else None
-    rows: list[dict[str, Any]] = []
     for key, fields in found.rows:
-        distance = float(fields.get(DISTANCE_FIELD, "nan"))
-        if len(rows) == num_results or not (decide(rule, distance) and distance <= strictest):
+        own = is_own(name, key)
+        if not near_enough(rule, _distance(fields)) or not (own or rule.rule == "distance"):
             continue
         stored = fields.get("prompt", "")
-        if len(stored) >= MAX_PROMPT_CHARS and key.startswith(app_prefix(name)):
+        if own and len(stored) >= MAX_PROMPT_CHARS:
             continue
-        if words is not None and contradiction(words, tokens(stored)):
+        # A certified distance was certified as it is: leaving hits out could only be wrong about what is left.
+        if (own or not rule.certified) and words is not None and contradiction(words, tokens(stored)):
             continue
-        if row := _row(key, fields, "semantic"):
-            rows.append(row)
-    return rows
+        served.append((key, fields))
+    if any(is_own(name, key) for key, _ in served):  # the surest is the nearest: an own entry may be the very question
+        served.sort(key=lambda pair: _distance(pair[1]))
+    rows = [
+        row
+        for key, fields in served
+        if _distance(fields) <= strictest and (allowed is None or key in allowed)
+        if (row := _row(key, fields, "semantic"))
+    ]
+    return Looked(rows[:num_results], decision, pick)
+
+
+def explanation(rules: MatchRules, agent_type: str, looked: Looked, found: Found) -> dict[str, Any]:
+    """Why a lookup without an exact hit was served, or not: the rule, its score and its parts, and the neighbours."""
+    rule = rules.for_agent_type(agent_type)
+    decision = looked.decision
+    return {
+        "match": "semantic" if looked.rows else "miss",
+        "rule": rule.rule,
+        "rule_rests_on": rule.why,
+        "confidence": decision and 1 / (1 + math.exp(-decision.score)),
+        "score": decision and decision.score,
+        "threshold": rule.score_threshold if rule.rule == "learned" else None,
+        "distance_threshold": rule.distance_threshold,
+        "picked": looked.pick,
+        "parts": [
+            {"feature": feature, "value": value, "effect": effect}
+            for feature, value, effect in (decision.parts if decision else ())
+        ],
+        "neighbours": [
+            {
+                "id": key,
+                "prompt": fields.get("prompt", ""),
+                "distance": _distance(fields),
+                "answer_group": fields.get("answer_group"),
+            }
+            for key, fields in found.rows
+        ],
+    }
+
+
+def _distance(fields: dict[str, str]) -> float:
+    return float(fields.get(DISTANCE_FIELD, "nan"))
 
 
 def _row(key: str, fields: dict[str, str], match: str) -> dict[str, Any] | None:
@@ -82,6 +175,7 @@ def _row(key: str, fields: dict[str, str], match: str) -> dict[str, Any] | None:
     if not usable:
         return None
     row: dict[str, Any] = {"id": key, **fields, "match": match}
+    row.pop(RULE_VECTORS, None)
     with suppress(KeyError, ValueError):
         row["quality_score"] = float(fields["quality_score"])
     return row

@@ -1,16 +1,21 @@
 """The warming plan: which candidates become entries, in which order, and why the others do not."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
+from cachewarm_pipeline.core.conflicts import inseparable_pairs
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.responses import canonical_response
-from cachewarm_pipeline.core.schemas import CANDIDATE_FIELDS, WARMING_PLAN, conform
+from cachewarm_pipeline.core.schemas import CANDIDATE_FIELDS, PLAN_CONFLICTS, WARMING_PLAN, conform
 from cachewarm_pipeline.core.text import embedding_key, sha256_hex
+from cachewarm_pipeline.core.words import tokens
 
 SOURCES = ("golden", "query_log", "synthetic")
 """Order of admission, as the seed warms: best answers first, then what users ask, then what they may ask."""
@@ -18,9 +23,25 @@ SOURCES = ("golden", "query_log", "synthetic")
 _CANDIDATE_COLUMNS = [field.name for field in CANDIDATE_FIELDS]
 
 
-def answer_group(agent_type: str, response: str) -> str:
-    """Id of the group of equivalent answers under the `exact` judge: 16 hex characters."""
-    return sha256_hex(agent_type, canonical_response(response))[:16]
+POOL = 2.0
+"""Candidates looked at for conflicts, in budgets: what conflicts leave free is filled from the rest."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``table``: WARMING_PLAN by rank. ``conflicts``: PLAN_CONFLICTS, what could not stand beside what."""
+
+    table: pa.Table
+    conflicts: pa.Table
+    left_out: Counts
+
+
+class Judging(Protocol):
+    """What of a judge is needed here."""
+
+    def same(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray: ...
+
+    def groups(self, responses: Sequence[str]) -> np.ndarray: ...
 
 
 def build_plan(
@@ -30,43 +51,113 @@ def build_plan(
     embedded: set[str],
     floors: Mapping[str, float],
     budget: int,
-) -> tuple[pa.Table, Counts]:
-    """Union of the candidate tables, gated by quality, one entry a canonical prompt and agent_type, cut at the budget.
+    judge: Judging,
+    vectors_of: Callable[[list[str]], np.ndarray],
+) -> Plan:
+    """Union of the candidate tables, gated by quality, one entry a canonical prompt and agent_type, without conflicts,
+    cut at the budget, with the answer group of each.
 
     ``candidates`` come in the order of admission, each best first; ``floors`` is the lowest quality_score a source.
-    A prompt that two sources know is warmed once: with the first source's answer and the highest demand of all.
-    ``embedded`` are the embedding keys that have vectors. Memory: the candidates once.
+    A prompt that two sources know is warmed once: with the first source's answer and the highest demand of all; it is
+    left out as DUPLICATE_PROMPT, or as CONFLICTING_ANSWER where the ``judge`` says that the two answers differ. Of two
+    prompts that nothing tells apart (core.conflicts) with different answers the later one is INSEPARABLE.
+    ``embedded`` are the embedding keys that have vectors; ``vectors_of`` gives those of keys (n, d). Memory: the
+    candidates once, the vectors of POOL budgets.
 
-    Returns a ``WARMING_PLAN`` table by rank, and the counts of what was left out.
     Raises ConfigurationError for a budget below 1.
     """
     if budget < 1:
         raise ConfigurationError(f"the budget is {budget}; it must be at least 1 entry (CACHEWARM_BUDGET or --budget)")
     left_out = Counts()
-    chosen: dict[str, dict[str, Any]] = {}
+    union: dict[str, dict[str, Any]] = {}
+    twice: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for table in candidates:
         for row in table.select(_CANDIDATE_COLUMNS).to_pylist():
-            kept = chosen.get(row["entry_id"])
+            kept = union.get(row["entry_id"])
             if kept is not None:
                 kept["demand"] = max(kept["demand"], row["demand"])
                 if kept["cost_usd"] is None:
                     kept["cost_usd"] = row["cost_usd"]
-                left_out[LeftOut.DUPLICATE_PROMPT] += 1
+                twice.append((kept, row))
             elif row["quality_score"] < floors[row["source"]]:
                 left_out[LeftOut.LOW_QUALITY] += 1
             elif (key := embedding_key(model_id, row["prompt"])) not in embedded:
                 left_out[LeftOut.NO_EMBEDDING] += 1
-            elif len(chosen) >= budget:
-                left_out[LeftOut.OVER_BUDGET] += 1
             else:
-                group = answer_group(row["agent_type"], row["response"])
-                chosen[row["entry_id"]] = {**row, "answer_group": group, "embedding_key": key, "rank": len(chosen)}
-    plan = pa.Table.from_pylist(list(chosen.values()), schema=WARMING_PLAN)
-    return conform("warming_plan", plan), left_out
+                union[row["entry_id"]] = {**row, "embedding_key": key}
+    conflicts = []
+    for (kept, row), same in zip(twice, judge.same([(k["response"], r["response"]) for k, r in twice]), strict=True):
+        left_out[LeftOut.DUPLICATE_PROMPT if same else LeftOut.CONFLICTING_ANSWER] += 1
+        if not same:
+            conflicts.append(_conflict(LeftOut.CONFLICTING_ANSWER, kept, row, 0.0))
+    rows = list(union.values())
+    pool = rows[: math.ceil(POOL * budget)]
+    dropped = _drop_inseparable(pool, judge, vectors_of, conflicts)
+    left_out[LeftOut.INSEPARABLE] += len(dropped)
+    standing = [row for i, row in enumerate(pool) if i not in dropped]
+    chosen = standing[:budget]
+    left_out[LeftOut.OVER_BUDGET] += len(rows) - len(dropped) - len(chosen)
+    _group_answers(chosen, judge)
+    table = pa.Table.from_pylist([{**row, "rank": rank} for rank, row in enumerate(chosen)], schema=WARMING_PLAN)
+    conflict_table = pa.Table.from_pylist(conflicts, schema=PLAN_CONFLICTS)
+    return Plan(conform("warming_plan", table), conflict_table, +left_out)
 
 
-def plan_hash(plan: pa.Table, rules: Mapping[str, Any]) -> str:
-    """Hash of all that a generation of this plan holds: entries in order and match rules. Equal hash, equal cache."""
+def _drop_inseparable(
+    pool: list[dict[str, Any]],
+    judge: Judging,
+    vectors_of: Callable[[list[str]], np.ndarray],
+    conflicts: list[dict[str, Any]],
+) -> set[int]:
+    """Positions of the pool that cannot stand beside an earlier one; their conflicts are added."""
+    pairs = []
+    for places in _places_by_agent(pool).values():
+        vectors = vectors_of([pool[i]["embedding_key"] for i in places])
+        words = [tokens(pool[i]["prompt"]) for i in places]
+        pairs += [(places[p.first], places[p.second], p.distance) for p in inseparable_pairs(vectors, words)]
+    same = judge.same([(pool[i]["response"], pool[j]["response"]) for i, j, _ in pairs])
+    dropped: set[int] = set()
+    for (i, j, distance), equivalent in sorted(zip(pairs, same, strict=True), key=lambda found: found[0][1::-1]):
+        if not equivalent and i not in dropped and j not in dropped:
+            dropped.add(j)
+            conflicts.append(_conflict(LeftOut.INSEPARABLE, pool[i], pool[j], distance))
+    return dropped
+
+
+def _places_by_agent(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        places.setdefault(row["agent_type"], []).append(i)
+    return places
+
+
+def _conflict(reason: LeftOut, kept: Mapping[str, Any], row: Mapping[str, Any], distance: float) -> dict[str, Any]:
+    return {
+        "agent_type": kept["agent_type"],
+        "reason": str(reason),
+        **{f"kept_{name}": kept[source] for name, source in _SHOWN},
+        **{f"dropped_{name}": row[source] for name, source in _SHOWN},
+        "dropped_source": row["source"],
+        "distance": distance,
+    }
+
+
+_SHOWN = (("id", "entry_id"), ("prompt", "prompt"), ("response", "response"))
+
+
+def _group_answers(rows: list[dict[str, Any]], judge: Judging) -> None:
+    """Sets ``answer_group`` of each row: 16 hex characters from the answer of the group's first entry."""
+    for agent_type, places in _places_by_agent(rows).items():
+        responses = [rows[i]["response"] for i in places]
+        for i, head in zip(places, judge.groups(responses).tolist(), strict=True):
+            rows[i]["answer_group"] = sha256_hex(agent_type, canonical_response(responses[head]))[:16]
+
+
+def plan_hash(plan: pa.Table, rules: Mapping[str, Any] | None = None) -> str:
+    """Hash of all that a generation of this plan holds: entries in order and, where given, match rules.
+
+    Equal hash, equal cache. Gates that judge the entries alone store their verdict for the hash without rules.
+    """
     stored = [
         "entry_id",
         "prompt",
@@ -78,4 +169,4 @@ def plan_hash(plan: pa.Table, rules: Mapping[str, Any]) -> str:
         "provenance",
     ]
     rows = plan.select(stored).to_pylist()
-    return sha256_hex(json.dumps(rows, sort_keys=True), json.dumps(rules, sort_keys=True))
+    return sha256_hex(json.dumps(rows, sort_keys=True), json.dumps(rules or {}, sort_keys=True))

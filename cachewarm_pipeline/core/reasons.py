@@ -31,6 +31,8 @@ class LeftOut(StrEnum):
     VOLATILE = "volatile"
     # Union and plan
     DUPLICATE_PROMPT = "duplicate_prompt"
+    CONFLICTING_ANSWER = "conflicting_answer"
+    INSEPARABLE = "inseparable"
     OVER_CAP = "over_cap"
     OVER_BUDGET = "over_budget"
     NO_EMBEDDING = "no_embedding"

@@ -58,9 +58,10 @@ class GenerationRecord:
 
     def same_content(self, other: "GenerationRecord") -> bool:
         """Whether both would put the same entries in Redis, read in the same way."""
-        return all(
-            getattr(self, name) == getattr(other, name)
-            for name in ("plan_hash", "as_of", "entries", "embedder", "match_rules", "ttl_days", "ttl_jitter")
+        same = ("plan_hash", "as_of", "entries", "embedder", "ttl_days", "ttl_jitter")
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in same)
+            and self.match_rules.to_json() == other.match_rules.to_json()
         )
 
     def as_dict(self) -> dict[str, Any]:

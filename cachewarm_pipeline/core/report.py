@@ -39,11 +39,13 @@ def build_report(
     """The report from what the assets recorded.
 
     ``metadata`` maps an asset's name to its metadata of this run; ``left_out`` counts rows
-    by reason over everything that this run read. Embedding tokens include those of judging answers.
+    by reason over everything that this run read. Embedding tokens include those of judging answers; ``judge_tokens``
+    are those that a chat model read and wrote to judge.
     """
     plan = metadata.get("warming_plan", {})
-    embeddings = metadata.get("embeddings", {})
-    judged = metadata.get("frequent_queries", {})
+    used = list(metadata.values())
+    tokens = sum(asset.get("tokens", 0) + asset.get("judge_embedding_tokens", 0) for asset in used)
+    usd = sum(asset.get("usd", 0.0) + asset.get("judge_embedding_usd", 0.0) for asset in used)
     return Report(
         as_of=as_of,
         generation=generation,
@@ -55,16 +57,46 @@ def build_report(
             "total": plan.get("dagster/row_count", 0),
             **{source: plan.get(source, 0) for source in ("golden", "query_log", "synthetic")},
         },
-        replay=None,
+        replay=_replay(metadata.get("replay", {})),
         match_rules=[dict(rule) for rule in match_rules],
         cost={
-            "embedding_tokens": embeddings.get("tokens", 0) + judged.get("judge_tokens", 0),
-            "embedding_usd": embeddings.get("usd", 0.0) + judged.get("judge_usd", 0.0),
+            "embedding_tokens": tokens,
+            "embedding_usd": usd,
             "generation_tokens": None,
             "generation_usd": None,
+            "judge_tokens": sum(a.get("judge_prompt_tokens", 0) + a.get("judge_completion_tokens", 0) for a in used),
+            "judge_usd": sum(a.get("judge_usd", 0.0) - a.get("judge_embedding_usd", 0.0) for a in used),
             "seconds": round(seconds, 3),
         },
         savings=None,
         timings={asset: round(value, 3) for asset, value in timings.items()},
         counts=dict(sorted(left_out.items(), key=lambda item: -item[1])),
     )
+
+
+_REPLAY = (
+    "lookups",
+    "hit_rate",
+    "exact_hit_rate",
+    "semantic_hit_rate",
+    "distance_rule_hit_rate",
+    "cold_hit_rate",
+    "lift",
+    "lift_interval",
+    "hits",
+    "judged_hits",
+    "wrong_hits",
+    "wrong_hit_rate",
+    "wrong_hit_rate_upper",
+    "semantic_judged_hits",
+    "semantic_wrong_hits",
+    "semantic_wrong_hit_rate",
+    "semantic_wrong_hit_rate_upper",
+)
+
+
+def _replay(found: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The forecast, null where nothing was held out; parts without a measurement are null."""
+    if not found.get("lookups"):
+        return None
+    return {name: found.get(name) for name in _REPLAY}

@@ -82,6 +82,18 @@ UNFIT_QUERIES = pa.schema(
     ]
 )
 
+LABELLED_QUERIES = pa.schema(
+    [
+        _field("entry_id", pa.string(), "hash of canonical prompt and agent_type"),
+        _field("agent_type", pa.string(), "tenant or category: a lookup only matches its own"),
+        _field("prompt", pa.string(), "most frequent original spelling"),
+        _field("response", pa.string(), "the query's own logged answer, best supported, then newest"),
+        _field("frequency", pa.int64(), "rows in the window"),
+        _field("last_day", pa.date32(), "newest day with it"),
+        _field("part", pa.string(), "choose | fit | certify: what the query is used for, by hash"),
+    ]
+)
+
 EMBEDDINGS = pa.schema(
     [
         _field("embedding_key", pa.string(), "hash of model id and text: where the vector is stored"),
@@ -97,6 +109,59 @@ WARMING_PLAN = pa.schema(
         _field("answer_group", pa.string(), "entries with equivalent answers share it"),
         _field("embedding_key", pa.string(), "where the prompt's vector is stored"),
         _field("rank", pa.int64(), "0 is the first to be chosen"),
+    ]
+)
+
+PLAN_CONFLICTS = pa.schema(
+    [
+        _field("agent_type", pa.string(), "tenant or category"),
+        _field("reason", pa.string(), "conflicting_answer | inseparable"),
+        _field("kept_id", pa.string(), "entry that stays"),
+        _field("kept_prompt", pa.string(), "its prompt"),
+        _field("kept_response", pa.string(), "its answer"),
+        _field("dropped_id", pa.string(), "candidate that was left out"),
+        _field("dropped_prompt", pa.string(), "its prompt"),
+        _field("dropped_response", pa.string(), "its answer, not equivalent to the other one"),
+        _field("dropped_source", pa.string(), "golden | query_log | synthetic"),
+        _field("distance", pa.float64(), "cosine distance of the two prompts"),
+    ]
+)
+
+MATCH_RULES = pa.schema(
+    [
+        _field("agent_type", pa.string(), "whose lookups; empty: every other agent_type"),
+        _field("rule", pa.string(), "learned | distance | exact_only"),
+        _field("threshold", pa.float64(), "least confidence (0..1) that a learned rule serves", nullable=True),
+        _field("distance_threshold", pa.float64(), "certified plain distance, for stock readers", nullable=True),
+        _field("certified", pa.bool_(), "whether the rule holds a certificate"),
+        _field("queries", pa.int64(), "distinct certifying queries"),
+        _field("hits", pa.int64(), "of these, served at the threshold", nullable=True),
+        _field("wrong_hits", pa.int64(), "of the hits, wrong by the judge", nullable=True),
+        _field("upper", pa.float64(), "upper bound of the wrong-hit rate", nullable=True),
+        _field("why", pa.string(), "in words: what the rule rests on, or why there is none"),
+        _field("data", pa.string(), "JSON: the rule as it is published; of the empty agent_type, what all share"),
+    ]
+)
+
+MATCH_VECTORS = pa.schema(
+    [
+        _field("entry_id", pa.string(), "entry of the plan"),
+        _field("rule_vectors", pa.string(), "base64: its place and its answer's centre in the learned space"),
+    ]
+)
+
+MATCH_EVIDENCE = pa.schema(
+    [
+        _field("agent_type", pa.string(), "tenant or category"),
+        _field("prompt", pa.string(), "certifying query"),
+        _field("frequency", pa.int64(), "its rows in the window"),
+        _field("entry_id", pa.string(), "entry that would answer it"),
+        _field("entry_prompt", pa.string(), "that entry's prompt"),
+        _field("score", pa.float64(), "log-odds of the learned model; null without one", nullable=True),
+        _field("right", pa.bool_(), "by the judge: that answer is the query's own; null: not asked", nullable=True),
+        _field("nearest_id", pa.string(), "nearest entry: what a stock reader would serve"),
+        _field("similarity", pa.float64(), "cosine of the nearest entry"),
+        _field("nearest_right", pa.bool_(), "by the judge: the nearest entry's answer is its own", nullable=True),
     ]
 )
 
@@ -139,15 +204,35 @@ REPLAY_DECISIONS = pa.schema(
     ]
 )
 
+VERDICT = pa.schema(
+    [
+        _field("gate", pa.string(), "name of the blocking check"),
+        _field("plan_hash", pa.string(), "hash of exactly what was judged"),
+        _field("limits", pa.string(), "JSON: the settings it was judged by"),
+        _field("passed", pa.bool_(), "whether it may be published"),
+        _field("withheld", pa.list_(pa.string()), "agent types that may be published for exact hits only"),
+        _field("sentence", pa.string(), "what the gate found"),
+    ]
+)
+
+GATES = ("quality_threshold", "no_conflicting_entries", "volatile_or_personal_share", "false_positive_rate")
+"""The blocking checks whose stored verdicts a publish asks for."""
+
 SCHEMAS: dict[str, pa.Schema] = {
     "golden_candidates": GOLDEN_CANDIDATES,
     "daily_query_counts": DAILY_QUERY_COUNTS,
     "frequent_queries": FREQUENT_QUERIES,
     "unfit_queries": UNFIT_QUERIES,
+    "labelled_queries": LABELLED_QUERIES,
     "embeddings": EMBEDDINGS,
     "warming_plan": WARMING_PLAN,
+    "plan_conflicts": PLAN_CONFLICTS,
+    "match_rules": MATCH_RULES,
+    "match_vectors": MATCH_VECTORS,
+    "match_evidence": MATCH_EVIDENCE,
     "replay": REPLAY,
     "replay_decisions": REPLAY_DECISIONS,
+    **{f"verdict_{gate}": VERDICT for gate in GATES},
 }
 
 MAX_USERS = 16

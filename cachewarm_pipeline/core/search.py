@@ -30,6 +30,13 @@ STORED_FIELDS = (
 """Fields of an entry that a lookup returns: all but the vector."""
 
 
+RULE_VECTORS = "rule_vectors"
+"""An entry's place in the learned space (core.rules.rule.pack): read with the neighbours, never handed out."""
+
+NEIGHBOUR_FIELDS = (*STORED_FIELDS, RULE_VECTORS)
+"""What a learned rule needs of a neighbour besides its distance."""
+
+
 def usable_agent_type(agent_type: str) -> bool:
     """Whether entries of this agent_type can be found again: not empty, no control characters, no blanks at its ends
     (the engine strips them), not too long."""

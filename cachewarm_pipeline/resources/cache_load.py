@@ -16,6 +16,7 @@ import redis
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import key_prefix, ttl_seconds
 from cachewarm_pipeline.core.records import GenerationRecord
+from cachewarm_pipeline.core.search import RULE_VECTORS
 
 BATCH = 250
 """Entries sent at once. Two batches under way hide a round trip up to some 15 ms; larger ones load no faster."""
@@ -42,16 +43,18 @@ def load_entries(
 ) -> int:
     """Write the plan's entries under the generation's prefix, each with its TTL; returns how many.
 
-    ``vectors`` is float32 (rows of the plan, dimensions), in the plan's order. ``before_batch(sent)`` may raise to
+    ``vectors`` is float32 (rows of the plan, dimensions), in the plan's order; its column ``rule_vectors``, where it
+    has one, is what a learned rule reads (core.rules.rule.pack). ``before_batch(sent)`` may raise to
     stop. Memory beyond the arguments: three batches of ``BATCH`` entries (about 3 MB; 60 MB if every response has
     64 KB). Loading the same entries again is harmless. Raises CacheError when Redis refuses any command (full,
     read-only, not permitted), and redis-py's exceptions when the connection is lost.
     """
     prefix = key_prefix(name, record.id)
+    columns = [*_COLUMNS, *(name for name in (RULE_VECTORS,) if name in plan.column_names)]
     with _Ahead(client) as ahead:
         for start in range(0, plan.num_rows, BATCH):
             before_batch(start)
-            rows = plan.slice(start, BATCH).select(_COLUMNS).to_pylist()
+            rows = plan.slice(start, BATCH).select(columns).to_pylist()
             ahead.send(*_batch(prefix, record, rows, vectors[start : start + BATCH]))
         ahead.finish()
     return int(plan.num_rows)
@@ -99,6 +102,7 @@ def entry_values(record: GenerationRecord, row: Mapping[str, Any], vector: bytes
         b"%r" % row["quality_score"],
         row["answer_group"].encode(),
         generation,
+        row.get(RULE_VECTORS, "").encode(),
     ]
 
 
@@ -115,6 +119,7 @@ FIELDS = (
     "quality_score",
     "answer_group",
     "generation",
+    RULE_VECTORS,
 )
 
 _VALUE = "$%d\r\n%b\r\n"

@@ -13,7 +13,7 @@ import redis
 from cachewarm_pipeline.core import lookup, search
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import app_prefix, generations_key, index_name
-from cachewarm_pipeline.core.match import neighbours
+from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRules, neighbours
 from cachewarm_pipeline.core.records import LIVE_FIELD, GenerationRecord, parse_live
 from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.core.text import cut
@@ -61,6 +61,7 @@ class Ask:
     """Seconds to live that a hit gives to an entry of the application's own; warmed entries keep theirs."""
     also: str = ""
     """One more filter in the query language; an exact key cannot be filtered, so there is no exact path with it."""
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,30 @@ class Live:
 
     record: GenerationRecord
     vectorizer: EmbedderVectorizer
+
+
+@dataclass(frozen=True)
+class _Near:
+    """What is near a lookup. ``allowed``: keys that the caller's own filter lets through; None without one."""
+
+    name: str
+    rules: MatchRules
+    found: search.Found
+    allowed: set[str] | None
+
+    def decide(self, ask: Ask, vector: bytes) -> lookup.Looked:
+        return lookup.semantic(
+            self.name,
+            self.rules,
+            ask.agent_type,
+            self.found,
+            prompt=ask.prompt,
+            vector=vector,
+            num_results=ask.num_results,
+            strictest=ask.strictest,
+            allowed=self.allowed,
+            explain=ask.explain,
+        )
 
 
 class Reader:
@@ -129,22 +154,78 @@ class Reader:
             if rows:
                 self.counters.add("exact", ask.agent_type)
                 return (yield from self._renew(rows[:1], ask.ttl))
-            rule = live.record.match_rules.for_agent_type(ask.agent_type)
-            found = search.Found(0, [], False)
-            if k := neighbours(rule, ask.num_results):
-                if ask.vector is None and made_by is not live.vectorizer:
-                    vector, made_by = (yield Embed(live.vectorizer, cut(ask.prompt or ""))), live.vectorizer
-                index = index_name(self.name, live.record.id)
-                query = search.nearest(index, ask.agent_type, vector or b"", k, also=ask.also)
-                (reply,) = yield Send([tuple(query)])
-                if isinstance(reply, redis.ResponseError) and missing_index(reply):
-                    yield from self.refresh()
-                    continue
-                found = _found(reply)
-            rows = lookup.semantic_rows(self.name, rule, found, ask.strictest, ask.prompt, ask.num_results)
-            self.counters.add("semantic" if rows else "miss", ask.agent_type)
-            return (yield from self._renew(rows, ask.ttl))
+            if (k := neighbours(live.record.match_rules.for_agent_type(ask.agent_type), ask.num_results)) == 0:
+                self.counters.add("miss", ask.agent_type)
+                return []
+            if ask.vector is None and made_by is not live.vectorizer:
+                vector, made_by = (yield Embed(live.vectorizer, cut(ask.prompt or ""))), live.vectorizer
+            near = yield from self._nearest(live, ask, vector or b"", k)
+            if near is None:
+                yield from self.refresh()
+                continue
+            looked = near.decide(ask, vector or b"")
+            self.counters.add("semantic" if looked.rows else "miss", ask.agent_type)
+            if ask.explain:
+                why = lookup.explanation(live.record.match_rules, ask.agent_type, looked, near.found)
+                for row in looked.rows:
+                    row["explanation"] = why
+            return (yield from self._renew(looked.rows, ask.ttl))
         raise CacheError(f"the live generation of {self.name!r} changed {TRIES} times during one lookup: try again")
+
+    def explain(self, ask: Ask) -> Steps:
+        """Why a lookup is served or not (``core.lookup.explanation``). It is not counted and renews nothing."""
+        for _ in range(TRIES):
+            yield from self.refresh()
+            live = self.live
+            rules = live.record.match_rules
+            keys = lookup.exact_keys(self.name, live.record.id, ask.prompt or "", ask.agent_type)
+            values = _checked([*map(_no_entry, (yield Send([("HMGET", k, *search.STORED_FIELDS) for k in keys])))])
+            exact = [row for key, value in zip(keys, values, strict=True) if (row := lookup.exact_row(key, value))]
+            vector = yield Embed(live.vectorizer, cut(ask.prompt or ""))
+            if (near := (yield from self._nearest(live, ask, vector, NEIGHBOURS))) is None:
+                continue
+            why = lookup.explanation(rules, ask.agent_type, near.decide(ask, vector), near.found)
+            return {**why, "match": "exact", "picked": exact[0]["id"]} if exact else why
+        raise CacheError(f"the live generation of {self.name!r} changed {TRIES} times during one lookup: try again")
+
+    def _nearest(self, live: Live, ask: Ask, vector: bytes, k: int) -> Generator[Send | Embed, Any, "_Near | None"]:
+        """The ``k`` nearest entries; None when the generation was taken away meanwhile.
+
+        A learned rule must see the warmed neighbours that it was fitted on, whatever else is near: so the caller's own
+        filter is asked apart, and where the application's entries took places, the warmed ones are asked for again.
+        """
+        index = index_name(self.name, live.record.id)
+        learned = live.record.match_rules.for_agent_type(ask.agent_type).rule == "learned"
+        fields = search.NEIGHBOUR_FIELDS if learned else search.STORED_FIELDS
+        whole = search.nearest(index, ask.agent_type, vector, k, also="" if learned else ask.also, fields=fields)
+        asked = [tuple(whole)]
+        if learned and ask.also:
+            filtered = search.nearest(index, ask.agent_type, vector, k, also=ask.also, fields=["entry_id"])
+            asked.append(tuple(filtered))
+        replies = yield Send(asked)
+        if any(isinstance(reply, redis.ResponseError) and missing_index(reply) for reply in replies):
+            return None
+        found, *allowed = map(_found, replies)
+        own = [row for row in found.rows if lookup.is_own(self.name, row[0])]
+        if learned and own and len(found.rows) == k:
+            warmed = search.nearest(
+                index,
+                ask.agent_type,
+                vector,
+                k,
+                also="@generation:{$generation}",
+                also_values={"generation": live.record.id},
+                fields=fields,
+            )
+            (reply,) = yield Send([tuple(warmed)])
+            if isinstance(reply, redis.ResponseError) and missing_index(reply):
+                return None
+            again = _found(reply)
+            # A part of the neighbours says nothing: no decision rests on a search that was cut short.
+            rows = [] if again.partial else [*own, *again.rows]
+            found = search.Found(found.total, rows, again.partial)
+        keys = {key for key, _ in allowed[0].rows} if allowed else None
+        return _Near(self.name, live.record.match_rules, found, keys)
 
     def _renew(self, rows: list[dict[str, Any]], ttl: int | None) -> Steps:
         own = [row["id"] for row in rows if row["id"].startswith(app_prefix(self.name))]

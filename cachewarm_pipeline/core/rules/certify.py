@@ -28,6 +28,9 @@ gains little; coarser than 4% leaves hits unserved."""
 DELTA = 0.05
 """The most that may be allowed. 1% is advised: see benchmarks/match_rules.py."""
 
+DISPROVED = 0.001
+"""Chance under which the fitting part disproves a threshold: it would have to be wrong about it a thousand to one."""
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -53,8 +56,10 @@ def plan_thresholds(
     """Thresholds to test, strict to loose, from the part of the log that the MODEL was fitted on (best: out of fold).
 
     ``scores``, ``right``: that part's. ``queries``: how many the certifying part holds. The sequence starts where that
-    part foretells the clearest pass, not at the strictest threshold, where too few hits could certify anything and one
-    early wrong one would end it all. Taking the start from the certifying labels themselves would break the promise.
+    part foretells the surest pass (the power of the exact test at the rate it saw), not at the strictest threshold,
+    where too few hits could certify anything and one early wrong one would end it all. It ends where that part itself
+    disproves alpha: looser ones would not pass, and whoever labels the certifying part need not be asked about them.
+    Taking start or end from the certifying labels themselves would break the promise.
     """
     order = np.argsort(-scores, kind="stable")
     ranked = np.asarray(scores, np.float64)[order]
@@ -67,14 +72,37 @@ def plan_thresholds(
     while size >= 1 and size / n * queries >= binomial.fewest_trials(alpha, delta):
         places.append(int(size) - 1)
         size *= 1 - step
-    if not places:
+    places = [at for at in sorted(set(places)) if np.isfinite(ranked[at])]
+    hopeful = [
+        at for at in places if binomial.cdf(int(wrong[at]) - 1, at + 1, alpha) <= 1 - DISPROVED or wrong[at] == 0
+    ]
+    if not hopeful:
         return np.empty(0)
-    at = np.unique(places)
-    hits = at + 1.0
-    rate = (wrong[at] + 0.5) / (hits + 1)
-    clear = (alpha - rate) * np.sqrt(hits)
-    start = int(np.argmax(clear))
-    return np.asarray(np.unique(ranked[at[start:]])[::-1], np.float64)
+    power = [_power(int(wrong[at]), at + 1, (at + 1) / n * queries, alpha, delta) for at in hopeful]
+    start = len(power) - 1 - int(np.argmax(power[::-1]))  # the loosest of equals: stricter ones need not be passed
+    return np.asarray(np.unique(ranked[hopeful[start:]])[::-1], np.float64)
+
+
+_QUARTERS = (-1.150, -0.319, 0.319, 1.150)
+"""Middles of the four quarters of a normal distribution."""
+
+
+def _power(wrong: int, hits: int, expected: float, alpha: float, delta: float) -> float:
+    """Chance that the certifying part passes the test, if it is as the fitting part, where ``wrong`` of ``hits`` were.
+
+    ``expected`` hits are themselves uncertain, by the noise of both parts: the chance is a mean over four numbers.
+    """
+    rate = (wrong + 0.5) / (hits + 1)
+    spread = math.sqrt(expected + expected**2 / hits)
+    return sum(_pass_chance(max(0, round(expected + z * spread)), rate, alpha, delta) for z in _QUARTERS) / 4
+
+
+def _pass_chance(hits: int, rate: float, alpha: float, delta: float) -> float:
+    low, high = -1, hits  # the most wrong ones that pass: the tail rises with them
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if binomial.cdf(middle, hits, alpha) <= delta else (low, middle - 1)
+    return binomial.cdf(low, hits, rate)
 
 
 def certify(

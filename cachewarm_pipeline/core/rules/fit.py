@@ -6,13 +6,14 @@ the queries that chose the entries and those that are kept for fitting may both 
 must stay unseen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.rules.features import FEATURES, VERSION, Floats, Ints, Neighbours, features
+from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.space import RANK, Space, group_sums, learn_space, unit
 from cachewarm_pipeline.core.words import Tokens
 
@@ -24,29 +25,24 @@ BLOCK = 1024
 
 
 @dataclass(frozen=True)
-class Model:
-    """log-odds that the pick is right = intercept + sum of weight * feature. Plain data: weights by feature name."""
-
-    version: int
-    intercept: float
-    weights: tuple[float, ...]
-    penalty: float
-
-    def score(self, rows: Floats) -> NDArray[np.float64]:
-        """Log-odds of rows (n, len(FEATURES))."""
-        return np.asarray(rows @ np.asarray(self.weights) + self.intercept)
-
-
-@dataclass(frozen=True)
 class Labelled:
-    """Queries and entries of one agent_type (or of all, for borrowed weights): one row each, no text twice.
+    """Queries and entries of one agent_type: one row each, no text twice.
 
-    ``vectors`` float32 (n, d), unit rows. ``groups`` (n,): the answer group by the judge. ``tokens``: of each row.
+    ``vectors`` float32 (n, d), unit rows. ``groups`` (n,): the answer group by the judge; -1 where it is not known,
+    which only rows outside ``known`` may have. ``tokens``: of each row. ``judge``: whether the answers of rows (m,)
+    and of entries' rows (m,) are equivalent; None: the same group says so.
     """
 
     vectors: Floats
     groups: Ints
     tokens: Sequence[Tokens]
+    judge: Callable[[Ints, Ints], NDArray[np.bool_]] | None = None
+
+    def same(self, queries: Ints, entries: Ints) -> NDArray[np.bool_]:
+        """Whether each entry's answer is right for its query, bool (m,)."""
+        if self.judge:
+            return self.judge(queries, entries)
+        return np.asarray(self.groups[queries] == self.groups[entries])
 
 
 @dataclass(frozen=True)
@@ -58,10 +54,14 @@ class Scorer:
     centre: NDArray[np.float16]
 
 
-def learn_scorer(data: Labelled, entries: Ints, known: Ints, rank: int = RANK, space: Space | None = None) -> Scorer:
-    """The learned space and the entries' vectors in it, from the rows ``known``. The centre of an answer is the mean of
-    its known rows; of an answer without any, the entry itself. ``space``: one that was learned on more, to borrow."""
-    space = space or learn_space(data.vectors[known], data.groups[known], rank)
+def learn_scorer(data: Labelled, entries: Ints, known: Ints, rank: int = RANK) -> Scorer:
+    """The space learned from the rows ``known``, and the entries in it."""
+    return place_entries(data, entries, known, learn_space(data.vectors[known], data.groups[known], rank))
+
+
+def place_entries(data: Labelled, entries: Ints, known: Ints, space: Space | None) -> Scorer:
+    """The entries' vectors in a learned space. The centre of an answer is the mean of its known rows; of an answer
+    without any, the entry itself."""
     if space is None:
         none = np.empty((len(entries), 0), np.float16)
         return Scorer(None, none, none)
@@ -76,23 +76,24 @@ def learn_scorer(data: Labelled, entries: Ints, known: Ints, rank: int = RANK, s
 
 def describe(
     data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int = NEIGHBOURS
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Features (m, len(FEATURES)) of the queries against the entries, and whether the pick is of the right answer.
+) -> tuple[Floats, Ints, Ints]:
+    """Features (m, len(FEATURES)) of the queries against the entries, and the rows of the picked and of the nearest
+    entry of each, (m,).
 
     A query that is itself an entry is left out of its own neighbours. Memory: BLOCK x entries similarities at a time.
     """
-    rows: list[Floats] = []
-    right: list[NDArray[np.bool_]] = []
+    rows: list[Floats] = [np.empty((0, len(FEATURES)))]
+    picked: list[Ints] = [np.empty(0, np.int64)]
+    first: list[Ints] = [np.empty(0, np.int64)]
     entry_tokens = [data.tokens[int(e)] for e in entries]
     for start in range(0, len(queries), BLOCK):
         part = queries[start : start + BLOCK]
         found, places = nearest(data, entries, scorer, part, k)
         pick, out = features(found, [data.tokens[int(q)] for q in part], entry_tokens, places)
         rows.append(out)
-        right.append(found.group[np.arange(len(part)), pick] == data.groups[part])
-    if not rows:
-        return np.empty((0, len(FEATURES))), np.empty(0, bool)
-    return np.concatenate(rows), np.concatenate(right)
+        picked.append(entries[places[np.arange(len(part)), pick]])
+        first.append(entries[places[:, 0]])
+    return np.concatenate(rows), np.concatenate(picked), np.concatenate(first)
 
 
 def nearest(data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int) -> tuple[Neighbours, Ints]:
@@ -114,20 +115,29 @@ def nearest(data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int
 
 
 def training_rows(
-    data: Labelled, entries: Ints, known: Ints, queries: Ints, rng: np.random.Generator, folds: int = FOLDS
-) -> tuple[Floats, NDArray[np.bool_], Ints]:
-    """Cross-fitted features and labels of the log queries, and the fold of each.
+    data: Labelled,
+    entries: Ints,
+    known: Ints,
+    queries: Ints,
+    fold: Ints,
+    spaces: Sequence[Space | None] | None = None,
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Cross-fitted features and labels of the log queries: those of each fold by what was learned without the fold.
 
-    ``known``: rows that a space may be learned from (log queries and entries). For each fold, without the fold's rows.
+    ``known``: rows that a space and centres may be learned from (log queries and entries). ``fold`` (len(queries),):
+    0.. of each. ``spaces``: one a fold, learned on more than this agent_type, without the fold's rows.
     """
-    fold = rng.permutation(len(queries)) % folds
     rows = np.empty((len(queries), len(FEATURES)))
-    right = np.empty(len(queries), bool)
-    for f in range(folds):
+    picked = np.empty(len(queries), np.int64)
+    for f in np.unique(fold):
         mine = queries[fold == f]
-        scorer = learn_scorer(data, entries, known[~np.isin(known, mine)])
-        rows[fold == f], right[fold == f] = describe(data, entries, scorer, mine)
-    return rows, right, fold
+        known_without = known[~np.isin(known, mine)]
+        if spaces is None:
+            scorer = learn_scorer(data, entries, known_without)
+        else:
+            scorer = place_entries(data, entries, known_without, spaces[f])
+        rows[fold == f], picked[fold == f], _ = describe(data, entries, scorer, mine)
+    return rows, data.same(queries, picked)
 
 
 def fit_model(

@@ -1,0 +1,37 @@
+"""Distinct log queries of the look-back window, each with an answer of its own: what match rules are fitted on and
+certified with. Every query belongs for ever to one of three parts, by hash: choose, fit or certify."""
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, record, table_metadata
+from cachewarm_pipeline.core.labelled import PARTS
+from cachewarm_pipeline.partitions import daily, days_of, lookback, one_run
+from cachewarm_pipeline.resources.workspace import Workspace
+
+
+@dg.asset(
+    deps=[dg.AssetDep(steps.DAILY, partition_mapping=lookback)],
+    partitions_def=daily,
+    backfill_policy=one_run,
+    group_name=CANDIDATES,
+    owners=OWNERS,
+    kinds={"pyarrow", "parquet"},
+    description=__doc__,
+)
+def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    for day in days_of(context):
+        days = steps.mined_days(workspace, day, workspace.settings.lookback_days)
+        table, left_out = steps.labelled(workspace, days)
+        workspace.datasets.write("labelled_queries", day, table)
+        record(
+            context,
+            day,
+            table_metadata(
+                table,
+                left_out,
+                ("prompt", "agent_type", "frequency", "part", "response"),
+                **{f"{part}_queries": pc.sum(pc.equal(table["part"], part)).as_py() or 0 for part in PARTS},
+            ),
+        )

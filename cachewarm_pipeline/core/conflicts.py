@@ -1,0 +1,52 @@
+"""Entries that cannot stand side by side: two answers for what no lookup can tell apart.
+
+Near entries of different answers are wanted, they are the contrast that a match rule learns from. What cannot stand is
+two answers for one canonical prompt, and a pair of prompts that differ in nothing that a match rule looks at.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cachewarm_pipeline.core.neighbours import nearest
+from cachewarm_pipeline.core.rules.features import Floats
+from cachewarm_pipeline.core.words import Tokens, contradiction
+
+SAME_PLACE = 0.02
+"""Cosine distance up to which two prompts may stand at one place; rewordings with other words are further apart."""
+
+SAME_WORDS = 0.95
+"""Share of the words in common from which nothing but filling is left to differ; one word of 20."""
+
+_LOOKED_AT = 8
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two prompts that no feature tells apart, by position; ``first`` < ``second``."""
+
+    first: int
+    second: int
+    distance: float
+
+
+def inseparable_pairs(vectors: Floats, words: Sequence[Tokens]) -> list[Pair]:
+    """Pairs of prompts of ONE agent_type that stand at one place, with the same words, numbers, names and negations.
+
+    ``vectors`` float32 (n, d), unit rows. Looks at the 8 nearest of each. In the order of (second, first).
+    """
+    if len(words) < 2:
+        return []
+    found = nearest(vectors, vectors, min(_LOOKED_AT + 1, len(words)))
+    pairs: dict[tuple[int, int], float] = {}
+    for i, j in zip(*np.nonzero(found.cosine >= 1 - SAME_PLACE), strict=True):
+        first, second = sorted((int(i), int(found.places[i, j])))
+        if first != second and _same_words(words[first], words[second]):
+            pairs[second, first] = 1 - float(found.cosine[i, j])
+    return [Pair(first, second, max(0.0, pairs[second, first])) for second, first in sorted(pairs)]
+
+
+def _same_words(left: Tokens, right: Tokens) -> bool:
+    shared = len(left.all & right.all)
+    return shared >= SAME_WORDS * len(left.all | right.all) and contradiction(left, right) is None
