@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.judging import facts, facts_differ, group_by_vectors
 from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
-from cachewarm_pipeline.resources.judges import EmbeddingJudge, ExactJudge
+from cachewarm_pipeline.resources.judges.embedding import EmbeddingJudge
+from cachewarm_pipeline.resources.judges.exact import ExactJudge
 from cachewarm_pipeline.resources.vectors import ParquetVectorStore
 
 SAME = np.array([[1.0, 0.0]] * 3, dtype=np.float32)

@@ -17,6 +17,10 @@ class EmbeddingError(CachewarmError):
     """The embedder cannot be reached, refused the key, or answered with something that is no embedding."""
 
 
+class JudgeError(CachewarmError):
+    """The judge's model cannot be reached, refused the key, or answered with something that is no verdict."""
+
+
 class CacheError(CachewarmError):
     """Redis cannot be reached, lacks its query engine, or holds something that is not ours."""
 

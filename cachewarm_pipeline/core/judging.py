@@ -1,13 +1,24 @@
-"""When two responses say the same: the pure part of the judges. Embedding is for resources.judges."""
+"""When two responses say the same: the pure part of the judges. Vectors and models are for resources.judges."""
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cachewarm_pipeline.core.answers import (
+    Flags,
+    Positions,
+    cosines,
+    leader_groups,
+    merge_equal,
+    near,
+    nearest_first,
+)
 from cachewarm_pipeline.core.responses import canonical_response, json_value
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.core.words import Tokens, quoted_names, substituted, tokens
@@ -31,7 +42,18 @@ SHORT_TEXT_TOKENS = 30
 SHORT_LEAF_WORDS = 3
 """A JSON string of so few words is a value ("high", "not safe"), not a sentence."""
 
-_CODE = re.compile(r"[\w./-]*\w_\w[\w./-]*|\b[a-z]+[A-Z]\w*")
+VectorsOf: TypeAlias = Callable[[Positions], NDArray[np.float32]]
+"""Unit vectors (k, d) of the responses at k positions."""
+
+Decide: TypeAlias = Callable[[Sequence[tuple[str, str]], NDArray[np.float64]], Flags]
+"""The last word on pairs of responses whose facts agree and whose cosines, given too, reach the floor."""
+
+_FACTS_KEPT = 4_096
+"""Responses whose facts are kept for the next pair: 10 KB each."""
+
+_RUN = re.compile(r"[\w./-]+")
+_SNAKE = re.compile(r"\w_\w")
+_CAMEL = re.compile(r"\b[a-z]+[A-Z]\w*")
 _FROM_TO = re.compile(r"\bfrom\s+[`'\"]?([\w.+#-]+)[`'\"]?\s+to\s+[`'\"]?([\w.+#-]*[\w+#])")
 _LEAD = {
     **dict.fromkeys(("yes", "yeah", "yep", "true", "correct", "safe"), True),
@@ -51,12 +73,23 @@ class _Text:
     @classmethod
     def of(cls, text: str) -> "_Text":
         folded = text.casefold()
-        code = quoted_names(text) | {found.strip("./-").casefold() for found in _CODE.findall(text)}
+        code = quoted_names(text) | {found.strip("./-").casefold() for found in _code_names(text)}
         return cls(tokens(text), folded, code, frozenset(_FROM_TO.findall(folded)))
 
     @property
     def polarity(self) -> bool | None:
         return _LEAD.get(self.words.order[0]) if self.words.order else None
+
+
+def _code_names(text: str) -> list[str]:
+    """Names with an underscore inside, with the path that they are part of; and names in camel case."""
+    found: list[str] = []
+    for run in _RUN.findall(text):  # one expression for both tries every place of every word: eight times slower
+        if "_" in run and _SNAKE.search(run):
+            found.append(run)
+        elif not run.islower():
+            found += _CAMEL.findall(run)
+    return found
 
 
 @dataclass(slots=True)
@@ -65,10 +98,15 @@ class Facts:
 
     whole: _Text
     """Everything; of JSON the sentences in it, without keys and short values."""
-    values: Counter[tuple[Any, ...]] = field(default_factory=Counter)
-    """Of JSON, each object's and array's short strings, booleans and numbers with their keys."""
+    values: frozenset[tuple[Any, int]] = frozenset()
+    """Of JSON, each object's and array's short strings, booleans and numbers with their keys, and how often."""
     sentences: dict[str, _Text] = field(default_factory=dict)
     """What stands at one place: the whole of a plain text; of JSON, longer strings alone under their keys."""
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for any two responses whose facts agree: where keys differ, no pair need be looked at."""
+        return self.whole.words.numbers, self.values
 
 
 def facts(response: str) -> Facts:
@@ -91,7 +129,7 @@ def facts(response: str) -> Facts:
 def _facts_of_json(values: Counter[tuple[Any, ...]], sentences: dict[str, list[str]]) -> Facts:
     texts = {path: _Text.of(found[0]) for path, found in sentences.items() if len(found) == 1}
     everything = ". ".join(text for path in sorted(sentences) for text in sentences[path])
-    return Facts(_Text.of(everything), values, texts)
+    return Facts(_Text.of(everything), frozenset(values.items()), texts)
 
 
 def _leaves(path: str, value: Any, values: Counter[tuple[Any, ...]], sentences: dict[str, list[str]]) -> None:
@@ -158,33 +196,91 @@ def _two_swapped(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
     return len(places) == 2 and left[places[0]] == right[places[1]] and left[places[1]] == right[places[0]]
 
 
-def group_by_vectors(responses: Sequence[str], vectors: np.ndarray, floor: float = RESPONSE_FLOOR) -> list[int]:
-    """Labels of one query's responses: each joins the first group whose first member it is equivalent to.
+def stands_alone(response: str) -> bool:
+    """Whether it is equivalent only to what says exactly the same: a response of more than MAX_PROMPT_CHARS characters
+    is cut before it is embedded, so its vector does not speak for it; a blank one has none."""
+    return len(response) > MAX_PROMPT_CHARS or not response.strip()
 
-    ``vectors`` float32 (len(responses), d), unit length. The order of ``responses`` decides (best supported first):
-    a group is what is equivalent to its best supported response, so chains of small differences do not drift. A
-    response of more than MAX_PROMPT_CHARS characters was cut before it was embedded, so its vector does not speak for
-    it: it is equivalent only to what says exactly the same.
+
+def answer_groups(
+    responses: Sequence[str],
+    vectors_of: VectorsOf,
+    floor: float = RESPONSE_FLOOR,
+    *,
+    decide: Decide | None = None,
+    queries: Sequence[int] | None = None,
+) -> Positions:
+    """The answer group of each response, as the position of the group's head: its first response.
+
+    In the order of ``responses`` (best supported first) each joins the first head that it is equivalent to: one that
+    says exactly the same; else one with the same facts, a cosine of at least ``floor``, and a yes of ``decide`` where
+    there is one. So a group is what is equivalent to its head, and chains of small differences do not drift. With
+    ``queries`` (the query of each response) only responses of one query are grouped.
+
+    ``vectors_of`` is called once, for what the facts alone cannot keep apart. Memory: those vectors, and blocks. As
+    ``decide`` may cost, each response is asked about its nearest heads first, and no more once there is a yes.
     """
-    heads: list[int] = []
-    labels: list[int] = []
-    forms = [canonical_response(response) for response in responses]
-    facts_of = [facts(response) if len(response) <= MAX_PROMPT_CHARS else None for response in responses]
+    known = lru_cache(_FACTS_KEPT)(facts)
+    of_query = queries if queries is not None else [0] * len(responses)
+    firsts, places = merge_equal([(q, canonical_response(r)) for q, r in zip(of_query, responses, strict=True)])
+    buckets = _buckets(firsts, responses, of_query, known)
+    compared = np.flatnonzero(np.bincount(buckets, minlength=1)[buckets] > 1)
+    groups = np.arange(len(firsts))
+    if len(compared):
+        at = firsts[compared]
+        texts = [responses[position] for position in at.tolist()]
+        vectors = vectors_of(at)
 
-    def equivalent(i: int, head: int) -> bool:
-        if forms[i] == forms[head]:
-            return True
-        own, other = facts_of[i], facts_of[head]
-        if own is None or other is None or float(vectors[i] @ vectors[head]) < floor:
-            return False
-        return not facts_differ(own, other)
+        def ask(item: Positions, other: Positions) -> Flags:
+            cosine = cosines(vectors, item, other)
+            yes = np.flatnonzero(cosine >= floor)
+            yes = yes[np.argsort(other[yes], kind="stable")]  # head by head, so that few facts are read twice
+            agree = (facts_agree(texts[i], texts[j], known) for i, j in zip(item[yes], other[yes], strict=True))
+            yes = yes[np.fromiter(agree, bool, len(yes))]
+            if decide is not None:
+                asked = cosine[yes]
+                pairs = [(texts[i], texts[j]) for i, j in zip(item[yes], other[yes], strict=True)]
+                yes = yes[
+                    nearest_first(item[yes], asked, lambda some: decide([pairs[k] for k in some.tolist()], asked[some]))
+                ]
+            same = np.zeros(len(item), bool)
+            same[yes] = True
+            return same
 
-    for i in range(len(responses)):
-        for label, head in enumerate(heads):
-            if equivalent(i, head):
-                labels.append(label)
-                break
-        else:
-            labels.append(len(heads))
-            heads.append(i)
-    return labels
+        groups[compared] = compared[leader_groups(len(at), near(vectors, buckets[compared], floor), ask)]
+    return firsts[groups][places]
+
+
+def _buckets(
+    positions: Positions, responses: Sequence[str], queries: Sequence[int], known: Callable[[str], Facts]
+) -> Positions:
+    """A number for each of the positions; where two differ, facts or queries do, or one stands alone."""
+    numbers: dict[Hashable, int] = {}
+    return np.array(
+        [
+            numbers.setdefault((queries[at], at if stands_alone(responses[at]) else known(responses[at]).key), at)
+            for at in positions.tolist()
+        ],
+        np.int64,
+    )
+
+
+def facts_agree(left: str, right: str, known: Callable[[str], Facts] = facts) -> bool:
+    """Whether the facts of two responses do not differ; the same either way round."""
+    if right < left:  # the likeness of two words depends on which comes first
+        left, right = right, left
+    return not facts_differ(known(left), known(right))
+
+
+def group_by_vectors(responses: Sequence[str], vectors: np.ndarray, floor: float = RESPONSE_FLOOR) -> list[int]:
+    """``answer_groups`` of one query's responses as labels 0.. in the order of their heads.
+
+    ``vectors`` float32 (len(responses), d), unit length.
+    """
+    return labels_of(answer_groups(responses, lambda positions: vectors[positions], floor))
+
+
+def labels_of(groups: Positions) -> list[int]:
+    """Groups numbered 0.. in the order in which they are first met."""
+    seen: dict[int, int] = {}
+    return [seen.setdefault(group, len(seen)) for group in groups.tolist()]

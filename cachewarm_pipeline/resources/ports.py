@@ -10,6 +10,7 @@ from cachewarm_pipeline.core.reasons import Counts
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -134,4 +135,46 @@ class VectorStore(Protocol):
 
     def get(self, keys: Sequence[str]) -> "np.ndarray":
         """float32 (len(keys), dimensions), in the order given. Raises DatasetError for an unknown key."""
+        ...
+
+
+@dataclass
+class JudgeUsage:
+    """What one judge has used since it was made. Pairs are distinct unordered pairs that only a model can tell."""
+
+    embedding_tokens: int = 0
+    prompt_tokens: int = 0
+    """As the server reported them; where it does not, the most that they can have been."""
+    completion_tokens: int = 0
+    usd: float = 0.0
+    """Embedding and model together."""
+    asked: int = 0
+    """Pairs asked of the model."""
+    known: int = 0
+    """Pairs whose verdict was stored by an earlier run."""
+    unjudged: int = 0
+    """Pairs held different because the spend cap was reached: that can only lower the hit rate."""
+
+
+class Judge(Protocol):
+    """Decides whether two responses are equivalent. Equal ``canonical_response`` always is, and costs nothing.
+
+    All raise EmbeddingError, JudgeError or DatasetError, as far as the judge embeds, asks and stores.
+    """
+
+    name: str
+    """``exact``, ``embedding`` or ``llm``."""
+    usage: JudgeUsage
+
+    def __call__(self, queries: "Sequence[Sequence[str]]") -> list[list[int]]:
+        """Group labels of each query's responses, as ``GroupResponses`` asks for: 0.. in the order of their heads."""
+        ...
+
+    def same(self, pairs: "Sequence[tuple[str, str]]") -> "NDArray[np.bool_]":
+        """Which of the pairs (n,) are equivalent. Reflexive and symmetric."""
+        ...
+
+    def groups(self, responses: "Sequence[str]") -> "NDArray[np.int64]":
+        """Answer group of each response (n,) of ONE agent_type, as the position of the group's head: its first
+        response. In order, each joins the first head that it is equivalent to."""
         ...

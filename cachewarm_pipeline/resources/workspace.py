@@ -14,11 +14,11 @@ from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.datasets import DatasetStore
-from cachewarm_pipeline.resources.ports import Embedder, Source, VectorStore
+from cachewarm_pipeline.resources.ports import Embedder, Judge, Source, VectorStore
 from cachewarm_pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.judges import EmbeddingJudge, ExactJudge
+    from cachewarm_pipeline.resources.judges.llm import Spend
 
 
 SAMPLE = "sample"
@@ -86,15 +86,31 @@ class Workspace:
     def vectors(self) -> VectorStore:
         from cachewarm_pipeline.resources.vectors import ParquetVectorStore
 
+        return ParquetVectorStore(self.folder("vectors"), self.embedder.info.id)
+
+    def folder(self, name: str) -> str:
+        """URI of a folder beside the datasets."""
         # The path goes before the options of an object store: s3://bucket/folder?endpoint_override=...
         base, mark, options = self.settings.datasets.partition("?")
-        return ParquetVectorStore(f"{base}/vectors{mark}{options}", self.embedder.info.id)
+        return f"{base}/{name}{mark}{options}"
 
-    def judge(self, progress: Callable[[str], object]) -> "EmbeddingJudge | ExactJudge":
-        """What holds two responses of one query equivalent."""
-        from cachewarm_pipeline.resources.judges import EmbeddingJudge, ExactJudge
+    def judge(self, progress: Callable[[str], object]) -> Judge:
+        """What holds two responses equivalent; each call gives a judge with a usage of its own."""
+        from cachewarm_pipeline.resources.judges import open_judge
 
-        return ExactJudge() if self.settings.judge == "exact" else EmbeddingJudge(self.embedder, self.vectors, progress)
+        return open_judge(self, progress)
+
+    @cached_property
+    def judge_spend(self) -> "Spend":
+        """What this run's judges may pay a model together."""
+        from cachewarm_pipeline.resources.judges.llm import Spend
+
+        settings = self.settings
+        return Spend(
+            settings.judge_max_usd,
+            settings.judge_usd_per_million_prompt_tokens,
+            settings.judge_usd_per_million_completion_tokens,
+        )
 
     @cached_property
     def redis_url(self) -> str:

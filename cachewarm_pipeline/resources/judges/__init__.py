@@ -1,0 +1,45 @@
+"""Judges behind the one port: what holds two responses equivalent in a run."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cachewarm_pipeline.resources.ports import Judge
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+
+def open_judge(workspace: "Workspace", progress: Callable[[str], object]) -> Judge:
+    """The judge that the settings ask for. ``progress`` gets a sentence now and then; what it spends on a model counts
+    against the one cap of the workspace. Raises as opening the embedder does, and ConfigurationError without a key.
+    """
+    settings = workspace.settings
+    if settings.judge == "exact":
+        from cachewarm_pipeline.resources.judges.exact import ExactJudge
+
+        return ExactJudge()
+    if settings.judge == "embedding":
+        from cachewarm_pipeline.resources.judges.embedding import EmbeddingJudge
+
+        return EmbeddingJudge(workspace.embedder, workspace.vectors, progress)
+    from cachewarm_pipeline.resources.judges.chat import ChatModel
+    from cachewarm_pipeline.resources.judges.llm import LlmJudge
+    from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
+
+    key = settings.openai_api_key
+    model = ChatModel(
+        settings.judge_model,
+        api_key=key.get_secret_value() if key else "",
+        base_url=settings.openai_base_url,
+        timeout=settings.judge_timeout_seconds,
+        max_retries=settings.judge_max_retries,
+    )
+    return LlmJudge(
+        workspace.embedder,
+        workspace.vectors,
+        progress,
+        model=model,
+        verdicts=VerdictStore(workspace.folder("verdicts"), model.id),
+        spend=workspace.judge_spend,
+        concurrency=settings.judge_concurrency,
+    )
