@@ -194,8 +194,6 @@ class Settings(BaseSettings):
             raise ValueError("CACHEWARM_EMBEDDER=openai needs OPENAI_API_KEY")
         if self.judge == "llm" and not self.openai_api_key:
             raise ValueError("CACHEWARM_JUDGE=llm needs OPENAI_API_KEY (any text for a server without keys)")
-        if self.judge == "llm" and not self.openai_api_key:
-            raise ValueError("CACHEWARM_JUDGE=llm needs OPENAI_API_KEY (any text for a server without keys)")
         return self
 
     @property
