@@ -1,5 +1,6 @@
 """Which responses are held equivalent, by the pure rules and by the embedding judge on real vectors."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.judging import facts, facts_differ, group_by_vectors
+from cachewarm_pipeline.core.judging import (
+    _code_names,
+    answer_groups,
+    facts,
+    facts_agree,
+    facts_differ,
+    group_by_vectors,
+    labels_of,
+)
+from cachewarm_pipeline.core.responses import exact_groups
 from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
 from cachewarm_pipeline.resources.judges.embedding import EmbeddingJudge
 from cachewarm_pipeline.resources.judges.exact import ExactJudge
@@ -122,4 +132,94 @@ def test_a_judged_response_is_never_embedded_again(judge: EmbeddingJudge) -> Non
 
 
 def test_the_exact_judge_splits_rewordings() -> None:
-    assert ExactJudge()([["Do it.", "do it", "Just do it"]]) == [[0, 0, 1]]
+    judge = ExactJudge()
+    responses = ["Do it.", "do it", "Just do it"]
+    assert judge([responses]) == [[0, 0, 1]]
+    assert judge.groups(["Just do it", *responses]).tolist() == [0, 1, 1, 0]
+    assert judge.same([("Do it.", "do it"), ("do it", "Just do it")]).tolist() == [True, False]
+    assert judge.groups([]).tolist() == judge.same([]).tolist() == []
+
+
+REWORDED = [
+    "Rotate the signing key every quarter and keep the old public key for a week.",
+    "Every quarter rotate the signing key, and keep the old public key for one week.",
+    "Add an index on the foreign key and run the query again with EXPLAIN.",
+    "rotate the signing key every quarter and keep the old public key for a week",
+    "Every quarter rotate the signing key, but never keep the old public key for one week.",
+]
+
+
+def test_groups_of_an_agent_type_point_to_their_first_response(judge: EmbeddingJudge) -> None:
+    assert judge.groups(REWORDED).tolist() == [0, 0, 2, 0, 4]
+    assert judge.groups(REWORDED[::-1]).tolist() == [0, 1, 2, 1, 1]
+    assert judge.groups([]).tolist() == []
+
+
+def test_same_is_reflexive_and_symmetric_and_agrees_with_the_groups(judge: EmbeddingJudge) -> None:
+    pairs = [(left, right) for left in REWORDED for right in REWORDED]
+    same = judge.same(pairs).reshape(5, 5)
+    np.testing.assert_array_equal(same, same.T)
+    assert same.diagonal().all()
+    np.testing.assert_array_equal(same[0], [True, True, False, True, False])
+    assert judge.same([]).tolist() == []
+
+
+def test_what_facts_tell_apart_is_not_even_embedded(judge: EmbeddingJudge) -> None:
+    assert judge.groups(["Keep it for 30 days", "Keep it for 90 days", '{"risk": "low"}', " "]).tolist() == [0, 1, 2, 3]
+    assert judge([["Keep it for 30 days", "Keep it for 90 days"]]) == [[0, 1]]
+    assert judge.same([("Keep it for 30 days", "Keep it for 90 days"), ("", "a")]).tolist() == [False, False]
+    assert judge._embedder.usage.texts == 0
+
+
+WORDS = [
+    "use",
+    "the",
+    "key",
+    "not",
+    "TLS",
+    "1.2",
+    "1.3",
+    "`a`",
+    "`b`",
+    "MySQL",
+    "from",
+    "to",
+    "flush_all",
+    "yes",
+    "no.",
+]
+RESPONSES = st.one_of(
+    st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join),
+    st.sampled_from(['{"risk": "low"}', '{"risk": "high"}', '{"risk":"low" }', '{"n": [1, 2]}', '{"n": [2, 1]}']),
+)
+
+
+@given(RESPONSES, RESPONSES)
+def test_facts_agree_either_way_round_and_only_under_one_key(left: str, right: str) -> None:
+    assert facts_agree(left, right) == facts_agree(right, left)
+    assert facts_agree(left, left)
+    if facts_agree(left, right):
+        assert facts(left).key == facts(right).key
+
+
+@given(st.lists(RESPONSES, max_size=12), st.lists(st.integers(0, 2), min_size=12, max_size=12))
+def test_only_responses_of_one_query_are_grouped_and_heads_are_their_like(
+    responses: list[str], queries: list[int]
+) -> None:
+    own = queries[: len(responses)]
+    one = np.ones((len(responses), 1), np.float32)
+    groups = answer_groups(responses, lambda positions: one[positions], queries=own).tolist()
+    for query in set(own):
+        rows = [i for i in range(len(own)) if own[i] == query]
+        alone = group_by_vectors([responses[i] for i in rows], one[rows])
+        assert labels_of(np.array([groups[i] for i in rows])) == alone
+    exact = exact_groups([responses])[0]
+    for item, head in enumerate(groups):
+        assert head <= item
+        assert own[head] == own[item]
+        assert exact[head] == exact[item] or facts_agree(responses[item], responses[head])
+
+
+@given(st.text(alphabet="aB_./- é1", max_size=14))
+def test_code_names_are_found_as_by_the_one_expression_that_is_slow(text: str) -> None:
+    assert _code_names(text) == re.findall(r"[\w./-]*\w_\w[\w./-]*|\b[a-z]+[A-Z]\w*", text)

@@ -47,10 +47,6 @@ class EmbeddingJudge:
         self._progress = progress
         self.usage = JudgeUsage()
 
-    @property
-    def tokens(self) -> int:
-        return self.usage.embedding_tokens
-
     def __call__(self, queries: Sequence[Sequence[str]]) -> list[list[int]]:
         result = exact_groups(queries)
         open_cases = [i for i, labels in enumerate(result) if len(set(labels)) > 1]

@@ -14,7 +14,6 @@ class ExactJudge:
     """Responses are equivalent when they say exactly the same: JSON by value, text in canonical form. Costs nothing."""
 
     name = "exact"
-    tokens = 0
 
     def __init__(self) -> None:
         self.usage = JudgeUsage()

@@ -1,0 +1,115 @@
+"""A real HTTP server that speaks OpenAI's chat protocol as a judge, with faults on demand, for the real client."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from cachewarm_pipeline.resources.judges.chat import ChatModel
+from cachewarm_pipeline.resources.judges.llm import LlmJudge, Spend
+from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
+from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
+from cachewarm_pipeline.resources.vectors import ParquetVectorStore
+
+KEY = "sk-test-Qsecret1234"
+MODEL = "gpt-4.1-mini"
+PROMPT_TOKENS, COMPLETION_TOKENS = 300, 8
+
+
+def saying(content: object, finish: str = "stop", **message: object) -> dict[str, Any]:
+    """A chat completion with one choice."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}
+    usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS, "total_tokens": 308}
+    return {"id": "x", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice], "usage": usage}
+
+
+def as_response(body: object) -> Response:
+    return Response(json.dumps(body), content_type="application/json")
+
+
+class ChatServer:
+    """The chat endpoint: gives ``verdict`` of the two answers, after the prepared faults; keeps what it was asked."""
+
+    def __init__(self, http: HTTPServer) -> None:
+        self.url = http.url_for("/v1")
+        self.requests: list[dict[str, Any]] = []
+        self.keys: set[str | None] = set()
+        self.faults: list[Response] = []
+        self.verdict: Callable[[str, str], object] = lambda left, right: left.split()[0] == right.split()[0]
+        self.change: Callable[[dict[str, Any]], Any] = lambda answer: answer
+        self.hold = 0.0
+        self.busy = 0
+        self.most_busy = 0
+        self._lock = threading.Lock()
+        http.expect_request("/v1/chat/completions", method="POST").respond_with_handler(self._answer)
+
+    @property
+    def pairs(self) -> list[list[str]]:
+        """The pairs of answers asked about, in the order of the requests."""
+        return [json.loads(request["messages"][-1]["content"]) for request in self.requests]
+
+    def _answer(self, request: Request) -> Response:
+        with self._lock:
+            self.busy += 1
+            self.most_busy = max(self.most_busy, self.busy)
+            self.keys.add(request.headers.get("authorization"))
+            self.requests.append(json.loads(request.data))
+            pair = self.pairs[-1]
+            fault = self.faults.pop(0) if self.faults else None
+        try:
+            time.sleep(self.hold)
+            return fault or as_response(self.change(saying(json.dumps({"equivalent": self.verdict(*pair)}))))
+        finally:
+            with self._lock:
+                self.busy -= 1
+
+
+class PlannedEmbedder:
+    """An embedder without a model: texts are near each other (cosine over 0.8), but for those with the word "far"."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.info = EmbedderInfo("planned:1", "minilm", "planned", 64, 0.02)
+
+    def embed(
+        self, texts: Sequence[str], on_batch: Callable[[Sequence[int], np.ndarray], None] | None = None
+    ) -> np.ndarray:
+        result = np.zeros((len(texts), 64), np.float32)
+        for row, text in enumerate(texts):
+            near = 0.95 if "far" not in text.split() else 0.1
+            result[row, 0] = near
+            result[row, 1 + sum(map(ord, text)) % 63] = (1 - near**2) ** 0.5
+        self.usage.texts += len(texts)
+        self.usage.tokens += 10 * len(texts)
+        if on_batch is not None and texts:
+            on_batch(range(len(texts)), result)
+        return result
+
+
+def open_model(server: ChatServer | str, **options: Any) -> ChatModel:
+    """The model against the fake server, with few and quick retries."""
+    url = server if isinstance(server, str) else server.url
+    return ChatModel(MODEL, **{"api_key": KEY, "base_url": url, "timeout": 10.0, "max_retries": 2, **options})
+
+
+def open_judge(
+    server: ChatServer | str, base: Path | str, *, limit: float = 1.0, concurrency: int = 4, **options: Any
+) -> LlmJudge:
+    """A judge on its own: stores under ``base``, and gpt-4.1-mini's prices."""
+    embedder = PlannedEmbedder()
+    model = open_model(server, **options)
+    return LlmJudge(
+        embedder,
+        ParquetVectorStore(f"{base}/vectors", embedder.info.id),
+        lambda _: None,
+        model=model,
+        verdicts=VerdictStore(f"{base}/verdicts", model.id),
+        spend=Spend(limit, 0.40, 1.60),
+        concurrency=concurrency,
+    )

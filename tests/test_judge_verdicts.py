@@ -1,0 +1,139 @@
+"""Stored verdicts: content-addressed, immutable, whole, safe for several processes, and never worth more than a no."""
+
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cachewarm_pipeline.core.errors import DatasetError
+from cachewarm_pipeline.resources.judges import verdicts as verdicts_module
+from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
+
+MODEL = "gpt-4.1-mini@0123abcd"
+
+
+@pytest.fixture(params=["folder", "fsspec"])
+def reopened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], VerdictStore]:
+    """Opens the store anew, as another process would see it."""
+    base = str(tmp_path / "a folder") if request.param == "folder" else f"memory://{uuid.uuid4()}/verdicts"
+    return lambda: VerdictStore(base, MODEL)
+
+
+def segments(base: Path) -> list[Path]:
+    return sorted(base.rglob("*.parquet"))
+
+
+def test_an_empty_store_knows_nothing(reopened: Callable[[], VerdictStore]) -> None:
+    store = reopened()
+    assert store.get("a") is None
+    store.put({})
+    assert reopened().get("a") is None
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    batches=st.lists(st.dictionaries(st.text(max_size=5), st.booleans(), max_size=6), max_size=8),
+    most=st.integers(1, 4),
+)
+def test_what_was_stored_is_there_however_it_was_merged_and_a_no_wins(
+    tmp_path: Path, batches: list[dict[str, bool]], most: int
+) -> None:
+    base = str(tmp_path / uuid.uuid4().hex)
+    wanted: dict[str, bool] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verdicts_module, "MAX_SEGMENTS", most)
+        for batch in batches:
+            VerdictStore(base, MODEL).put(batch)
+            for key, equivalent in batch.items():
+                wanted[key] = wanted.get(key, True) and equivalent
+        store = VerdictStore(base, MODEL)
+        assert {key: store.get(key) for key in wanted} == wanted
+        assert store.get("a key too long to be drawn") is None
+        assert len(segments(Path(base))) <= most + 1
+
+
+def test_a_key_is_of_the_unordered_canonical_pair_and_the_model(tmp_path: Path) -> None:
+    store, other = VerdictStore(str(tmp_path), MODEL), VerdictStore(str(tmp_path), "another")
+    assert store.key('{"a": 1, "b": 2}', "Do it.") == store.key("do it", '{"b":2,"a":1}')
+    assert len({store.key("a", "b"), store.key("a", "c"), store.key("ab", ""), other.key("a", "b")}) == 4
+
+
+def test_verdicts_of_another_model_or_question_are_not_seen(tmp_path: Path) -> None:
+    VerdictStore(str(tmp_path), MODEL).put({"k": True})
+    assert VerdictStore(str(tmp_path), "gpt-4.1-mini@another1").get("k") is None
+
+
+def test_many_segments_become_one_and_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts_module, "MAX_SEGMENTS", 10)
+    store = VerdictStore(str(tmp_path), MODEL)
+    for number in range(25):
+        store.put({f"k{number}": number % 2 == 0})
+        assert len(segments(tmp_path)) <= 11
+    again = VerdictStore(str(tmp_path), MODEL)
+    assert [again.get(f"k{number}") for number in range(25)] == [number % 2 == 0 for number in range(25)]
+
+
+def test_writers_and_merges_beside_each_other_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts_module, "MAX_SEGMENTS", 3)
+    failures: list[BaseException] = []
+
+    def write(name: str) -> None:
+        try:
+            store = VerdictStore(str(tmp_path), MODEL)
+            for number in range(30):
+                store.put({f"{name}{number}": True})
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    store = VerdictStore(str(tmp_path), MODEL)
+    assert all(store.get(f"{name}{number}") for name in "abc" for number in range(30))
+
+
+def test_a_killed_writer_leaves_whole_segments_only(tmp_path: Path) -> None:
+    script = (
+        "import sys, itertools\n"
+        "from cachewarm_pipeline.resources.judges.verdicts import VerdictStore\n"
+        f"store = VerdictStore(sys.argv[1], {MODEL!r})\n"
+        "for number in itertools.count():\n"
+        "    store.put({f'k{number}': True})\n"
+        "    print(number, flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        last = 0
+        while last < verdicts_module.MAX_SEGMENTS + 5:  # a merge has happened too
+            last = int(writer.stdout.readline())
+        writer.kill()
+    store = VerdictStore(str(tmp_path), MODEL)
+    assert all(store.get(f"k{number}") for number in range(last + 1))
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 not a segment", None], ids=["empty", "nonsense", "flipped"])
+def test_a_damaged_segment_is_named_with_what_to_do(tmp_path: Path, damage: bytes | None) -> None:
+    VerdictStore(str(tmp_path), MODEL).put({f"key{number}": True for number in range(100)})
+    [segment] = segments(tmp_path)
+    data = bytearray(segment.read_bytes())
+    data[200] ^= 0xFF
+    segment.write_bytes(bytes(data) if damage is None else damage)
+    with pytest.raises(DatasetError, match=r"damaged or unreadable.*delete it: its pairs are asked again") as caught:
+        VerdictStore(str(tmp_path), MODEL).get("key1")
+    assert segment.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(DatasetError, match="verdicts"):
+        VerdictStore(str(tmp_path / "taken"), MODEL).put({"k": True})
