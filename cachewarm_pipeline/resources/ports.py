@@ -151,7 +151,7 @@ class JudgeUsage:
     asked: int = 0
     """Pairs asked of the model."""
     known: int = 0
-    """Pairs whose verdict was stored by an earlier run."""
+    """Pairs whose verdict was stored before: by an earlier run, or another judge of this one."""
     unjudged: int = 0
     """Pairs held different because the spend cap was reached: that can only lower the hit rate."""
 
