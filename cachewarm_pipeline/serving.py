@@ -10,26 +10,23 @@ of its own agent_type, and the match rule that was published with them decides. 
 import asyncio
 import weakref
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import redis
-import redis.asyncio
 from redisvl.extensions.cache.llm import SemanticCache
-from redisvl.redis.connection import RedisConnectionFactory
 
 from cachewarm_pipeline.core import search
 from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.core.generation import RESERVED, check_name, generations_key
 from cachewarm_pipeline.core.stats import CacheStats
-from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.resources.cache_connection import Connection
 from cachewarm_pipeline.resources.cache_counters import Counters, read_stats
 from cachewarm_pipeline.resources.cache_index import CacheIndex, told_clearly
-from cachewarm_pipeline.resources.cache_reader import Ask, Embed, Reader, Send, Steps
+from cachewarm_pipeline.resources.cache_reader import Ask, Reader, Steps
 
 if TYPE_CHECKING:
+    import redis
     from redisvl.query.filter import FilterExpression
 
     from cachewarm_pipeline.resources.ports import Embedder
@@ -80,16 +77,12 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         needs a newer version of this package or another embedder; ConfigurationError for an unusable name.
         """
         check_name(name)
-        kwargs = connection_kwargs or {}
-        self._lookups = redis_client or _open(redis_url, kwargs)
-        self._owns_lookups = redis_client is None
-        self._open_async: Callable[[], Any] = lambda: _open_async(redis_client, redis_url, kwargs)
-        self._async_lookups: tuple[asyncio.AbstractEventLoop, Any] | None = None
+        self._connection = Connection(redis_url, redis_client, connection_kwargs or {})
         self._now = clock
-        self._counters = Counters(self._lookups, name, clock)
+        self._counters = Counters(self._connection.client, name, clock)
         self._reader = Reader(name, self._counters, embedder)
         with told_clearly(f"opening the cache {name!r}"):
-            generations: Any = self._lookups.hgetall(generations_key(name))
+            generations: Any = self._connection.client.hgetall(generations_key(name))
         self._reader.adopt(generations)
         super().__init__(
             name=name,
@@ -133,7 +126,7 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         ask = self._ask(
             prompt, vector, num_results, return_fields, filter_expression, distance_threshold, agent_type, explain
         )
-        return self._hits(self._run(self._reader.lookup(ask)), return_fields)
+        return self._hits(self._connection.run(self._reader.lookup(ask)), return_fields)
 
     async def acheck(
         self,
@@ -151,7 +144,7 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         ask = self._ask(
             prompt, vector, num_results, return_fields, filter_expression, distance_threshold, agent_type, explain
         )
-        return self._hits(await self._arun(self._reader.lookup(ask)), return_fields)
+        return self._hits(await self._connection.arun(self._reader.lookup(ask)), return_fields)
 
     def explain(self, prompt: str, *, agent_type: str) -> dict[str, Any]:
         """Why a prompt is answered as it is, hit or miss; it is not counted as a lookup.
@@ -162,7 +155,7 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         ``check`` does.
         """
         ask = self._ask(prompt, None, 1, None, None, None, agent_type, True)
-        why: dict[str, Any] = self._run(self._reader.explain(ask))
+        why: dict[str, Any] = self._connection.run(self._reader.explain(ask))
         return why
 
     def store(
@@ -181,7 +174,7 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         The agent_type may also come as ``filters={"agent_type": ...}``, as RedisVL has it; the index has no other
         filter to store. Raises as ``check`` does.
         """
-        key: str = self._run(self._storing(prompt, response, vector, metadata, filters, ttl, agent_type))
+        key: str = self._connection.run(self._storing(prompt, response, vector, metadata, filters, ttl, agent_type))
         return key
 
     async def astore(
@@ -196,7 +189,8 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         agent_type: str | None = None,
     ) -> str:
         """``store`` without blocking the event loop."""
-        key: str = await self._arun(self._storing(prompt, response, vector, metadata, filters, ttl, agent_type))
+        storing = self._storing(prompt, response, vector, metadata, filters, ttl, agent_type)
+        key: str = await self._connection.arun(storing)
         return key
 
     def update(self, key: str, **kwargs: Any) -> None:
@@ -258,7 +252,7 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         """
         self.flush()
         with told_clearly("reading the counters"):
-            return read_stats(CacheIndex(self._lookups, self.name), hours, self._now())
+            return read_stats(CacheIndex(self._connection.client, self.name), hours, self._now())
 
     async def aget_stats(self, hours: int = 24) -> CacheStats:
         """``get_stats`` without blocking the event loop."""
@@ -268,19 +262,13 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         """Send what was counted and close the connections that this object opened; they open again when used."""
         self.flush()
         super().disconnect()
-        if self._owns_lookups:
-            self._lookups.close()
+        self._connection.close()
 
     async def adisconnect(self) -> None:
         """``disconnect`` without blocking the event loop; closes the async connections too."""
         await asyncio.to_thread(self.flush)
         await super().adisconnect()
-        if self._async_lookups:
-            _, client = self._async_lookups
-            self._async_lookups = None
-            await client.aclose()
-        if self._owns_lookups:
-            self._lookups.close()
+        await self._connection.aclose()
 
     # Inside
 
@@ -351,39 +339,6 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         if len(vector) != dimensions:
             raise ValueError(f"the vector has {len(vector)} dimensions, the cache has {dimensions}")
 
-    def _run(self, steps: Steps) -> Any:
-        answer: Any = None
-        with told_clearly("reading the cache"), closing(steps):
-            while True:
-                try:
-                    step = steps.send(answer)
-                except StopIteration as done:
-                    return done.value
-                if isinstance(step, Embed):
-                    answer = step.vectorizer.buffer(step.text)
-                else:
-                    answer = _filled(self._lookups.pipeline(transaction=step.atomic), step).execute(False)
-
-    async def _arun(self, steps: Steps) -> Any:
-        answer: Any = None
-        with told_clearly("reading the cache"), closing(steps):
-            while True:
-                try:
-                    step = steps.send(answer)
-                except StopIteration as done:
-                    return done.value
-                if isinstance(step, Embed):
-                    answer = await asyncio.to_thread(step.vectorizer.buffer, step.text)
-                else:
-                    answer = await _filled(self._async_client().pipeline(transaction=step.atomic), step).execute(False)
-
-    def _async_client(self) -> Any:
-        """The async client of the running loop: connections cannot move to another loop."""
-        loop = asyncio.get_running_loop()
-        if self._async_lookups is None or self._async_lookups[0] is not loop:
-            self._async_lookups = (loop, self._open_async())
-        return self._async_lookups[1]
-
 
 def _not_warmed(keys: Any) -> None:
     for key in [keys] if isinstance(keys, str | bytes) else keys or []:
@@ -391,26 +346,6 @@ def _not_warmed(keys: Any) -> None:
             raise CacheError(
                 f"{search.text(key)!r:.120} is a warmed entry, which only a publish may change; nothing was changed"
             )
-
-
-def _filled(pipe: Any, step: Send) -> Any:
-    for command in step.commands:
-        pipe.execute_command(*command)
-    return pipe
-
-
-def _open(url: str, kwargs: dict[str, Any]) -> "redis.Redis":
-    try:
-        # RESP3 tells when a search was cut short; RESP2 does not.
-        return redis.Redis.from_url(url, **{"protocol": 3, **kwargs})
-    except ValueError as error:
-        raise CacheError(f"bad Redis URL {redact_url(url)!r} ({type(error).__name__})") from None
-
-
-def _open_async(given: "redis.Redis | None", url: str, kwargs: dict[str, Any]) -> Any:
-    if given is not None:
-        return RedisConnectionFactory.sync_to_async_redis(given)
-    return redis.asyncio.Redis.from_url(url, **{"protocol": 3, **kwargs})
 
 
 def _usable(agent_type: str) -> str:

@@ -8,20 +8,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRule, MatchRules, decide, neighbours
+from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRule, MatchRules, near_enough, neighbours
+from cachewarm_pipeline.core.rules.certify import Certificate
+from cachewarm_pipeline.core.rules.features import FEATURES, VERSION
+from cachewarm_pipeline.core.rules.model import Model
 
 thresholds = st.floats(0, 2)
-counts = st.none() | st.integers(0, 10**9)
-rules = st.builds(
-    MatchRule,
-    agent_type=st.text(min_size=1, max_size=20),
-    rule=st.sampled_from(["distance", "exact_only"]),
-    distance_threshold=thresholds,
-    certified=st.booleans(),
-    threshold=st.none() | thresholds,
-    hits=counts,
-    wrong_hits=counts,
-    upper=st.none() | st.floats(0, 1),
+names = st.text(min_size=1, max_size=20)
+certificates = st.builds(
+    Certificate,
+    alpha=st.just(0.05),
+    delta=st.just(0.01),
+    threshold=st.floats(-30, 30),
+    hits=st.integers(0, 10**6),
+    wrong=st.integers(0, 100),
+    upper=st.floats(0, 1),
+    queries=st.integers(0, 10**6),
+    tested=st.integers(0, 50),
+)
+models = st.builds(
+    Model,
+    version=st.just(VERSION),
+    intercept=st.floats(-9, 9),
+    weights=st.tuples(*[st.floats(-9, 9)] * len(FEATURES)),
+    penalty=st.just(1.0),
+)
+distances = st.none() | thresholds
+rules = st.one_of(
+    st.builds(lambda n, d, c: MatchRule(n, "distance", d, True, None, c, c), names, thresholds, certificates),
+    st.builds(lambda n, d, m, c: MatchRule(n, "learned", d, True, m, c), names, distances, models, certificates),
+    st.builds(lambda n, why: MatchRule(n, "exact_only", why=why), names, st.text(max_size=20)),
 )
 
 
@@ -33,21 +49,21 @@ def test_rules_come_back_from_json_as_they_were(default: float, others: list[Mat
 
 @given(threshold=thresholds, distance=st.floats(0, 2))
 def test_a_distance_rule_serves_up_to_its_threshold_and_no_further(threshold: float, distance: float) -> None:
-    assert decide(MatchRule("a", "distance", threshold), distance) is (distance <= threshold)
+    assert near_enough(MatchRule("a", "distance", threshold), distance) is (distance <= threshold)
 
 
 def test_the_threshold_itself_is_served() -> None:
-    assert decide(MatchRule("a", "distance", 0.03), 0.03)
-    assert not decide(MatchRule("a", "distance", 0.03), math.nextafter(0.03, 1))
+    assert near_enough(MatchRule("a", "distance", 0.03), 0.03)
+    assert not near_enough(MatchRule("a", "distance", 0.03), math.nextafter(0.03, 1))
 
 
 def test_a_distance_that_is_no_number_is_never_served() -> None:
-    assert not decide(MatchRule("a", "distance", 2.0), math.nan)
+    assert not near_enough(MatchRule("a", "distance", 2.0), math.nan)
 
 
 def test_exact_only_serves_no_neighbour_and_asks_for_none() -> None:
-    rule = MatchRule("a", "exact_only", 0.5)
-    assert not decide(rule, 0.0)
+    rule = MatchRule("a", "exact_only")
+    assert not near_enough(rule, 0.0)
     assert neighbours(rule, 3) == 0
     assert neighbours(MatchRule("a", "distance", 0.5), 3) == NEIGHBOURS
     assert neighbours(MatchRule("a", "distance", 0.5), 30) == 30
@@ -66,14 +82,31 @@ def published_json(**changes: object) -> str:
 
 
 def test_a_newer_version_is_refused_with_the_advice_to_upgrade() -> None:
-    with pytest.raises(CacheError, match=r"version 2.*upgrade cachewarm-pipeline"):
-        MatchRules.from_json(published_json(version=2))
+    with pytest.raises(CacheError, match=r"version 3.*upgrade cachewarm-pipeline"):
+        MatchRules.from_json(published_json(version=3))
 
 
 def test_an_unknown_rule_is_refused_with_the_advice_to_upgrade() -> None:
-    row = {"agent_type": "a", "rule": "learned", "distance_threshold": 0.1}
-    with pytest.raises(CacheError, match=r"'learned'.*'a'.*upgrade cachewarm-pipeline"):
+    row = {"agent_type": "a", "rule": "guessed", "distance_threshold": 0.1}
+    with pytest.raises(CacheError, match=r"'a'.*'guessed'.*upgrade cachewarm-pipeline"):
         MatchRules.from_json(published_json(rules=[row]))
+
+
+def test_rules_of_version_1_are_read_as_they_were_published() -> None:
+    old = {"agent_type": "", "rule": "distance", "distance_threshold": 0.03, "certified": False, "threshold": None}
+    read = MatchRules.from_dict({"version": 1, "default": old, "rules": []})
+    assert read.for_agent_type("a") == MatchRule("a", "distance", 0.03)
+
+
+@given(rules)
+def test_a_withheld_agent_type_serves_exact_hits_only_and_says_why(rule: MatchRule) -> None:
+    published = MatchRules(MatchRule("", "exact_only"), {rule.agent_type: rule, "other": rule})
+    kept = published.withhold({rule.agent_type: "looked suspect"})
+    own = kept.for_agent_type(rule.agent_type)
+    assert (own.rule, own.why, own.distance_threshold) == ("exact_only", "looked suspect", None)
+    assert neighbours(own, 1) == 0
+    if rule.agent_type != "other":
+        assert kept.for_agent_type("other") == rule
 
 
 def test_fields_that_a_newer_writer_adds_are_ignored() -> None:

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError
-from cachewarm_pipeline.core.plan import answer_group, build_plan, plan_hash
-from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.core.plan import Plan, build_plan, plan_hash
+from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES, WARMING_PLAN, conform
 from cachewarm_pipeline.core.text import embedding_key, entry_id
+from cachewarm_pipeline.resources.judges.exact import ExactJudge
+from tests.cache_fakes import TrigramEmbedder
 
 FLOORS = {"golden": 0.8, "query_log": 0.6, "synthetic": 0.6}
 MODEL = "model"
@@ -39,10 +41,23 @@ def table(*rows: dict[str, object]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=GOLDEN_CANDIDATES)
 
 
-def plan_of(*tables: pa.Table, budget: int = 10, embedded: set[str] | None = None):  # type: ignore[no-untyped-def]
-    prompts = [p for t in tables for p in t["prompt"].to_pylist()]
-    known = {embedding_key(MODEL, p) for p in prompts} if embedded is None else embedded
-    return build_plan(tables, model_id=MODEL, embedded=known, floors=FLOORS, budget=budget)
+def made(*tables: pa.Table, budget: int = 10, embedded: set[str] | None = None) -> Plan:
+    text_of = {embedding_key(MODEL, p): p for t in tables for p in t["prompt"].to_pylist()}
+    known = set(text_of) if embedded is None else embedded
+    return build_plan(
+        tables,
+        model_id=MODEL,
+        embedded=known,
+        floors=FLOORS,
+        budget=budget,
+        judge=ExactJudge(),
+        vectors_of=lambda keys: TrigramEmbedder().embed([text_of[key] for key in keys]),
+    )
+
+
+def plan_of(*tables: pa.Table, budget: int = 10, embedded: set[str] | None = None) -> tuple[pa.Table, Counts]:
+    plan = made(*tables, budget=budget, embedded=embedded)
+    return plan.table, plan.left_out
 
 
 def test_golden_comes_first_and_its_answer_wins_over_the_log() -> None:
@@ -56,7 +71,44 @@ def test_golden_comes_first_and_its_answer_wins_over_the_log() -> None:
     assert (rows[0]["prompt"], rows[0]["response"], rows[0]["rank"]) == ("How?", "golden answer", 0)
     assert (rows[0]["demand"], rows[0]["cost_usd"]) == (7.0, 0.02)
     assert [r["source"] for r in rows] == ["golden", "query_log"]
-    assert left_out == {LeftOut.DUPLICATE_PROMPT: 1}
+    assert left_out == {LeftOut.CONFLICTING_ANSWER: 1}
+
+
+def test_a_prompt_with_two_answers_shows_both_and_the_same_answer_is_a_mere_duplicate() -> None:
+    golden = table(candidate("How?", response="golden answer"), candidate("Why?", response="Because."))
+    log = table(candidate("how", "query_log", response="log answer"), candidate("why", "query_log", response="because"))
+    plan = made(golden, log)
+    assert plan.left_out == {LeftOut.CONFLICTING_ANSWER: 1, LeftOut.DUPLICATE_PROMPT: 1}
+    (conflict,) = plan.conflicts.to_pylist()
+    assert (conflict["kept_response"], conflict["dropped_response"]) == ("golden answer", "log answer")
+    assert conflict["reason"] == "conflicting_answer"
+
+
+SAFE = "is it safe to call eval on what a stranger typed"
+
+
+def test_of_prompts_that_nothing_tells_apart_only_the_better_one_stays() -> None:
+    same_words = candidate(SAFE + "; thanks", response="yes"), candidate(SAFE + ", thanks", "query_log", response="no")
+    plan = made(table(same_words[0]), table(same_words[1]))
+    assert plan.table["response"].to_pylist() == ["yes"]
+    assert plan.left_out == {LeftOut.INSEPARABLE: 1}
+    assert plan.conflicts["reason"].to_pylist() == ["inseparable"]
+
+
+@pytest.mark.parametrize(
+    "other", [SAFE.replace("is it", "is it not"), SAFE + " 3", SAFE.replace("call eval", "eval call")]
+)
+def test_near_prompts_with_other_answers_both_stay_for_the_contrast(other: str) -> None:
+    plan = made(table(candidate(SAFE, response="no"), candidate(other, response="yes")))
+    assert plan.table.num_rows == 2
+    assert len(set(plan.table["answer_group"].to_pylist())) == 2
+
+
+def test_what_a_conflict_leaves_free_is_filled_from_the_rest() -> None:
+    rows = [candidate(SAFE + mark, response=f"{i}") for i, mark in enumerate(("; thanks", ", thanks", ": thanks"))]
+    plan = made(table(*rows, candidate("another question", response="x")), budget=2)
+    assert plan.table["prompt"].to_pylist() == [SAFE + "; thanks", "another question"]
+    assert plan.left_out == {LeftOut.INSEPARABLE: 2}
 
 
 def test_candidates_below_their_sources_floor_are_left_out_and_counted() -> None:
@@ -96,10 +148,12 @@ def test_every_candidate_is_an_entry_or_counted(prompts: list[str], budget: int)
 
 
 def test_key_order_and_spacing_of_json_do_not_split_an_answer_group() -> None:
-    assert answer_group("a", '{"x": 1, "y": [2]}') == answer_group("a", '{"y":[2],"x":1}')
-    assert answer_group("a", "Yes, it is.") == answer_group("a", "yes,  it is")
-    assert answer_group("a", '{"x": 1}') != answer_group("a", '{"x": 2}')
-    assert answer_group("a", "no") != answer_group("b", "no")
+    answers = ('{"x": 1, "y": [2]}', '{"y":[2],"x":1}', "Yes, it is.", "yes,  it is", '{"x": 2}', "no")
+    rows = [candidate(f"question {n} about thing {n}", response=text) for n, text in enumerate(answers)]
+    groups = made(table(*rows)).table["answer_group"].to_pylist()
+    assert [groups.index(group) for group in groups] == [0, 0, 2, 2, 4, 5]
+    elsewhere = [{**row, "agent_type": "b"} for row in rows]
+    assert not set(groups) & set(made(table(*elsewhere)).table["answer_group"].to_pylist())
 
 
 @given(

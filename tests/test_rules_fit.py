@@ -30,7 +30,8 @@ def test_without_repeated_answers_there_is_no_learned_space() -> None:
     everything = np.arange(50)
     assert space.learn_space(data.vectors, data.groups) is None
     scorer = fit.learn_scorer(data, everything[:20], everything)
-    rows, right = fit.describe(data, everything[:20], scorer, everything[20:])
+    rows, picked, _ = fit.describe(data, everything[:20], scorer, everything[20:])
+    right = data.same(everything[20:], picked)
     assert scorer.space is None
     assert np.isfinite(rows).all()
     assert not right.any()

@@ -54,13 +54,13 @@ def test_a_count_costs_no_round_trip_of_its_own_and_waits_for_one_lookup_at_most
 
 def count_round_trips(cache: WarmedSemanticCache) -> list[int]:
     trips: list[int] = []
-    pipeline = cache._lookups.pipeline
+    pipeline = cache._connection.client.pipeline
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         trips.append(1)
         return pipeline(*args, **kwargs)
 
-    cache._lookups.pipeline = counted  # type: ignore[method-assign]
+    cache._connection.client.pipeline = counted  # type: ignore[method-assign]
     return trips
 
 
@@ -109,7 +109,7 @@ def test_lost_counts_are_counted_when_redis_is_lost(cache: WarmedSemanticCache, 
     def gone(*args: Any, **kwargs: Any) -> Any:
         raise redis.ConnectionError("gone")
 
-    cache._lookups.pipeline = gone  # type: ignore[method-assign]
+    cache._connection.client.pipeline = gone  # type: ignore[method-assign]
     with pytest.raises(CacheError, match="lost Redis while reading the cache: gone"):
         cache.check(ROTATE, agent_type="auditor")
     assert cache.stats_errors == 2  # HINCRBY and EXPIRE

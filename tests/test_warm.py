@@ -126,8 +126,16 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
         "embedding_usd",
         "generation_tokens",
         "generation_usd",
+        "judge_tokens",
+        "judge_usd",
         "seconds",
     }
+    replay = report["replay"]
+    assert replay["lookups"] > 500
+    assert replay["lift"] == pytest.approx(replay["hit_rate"] - replay["cold_hit_rate"])
+    assert replay["lift_interval"][0] <= replay["lift"] <= replay["lift_interval"][1]
+    assert replay["wrong_hits"] <= replay["judged_hits"] <= replay["hits"] <= replay["lookups"]
+    assert 0 <= replay["wrong_hit_rate"] <= replay["wrong_hit_rate_upper"] <= 1
     assert report["match_rules"][0].keys() >= {"agent_type", "rule", "threshold", "distance_threshold", "certified"}
     assert report["timings"].keys() >= {"golden_candidates", "warming_plan", "cache_entries"}
 
@@ -195,7 +203,9 @@ def test_asking_for_a_bound_that_no_rule_is_certified_for_publishes_exact_hits_o
 ) -> None:
     ran = cachewarm("warm", "--max-wrong-hit-rate", "0.02", "--json", "-")
     assert ran.code == 0, ran.err
-    assert [rule["rule"] for rule in ran.json["match_rules"]] == ["exact_only"]
+    rules = {rule["agent_type"]: rule for rule in ran.json["match_rules"]}
+    assert {rule["rule"] for rule in rules.values()} == {"exact_only"}
+    assert "228" in rules["api_designer"]["why"]
     with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache, redis.Redis.from_url(redis_url) as client:
         key = next(client.scan_iter(f"warm:{cache_name}:{cache.generation}:*"))
         prompt, agent_type = (client.hget(key, field).decode() for field in ("prompt", "agent_type"))

@@ -45,12 +45,12 @@ def choose_day(asked: date | None, info: SourceInfo, today: date) -> date:
 
 
 def days_to_mine(as_of: date, settings: Settings, info: SourceInfo) -> list[date]:
-    """The days that the log can have of the look-back window and, before it, of the replay's: oldest first; the day
-    itself is always one.
+    """The days that the log can have of the look-back window and, before it, of the replay's, as far as there are
+    partitions: oldest first; the day itself is always one.
 
     Raises ConfigurationError that names the setting when the window's logs begin before the first partition.
     """
-    start = as_of - timedelta(days=settings.lookback_days + settings.replay_days - 1)
+    start = as_of - timedelta(days=settings.lookback_days - 1)
     if info.first_log_day is None:
         start = as_of
     elif info.first_log_day > start:
@@ -60,6 +60,9 @@ def days_to_mine(as_of: date, settings: Settings, info: SourceInfo) -> list[date
             f"the log window of {as_of} begins on {start}, before the first partition day {settings.first_day}: "
             f"set CACHEWARM_FIRST_DAY={start} or earlier"
         )
+    if info.first_log_day is not None:
+        replayed = as_of - timedelta(days=settings.lookback_days + settings.replay_days - 1)
+        start = min(start, max(replayed, info.first_log_day, settings.first_day))
     return [start + timedelta(days=n) for n in range((as_of - start).days + 1)]
 
 

@@ -186,7 +186,7 @@ class MatchRules:
                 _space(data.get("space")),
                 int(data["version"]),
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CacheError(f"the match rules are damaged ({error!r}): publish again") from None
 
     def to_json(self) -> str:

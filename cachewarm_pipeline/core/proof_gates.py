@@ -157,9 +157,7 @@ def false_positive_rate(
             problems.append(f"{name}: {wrong} of {hits} held-out hits are wrong, at most {upper:.2%}")
         if trouble := _replay_trouble(decisions, name):
             wrong_rate, chance = trouble(target)
-            told = (
-                f"{wrong_rate:.1%} of its replayed semantic hits wrong (chance at {target:.0%}: {chance:.1%})"
-            )
+            told = f"{wrong_rate:.1%} of its replayed semantic hits wrong (chance at {target:.0%}: {chance:.1%})"
             if chance < BEYOND_CHANCE:
                 problems.append(f"{name}: {told}")
             elif chance < SUSPECT:

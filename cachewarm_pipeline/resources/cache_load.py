@@ -76,7 +76,8 @@ def renew_ttls(
 
 
 def entry_values(record: GenerationRecord, row: Mapping[str, Any], vector: bytes) -> list[bytes]:
-    """Values of an entry's hash in the order of ``FIELDS``: RedisVL's SemanticCache layout and what lookups filter by.
+    """Values of an entry's hash in the order of ``FIELDS``, the last one only where it has one: RedisVL's SemanticCache
+    layout and what lookups filter by.
 
     A stock reader skips a hit without entry_id, prompt, response, inserted_at or updated_at, or with metadata that is
     no JSON object.
@@ -102,7 +103,7 @@ def entry_values(record: GenerationRecord, row: Mapping[str, Any], vector: bytes
         b"%r" % row["quality_score"],
         row["answer_group"].encode(),
         generation,
-        row.get(RULE_VECTORS, "").encode(),
+        *((row[RULE_VECTORS].encode(),) if row.get(RULE_VECTORS) else ()),
     ]
 
 
@@ -131,13 +132,16 @@ def _word(text: str) -> str:
 
 # An entry is HSET and EXPIRE in Redis's protocol, filled in by one formatting: redis-py's own packing of its 29 words
 # would be most of the work of loading, and the server would wait for it.
-_ENTRY = "".join(
-    [
-        f"*{2 + 2 * len(FIELDS)}\r\n" + _word("HSET") + _VALUE,
-        *(_word(field) + _VALUE for field in FIELDS),
-        "*3\r\n" + _word("EXPIRE") + _VALUE + _VALUE,
-    ]
-).encode()
+_ENTRY = {
+    count: "".join(
+        [
+            f"*{2 + 2 * count}\r\n" + _word("HSET") + _VALUE,
+            *(_word(field) + _VALUE for field in FIELDS[:count]),
+            "*3\r\n" + _word("EXPIRE") + _VALUE + _VALUE,
+        ]
+    ).encode()
+    for count in (len(FIELDS) - 1, len(FIELDS))
+}
 
 _decode = json.JSONDecoder(parse_constant=str).decode  # NaN is no JSON; a reader in another language would stop at it
 _encode = json.JSONEncoder().encode
@@ -159,8 +163,9 @@ def _batch(
     for row, vector in zip(rows, matrix, strict=True):
         key = prefix + row["entry_id"]
         ttl = ttl_seconds(row["entry_id"], record.ttl_days, record.ttl_jitter)
-        words = [key.encode(), *entry_values(record, row, vector.tobytes()), key.encode(), b"%d" % ttl]
-        entries.append(_ENTRY % tuple([part for word in words for part in (len(word), word)]))
+        values = entry_values(record, row, vector.tobytes())
+        words = [key.encode(), *values, key.encode(), b"%d" % ttl]
+        entries.append(_ENTRY[len(values)] % tuple([part for word in words for part in (len(word), word)]))
         keys.append(key)
     return b"".join(entries), keys
 

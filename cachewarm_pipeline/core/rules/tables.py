@@ -43,8 +43,8 @@ def agent_logs(
     entries_by, queries_by = _by_agent(plan), _by_agent(labelled)
     logs, first_group = [], 0
     for name in names:
-        entries = plan.take(entries_by.get(name, []))
-        queries = labelled.take([i for i in queries_by.get(name, []) if labelled["entry_id"][i].as_py() not in warmed])
+        entries = _take(plan, entries_by.get(name, []))
+        queries = _take(labelled, _unwarmed(labelled, queries_by.get(name, []), warmed))
         prompts = [*entries["prompt"].to_pylist(), *queries["prompt"].to_pylist()]
         responses = [*entries["response"].to_pylist(), *queries["response"].to_pylist()]
         n = entries.num_rows
@@ -58,6 +58,15 @@ def agent_logs(
         data = Labelled(vectors_of(prompts), groups, [tokens(p) for p in prompts], _asker(judge, responses))
         logs.append(AgentLog(name, data, n, train, held_rows))
     return logs
+
+
+def _take(table: pa.Table, rows: list[int]) -> pa.Table:
+    return table.take(pa.array(rows, pa.int64()))
+
+
+def _unwarmed(labelled: pa.Table, rows: list[int], warmed: set[str]) -> list[int]:
+    """Those of the labelled queries that the plan does not warm: the others are hit exactly."""
+    return [i for i in rows if labelled["entry_id"][i].as_py() not in warmed]
 
 
 def _by_agent(table: pa.Table) -> dict[str, list[int]]:
@@ -116,9 +125,9 @@ def evidence_table(
     for log in logs:
         if (found := evidence.get(log.agent_type)) is None or not len(found.held):
             continue
-        entries = plan.take(entries_by[log.agent_type])
-        rows = [i for i in queries_by[log.agent_type] if labelled["entry_id"][i].as_py() not in warmed]
-        queries = labelled.take(rows).take(found.held - log.entries)
+        entries = _take(plan, entries_by[log.agent_type])
+        queries = _take(labelled, _unwarmed(labelled, queries_by[log.agent_type], warmed))
+        queries = _take(queries, (found.held - log.entries).tolist())
         picked, nearest = pa.array(found.picked), pa.array(found.nearest)
         columns = [
             queries["agent_type"],

@@ -1,0 +1,163 @@
+"""A publish asks the gates' stored verdicts about exactly its plan: a run of its own cannot slip past them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from cachewarm_pipeline.core.errors import CacheError
+from cachewarm_pipeline.core.gates import Verdict
+from cachewarm_pipeline.core.match import MatchRule, MatchRules
+from cachewarm_pipeline.core.plan import plan_hash
+from cachewarm_pipeline.core.rules.certify import Certificate
+from cachewarm_pipeline.core.rules.tables import rules_table
+from cachewarm_pipeline.core.schemas import GATES, MATCH_VECTORS
+from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.resources.embedding import embed_missing
+from cachewarm_pipeline.resources.verdicts import limits_of, passed_verdict, store_verdict
+from cachewarm_pipeline.resources.workspace import Workspace, WorkspaceResource
+from tests.cache_fakes import DAY, PLAN, make_plan
+from tests.pipeline import environment
+
+PROOF = Certificate(0.05, 0.01, 0.9, 200, 0, 0.03, 400, 5)
+RULES = MatchRules(
+    MatchRule("", "exact_only"),
+    {name: MatchRule(name, "distance", 0.1, True, None, PROOF, PROOF) for name in ("auditor", "planner")},
+)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, redis_url: str, cache_name: str) -> Iterator[Workspace]:
+    """A home whose day has a plan, its vectors and match rules, and no verdict yet."""
+    values = {
+        "CACHEWARM_HOME": str(tmp_path),
+        "CACHEWARM_SOURCE_URL": str(tmp_path),
+        "CACHEWARM_REDIS_URL": redis_url,
+        "CACHEWARM_NAME": cache_name,
+    }
+    with environment(values):
+        workspace = Workspace()
+        write_plan(workspace, make_plan(PLAN))
+        yield workspace
+
+
+def write_plan(workspace: Workspace, plan: pa.Table, rules: MatchRules = RULES) -> None:
+    from cachewarm_pipeline.core.text import embedding_key
+
+    model = workspace.embedder.info.id
+    keys = [embedding_key(model, prompt) for prompt in plan["prompt"].to_pylist()]
+    at = plan.schema.get_field_index("embedding_key")
+    plan = plan.set_column(at, plan.schema.field(at), pa.array(keys))
+    embed_missing(workspace.embedder, workspace.vectors, plan["prompt"].to_pylist())
+    workspace.datasets.write("warming_plan", DAY, plan)
+    workspace.datasets.write("match_rules", DAY, rules_table(rules))
+    workspace.datasets.write("match_vectors", DAY, MATCH_VECTORS.empty_table())
+
+
+def judge(workspace: Workspace, gate: str, verdict: Verdict | None = None) -> None:
+    plan = workspace.datasets.read("warming_plan", DAY)
+    judged = plan_hash(plan, RULES.as_dict()) if gate == "false_positive_rate" else plan_hash(plan)
+    verdict = verdict or Verdict(True, "all is well")
+    store_verdict(workspace.datasets, gate, DAY, judged, limits_of(workspace.settings, gate), verdict)
+
+
+def publish() -> tuple[bool, str]:
+    """Runs the publishing asset alone, as a person could in the UI; whether it succeeded, and what it said."""
+    from cachewarm_pipeline.assets.cache_entries import cache_entries
+
+    upstream = ("warming_plan", "embeddings", "match_rules", "replay")
+    result = dg.materialize(
+        [cache_entries, *(dg.AssetSpec(name, partitions_def=cache_entries.partitions_def) for name in upstream)],
+        selection=["cache_entries"],
+        partition_key=DAY.isoformat(),
+        resources={"workspace": WorkspaceResource()},
+        raise_on_error=False,
+    )
+    if result.success:
+        return True, ""
+    failure: Any = result.failure_data_for_node("cache_entries")
+    return False, str(failure.error)
+
+
+@pytest.mark.parametrize("missing", GATES)
+def test_a_gate_that_has_not_judged_stops_the_publish(workspace: Workspace, missing: str) -> None:
+    for gate in GATES:
+        if gate != missing:
+            judge(workspace, gate)
+    done, said = publish()
+    assert not done
+    assert f"{missing}: it has not judged the plan of {DAY}" in said
+    assert workspace.cache.live() is None
+
+
+@pytest.mark.parametrize("failing", GATES)
+def test_a_gate_that_failed_stops_the_publish_with_its_own_words(workspace: Workspace, failing: str) -> None:
+    for gate in GATES:
+        judge(workspace, gate, Verdict(False, "three of them are wrong") if gate == failing else None)
+    done, said = publish()
+    assert not done
+    assert f"{failing}: three of them are wrong" in said
+    assert workspace.cache.live() is None
+
+
+def test_a_verdict_about_another_plan_does_not_count(workspace: Workspace) -> None:
+    for gate in GATES:
+        judge(workspace, gate)
+    write_plan(workspace, make_plan([{**PLAN[0], "response": "something else"}]))
+    done, said = publish()
+    assert not done
+    assert "is about another plan" in said
+
+
+def test_a_verdict_about_other_rules_does_not_count(workspace: Workspace) -> None:
+    for gate in GATES:
+        judge(workspace, gate)
+    write_plan(workspace, make_plan(PLAN), MatchRules(MatchRule("", "exact_only")))
+    done, said = publish()
+    assert not done
+    assert "false_positive_rate: its verdict" in said
+
+
+def test_a_verdict_by_a_looser_target_does_not_count(workspace: Workspace) -> None:
+    for gate in GATES:
+        judge(workspace, gate)
+    with environment({**_here(), "CACHEWARM_MAX_WRONG_HIT_RATE": "0.01"}):
+        done, said = publish()
+    assert not done
+    assert "other limits" in said
+
+
+def _here() -> dict[str, str]:
+    import os
+
+    return {name: value for name, value in os.environ.items() if name.startswith("CACHEWARM_")}
+
+
+def test_what_all_gates_let_pass_is_published_and_a_withheld_agent_type_for_exact_hits_only(
+    workspace: Workspace,
+) -> None:
+    for gate in GATES:
+        withheld = {"planner": "it looked bad"} if gate == "false_positive_rate" else {}
+        judge(workspace, gate, Verdict(True, "planner looked bad", withheld=withheld, warning=bool(withheld)))
+    assert publish() == (True, "")
+    live = workspace.cache.live()
+    assert live is not None
+    rules = live.match_rules
+    assert rules.for_agent_type("auditor").rule == "distance"
+    assert (rules.for_agent_type("planner").rule, rules.for_agent_type("planner").why) == (
+        "exact_only",
+        "withheld by false_positive_rate: planner looked bad",
+    )
+
+
+def test_a_stored_verdict_reads_back_and_a_newer_one_replaces_it(tmp_path: Path) -> None:
+    store = DatasetStore(str(tmp_path))
+    gate, limits = GATES[0], {"floors": {"golden": 0.8}}
+    store_verdict(store, gate, DAY, "h", limits, Verdict(True, "fine", withheld={"b": "x", "a": "y"}))
+    assert passed_verdict(store, gate, DAY, "h", limits) == (["a", "b"], "fine")
+    store_verdict(store, gate, DAY, "h", limits, Verdict(False, "not fine"))
+    with pytest.raises(CacheError, match=f"{gate}: not fine"):
+        passed_verdict(store, gate, DAY, "h", limits)
