@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     trials = parser.parse_args().trials
     print(
-        f"{'workload':9}{'alpha':>6}{'delta':>6}  {'method':15}{'broken':>7}{'allowed':>8}{'hit rate':>9}{'true wrong':>11}"
+        f"{'workload':9}{'alpha':>6}{'delta':>6}  {'method':15}{'broken':>7}{'allowed':>8}{'hits':>9}{'true wrong':>11}"
     )
     for workload in (simulate.EASY, simulate.HARD, simulate.FLAT):
         for alpha in (0.02, 0.05):

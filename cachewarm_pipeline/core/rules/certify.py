@@ -56,10 +56,10 @@ def plan_thresholds(
     """Thresholds to test, strict to loose, from the part of the log that the MODEL was fitted on (best: out of fold).
 
     ``scores``, ``right``: that part's. ``queries``: how many the certifying part holds. The sequence starts where that
-    part foretells the surest pass (the power of the exact test at the rate it saw), not at the strictest threshold,
-    where too few hits could certify anything and one early wrong one would end it all. It ends where that part itself
-    disproves alpha: looser ones would not pass, and whoever labels the certifying part need not be asked about them.
-    Taking start or end from the certifying labels themselves would break the promise.
+    part foretells the clearest pass, not at the strictest threshold, where too few hits could certify anything and one
+    early wrong one would end it all (starting where the exact test has most power was no better). It ends where that
+    part itself disproves alpha: looser ones would not pass, and whoever labels the certifying part need not be asked
+    about them. Taking start or end from the certifying labels themselves would break the promise.
     """
     order = np.argsort(-scores, kind="stable")
     ranked = np.asarray(scores, np.float64)[order]
@@ -72,37 +72,15 @@ def plan_thresholds(
     while size >= 1 and size / n * queries >= binomial.fewest_trials(alpha, delta):
         places.append(int(size) - 1)
         size *= 1 - step
-    places = [at for at in sorted(set(places)) if np.isfinite(ranked[at])]
-    hopeful = [
-        at for at in places if binomial.cdf(int(wrong[at]) - 1, at + 1, alpha) <= 1 - DISPROVED or wrong[at] == 0
-    ]
-    if not hopeful:
+    at = np.array(sorted(place for place in set(places) if np.isfinite(ranked[place])), np.int64)
+    # A tail of less than DISPROVED: so many wrong ones would be a wonder if the rate were alpha.
+    at = at[[binomial.cdf(int(wrong[place]) - 1, int(place) + 1, alpha) <= 1 - DISPROVED for place in at]]
+    if not len(at):
         return np.empty(0)
-    power = [_power(int(wrong[at]), at + 1, (at + 1) / n * queries, alpha, delta) for at in hopeful]
-    start = len(power) - 1 - int(np.argmax(power[::-1]))  # the loosest of equals: stricter ones need not be passed
-    return np.asarray(np.unique(ranked[hopeful[start:]])[::-1], np.float64)
-
-
-_QUARTERS = (-1.150, -0.319, 0.319, 1.150)
-"""Middles of the four quarters of a normal distribution."""
-
-
-def _power(wrong: int, hits: int, expected: float, alpha: float, delta: float) -> float:
-    """Chance that the certifying part passes the test, if it is as the fitting part, where ``wrong`` of ``hits`` were.
-
-    ``expected`` hits are themselves uncertain, by the noise of both parts: the chance is a mean over four numbers.
-    """
-    rate = (wrong + 0.5) / (hits + 1)
-    spread = math.sqrt(expected + expected**2 / hits)
-    return sum(_pass_chance(max(0, round(expected + z * spread)), rate, alpha, delta) for z in _QUARTERS) / 4
-
-
-def _pass_chance(hits: int, rate: float, alpha: float, delta: float) -> float:
-    low, high = -1, hits  # the most wrong ones that pass: the tail rises with them
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if binomial.cdf(middle, hits, alpha) <= delta else (low, middle - 1)
-    return binomial.cdf(low, hits, rate)
+    hits = at + 1.0
+    rate = (wrong[at] + 0.5) / (hits + 1)
+    start = int(np.argmax((alpha - rate) * np.sqrt(hits)))
+    return np.asarray(np.unique(ranked[at[start:]])[::-1], np.float64)
 
 
 def certify(
