@@ -25,6 +25,9 @@ NEAR_MISS = 0.0
 """Log-odds from which a query that is not served is shown and judged all the same: it is as likely right as wrong, and
 the curve tells what a looser threshold would bring."""
 
+NEAR_DISTANCE = 0.1
+"""The same under a plain distance: so much further away."""
+
 Same = Callable[[Sequence[tuple[str, str]]], NDArray[np.bool_]]
 
 
@@ -87,8 +90,12 @@ def replay_agent(
     place_of = {entry: place for place, entry in enumerate(recipe.entries["entry_id"].to_pylist())}
     exact = np.array([place_of.get(entry_id(prompt, agent_type), -1) for prompt in traffic.prompts], np.int64)
     asked = np.flatnonzero((exact < 0) & ~skip)
-    found = _by_meaning(traffic.prompts, asked, vectors, recipe)
-    near = np.where(exact >= 0, exact, np.where(found.score >= min(NEAR_MISS, found.threshold), found.pick, -1))
+    # Of the exactly hit ones too: a cold cache stores them and may answer others with them.
+    placed = np.zeros((q, recipe.vectors.shape[1]), np.float32)
+    if recipe.rule.rule != "exact_only" and not skip.all():
+        placed[~skip] = vectors(np.flatnonzero(~skip).tolist())
+    found = _by_meaning(traffic.prompts, asked, placed, recipe)
+    near = np.where(exact >= 0, exact, np.where(found.score >= found.near_miss, found.pick, -1))
     semantic = np.where((exact < 0) & (found.score >= found.threshold), found.pick, -1)
     judged_rows, wrong_rows = _judge(traffic, near, recipe.entries["response"].to_pylist(), same)
     query = np.array(traffic.query, np.int64)
@@ -98,7 +105,7 @@ def replay_agent(
         Served(exact, semantic, found.by_distance),
         Judged(np.where(served[query], judged_rows, 0), np.where(served[query], wrong_rows, 0)),
         len(days),
-        _own(traffic.prompts, asked, found.vectors, recipe.rule),
+        _own(traffic.prompts, placed, recipe.rule),
     )
     names = pa.array([agent_type] * len(days), pa.string())
     rows = pa.table([names, pa.array(list(days), pa.date32()), *(counts[n] for n in COUNTS.names)], schema=REPLAY)
@@ -137,33 +144,32 @@ def replay_agent(
 @dataclass(frozen=True)
 class _Found:
     """Of each distinct query: the entry that the rule looks at, its score (-inf: not asked) and similarity, and whether
-    the certified plain distance serves the nearest. ``threshold``: of the rule. ``vectors``: of the asked queries."""
+    the certified plain distance serves the nearest. ``threshold``: of the rule; ``near_miss``: least score shown."""
 
     pick: NDArray[np.int64]
     score: Floats
     similarity: Floats
     by_distance: NDArray[np.bool_]
-    threshold: float
-    vectors: Floats
+    threshold: float = np.inf
+    near_miss: float = np.inf
 
 
 def _by_meaning(
     prompts: Sequence[str],
     asked: NDArray[np.integer],
-    vectors: Callable[[Sequence[int]], Floats],
+    placed: Floats,
     recipe: AgentRecipe,
 ) -> _Found:
     q, n, rule = len(prompts), recipe.entries.num_rows, recipe.rule
     pick, score, similarity = np.full(q, -1), np.full(q, -np.inf), np.full(q, -1.0)
     by_distance = np.zeros(q, bool)
     if not n or not len(asked) or (rule.model is None and rule.distance_threshold is None):
-        return _Found(pick, score, similarity, by_distance, np.inf, np.empty((0, 0), np.float32))
-    of_asked = vectors(asked.tolist())
+        return _Found(pick, score, similarity, by_distance)
     texts = [*recipe.entries["prompt"].to_pylist(), *(prompts[i] for i in asked)]
     groups = {group: code for code, group in enumerate(dict.fromkeys(recipe.entries["answer_group"].to_pylist()))}
     codes = [groups[group] for group in recipe.entries["answer_group"].to_pylist()]
     data = Labelled(
-        np.concatenate((recipe.vectors, of_asked)),
+        np.concatenate((recipe.vectors, placed[asked])),
         np.array([*codes, *[-1] * len(asked)]),
         [tokens(text) for text in texts],
     )
@@ -175,24 +181,22 @@ def _by_meaning(
         by_distance[asked] = 1 - nearness <= rule.distance_threshold
     if rule.model:
         pick[asked], score[asked], threshold = picked, rule.model.score(rows), rule.score_threshold
+        near_miss = min(NEAR_MISS, threshold)
     else:
         pick[asked], score[asked] = nearest, nearness
         threshold = 1 - (rule.distance_threshold or 0.0)
+        near_miss = threshold - NEAR_DISTANCE
     similarity[asked] = rows_similarity(data, queries, pick[asked])
-    return _Found(pick, score, similarity, by_distance, threshold, of_asked)
+    return _Found(pick, score, similarity, by_distance, threshold, near_miss)
 
 
-def _own(prompts: Sequence[str], asked: NDArray[np.integer], vectors: Floats, rule: MatchRule) -> Own | None:
-    """What the application stores itself answers others by the certified plain distance alone, as in serving."""
-    if rule.distance_threshold is None or not len(vectors):
+def _own(prompts: Sequence[str], placed: Floats, rule: MatchRule) -> Own | None:
+    """What the application stores itself answers others by the certified plain distance alone, as in serving. A query
+    without a vector (not embedded, all zero) is near nothing."""
+    if rule.distance_threshold is None:
         return None
-    row = np.full(len(prompts), -1)
-    row[asked] = np.arange(len(asked))
     words = [tokens(prompt) for prompt in prompts]
-    # A query without a vector (exact, or not embedded) is near nothing.
-    padded = np.zeros((len(prompts), vectors.shape[1]), np.float32)
-    padded[asked] = vectors
-    return plain_distance(padded, rule.distance_threshold, lambda a, b: contradiction(words[a], words[b]) is not None)
+    return plain_distance(placed, rule.distance_threshold, lambda a, b: contradiction(words[a], words[b]) is not None)
 
 
 def _judge(
