@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,9 +12,15 @@ import numpy as np
 import pyarrow as pa
 from redisvl.extensions.cache.llm import SemanticCache
 
-from cachewarm_pipeline.core.match import MatchRules
+from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.records import GenerationRecord, State
+from cachewarm_pipeline.core.rules.certify import Certificate
+from cachewarm_pipeline.core.rules.features import FEATURES, VERSION
+from cachewarm_pipeline.core.rules.model import Model
+from cachewarm_pipeline.core.rules.rule import pack
+from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.schemas import WARMING_PLAN
+from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
 from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
@@ -22,6 +28,8 @@ from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 
 DIMENSIONS = 384
 AGENT_TYPES = 6
+SPACE = 128
+"""Directions of a learned space, as core.rules.space.RANK."""
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 INFO = EmbedderInfo("bench:random", "bench", "random", DIMENSIONS, 0.0)
 ANSWER = "Rotate it in the console, wait until both keys are accepted, then revoke the old one and watch the log. " * 3
@@ -70,6 +78,26 @@ def plan_of(count: int) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=WARMING_PLAN)
 
 
+def learned_rules() -> MatchRules:
+    """A learned rule for each agent_type, with weights on all features and a space of SPACE directions. It serves every
+    lookup: what is measured is what a decision costs, and a rule that a lookup fails costs no less."""
+    draw = np.random.default_rng(1)
+    space = Space(draw.uniform(-1, 1, (DIMENSIONS, SPACE)).astype(np.float16))
+    model = Model(VERSION, 0.0, tuple(draw.uniform(0.1, 1, len(FEATURES)).tolist()), 1.0)
+    certificate = Certificate(0.05, 0.01, -1000.0, 1000, 10, 0.02, 2000, 1)
+    rules = {
+        name: MatchRule(name, "learned", None, True, model, certificate) for name in map(agent_type, range(AGENT_TYPES))
+    }
+    return MatchRules(MatchRule("", "exact_only"), rules, space)
+
+
+def placed(plan: pa.Table, vectors: np.ndarray, rules: MatchRules) -> pa.Table:
+    """The plan with each entry's place in the rules' space, as a publish gets it; each answer is its own group."""
+    assert rules.space is not None
+    own = rules.space.project(vectors)
+    return plan.append_column(RULE_VECTORS, pa.array([pack(row, row) for row in own], pa.string()))
+
+
 def record_of(plan: pa.Table, generation: str) -> GenerationRecord:
     return GenerationRecord(
         id=generation,
@@ -89,11 +117,11 @@ def record_of(plan: pa.Table, generation: str) -> GenerationRecord:
 class Looked:
     """An embedder that knows its vectors: what is measured is the cache, not a model."""
 
-    info = INFO
     usage = Usage()
 
-    def __init__(self, vectors: dict[str, np.ndarray]) -> None:
+    def __init__(self, vectors: Mapping[str, np.ndarray], info: EmbedderInfo = INFO) -> None:
         self._vectors = vectors
+        self.info = info
 
     def embed(self, texts: Sequence[str], on_batch: Any = None) -> np.ndarray:
         return np.stack([self._vectors[text] for text in texts])
