@@ -29,8 +29,16 @@ def _result(context: dg.AssetCheckExecutionContext, judge: Callable[[date], Verd
         passed=verdict.passed and not verdict.warning,
         severity=dg.AssetCheckSeverity.WARN if verdict.passed else dg.AssetCheckSeverity.ERROR,
         description=verdict.sentence,
-        metadata={**verdict.numbers, **({"worst": records(verdict.worst)} if verdict.worst else {})},
+        metadata={
+            **{k: _short(v) for k, v in verdict.numbers.items()},
+            **({"worst": records(verdict.worst)} if verdict.worst else {}),
+        },
     )
+
+
+def _short(number: float | int | str) -> float | int | str:
+    """As a person reads it; the exact ones are in the datasets."""
+    return float(f"{number:.4g}") if isinstance(number, float) else number
 
 
 @dg.asset_check(

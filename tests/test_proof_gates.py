@@ -206,7 +206,7 @@ def test_too_little_evidence_passes_with_a_warning_that_names_the_agent_types() 
     verdict = rate(rules(None), evidence(5, 0))
     assert verdict.passed
     assert verdict.warning
-    assert "(a)" in verdict.sentence
+    assert "for exact hits only: a" in verdict.sentence
 
 
 def test_exact_hits_that_are_wrong_beyond_chance_fail_too() -> None:

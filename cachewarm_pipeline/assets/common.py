@@ -69,13 +69,12 @@ def table_metadata(
 
 
 def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any]:
-    """What judging cost: asked of a model, known already, and held different for want of money.
+    """What judging cost: asked of a model, known already, and held different for want of money; zeros are left away.
 
     ``usd_per_million_tokens``: the embedder's price; ``judge_usd`` is all, the embedding of responses included.
     """
     usage = judge.usage
-    return {
-        "judge": judge.name,
+    numbers = {
         "judge_embedding_tokens": usage.embedding_tokens,
         "judge_embedding_usd": usage.embedding_tokens * usd_per_million_tokens / 1e6,
         "judge_prompt_tokens": usage.prompt_tokens,
@@ -85,6 +84,7 @@ def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any
         "judge_known": usage.known,
         "judge_unjudged": usage.unjudged,
     }
+    return {"judge": judge.name, **{name: number for name, number in numbers.items() if number}}
 
 
 def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any]) -> None:

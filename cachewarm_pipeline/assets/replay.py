@@ -71,13 +71,11 @@ def replay(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Worksp
             context,
             day,
             {
-                **table_metadata(done.rows, examples=("date", "agent_type", "lookups", "warmed_hits", "cold_hits")),
-                **{name: value for name, value in found.items() if value is not None},
                 "held_out": f"{done.days[0]} to {done.days[-1]}" if done.days else done.why_none,
+                "precision_and_hit_rate": _plot(done.decisions, found["lookups"], settings.max_wrong_hit_rate),
                 "agent_types": records([_rates(name, own) for name, own in by_agent.items()]),
-                "precision_and_hit_rate": _plot(
-                    done.decisions, found["lookups"], workspace.settings.max_wrong_hit_rate
-                ),
+                **{name: value for name, value in found.items() if value is not None},
+                **table_metadata(done.rows, None, ("date", "agent_type", "lookups", "warmed_hits", "cold_hits")),
                 **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
                 **done.usage,
             },

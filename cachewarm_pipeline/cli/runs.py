@@ -113,7 +113,8 @@ class _Listener:
             check = event.asset_check_evaluation_data
             self._check_steps.add(event.step_key)
             if not self._quiet:
-                verdict = "passed" if check.passed else "FAILED"
+                warns = check.severity == dg.AssetCheckSeverity.WARN
+                verdict = "passed" if check.passed else "warning" if warns else "FAILED"
                 err.print(f"  check {check.check_name:<32} {verdict}: {check.description}")
             if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
                 failed = self.outcome.failed_checks if check.blocking else self.outcome.failed_after

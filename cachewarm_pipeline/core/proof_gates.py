@@ -246,12 +246,14 @@ def _told(
     if problems:
         return Verdict(False, f"Not proven within {target:.0%}: {'; '.join(problems)}.", numbers, worst)
     parts = [
-        f"{len(bounds)} agent types are certified for at most {target:.0%} wrong hits (worst bound {max(bounds):.2%})"
+        f"{len(bounds)} of {len(rules.rules)} agent types certified for at most {target:.0%} wrong hits (worst bound "
+        f"{max(bounds):.2%})"
         if bounds
         else f"No agent_type has the evidence to certify {target:.0%}"
     ]
     if exact_only:
-        parts.append(f"{len(exact_only)} with too little evidence answer exact hits only ({', '.join(exact_only[:5])})")
+        named = ", ".join(exact_only[:5]) + (", ..." if len(exact_only) > 5 else "")
+        parts.append(f"with too little evidence, for exact hits only: {named}")
     if withheld:
         parts.append("withheld to exact hits: " + "; ".join(f"{name} ({why})" for name, why in withheld.items()))
     if (rate := replayed.get("wrong_hit_rate")) is None:

@@ -101,6 +101,16 @@ def learn_rules(
 
     Memory: the rows once, features of the training rows (0.3 KB each), and similarities in blocks.
     """
+    from threadpoolctl import threadpool_limits
+
+    # Many small products: BLAS threads that wait for each other on a busy machine cost a hundred times what they save.
+    with threadpool_limits(1, user_api="blas"):
+        return _learn(logs, alpha, delta, seed, progress)
+
+
+def _learn(
+    logs: Sequence[AgentLog], alpha: float, delta: float, seed: int, progress: Callable[[str], object]
+) -> Learned:
     usable = [log for log in logs if log.entries]
     rng = np.random.default_rng(seed)
     folds = {log.agent_type: rng.permutation(len(_trained(log))) % FOLDS for log in usable}
