@@ -70,6 +70,16 @@ def environment(values: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
+def home_with_shared_vectors(factory: "pytest.TempPathFactory") -> Path:
+    """A state folder whose vectors are shared by all test processes: the sample's texts are embedded once."""
+    common = factory.getbasetemp().parent / "vectors"
+    common.mkdir(exist_ok=True)
+    home = factory.mktemp("home")
+    (home / "data").mkdir()
+    (home / "data" / "vectors").symlink_to(common)
+    return home
+
+
 def small_sample(folder: Path) -> Path:
     """Twelve days of the synthetic sample, 500 rows a day, ending on LAST_DAY."""
     from cachewarm_pipeline.embedded.sample import ensure_sample

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tests.pipeline import LAST_DAY, environment, small_sample
+from tests.pipeline import LAST_DAY, environment, home_with_shared_vectors, small_sample
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +16,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def _in_project(source: Path, tmp_path: Path, redis_url: str, cache_name: str) -> Iterator[None]:
+def _in_project(
+    source: Path, tmp_path_factory: pytest.TempPathFactory, redis_url: str, cache_name: str
+) -> Iterator[None]:
     values = {
-        "CACHEWARM_HOME": str(tmp_path / "home"),
+        "CACHEWARM_HOME": str(home_with_shared_vectors(tmp_path_factory)),
         "CACHEWARM_SOURCE_URL": str(source),
         "CACHEWARM_REDIS_URL": redis_url,
         "CACHEWARM_NAME": cache_name,

@@ -9,7 +9,7 @@ import redis
 
 from cachewarm_pipeline.embedded.sample.truth import Truth
 from cachewarm_pipeline.serving import WarmedSemanticCache
-from tests.pipeline import LAST_DAY, Cachewarm, small_sample
+from tests.pipeline import LAST_DAY, Cachewarm, home_with_shared_vectors, small_sample
 
 DAY = LAST_DAY.isoformat()
 
@@ -22,7 +22,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One state folder for the module: what was embedded and mined once is reused, as in production."""
-    return tmp_path_factory.mktemp("home")
+    return home_with_shared_vectors(tmp_path_factory)
 
 
 @pytest.fixture
@@ -207,7 +207,8 @@ def test_asking_for_a_bound_that_no_rule_is_certified_for_publishes_exact_hits_o
     assert {rule["rule"] for rule in rules.values()} == {"exact_only"}
     assert "228" in rules["api_designer"]["why"]
     with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache, redis.Redis.from_url(redis_url) as client:
-        key = next(client.scan_iter(f"warm:{cache_name}:{cache.generation}:*"))
+        entries = client.scan_iter(f"warm:{cache_name}:{cache.generation}:*")
+        key = next(key for key in entries if client.hget(key, "source") == b"query_log")
         prompt, agent_type = (client.hget(key, field).decode() for field in ("prompt", "agent_type"))
         assert cache.check(prompt=prompt, agent_type=agent_type)[0]["match"] == "exact"
         assert cache.check(prompt=f"{prompt} please", agent_type=agent_type) == []
