@@ -121,8 +121,9 @@ def training_rows(
     queries: Ints,
     fold: Ints,
     spaces: Sequence[Space | None] | None = None,
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Cross-fitted features and labels of the log queries: those of each fold by what was learned without the fold.
+) -> tuple[Floats, NDArray[np.bool_], Ints]:
+    """Cross-fitted features, labels and picked entries' rows of the log queries: those of each fold by what was learned
+    without the fold.
 
     ``known``: rows that a space and centres may be learned from (log queries and entries). ``fold`` (len(queries),):
     0.. of each. ``spaces``: one a fold, learned on more than this agent_type, without the fold's rows.
@@ -137,7 +138,7 @@ def training_rows(
         else:
             scorer = place_entries(data, entries, known_without, spaces[f])
         rows[fold == f], picked[fold == f], _ = describe(data, entries, scorer, mine)
-    return rows, data.same(queries, picked)
+    return rows, data.same(queries, picked), picked
 
 
 def fit_model(

@@ -121,7 +121,7 @@ def _learn(
         progress(f"labelling {len(log.train):,} queries of {log.agent_type!r} to fit its match model")
         trained, fold = _trained(log), folds[log.agent_type]
         entries = np.arange(log.entries)
-        rows, right = training_rows(log.data, entries, trained, trained, fold, spaces)
+        rows, right, _ = training_rows(log.data, entries, trained, trained, fold, spaces)
         fitted.append(_Fitted(log, rows, right, fold, trained >= log.entries))
     rules, scorers, evidence = {}, {}, {}
     for own in fitted:
