@@ -12,9 +12,8 @@ from cachewarm_pipeline.core import gates, proof_gates
 from cachewarm_pipeline.core.gates import Verdict
 from cachewarm_pipeline.core.plan import plan_hash
 from cachewarm_pipeline.core.replay_summary import summary
-from cachewarm_pipeline.core.rules.tables import rules_of
 from cachewarm_pipeline.partitions import daily, days_of
-from cachewarm_pipeline.resources.verdicts import limits_of, store_verdict
+from cachewarm_pipeline.resources.verdicts import limits_of, planned, store_verdict
 from cachewarm_pipeline.resources.workspace import Workspace
 
 
@@ -137,7 +136,7 @@ def false_positive_rate(
     settings, datasets = workspace.settings, workspace.datasets
 
     def judge(day: date) -> Verdict:
-        rules = rules_of(datasets.read("match_rules", day))
+        plan, rules = planned(datasets, day)
         decisions = datasets.read("replay_decisions", day)
         verdict = proof_gates.false_positive_rate(
             rules,
@@ -147,8 +146,7 @@ def false_positive_rate(
             target=settings.max_wrong_hit_rate,
             delta=settings.delta,
         )
-        whole = plan_hash(datasets.read("warming_plan", day), rules.as_dict())
-        return _kept(workspace, "false_positive_rate", day, whole, verdict)
+        return _kept(workspace, "false_positive_rate", day, plan_hash(plan, rules.as_dict()), verdict)
 
     return _result(context, judge)
 

@@ -32,6 +32,50 @@ def judge(tmp_path: Path) -> EmbeddingJudge:
     return EmbeddingJudge(embedder, ParquetVectorStore(str(tmp_path), embedder.info.id), lambda _: None)
 
 
+PIPELINE = "the release pipeline keeps working as the team knows it from the last quarter"
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (
+            f"Deleting the branch after the merge is allowed, {PIPELINE}, so ask nobody about it beforehand.",
+            f"You are not allowed to delete the branch after the merge. In other words, {PIPELINE} and before that.",
+        ),
+        (
+            f"Audit logs stay for thirty days, {PIPELINE}, and then a nightly job removes them all at once.",
+            f"Audit logs stay for ninety days, {PIPELINE}, and then a nightly job removes them all at once.",
+        ),
+        (
+            f"Strict mode is enabled for every service, {PIPELINE}, and the proxy in front reads it at start.",
+            f"Strict mode is disabled for every service, {PIPELINE}, and the proxy in front reads it at start.",
+        ),
+    ],
+)
+def test_long_answers_that_differ_in_a_negation_a_number_word_or_a_state_never_merge(left: str, right: str) -> None:
+    assert min(len(left.split()), len(right.split())) > 25
+    assert facts_differ(facts(left), facts(right))
+    assert facts_differ(facts(right), facts(left))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (
+            "Plan 34 days, that is priority 4 of five for us",
+            "It has priority 4 of 5 and takes 34 days, which is our plan",
+        ),
+        (
+            "Before the release, do the test with 15 people who did not build the page themselves, and write it down.",
+            "Let 15 outsiders do the test before the release, and keep a record of all of their findings somewhere.",
+        ),
+    ],
+)
+def test_number_words_and_negations_without_a_counterpart_are_rewording(left: str, right: str) -> None:
+    assert facts(left).key == facts(right).key
+    assert not facts_differ(facts(left), facts(right))
+
+
 @pytest.mark.parametrize(
     ("left", "right"),
     [

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -13,11 +14,15 @@ from cachewarm_pipeline.core.gates import Verdict
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.plan import plan_hash
 from cachewarm_pipeline.core.rules.certify import Certificate
+from cachewarm_pipeline.core.rules.features import FEATURES, VERSION
+from cachewarm_pipeline.core.rules.model import Model
+from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.rules.tables import rules_table
 from cachewarm_pipeline.core.schemas import GATES, MATCH_VECTORS
+from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.embedding import embed_missing
-from cachewarm_pipeline.resources.verdicts import limits_of, passed_verdict, store_verdict
+from cachewarm_pipeline.resources.verdicts import limits_of, passed_verdict, planned, store_verdict
 from cachewarm_pipeline.resources.workspace import Workspace, WorkspaceResource
 from tests.cache_fakes import DAY, PLAN, make_plan
 from tests.pipeline import environment
@@ -58,8 +63,9 @@ def write_plan(workspace: Workspace, plan: pa.Table, rules: MatchRules = RULES) 
 
 
 def judge(workspace: Workspace, gate: str, verdict: Verdict | None = None) -> None:
-    plan = workspace.datasets.read("warming_plan", DAY)
-    judged = plan_hash(plan, RULES.as_dict()) if gate == "false_positive_rate" else plan_hash(plan)
+    plan, rules = planned(workspace.datasets, DAY)
+    whole, entries = plan_hash(plan, rules.as_dict()), plan_hash(plan.drop_columns([RULE_VECTORS]))
+    judged = whole if gate == "false_positive_rate" else entries
     verdict = verdict or Verdict(True, "all is well")
     store_verdict(workspace.datasets, gate, DAY, judged, limits_of(workspace.settings, gate), verdict)
 
@@ -119,6 +125,27 @@ def test_a_verdict_about_other_rules_does_not_count(workspace: Workspace) -> Non
     done, said = publish()
     assert not done
     assert "false_positive_rate: its verdict" in said
+
+
+def test_a_verdict_about_other_places_in_the_learned_space_does_not_count(workspace: Workspace) -> None:
+    for gate in GATES:
+        judge(workspace, gate)
+    ids = workspace.datasets.read("warming_plan", DAY)["entry_id"].to_pylist()
+    moved = pa.table({"entry_id": ids, "rule_vectors": ["AAAA"] * len(ids)})
+    workspace.datasets.write("match_vectors", DAY, moved)
+    done, said = publish()
+    assert not done
+    assert "false_positive_rate: its verdict" in said
+
+
+def test_a_learned_rule_whose_entries_have_no_places_is_refused(workspace: Workspace) -> None:
+    model = Model(VERSION, 0.0, (0.0,) * len(FEATURES), 1.0)
+    learned = MatchRule("auditor", "learned", None, True, model, PROOF)
+    space = Space(np.zeros((384, 4), np.float16))
+    write_plan(workspace, make_plan(PLAN), MatchRules(MatchRule("", "exact_only"), {"auditor": learned}, space))
+    done, said = publish()
+    assert not done
+    assert "no place in the learned space" in said
 
 
 def test_a_verdict_by_a_looser_target_does_not_count(workspace: Workspace) -> None:

@@ -237,13 +237,13 @@ def test_a_query_with_personal_data_is_left_out_before_any_judge_sees_it() -> No
     ]
 
 
-def test_personal_data_in_the_chosen_response_leaves_out_and_in_another_one_does_not() -> None:
+def test_personal_data_in_the_best_supported_response_leaves_out_and_in_another_one_does_not() -> None:
     mail = "write to ada@acme.io"
     day = [asked("one", 9, said(mail, 2), said("x", 1)), asked("other", 9, said(mail, 1), said("x", 2))]
     found = whole(day, min_stability=0.5)
     assert [(row["prompt"], row["response"]) for row in found.table.to_pylist()] == [("other", "x")]
     (row,) = found.unfit.to_pylist()
-    assert (row["reason"], row["detail"], row["stability"]) == ("personal", "email in the response", 2 / 3)
+    assert (row["reason"], row["detail"], row["stability"]) == ("personal", "email in the response", None)
     assert mail not in str(row)
 
 

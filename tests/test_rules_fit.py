@@ -41,8 +41,13 @@ def test_a_query_that_is_an_entry_never_finds_itself() -> None:
     data = labelled_log(1)
     everything = np.arange(len(data.groups))
     none = fit.Scorer(None, np.empty((len(everything), 0), np.float16), np.empty((len(everything), 0), np.float16))
-    _, places = fit.nearest(data, everything, none, everything, 10)
+    found, places = fit.nearest(data, everything, none, everything, 10)
     assert (places != everything[:, None]).all()
+    assert (found.group >= 0).all()
+    few = everything[:4]
+    found, places = fit.nearest(data, few, none, few, 10)
+    assert ((found.group == -1) == (places == few[:, None])).all()
+    assert (found.group == -1).sum(1).max() == 1
 
 
 def test_labels_of_one_kind_only_still_give_a_finite_model() -> None:

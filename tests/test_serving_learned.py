@@ -123,6 +123,34 @@ def test_a_vector_alone_has_no_words_and_is_a_miss_under_a_learned_rule(
     assert reader.check(vector=vector, agent_type="a") == []
 
 
+@pytest.mark.parametrize("results", [1, NEIGHBOURS, 50])
+def test_how_many_results_are_asked_for_does_not_change_the_decision(reader: WarmedSemanticCache, results: int) -> None:
+    hits = reader.check(NEAR, agent_type="a", num_results=results, explain=True)
+    assert hits[0]["explanation"]["score"] == reader.explain(NEAR, agent_type="a")["score"]
+    assert {hit["answer_group"] for hit in hits} == {"rotate"}
+
+
+def test_a_certified_distance_serves_the_nearest_or_nothing_whatever_the_caller_filters(
+    store: CacheStore, redis_url: str, embedder: TrigramEmbedder
+) -> None:
+    rows = [{**ROWS[0], "source": "golden"}, {**ROWS[4], "source": "query_log"}]
+    proof = Certificate(0.05, 0.01, 0.5, 200, 1, 0.03, 400, 5)
+    wide = MatchRules(MatchRule("", "exact_only"), {"a": MatchRule("a", "distance", 0.5, True, None, proof, proof)})
+    publish(store, make_plan(rows), rules=wide)
+    with WarmedSemanticCache(store.name, redis_url, embedder=embedder) as cache:
+        assert [hit["response"] for hit in cache.check(NEAR, agent_type="a", num_results=5)] == ["rotate signing key"]
+        assert cache.check(NEAR, agent_type="a", filter_expression=Tag("source") == "golden")
+        assert cache.check(NEAR, agent_type="a", filter_expression=Tag("source") == "query_log") == []
+
+
+def test_a_prompt_with_personal_data_is_answered_exactly_or_not_at_all(
+    reader: WarmedSemanticCache, embedder: TrigramEmbedder
+) -> None:
+    calls = embedder.calls
+    assert reader.check(f"{NEAR} mail mary.jones@contoso-mail.com", agent_type="a") == []
+    assert embedder.calls == calls
+
+
 def test_many_own_entries_nearby_do_not_change_what_the_rule_sees(reader: WarmedSemanticCache) -> None:
     before = reader.explain(NEAR, agent_type="a")
     for n in range(NEIGHBOURS + 2):

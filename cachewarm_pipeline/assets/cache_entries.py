@@ -9,11 +9,10 @@ import pyarrow as pa
 from cachewarm_pipeline.assets.common import CACHE, OWNERS, record, records, table_metadata
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.plan import plan_hash
-from cachewarm_pipeline.core.rules.tables import rules_of
 from cachewarm_pipeline.core.schemas import GATES
 from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.partitions import daily, days_of, one_run
-from cachewarm_pipeline.resources.verdicts import limits_of, passed_verdict
+from cachewarm_pipeline.resources.verdicts import limits_of, passed_verdict, planned
 from cachewarm_pipeline.resources.workspace import Workspace
 
 
@@ -76,14 +75,11 @@ def _proven(workspace: Workspace, day: date) -> tuple[pa.Table, MatchRules]:
     this plan. Raises CacheError when one failed, is missing, or is about something else.
     """
     settings, datasets = workspace.settings, workspace.datasets
-    plan, rules = datasets.read("warming_plan", day), rules_of(datasets.read("match_rules", day))
-    whole = plan_hash(plan, rules.as_dict())
+    plan, rules = planned(datasets, day)
+    entries, whole = plan_hash(plan.drop_columns([RULE_VECTORS])), plan_hash(plan, rules.as_dict())
     withheld = {}
     for gate in GATES:
-        judged = whole if gate == "false_positive_rate" else plan_hash(plan)
+        judged = whole if gate == "false_positive_rate" else entries
         agent_types, sentence = passed_verdict(datasets, gate, day, judged, limits_of(settings, gate))
         withheld.update(dict.fromkeys(agent_types, f"withheld by {gate}: {sentence}"))
-    placed = datasets.read("match_vectors", day)
-    places = dict(zip(placed["entry_id"].to_pylist(), placed["rule_vectors"].to_pylist(), strict=True))
-    of_entries = [places.get(entry, "") for entry in plan["entry_id"].to_pylist()]
-    return plan.append_column(RULE_VECTORS, pa.array(of_entries, pa.string())), rules.withhold(withheld)
+    return plan, rules.withhold(withheld)

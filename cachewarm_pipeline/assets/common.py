@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.core.reasons import Counts, as_metadata
 from cachewarm_pipeline.resources.ports import Judge
 
@@ -26,11 +27,12 @@ def _cell(value: Any) -> str | int | float | bool | None:
     if value is None or isinstance(value, int | float | bool):
         return value
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    text = mask(text[: 2 * _CELL])  # pages are open to more people than the log is
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 
 
 def records(rows: Sequence[dict[str, Any]]) -> dg.MetadataValue:
-    """Rows as a table on the asset's page; long cells are cut."""
+    """Rows as a table on the asset's page; long cells are cut, personal data is masked."""
     return (
         dg.MetadataValue.table([dg.TableRecord({k: _cell(v) for k, v in row.items()}) for row in rows])
         if rows

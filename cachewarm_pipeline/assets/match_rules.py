@@ -28,7 +28,7 @@ def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
         logs, learned = steps.rules(workspace, plan, labelled, judge, context.log.info)
         table = rules_table(learned.rules)
         evidence = evidence_table(logs, plan, labelled, learned.evidence)
-        datasets.write("match_vectors", day, vectors_table(logs, plan, learned.scorers))
+        datasets.write("match_vectors", day, vectors_table(logs, plan, learned.rules, learned.scorers))
         datasets.write("match_evidence", day, evidence)
         datasets.write("match_rules", day, table)
         kinds = table["rule"].to_pylist()[1:]

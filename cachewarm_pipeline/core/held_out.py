@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.match import MatchRule
+from cachewarm_pipeline.core.personal import find, mask
 from cachewarm_pipeline.core.replay import COUNTS, Judged, Own, Served, Traffic, plain_distance, shown, simulate
 from cachewarm_pipeline.core.rules.features import Floats
 from cachewarm_pipeline.core.rules.fit import Labelled, Scorer, describe
@@ -125,7 +126,7 @@ def replay_agent(
         decisions.append(
             {
                 "agent_type": agent_type,
-                "prompt": traffic.prompts[i],
+                "prompt": mask(traffic.prompts[i]),
                 "kind": kind,
                 "entry_id": entry["entry_id"],
                 "entry_prompt": entry["prompt"],
@@ -204,15 +205,17 @@ def _judge(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Of each row of the traffic: its logged answers that were compared with its entry's, and how many differ."""
     pairs: dict[tuple[str, str], int] = {}
+    usable: dict[str, bool] = {}
     for query, answers in zip(traffic.query, traffic.answers, strict=True):
         if entry[query] >= 0:
             for text, _ in answers:
-                pairs.setdefault((text, responses[int(entry[query])]), len(pairs))
+                if usable.setdefault(text, not find(text)):  # a judge may be somebody else's server
+                    pairs.setdefault((text, responses[int(entry[query])]), len(pairs))
     verdicts = same(list(pairs))
     judged, wrong = np.zeros(len(traffic.query), np.int64), np.zeros(len(traffic.query), np.int64)
     for i, (query, answers) in enumerate(zip(traffic.query, traffic.answers, strict=True)):
-        if entry[query] >= 0:
-            for text, count in answers:
+        for text, count in answers if entry[query] >= 0 else ():
+            if usable[text]:
                 judged[i] += count
                 wrong[i] += 0 if verdicts[pairs[text, responses[int(entry[query])]]] else count
     return judged, wrong

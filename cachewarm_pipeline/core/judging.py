@@ -21,7 +21,7 @@ from cachewarm_pipeline.core.answers import (
 )
 from cachewarm_pipeline.core.responses import canonical_response, json_value
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
-from cachewarm_pipeline.core.words import Tokens, quoted_names, substituted, tokens
+from cachewarm_pipeline.core.words import FILLERS, Tokens, quoted_names, substituted, tokens
 
 RESPONSE_FLOOR = 0.85
 """Cosine of two responses from which the `embedding` judge may hold them equivalent (all-MiniLM-L6-v2).
@@ -37,7 +37,25 @@ ALIKE = 0.6
 """Share of the words in common from which a negation turns a longer text round too: little else was reworded."""
 
 SHORT_TEXT_TOKENS = 30
-"""Up to here the order of names, and one word exchanged for another, is meaning."""
+"""Up to here the order of names is meaning."""
+
+SAME_CLAUSE = 0.6
+"""Share of the shorter clause's words that two clauses have in common when they say the same thing, or its opposite."""
+
+_LEAST_STEMS = 2
+_STEM = 5  # letters: "deleting" and "delete"
+_CLAUSE_END = re.compile(r"[.;:!?,\n]+\s|\b(?:and|but|while|because)\b")
+_SMALL = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_TEENS = ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_NUMBER_WORDS = {
+    "zero": "0",
+    **{word: str(number) for number, word in enumerate(_SMALL + _TEENS, 2)},
+    **{word: str(10 * tens) for tens, word in enumerate(_TENS, 2)},
+    "hundred": "100",
+    "thousand": "1000",
+}
+"""Not "one", which is a pronoun as often."""
 
 SHORT_LEAF_WORDS = 3
 """A JSON string of so few words is a value ("high", "not safe"), not a sentence."""
@@ -67,6 +85,8 @@ class _Text:
 
     words: Tokens
     folded: str
+    numbers: frozenset[str]
+    """Tokens with a digit, and number words as digits: "five" is "5"."""
     code: frozenset[str]
     moves: frozenset[tuple[str, str]]
 
@@ -74,11 +94,20 @@ class _Text:
     def of(cls, text: str) -> "_Text":
         folded = text.casefold()
         code = quoted_names(text) | {found.strip("./-").casefold() for found in _code_names(text)}
-        return cls(tokens(text), folded, code, frozenset(_FROM_TO.findall(folded)))
+        words = tokens(text)
+        spelled = frozenset(_NUMBER_WORDS[word] for word in words.all & _NUMBER_WORDS.keys())
+        return cls(words, folded, words.numbers | spelled, code, frozenset(_FROM_TO.findall(folded)))
 
     @property
     def polarity(self) -> bool | None:
         return _LEAD.get(self.words.order[0]) if self.words.order else None
+
+
+@lru_cache(_FACTS_KEPT)
+def _clauses(text: str) -> tuple[tuple[frozenset[str], bool], ...]:
+    """Of each clause the stems of its words, and whether it is negated."""
+    parts = [tokens(part) for part in _CLAUSE_END.split(text)]
+    return tuple((frozenset(word[:_STEM] for word in part.all - FILLERS), part.negated) for part in parts if part.all)
 
 
 def _code_names(text: str) -> list[str]:
@@ -106,7 +135,7 @@ class Facts:
     @property
     def key(self) -> Hashable:
         """Equal for any two responses whose facts agree: where keys differ, no pair need be looked at."""
-        return self.whole.words.numbers, self.values
+        return self.whole.numbers, self.values
 
 
 def facts(response: str) -> Facts:
@@ -151,9 +180,10 @@ def _leaves(path: str, value: Any, values: Counter[tuple[Any, ...]], sentences: 
 def facts_differ(left: Facts, right: Facts) -> bool:
     """Whether two responses differ in what no rewording changes, however near the vectors are.
 
-    These are numbers and versions; a short JSON value; names in code or quotes of which each has one that the other
-    lacks; a yes or no in front; a move from one thing to another turned round; and in short texts a negation, the
-    order of words, or one word exchanged for another.
+    These are numbers, spelled ones too, and versions; a short JSON value; names in code or quotes of which each has one
+    that the other lacks; a yes or no in front; a move from one thing to another turned round; a clause that the other
+    says with or without a negation; one word exchanged for another where little else differs; and in short texts any
+    negation and the order of words.
     """
     if left.values != right.values or _contents_differ(left.whole, right.whole):
         return True
@@ -163,11 +193,27 @@ def facts_differ(left: Facts, right: Facts) -> bool:
 
 def _contents_differ(left: _Text, right: _Text) -> bool:
     """For texts of any length and order of sentences."""
-    if left.words.numbers != right.words.numbers:
+    if left.numbers != right.numbers or _turned_round(left, right) or _turned_round(right, left):
         return True
     if any(name not in right.folded for name in left.code) and any(name not in left.folded for name in right.code):
         return True
     return any((there, here) in right.moves for here, there in left.moves)
+
+
+def _turned_round(left: _Text, right: _Text) -> bool:
+    """Whether the other says a negated clause without the negation: the clause that is most like it is not negated.
+
+    A negation that has no such clause is a rewording: "who did not build it", "outsiders".
+    """
+    if not left.words.negations:
+        return False
+    others = [other for other in _clauses(right.folded) if len(other[0]) >= _LEAST_STEMS]
+    for stems, negated in _clauses(left.folded):
+        if negated and len(stems) >= _LEAST_STEMS and others:
+            like = max((len(stems & other) / min(len(stems), len(other)), not turned) for other, turned in others)
+            if like >= (SAME_CLAUSE, True) and like[1]:
+                return True
+    return False
 
 
 def _sentences_differ(left: _Text, right: _Text) -> bool:
@@ -179,10 +225,10 @@ def _sentences_differ(left: _Text, right: _Text) -> bool:
     alike = len(a.all & b.all) >= ALIKE * len(a.all | b.all)
     if a.negations != b.negations and (alike or longest <= SHORT_ANSWER_TOKENS):
         return True
-    if longest > SHORT_TEXT_TOKENS:
-        return False
     if substituted(a, b):
         return True
+    if longest > SHORT_TEXT_TOKENS:
+        return False
     among = a.all if a.all == b.all else a.names & b.names
     order_a, order_b = ([t for t in dict.fromkeys(side.order) if t in among] for side in (a, b))
     return order_a != order_b

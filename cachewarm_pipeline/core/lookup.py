@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cachewarm_pipeline.core.generation import app_prefix, key_prefix
-from cachewarm_pipeline.core.match import MatchRules, near_enough
+from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRules, near_enough
 from cachewarm_pipeline.core.rules.rule import Decision, decide
 from cachewarm_pipeline.core.search import DISTANCE_FIELD, RULE_VECTORS, STORED_FIELDS, Found, text
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, canonical, cut, entry_id, sha256_hex
@@ -58,6 +58,14 @@ class Looked:
     pick: str | None = None
 
 
+def _with_equivalents(
+    best: tuple[str, dict[str, str]], warmed: Sequence[tuple[str, dict[str, str]]]
+) -> list[tuple[str, dict[str, str]]]:
+    """The entry that answers, then the others of its answer group."""
+    group = best[1]["answer_group"]
+    return [best, *(other for other in warmed if other[1]["answer_group"] == group and other[0] != best[0])]
+
+
 def is_own(name: str, key: str) -> bool:
     """Whether a key is one of the application's own entries: no generation holds it, no answer group is known."""
     return key.startswith(app_prefix(name))
@@ -79,42 +87,45 @@ def semantic(
     """At most ``num_results`` of the found entries that may answer, best first.
 
     A ``learned`` rule picks one warmed entry and says how surely it is right; others of its answer group may follow.
-    A ``distance`` rule serves the nearest. The application's own entries have no answer group, so they are served by
-    the certified distance alone, and only where their words do not contradict the prompt's (core.words); one whose
-    prompt was cut answers its exact prompt only, since a whole family of prompts may share its vector. ``allowed``:
-    keys that a caller's own filter lets through; ``strictest``: the largest distance that the caller allows.
+    A certified ``distance`` serves the nearest; an uncertified one (rules of version 1) all that are near. The
+    application's own entries have no answer group, so they are served by the certified distance alone, and only where
+    their words do not contradict the prompt's (core.words); one whose prompt was cut answers its exact prompt only,
+    since a whole family of prompts may share its vector. ``allowed``: keys that a caller's own filter lets through;
+    ``strictest``: the largest distance that the caller allows.
     """
     rule = rules.for_agent_type(agent_type)
     served: list[tuple[str, dict[str, str]]] = []
     decision = pick = None
+    warmed = [(key, fields) for key, fields in found.rows if not is_own(name, key) and "answer_group" in fields]
     if rule.model and prompt is not None:
-        warmed = [(key, fields) for key, fields in found.rows if not is_own(name, key) and "answer_group" in fields]
-        if warmed:
+        seen = warmed[:NEIGHBOURS]  # as many as it was fitted on, however many results are asked for
+        if seen:
             decision = decide(
                 rule.model,
                 rules.space,
                 cut(prompt),
                 np.frombuffer(vector, "<f4"),
-                [1 - _distance(fields) for _, fields in warmed],
-                [fields["answer_group"] for _, fields in warmed],
-                [fields.get("prompt", "") for _, fields in warmed],
-                [fields.get(RULE_VECTORS, "") for _, fields in warmed],
+                [1 - _distance(fields) for _, fields in seen],
+                [fields["answer_group"] for _, fields in seen],
+                [fields.get("prompt", "") for _, fields in seen],
+                [fields.get(RULE_VECTORS, "") for _, fields in seen],
                 explain,
             )
-            pick, best = warmed[decision.place]
+            pick = seen[decision.place][0]
             if decision.score >= rule.score_threshold:
-                same = [pair for pair in warmed if pair[1]["answer_group"] == best["answer_group"] and pair[0] != pick]
-                served = [(pick, best), *same]
+                served = _with_equivalents(seen[decision.place], warmed)
+    elif rule.certified and warmed and near_enough(rule, _distance(warmed[0][1])):
+        pick = warmed[0][0]
+        served = _with_equivalents(warmed[0], warmed)  # the nearest is what was certified
     words = tokens(cut(prompt)) if prompt is not None else None
     for key, fields in found.rows:
         own = is_own(name, key)
-        if not near_enough(rule, _distance(fields)) or not (own or rule.rule == "distance"):
+        if not near_enough(rule, _distance(fields)) or not (own or (rule.rule == "distance" and not rule.certified)):
             continue
         stored = fields.get("prompt", "")
         if own and len(stored) >= MAX_PROMPT_CHARS:
             continue
-        # A certified distance was certified as it is: leaving hits out could only be wrong about what is left.
-        if (own or not rule.certified) and words is not None and contradiction(words, tokens(stored)):
+        if words is not None and contradiction(words, tokens(stored)):
             continue
         served.append((key, fields))
     if any(is_own(name, key) for key, _ in served):  # the surest is the nearest: an own entry may be the very question

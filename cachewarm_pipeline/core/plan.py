@@ -14,6 +14,7 @@ from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.schemas import CANDIDATE_FIELDS, PLAN_CONFLICTS, WARMING_PLAN, conform
+from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.core.text import embedding_key, sha256_hex
 from cachewarm_pipeline.core.words import tokens
 
@@ -154,7 +155,8 @@ def _group_answers(rows: list[dict[str, Any]], judge: Judging) -> None:
 
 
 def plan_hash(plan: pa.Table, rules: Mapping[str, Any] | None = None) -> str:
-    """Hash of all that a generation of this plan holds: entries in order and, where given, match rules.
+    """Hash of all that a generation of this plan holds: entries in order, with their places in the learned space where
+    the plan has that column, and match rules where given.
 
     Equal hash, equal cache. Gates that judge the entries alone store their verdict for the hash without rules.
     """
@@ -168,5 +170,5 @@ def plan_hash(plan: pa.Table, rules: Mapping[str, Any] | None = None) -> str:
         "embedding_key",
         "provenance",
     ]
-    rows = plan.select(stored).to_pylist()
+    rows = plan.select([name for name in (*stored, RULE_VECTORS) if name in plan.column_names]).to_pylist()
     return sha256_hex(json.dumps(rows, sort_keys=True), json.dumps(rules or {}, sort_keys=True))

@@ -165,7 +165,8 @@ def false_positive_rate(
     overall = replayed.get("wrong_hit_rate")
     if overall is not None and _chance(decisions, target) < BEYOND_CHANCE:
         problems.append(f"all replayed hits: {overall:.2%} wrong")
-    return _told(rules, problems, withheld, bounds, replayed, decisions, target, delta)
+    worst = _worst_evidence(rules, evidence) if problems else []
+    return _told(rules, problems, withheld, bounds, replayed, decisions, target, delta, worst)
 
 
 def _recount(rule: MatchRule, evidence: pa.Table) -> tuple[int, int, int]:
@@ -181,16 +182,44 @@ def _recount(rule: MatchRule, evidence: pa.Table) -> tuple[int, int, int]:
     return served.num_rows, int(wrong), served.num_rows - labels.null_count
 
 
+def _worst_evidence(rules: MatchRules, evidence: pa.Table) -> list[dict[str, Any]]:
+    """Wrong held-out hits of the rules, the most confident first."""
+    rows = []
+    for row in evidence.to_pylist():
+        rule = rules.for_agent_type(row["agent_type"])
+        learned = rule.rule == "learned"
+        score, right = (row["score"], row["right"]) if learned else (row["similarity"], row["nearest_right"])
+        least = rule.score_threshold if learned else 1 - (rule.distance_threshold if rule.certified else -1)  # type: ignore[operator]
+        if right is False and score is not None and score >= least:
+            rows.append((score, row))
+    return [
+        {
+            "agent_type": row["agent_type"],
+            "asked": shorten(row["prompt"]),
+            "answered_as": shorten(row["entry_prompt"]),
+            "served": "",
+            "right_answer": "",
+            "kind": "held out",
+            "wrong": f"score {score:.2f}",
+        }
+        for score, row in sorted(rows, key=lambda found: (-found[0], found[1]["prompt"]))[:_WORST]
+    ]
+
+
 def _chance(decisions: pa.Table, target: float) -> float:
-    """Probability of so many wrong hits, or more, in a cache whose wrong-hit rate is the target. Lookups of one query
-    count as the effective number of distinct decisions (core.rules.binomial.effective_bounds)."""
+    """Probability of so many wrong hits, or more, in a cache whose wrong-hit rate is the target: the smaller one of two
+    counts. By distinct queries, as certificates count, a query is wrong if most of its answers differ; by lookups, a
+    query weighs what it was asked, as the effective number of decisions (core.rules.binomial.effective_bounds)."""
     served = decisions.filter(pc.is_in(decisions["kind"], pa.array(["exact", "semantic"])))
     judged, wrong = served["judged"].to_numpy(), served["wrong"].to_numpy()
     if not judged.sum():
         return 1.0
     size = float(judged.sum()) ** 2 / float((judged.astype(float) ** 2).sum())
     effective = int(np.floor(wrong.sum() / judged.sum() * size))
-    return 1.0 - binomial.cdf(effective - 1, max(int(np.ceil(size)), effective), target)
+    by_lookups = 1.0 - binomial.cdf(effective - 1, max(int(np.ceil(size)), effective), target)
+    asked = judged > 0
+    by_queries = 1.0 - binomial.cdf(int((2 * wrong > judged)[asked].sum()) - 1, int(asked.sum()), target)
+    return min(by_lookups, by_queries)
 
 
 def _replay_trouble(decisions: pa.Table, agent_type: str) -> Any:
@@ -213,6 +242,7 @@ def _told(
     decisions: pa.Table,
     target: float,
     delta: float,
+    held_out: list[dict[str, Any]],
 ) -> Verdict:
     exact_only = sorted(name for name, rule in rules.rules.items() if rule.rule == "exact_only")
     numbers: dict[str, float | int | str] = {
@@ -244,7 +274,7 @@ def _told(
         .to_pylist()
     ]
     if problems:
-        return Verdict(False, f"Not proven within {target:.0%}: {'; '.join(problems)}.", numbers, worst)
+        return Verdict(False, f"Not proven within {target:.4g}: {'; '.join(problems)}.", numbers, worst + held_out)
     parts = [
         f"{len(bounds)} of {len(rules.rules)} agent types certified for at most {target:.0%} wrong hits (worst bound "
         f"{max(bounds):.2%})"

@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.neighbours import Vectors, block_rows
+from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.core.schemas import REPLAY_COUNTS
 
 Ints = NDArray[np.int64]
@@ -132,7 +133,8 @@ def plain_distance(vectors: Vectors, distance: float, veto: Callable[[int, int],
 
 
 def shown(response: str) -> str:
-    """A response as REPLAY_DECISIONS shows it."""
+    """A response as REPLAY_DECISIONS shows it: cut, and personal data masked."""
+    response = mask(response[: 2 * SHOWN_CHARS])
     return response if len(response) <= SHOWN_CHARS else response[: SHOWN_CHARS - 1] + "…"
 
 

@@ -62,8 +62,8 @@ def rollup(
 
     Left out, in this order: RARE (fewer than ``min_frequency`` rows in the window), FEW_USERS (fewer than
     ``min_users`` distinct users, at most MAX_USERS, where any user is known), PERSONAL (personal data or a secret in
-    the prompt; no judge sees it), NO_EVIDENCE (no response that did not come from the cache and could be kept),
-    NEGATIVE_FEEDBACK (users rejected every response), PERSONAL (in the chosen response), VOLATILE (stability under
+    the prompt or the best supported response; no judge sees any), NO_EVIDENCE (no response that did not come from the
+    cache and could be kept), NEGATIVE_FEEDBACK (users rejected every response), VOLATILE (stability under
     ``min_stability``: the answer changes between calls, so a stored one would be wrong).
 
     ``demand`` is frequency / ``window_days``; ``stability`` estimates the share of all answered rows that say what
@@ -92,6 +92,12 @@ def rollup(
             else:
                 wanted.append(query)
         answers = window.contenders(wanted)
+        for query in list(wanted):  # no judge sees what is somebody's
+            found = [personal_data("", answer.text) for answer in answers[query]]
+            if found and found[0]:
+                leave_out(query, LeftOut.PERSONAL, found[0], None)
+                wanted.remove(query)
+            answers[query] = [answer for answer, data in zip(answers[query], found, strict=True) if not data]
         labels = group_responses([[answer.text for answer in answers[query]] for query in wanted])
         for query, of_query in zip(wanted, labels, strict=True):
             judged, answered = answers[query], int(window.totals["answered"][query])
@@ -101,9 +107,7 @@ def rollup(
                 left_out[LeftOut.NEGATIVE_FEEDBACK] += 1
             else:
                 share = stability(judged, of_query, choice, answered)
-                if data := personal_data("", choice.answer.text):
-                    leave_out(query, LeftOut.PERSONAL, data, share)
-                elif share < min_stability:
+                if share < min_stability:
                     leave_out(query, LeftOut.VOLATILE, volatility(judged, of_query, answered, share), share)
                 else:
                     rows.append(_row(window, query, choice, share, window_days))

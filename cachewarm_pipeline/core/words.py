@@ -37,7 +37,7 @@ _NEGATIONS = frozenset(
 )
 
 # fmt: off
-_FILLERS = frozenset(
+FILLERS = frozenset(
     [
         "a", "an", "the", "is", "are", "was", "were", "be", "do", "does", "did", "i", "i'm", "we", "you",
         "it", "this", "that", "these", "those", "my", "our", "your", "me", "us", "of", "for", "at", "and",
@@ -114,7 +114,7 @@ def substituted(left: Tokens, right: Tokens) -> bool:
     shared = len(left.all & right.all)
     if shared < NEARLY_THE_SAME * len(left.all | right.all):
         return False
-    only_left, only_right = (left.all - right.all) - _FILLERS, (right.all - left.all) - _FILLERS
+    only_left, only_right = (left.all - right.all) - FILLERS, (right.all - left.all) - FILLERS
     if not (1 <= len(only_left) <= 2 and 1 <= len(only_right) <= 2):
         return False
     return not (_all_forms(only_left, only_right) or _all_forms(only_right, only_left))

@@ -14,6 +14,7 @@ from cachewarm_pipeline.core import lookup, search
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import app_prefix, generations_key, index_name
 from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRules, neighbours
+from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.records import LIVE_FIELD, GenerationRecord, parse_live
 from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.core.text import cut
@@ -154,7 +155,9 @@ class Reader:
             if rows:
                 self.counters.add("exact", ask.agent_type)
                 return (yield from self._renew(rows[:1], ask.ttl))
-            if (k := neighbours(live.record.match_rules.for_agent_type(ask.agent_type), ask.num_results)) == 0:
+            k = neighbours(live.record.match_rules.for_agent_type(ask.agent_type), ask.num_results)
+            # Certificates do not speak of prompts with personal data, and what is somebody's own is answered afresh.
+            if k == 0 or (ask.prompt and find(cut(ask.prompt))):
                 self.counters.add("miss", ask.agent_type)
                 return []
             if ask.vector is None and made_by is not live.vectorizer:
@@ -191,15 +194,15 @@ class Reader:
     def _nearest(self, live: Live, ask: Ask, vector: bytes, k: int) -> Generator[Send | Embed, Any, "_Near | None"]:
         """The ``k`` nearest entries; None when the generation was taken away meanwhile.
 
-        A learned rule must see the warmed neighbours that it was fitted on, whatever else is near: so the caller's own
+        A certified rule must see the warmed neighbours that it was certified on, whatever else is near: the caller's
         filter is asked apart, and where the application's entries took places, the warmed ones are asked for again.
         """
         index = index_name(self.name, live.record.id)
-        learned = live.record.match_rules.for_agent_type(ask.agent_type).rule == "learned"
-        fields = search.NEIGHBOUR_FIELDS if learned else search.STORED_FIELDS
-        whole = search.nearest(index, ask.agent_type, vector, k, also="" if learned else ask.also, fields=fields)
+        rule = live.record.match_rules.for_agent_type(ask.agent_type)
+        fields = search.NEIGHBOUR_FIELDS if rule.model else search.STORED_FIELDS
+        whole = search.nearest(index, ask.agent_type, vector, k, also="" if rule.certified else ask.also, fields=fields)
         asked = [tuple(whole)]
-        if learned and ask.also:
+        if rule.certified and ask.also:
             filtered = search.nearest(index, ask.agent_type, vector, k, also=ask.also, fields=["entry_id"])
             asked.append(tuple(filtered))
         replies = yield Send(asked)
@@ -207,7 +210,7 @@ class Reader:
             return None
         found, *allowed = map(_found, replies)
         own = [row for row in found.rows if lookup.is_own(self.name, row[0])]
-        if learned and own and len(found.rows) == k:
+        if rule.certified and own and len(found.rows) == k:
             warmed = search.nearest(
                 index,
                 ask.agent_type,

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.gates import Verdict
+from cachewarm_pipeline.core.rules.rule import packed_length
 from cachewarm_pipeline.core.schemas import VERDICT
+from cachewarm_pipeline.core.search import RULE_VECTORS
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cachewarm_pipeline.core.match import MatchRules
     from cachewarm_pipeline.resources.datasets import DatasetStore
     from cachewarm_pipeline.settings import Settings
 
@@ -20,7 +25,12 @@ def limits_of(settings: "Settings", gate: str) -> dict[str, Any]:
         "quality_threshold": {"floors": settings.floors},
         "no_conflicting_entries": {"judge": settings.judge},
         "volatile_or_personal_share": {"max_unfit_share": settings.max_unfit_share},
-        "false_positive_rate": {"target": settings.max_wrong_hit_rate, "confidence": settings.confidence},
+        "false_positive_rate": {
+            "target": settings.max_wrong_hit_rate,
+            "confidence": settings.confidence,
+            "judge": [settings.judge, settings.judge_model if settings.judge == "llm" else None],
+            "replay_days": settings.replay_days,
+        },
     }
     return limits[gate]
 
@@ -60,6 +70,32 @@ def passed_verdict(
     if not row["passed"]:
         raise CacheError(f"{gate}: {row['sentence']}")
     return row["withheld"], row["sentence"]
+
+
+def planned(datasets: "DatasetStore", day: date) -> "tuple[pa.Table, MatchRules]":
+    """What a publish of the day would load: the plan's entries with their places in the learned space, and the rules.
+
+    Its ``plan_hash`` is what `false_positive_rate` judges. Raises CacheError where an entry of a learned rule has no
+    place: such a generation could not be read.
+    """
+    import pyarrow as pa
+
+    from cachewarm_pipeline.core.rules.tables import rules_of
+
+    plan, rules = datasets.read("warming_plan", day), rules_of(datasets.read("match_rules", day))
+    placed = datasets.read("match_vectors", day)
+    places = dict(zip(placed["entry_id"].to_pylist(), placed["rule_vectors"].to_pylist(), strict=True))
+    of_entries = [places.get(entry, "") for entry in plan["entry_id"].to_pylist()]
+    for agent_type, entry, place in zip(
+        plan["agent_type"].to_pylist(), plan["entry_id"].to_pylist(), of_entries, strict=True
+    ):
+        rule = rules.for_agent_type(agent_type)
+        if rule.model and rules.space and len(place) != packed_length(rules.space.projection.shape[1]):
+            raise CacheError(
+                f"entry {entry[:12]} of agent_type {agent_type!r} has no place in the learned space of its match rule: "
+                f"materialise match_rules of {day} again"
+            )
+    return plan.append_column(RULE_VECTORS, pa.array(of_entries, pa.string())), rules
 
 
 def _limits(limits: Mapping[str, Any]) -> str:

@@ -1,12 +1,12 @@
 """Match rules that are learned from the labelled log and certified: who may answer a semantic lookup, with a promise.
 
     binomial   exact bounds          features   what a lookup and its neighbours say    model     the weights, as data
-    certify    the promise           space      re-scores the few nearest entries       rule      applies them to a lookup
+    certify    the promise           space      re-scores the few nearest entries       rule      applies it to a lookup
     tables     from and to datasets  fit        the model; features of many queries     learn     the procedure, whole
     simulate   does the promise hold?
 
 The procedure (learn.py), for each agent_type:
-1. The labelled log is split by hash of the query: choose / fit / certify (core.labelled). Choose and fit both train; the
+1. The labelled log is split by hash of the query: choose / fit / certify (core.labelled). Both of the first train; the
    certifying part stays unseen. A decision is one DISTINCT query; its repeats are no further evidence.
 2. Cross-fitted features of entries and training queries; the model; the learned space, which all agent types share.
 3. Thresholds from the out-of-fold scores; then `certify` on the certifying part, once.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cachewarm_pipeline.core import neighbours
 from cachewarm_pipeline.core.rules.features import FEATURES, VERSION, Floats, Ints, Neighbours, features
 from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.space import RANK, Space, group_sums, learn_space, unit
@@ -97,15 +98,20 @@ def describe(
 
 
 def nearest(data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int) -> tuple[Neighbours, Ints]:
-    """The k nearest entries of each query, best first, itself left out; and their places in ``entries``."""
-    similarity = np.asarray(data.vectors[queries] @ data.vectors[entries].T, np.float32)
-    similarity[queries[:, None] == entries[None, :]] = -2.0
-    k = min(k, len(entries))
-    near = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-    order = np.argsort(-np.take_along_axis(similarity, near, 1), axis=1, kind="stable")
-    near = np.take_along_axis(near, order, 1)
-    cosine = np.take_along_axis(similarity, near, 1)
-    group = np.where(cosine > -1.5, data.groups[entries][near], -1)
+    """The k nearest entries of each query, best first, itself left out; and their places in ``entries``.
+
+    By core.neighbours: all pairs in blocks, past 100,000 x 100,000 an index of a measured recall of 98% at least.
+    """
+    place_of = np.full(len(data.groups), -1)
+    place_of[entries] = np.arange(len(entries))
+    itself = place_of[queries][:, None]
+    found = neighbours.nearest(data.vectors[queries], data.vectors[entries], k + 1)
+    own = found.places == itself
+    order = np.argsort(own, axis=1, kind="stable")[:, :k]  # the query itself goes last, and out where there are enough
+    near = np.take_along_axis(found.places, order, 1)
+    cosine = np.take_along_axis(found.cosine, order, 1)
+    alone = np.take_along_axis(own, order, 1)
+    group = np.where(alone, -1, data.groups[entries][near])
     if scorer.space is None:
         return Neighbours(cosine, group, cosine, cosine), near
     here = scorer.space.project(data.vectors[queries])

@@ -32,6 +32,9 @@ LEAST_TO_FIT = 60
 LEAST_TO_BORROW = 300
 """Labelled queries of the others that borrowed weights must rest on."""
 
+MOST_TO_BORROW = 10_000
+"""And may rest on: two dozen weights are no better known from more."""
+
 BORROWED_PENALTY = 10.0
 
 Bools = NDArray[np.bool_]
@@ -161,10 +164,12 @@ def _pooled_space(
 
 def _weights(own: _Fitted, others: Sequence[_Fitted]) -> tuple[Model, Floats, str] | None:
     """The model, its out-of-fold scores of ``own.rows``, and where its weights come from."""
-    rows = [other.rows for other in others]
+    known = sum(len(other.rows) for other in others)
     prior = None
-    if sum(map(len, rows)) >= LEAST_TO_BORROW:
-        prior = logistic(np.concatenate(rows), np.concatenate([o.right for o in others]), BORROWED_PENALTY)
+    if known >= LEAST_TO_BORROW:
+        step = -(-known // MOST_TO_BORROW)  # every so many: the work does not grow with the square of the agent types
+        rows, right = (np.concatenate([getattr(o, part)[::step] for o in others]) for part in ("rows", "right"))
+        prior = logistic(rows, right, BORROWED_PENALTY)
     if len(own.rows) >= LEAST_TO_FIT:
         model, scores, _ = fit_model(own.rows, own.right, own.fold, prior=prior)
         return model, scores, f"weights fitted on {len(own.rows):,} labelled queries"
@@ -203,7 +208,7 @@ def _certified(
     elif distance is not None:
         rule = MatchRule(name, "distance", distance, True, None, plain, plain, f"plain distance: {_proof(plain)}")
     else:
-        rule = MatchRule(name, "exact_only", distance=plain, why=_why_not(learned or plain, alpha, delta))
+        rule = MatchRule(name, "exact_only", distance=plain, why=_why_not(learned or plain, own, alpha, delta))
     return rule, scorer, evidence
 
 
@@ -234,13 +239,16 @@ def _proof(found: Certificate) -> str:
     )
 
 
-def _why_not(found: Certificate, alpha: float, delta: float) -> str:
+def _why_not(found: Certificate, own: _Fitted, alpha: float, delta: float) -> str:
     fewest = binomial.fewest_trials(alpha, delta)
-    if not found.tested:
+    if found.tested:
         return (
-            f"{found.queries:,} held-out queries promise fewer than the {fewest} hits that it takes to certify "
-            f"{alpha:.0%}, even if all are right"
+            f"nothing certified for {alpha:.3g}: {found.wrong} of {found.hits:,} held-out hits wrong at the most "
+            "promising threshold"
         )
+    if found.queries < fewest:
+        return f"{found.queries:,} held-out queries; it takes {fewest} hits, all right, to certify {alpha:.3g}"
     return (
-        f"nothing certified for {alpha:.0%}: {found.wrong} of {found.hits:,} hits wrong at the most promising threshold"
+        f"{int(own.right.sum()):,} of {len(own.right):,} training queries have a right entry: no threshold promises "
+        f"the {fewest} hits that it takes to certify {alpha:.3g} (confidence {1 - delta:.0%})"
     )

@@ -38,6 +38,11 @@ def pack(own: Floats, centre: Floats) -> str:
     return base64.b64encode(np.concatenate((own, centre)).astype("<f2").tobytes()).decode()
 
 
+def packed_length(rank: int) -> int:
+    """Characters of ``pack`` at so many directions."""
+    return -(-4 * rank // 3) * 4
+
+
 def unpack(stored: Sequence[str], rank: int) -> NDArray[np.float32]:
     """float32 (k, 2, rank) of the neighbours' texts. Raises CacheError if one is of another space."""
     try:

@@ -52,8 +52,14 @@ def agent_logs(
         train, held_rows = n + np.flatnonzero(~held), n + np.flatnonzero(held)
         groups = np.full(len(prompts), -1)
         if n:
+            # Entries keep the plan's groups, which serving goes by; what the judge puts beside one of them joins it.
             fitted = [*range(n), *train.tolist()]
-            groups[fitted] = first_group + judge.groups([responses[i] for i in fitted])
+            heads = judge.groups([responses[i] for i in fitted])
+            firsts: dict[str, int] = {}
+            named = entries["answer_group"].to_pylist()
+            of_entry = np.array([firsts.setdefault(group, place) for place, group in enumerate(named)])
+            groups[fitted] = first_group + np.where(heads < n, of_entry[np.minimum(heads, n - 1)], heads)
+            groups[:n] = first_group + of_entry
         first_group += len(prompts)
         data = Labelled(vectors_of(prompts), groups, [tokens(p) for p in prompts], _asker(judge, responses))
         logs.append(AgentLog(name, data, n, train, held_rows))
@@ -103,12 +109,12 @@ def rules_of(table: pa.Table) -> MatchRules:
     return MatchRules.from_dict({**shared, "rules": rules})
 
 
-def vectors_table(logs: Sequence[AgentLog], plan: pa.Table, scorers: dict[str, Scorer]) -> pa.Table:
+def vectors_table(logs: Sequence[AgentLog], plan: pa.Table, rules: MatchRules, scorers: dict[str, Scorer]) -> pa.Table:
     """``match_vectors``: the entries' places in the learned space; no rows where no rule reads them."""
     rows = []
     by_agent = _by_agent(plan)
     for log in logs:
-        scorer = scorers.get(log.agent_type)
+        scorer = scorers.get(log.agent_type) if rules.for_agent_type(log.agent_type).model else None
         if scorer and scorer.space:
             for row, own, centre in zip(by_agent[log.agent_type], scorer.own, scorer.centre, strict=True):
                 rows.append({"entry_id": plan["entry_id"][row].as_py(), "rule_vectors": pack(own, centre)})
