@@ -20,7 +20,8 @@ from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
 
 @dataclass(frozen=True)
 class Texts:
-    """``groups``: the answer of each text. ``kinds``: StackFAQ 0 = thread's question, 1, 2 = annotator; else 0."""
+    """``groups``: the answer of each text. ``kinds``: StackFAQ 0 = thread's question, 1, 2 = annotator; security 1 =
+    has an accepted answer; else 0."""
 
     texts: list[str]
     groups: NDArray[np.int64]
@@ -90,8 +91,9 @@ def _stackfaq(folder: Path) -> Iterator[Row]:
 
 def _security(folder: Path) -> Iterator[Row]:
     for row in _json_lines(folder / "se_secrets_qa.jsonl"):
-        yield row["title"], str(row["question_id"]), 0
-        yield row["body"], str(row["question_id"]), 0
+        accepted = int(bool(row["accepted_answer"]))
+        yield row["title"], str(row["question_id"]), accepted
+        yield row["body"], str(row["question_id"]), accepted
 
 
 ACTS = {
