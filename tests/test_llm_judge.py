@@ -40,7 +40,7 @@ from tests.openai_server import SOON, error_answer
 
 PAIR = (
     "Rotate the signing key each quarter and tell the team about it",
-    "Rotate that signing key four times a year, and the team should hear of it when you do",
+    "Rotate that signing key whenever the season changes, and the team should hear of it when you do",
 )
 OTHER = "Leave the key as it is and write down the reason for that"
 PRICE = (PROMPT_TOKENS * 0.40 + COMPLETION_TOKENS * 1.60) / 1e6

@@ -21,7 +21,7 @@ from cachewarm_pipeline.core.answers import (
 )
 from cachewarm_pipeline.core.responses import canonical_response, json_value
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
-from cachewarm_pipeline.core.words import FILLERS, Tokens, quoted_names, substituted, tokens
+from cachewarm_pipeline.core.words import FILLERS, NEGATIONS, Tokens, quoted_names, substituted, tokens
 
 RESPONSE_FLOOR = 0.85
 """Cosine of two responses from which the `embedding` judge may hold them equivalent (all-MiniLM-L6-v2).
@@ -40,7 +40,7 @@ SHORT_TEXT_TOKENS = 30
 """Up to here the order of names is meaning."""
 
 SAME_CLAUSE = 0.6
-"""Share of the shorter clause's words that two clauses have in common when they say the same thing, or its opposite."""
+"""Share of the longer clause's words that two clauses have in common when they say the same thing, or its opposite."""
 
 _LEAST_STEMS = 2
 _STEM = 5  # letters: "deleting" and "delete"
@@ -107,7 +107,9 @@ class _Text:
 def _clauses(text: str) -> tuple[tuple[frozenset[str], bool], ...]:
     """Of each clause the stems of its words, and whether it is negated."""
     parts = [tokens(part) for part in _CLAUSE_END.split(text)]
-    return tuple((frozenset(word[:_STEM] for word in part.all - FILLERS), part.negated) for part in parts if part.all)
+    return tuple(
+        (frozenset(word[:_STEM] for word in part.all - FILLERS - NEGATIONS), part.negated) for part in parts if part.all
+    )
 
 
 def _code_names(text: str) -> list[str]:
@@ -210,7 +212,7 @@ def _turned_round(left: _Text, right: _Text) -> bool:
     others = [other for other in _clauses(right.folded) if len(other[0]) >= _LEAST_STEMS]
     for stems, negated in _clauses(left.folded):
         if negated and len(stems) >= _LEAST_STEMS and others:
-            like = max((len(stems & other) / min(len(stems), len(other)), not turned) for other, turned in others)
+            like = max((len(stems & other) / max(len(stems), len(other)), not turned) for other, turned in others)
             if like >= (SAME_CLAUSE, True) and like[1]:
                 return True
     return False

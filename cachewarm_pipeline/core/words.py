@@ -12,7 +12,7 @@ from itertools import takewhile
 _TOKEN = re.compile(r"\w+(?:[.'’+#/-]\w+)*[+#]*")
 _QUOTED = re.compile(r"`([^`]{1,80})`|\"([^\"]{1,80})\"|“([^”]{1,80})”|(?<!\w)'([^']{1,80})'(?!\w)")
 _SENTENCE_END = re.compile(r"[.!?:]\s*[\"'`(“]*$")
-_NEGATIONS = frozenset(
+NEGATIONS = frozenset(
     [
         "not",
         "no",
@@ -82,7 +82,7 @@ def tokens(text: str) -> Tokens:
         plain = raw.isalpha()
         if not plain and any(map(str.isdigit, raw)):
             numbers.add(token)
-        if token in _NEGATIONS or (not plain and token.endswith("n't")):
+        if token in NEGATIONS or (not plain and token.endswith("n't")):
             negations += 1
         if not raw.islower() and not raw.isdigit():
             inner = any(map(str.isupper, raw[1:])) and any(map(str.islower, raw))
