@@ -37,7 +37,9 @@ import numpy as np
 
 from benchmarks.quality_run import Answers, Bools, Floats, Hindsight, Trial, Warmed, trial
 from benchmarks.quality_sources import SETS, Case, make_case
+from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.rules import binomial
+from cachewarm_pipeline.core.text import cut
 
 ALPHAS = (0.01, 0.02, 0.05)
 BEYOND_CHANCE = 0.01
@@ -58,9 +60,11 @@ def oracle(case: Case, asked: Bools, found: Hindsight, weights: Floats, alpha: f
 
 
 def differing(case: Case, made: Warmed, answers: Answers, found: Hindsight) -> int:
-    """Lookups that serving decided otherwise than the same rule applied to all of them at once."""
+    """Lookups that serving decided otherwise than the same rule applied to all of them at once. Prompts with personal
+    data are not among them: serving looks them up by their exact key only."""
     thresholds = np.array([made.live.for_agent_type(a.agent_type).score_threshold for a in case.traffic])
-    learned = np.isfinite(thresholds) & ~answers.exact
+    personal = np.array([bool(find(cut(a.prompt))) for a in case.traffic])
+    learned = np.isfinite(thresholds) & ~answers.exact & ~personal
     return int(((found.score >= thresholds) != answers.semantic)[learned].sum())
 
 
