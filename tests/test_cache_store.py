@@ -144,7 +144,8 @@ def test_the_live_generation_and_the_one_before_are_kept_and_no_other(store: Cac
         (done[2].generation, State.PREVIOUS),
     ]
     assert indexes(client, store.name) == kept
-    assert {key.split(":")[2] for key in keys(client, f"warm:{store.name}:")} == {*kept, "generations"}
+    assert {key.split(":")[2] for key in keys(client, f"warm:{store.name}:")} == {*kept, "generations", "whole"}
+    assert {key.split(":")[3] for key in keys(client, f"warm:{store.name}:whole:")} == set(kept)
 
 
 def test_rollback_serves_the_previous_generation_and_a_second_one_undoes_it(store: CacheStore) -> None:

@@ -11,7 +11,7 @@ import redis
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.generation import generations_key
+from cachewarm_pipeline.core.generation import generations_key, whole_key
 from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRule, MatchRules
 from cachewarm_pipeline.core.rules.certify import Certificate
 from cachewarm_pipeline.core.rules.features import FEATURES, VERSION
@@ -141,6 +141,20 @@ def test_a_certified_distance_serves_the_nearest_or_nothing_whatever_the_caller_
         assert [hit["response"] for hit in cache.check(NEAR, agent_type="a", num_results=5)] == ["rotate signing key"]
         assert cache.check(NEAR, agent_type="a", filter_expression=Tag("source") == "golden")
         assert cache.check(NEAR, agent_type="a", filter_expression=Tag("source") == "query_log") == []
+
+
+def test_once_an_entry_has_expired_the_certificate_no_longer_speaks_and_exact_hits_remain(
+    reader: WarmedSemanticCache, client: redis.Redis
+) -> None:
+    key = whole_key(reader.name, reader.generation)
+    first = min(
+        client.ttl(entry) for entry in client.scan_iter(f"warm:{reader.name}:{reader.generation}:*") if entry != key
+    )
+    assert 0 <= client.ttl(key) <= first
+    assert reader.check(NEAR, agent_type="a")
+    client.delete(key)
+    assert reader.check(NEAR, agent_type="a") == []
+    assert reader.check(ROWS[0]["prompt"], agent_type="a")[0]["match"] == "exact"
 
 
 def test_a_prompt_with_personal_data_is_answered_exactly_or_not_at_all(

@@ -257,8 +257,8 @@ def test_both_protocols_parse_alike() -> None:
 def test_a_search_that_was_cut_short_is_a_miss(cache: WarmedSemanticCache, reply: Any) -> None:
     ask = replace(cache._ask("x", None, 1, None, None, None, "auditor"), vector=bytes(256))
     steps = cache._reader.lookup(ask)
-    next(steps)  # asks three exact keys and what is live
-    steps.send([[None] * len(search.STORED_FIELDS)] * 3 + [cache.generation.encode()])
+    next(steps)  # asks three exact keys, whether all is there, and what is live
+    steps.send([[None] * len(search.STORED_FIELDS)] * 3 + [1, cache.generation.encode()])
     with pytest.raises(StopIteration) as done:
         steps.send([reply])
     assert done.value.value == []

@@ -41,6 +41,12 @@ def app_prefix(name: str) -> str:
     return f"{name}:"
 
 
+def whole_key(name: str, generation: str) -> str:
+    """Key that is there as long as every entry of a generation is: it expires with the first of them. A match rule was
+    certified on all entries, so it decides nothing once some are gone."""
+    return f"{RESERVED}:{name}:whole:{generation}"
+
+
 def generations_key(name: str) -> str:
     """Hash of a cache's generations: one JSON record a generation, and the field ``live``."""
     return f"{RESERVED}:{name}:generations"

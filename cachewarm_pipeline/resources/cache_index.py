@@ -9,7 +9,7 @@ import redis
 
 from cachewarm_pipeline.core import search
 from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.generation import app_prefix, index_name, key_prefix
+from cachewarm_pipeline.core.generation import app_prefix, index_name, key_prefix, whole_key
 from cachewarm_pipeline.core.search import text
 
 SEARCH_TIMEOUT_MS = 20_000
@@ -126,6 +126,7 @@ class CacheIndex:
         except redis.ResponseError as error:
             if not missing_index(error):
                 raise
+        self.command("UNLINK", whole_key(self.name, generation))
         batch: list[Any] = []
         for key in self.client.scan_iter(match=key_prefix(self.name, generation) + "*", count=_SCAN):
             batch.append(key)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import redis
 
 from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.generation import key_prefix, ttl_seconds
+from cachewarm_pipeline.core.generation import key_prefix, ttl_seconds, whole_key
 from cachewarm_pipeline.core.records import GenerationRecord
 from cachewarm_pipeline.core.search import RULE_VECTORS
 
@@ -57,6 +57,7 @@ def load_entries(
             rows = plan.slice(start, BATCH).select(columns).to_pylist()
             ahead.send(*_batch(prefix, record, rows, vectors[start : start + BATCH]))
         ahead.finish()
+    _mark_whole(client, name, record, plan)
     return int(plan.num_rows)
 
 
@@ -72,7 +73,14 @@ def renew_ttls(
             pipe.expire(prefix + entry, ttl_seconds(entry, record.ttl_days, record.ttl_jitter))
         if not all(pipe.execute()):
             return False
+    _mark_whole(client, name, record, plan)
     return True
+
+
+def _mark_whole(client: "redis.Redis", name: str, record: GenerationRecord, plan: pa.Table) -> None:
+    """Until the first entry expires the generation is as it was certified (core.generation.whole_key)."""
+    first = min(ttl_seconds(entry, record.ttl_days, record.ttl_jitter) for entry in plan["entry_id"].to_pylist())
+    client.set(whole_key(name, record.id), 1, ex=first)
 
 
 def entry_values(record: GenerationRecord, row: Mapping[str, Any], vector: bytes) -> list[bytes]:

@@ -12,7 +12,7 @@ import redis
 
 from cachewarm_pipeline.core import lookup, search
 from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.generation import app_prefix, generations_key, index_name
+from cachewarm_pipeline.core.generation import app_prefix, generations_key, index_name, whole_key
 from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRules, neighbours
 from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.records import LIVE_FIELD, GenerationRecord, parse_live
@@ -141,13 +141,14 @@ class Reader:
             counts = self.counters.take()
             # The live field is read last. A generation that is live then was whole when its key was read before it.
             asked = [("HMGET", key, *search.STORED_FIELDS) for key in keys]
+            state = [("EXISTS", whole_key(self.name, live.record.id)), ("HGET", generations_key(self.name), LIVE_FIELD)]
             try:
-                replies = yield Send([*counts, *asked, ("HGET", generations_key(self.name), LIVE_FIELD)])
+                replies = yield Send([*counts, *asked, *state])
             except GeneratorExit:  # there is no answer: Redis was lost
                 self.counters.failed(len(counts))
                 raise
             self.counters.judge(replies[: len(counts)])
-            *values, live_now = _checked([*map(_no_entry, replies[len(counts) : -1]), replies[-1]])
+            *values, whole, live_now = _checked([*map(_no_entry, replies[len(counts) : -2]), *replies[-2:]])
             if live_now is None or text(live_now) != live.record.id:
                 yield from self.refresh()
                 continue
@@ -155,7 +156,8 @@ class Reader:
             if rows:
                 self.counters.add("exact", ask.agent_type)
                 return (yield from self._renew(rows[:1], ask.ttl))
-            k = neighbours(live.record.match_rules.for_agent_type(ask.agent_type), ask.num_results)
+            rule = live.record.match_rules.for_agent_type(ask.agent_type)
+            k = neighbours(rule, ask.num_results) if whole or not rule.certified else 0
             # Certificates do not speak of prompts with personal data, and what is somebody's own is answered afresh.
             if k == 0 or (ask.prompt and find(cut(ask.prompt))):
                 self.counters.add("miss", ask.agent_type)
