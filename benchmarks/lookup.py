@@ -8,10 +8,11 @@ run, in an order that is drawn anew for each question: whoever comes first finds
 random and looked up in a table, so that the cache is measured and not a model; only the exact path's ratio counts an
 embedding, of the embedded model, measured here.
 
-Measured on two cores, six runs: the learned rule 1.37 to 1.64, which misses its target (1.30 to 1.45 with hiredis, not
-installed here); the plain distance 1.14 to 1.41; the exact path 20 to 24 times faster than a lookup that
-embeds. Of 1.0 ms over the stock's 2.0: exact keys asked first 0.3; deciding 0.35; ten rows of eleven fields instead of
-one 0.5, most of it in redis-py's parser; reading them 0.1. What is left is less than the stock's own overhead.
+Measured on two cores with hiredis (which both ways then use), four runs: the learned rule 1.15 to 1.26, the plain
+distance 0.95 to 1.10, the exact path 20 to 27 times faster than a lookup that embeds; 1.38 was seen on a machine that
+was busy with three other programs. Without hiredis, six runs: 1.37 to 1.64. Of 1.0 ms over the stock's 2.0 there:
+exact keys asked first 0.3; deciding 0.35; ten rows of eleven fields instead of one 0.5, most of it in redis-py's
+parser.
 """
 
 import argparse

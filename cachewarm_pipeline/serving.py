@@ -81,8 +81,13 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         self._now = clock
         self._counters = Counters(self._connection.client, name, clock)
         self._reader = Reader(name, self._counters, embedder)
-        with told_clearly(f"opening the cache {name!r}"):
-            generations: Any = self._connection.client.hgetall(generations_key(name))
+        try:
+            with told_clearly(f"opening the cache {name!r}"):
+                generations: Any = self._connection.client.hgetall(generations_key(name))
+        except CacheError as error:
+            raise CacheError(
+                f"{error} (the embedded server's address is `redis_url` in `cachewarm stats --json`)"
+            ) from error
         self._reader.adopt(generations)
         super().__init__(
             name=name,

@@ -1,5 +1,6 @@
 """What a user is told when something is wrong: one clear line, the contract's exit code, and no half-done cache."""
 
+import json
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -131,6 +132,18 @@ def test_empty_tables_block_the_publish_instead_of_emptying_the_cache(cachewarm:
     assert ran.code == 1
     assert ran.json["blocked_by"] == ["quality_threshold"]
     assert ran.json["generation"] == live
+
+
+def test_a_run_that_cannot_begin_replaces_an_older_report_with_its_reason(cachewarm: Cachewarm, tmp_path: Path) -> None:
+    write_source(tmp_path / "source", [asked()] * 6, None)
+    target = tmp_path / "report.json"
+    assert cachewarm("warm", "--json", str(target)).code == 0
+    assert json.loads(target.read_text())["published"] is True
+    ran = cachewarm("warm", "--json", str(target), "--source", str(tmp_path / "nowhere"))
+    assert ran.code == 1
+    report = json.loads(target.read_text())
+    assert report["published"] is False
+    assert "nowhere" in report["reason"]
 
 
 def test_dirty_rows_are_counted_under_their_reasons(cachewarm: Cachewarm, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def _check_free(port: int) -> None:
 
 
 def dev(port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the UI on 127.0.0.1.")] = 3000) -> None:
-    """Dagster's UI, schedules and sensors on 127.0.0.1, with the same graph and the same storage as `warm`."""
+    """Dagster's UI on 127.0.0.1, with the same graph and the same storage as `warm`."""
     settings = settings_with()
     _check_free(port)
     from cachewarm_pipeline.cli.runs import prepare_dagster_home

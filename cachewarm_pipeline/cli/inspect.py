@@ -75,6 +75,9 @@ def explained(why: dict[str, Any]) -> list[str]:
         lines += [
             f"    {part['feature']:<20} {part['value']:>8.3f}   {part['effect']:+.2f}" for part in why["parts"][:_PARTS]
         ]
+        rest = sum(part["effect"] for part in why["parts"][_PARTS:])
+        lines.append(f"    {'other features':<20} {'':>8}   {rest:+.2f}")
+        lines.append(f"    {'base':<20} {'':>8}   {why['base']:+.2f}   sum {why['score']:+.2f} log-odds")
     for near in why["neighbours"]:
         mark = "*" if near["id"] == why["picked"] else " "
         lines.append(f"  {mark} {near['distance']:.4f}  {near['answer_group'] or 'own':<16}  {near['prompt'][:90]}")
@@ -82,7 +85,7 @@ def explained(why: dict[str, Any]) -> list[str]:
 
 
 _PARTS = 8
-"""Features shown, largest effect first; the rest hardly move the score."""
+"""Features shown, largest effect first."""
 
 
 def stats(

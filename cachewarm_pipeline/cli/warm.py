@@ -116,7 +116,12 @@ def warm(
     )
     check_target(json_file)
     quiet = json_file == "-"
-    report, stopped, unchanged = run_warm(settings, _parse_day(as_of), quiet=quiet, started=started)
+    try:
+        report, stopped, unchanged = run_warm(settings, _parse_day(as_of), quiet=quiet, started=started)
+    except CachewarmError as error:
+        if json_file:  # an older report left there would tell a scheduler of yesterday's success
+            emit(_nothing_done(as_of or "", settings.budget, str(error), time.monotonic() - started), json_file)
+        raise
     if json_file:
         emit(report, json_file)
     if not quiet:
@@ -124,6 +129,23 @@ def warm(
     if stopped:
         err.print(f"stopped: {stopped}", style="bold red")
         raise typer.Exit(EXIT_STOPPED)
+
+
+def _nothing_done(as_of: str, budget: int, reason: str, seconds: float) -> Report:
+    """The report of a run that stopped before it read anything."""
+    return build_report(
+        as_of=as_of,
+        generation=None,
+        published=False,
+        blocked_by=[],
+        reason=reason,
+        budget=budget,
+        metadata={},
+        left_out={},
+        match_rules=[],
+        timings={},
+        seconds=seconds,
+    )
 
 
 def _parse_day(text: str | None) -> date | None:
@@ -229,6 +251,8 @@ def _sizes(info: SourceInfo) -> str:
 def _forecast(report: Report) -> list[str]:
     """The replay in two lines."""
     replay = report["replay"]
+    if replay is None and "replay" not in report["timings"]:
+        return ["  forecast   not reached"]
     if replay is None:
         return ["  forecast   none: the log has too few days to hold some out"]
     interval = replay["lift_interval"]
@@ -239,12 +263,21 @@ def _forecast(report: Report) -> list[str]:
         if wrong is not None
         else "no hit could be judged"
     )
-    return [
+    lines = [
         f"  forecast   {replay['hit_rate']:.1%} hits, {replay['cold_hit_rate']:.1%} without warming: "
         f"{replay['lift']:+.1%}{span}, on {replay['lookups']:,} held-out lookups",
         f"             by warmed entries: {replay['exact_hit_rate']:.1%} exact, {replay['semantic_hit_rate']:.1%} by "
         f"meaning; {proof}",
     ]
+    if replay["semantic_judged_hits"]:
+        wrong, judged = replay["semantic_wrong_hits"], replay["semantic_judged_hits"]
+        lines.append(
+            f"             by meaning {wrong:,} of {judged:,} judged hits wrong (at most "
+            f"{replay['semantic_wrong_hit_rate_upper']:.1%}), under the rules as of the days before"
+        )
+    if replay["semantic_hit_rate"] and report["match_rules"] and not any(r["certified"] for r in report["match_rules"]):
+        lines.append("             today's rules answer exact hits only: expect it without the hits by meaning")
+    return lines
 
 
 def print_report(report: Report, unchanged: bool) -> None:

@@ -152,6 +152,7 @@ def explanation(rules: MatchRules, agent_type: str, looked: Looked, found: Found
         "threshold": rule.score_threshold if rule.rule == "learned" else None,
         "distance_threshold": rule.distance_threshold,
         "picked": looked.pick,
+        "base": decision and decision.score - sum(effect for _, _, effect in decision.parts),
         "parts": [
             {"feature": feature, "value": value, "effect": effect}
             for feature, value, effect in (decision.parts if decision else ())

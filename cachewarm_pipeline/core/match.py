@@ -75,7 +75,7 @@ class MatchRule:
 
     def describe(self) -> dict[str, Any]:
         """A row of the report: thresholds as a person reads them, and the evidence."""
-        proof = self.certificate or self.distance
+        proof = self.certificate
         confidence = 1 / (1 + math.exp(-self.score_threshold)) if self.rule == "learned" else None
         return {
             "agent_type": self.agent_type,
@@ -86,7 +86,7 @@ class MatchRule:
             "hits": proof.hits if proof else None,
             "wrong_hits": proof.wrong if proof else None,
             "upper": proof.upper if proof else None,
-            "queries": proof.queries if proof else 0,
+            "queries": tested.queries if (tested := proof or self.distance) else 0,
             "why": self.why,
         }
 
