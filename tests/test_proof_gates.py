@@ -176,6 +176,13 @@ def test_a_bound_over_the_target_fails_however_the_rule_was_made() -> None:
     assert rate(rules(), evidence(90, 0)).passed
 
 
+def test_a_failing_certificate_shows_its_wrong_held_out_hits() -> None:
+    verdict = rate(rules(), evidence(200, 6))
+    assert len(verdict.worst) == 6
+    assert {row["kind"] for row in verdict.worst} == {"held out"}
+    assert verdict.worst[0]["asked"] == "q200"
+
+
 def test_held_out_hits_that_nobody_judged_fail() -> None:
     verdict = rate(rules(), evidence(200, 0, unjudged=1))
     assert not verdict.passed

@@ -155,12 +155,15 @@ def false_positive_rate(
             problems.append(f"{name}: {hits - asked} of {hits} held-out hits were never judged")
         elif upper > target:
             problems.append(f"{name}: {wrong} of {hits} held-out hits are wrong, at most {upper:.2%}")
-        if trouble := _replay_trouble(decisions, name):
-            wrong_rate, chance = trouble(target)
+        own = decisions.filter(
+            pc.and_(pc.equal(decisions["agent_type"], name), pc.equal(decisions["kind"], "semantic"))
+        )
+        if (chance := _chance(own, target)) < SUSPECT:
+            wrong_rate = pc.sum(own["wrong"]).as_py() / pc.sum(own["judged"]).as_py()
             told = f"{wrong_rate:.1%} of its replayed semantic hits wrong (chance at {target:.0%}: {chance:.1%})"
             if chance < BEYOND_CHANCE:
                 problems.append(f"{name}: {told}")
-            elif chance < SUSPECT:
+            else:
                 withheld[name] = told
     overall = replayed.get("wrong_hit_rate")
     if overall is not None and _chance(decisions, target) < BEYOND_CHANCE:
@@ -169,29 +172,29 @@ def false_positive_rate(
     return _told(rules, problems, withheld, bounds, replayed, decisions, target, delta, worst)
 
 
+def _served(rule: MatchRule, evidence: pa.Table) -> tuple[pa.Table, str, str]:
+    """The held-out queries that a rule serves, and the columns that hold their scores and labels."""
+    if rule.rule == "learned":
+        return evidence.filter(pc.greater_equal(evidence["score"], rule.score_threshold)), "score", "right"
+    nearest = 1 - (rule.distance_threshold or 0.0)
+    served = evidence.filter(pc.greater_equal(evidence["similarity"], nearest - 1e-9))
+    return served, "similarity", "nearest_right"
+
+
 def _recount(rule: MatchRule, evidence: pa.Table) -> tuple[int, int, int]:
     """Hits, wrong ones and judged ones of the held-out queries at the rule's threshold."""
-    if rule.rule == "learned":
-        served = evidence.filter(pc.greater_equal(evidence["score"], rule.score_threshold))
-        labels = served["right"]
-    else:
-        nearest = 1 - (rule.distance_threshold or 0.0)
-        served = evidence.filter(pc.greater_equal(evidence["similarity"], nearest - 1e-9))
-        labels = served["nearest_right"]
-    wrong = pc.sum(pc.invert(labels)).as_py() or 0
-    return served.num_rows, int(wrong), served.num_rows - labels.null_count
+    served, _, label = _served(rule, evidence)
+    wrong = pc.sum(pc.invert(served[label])).as_py() or 0
+    return served.num_rows, int(wrong), served.num_rows - served[label].null_count
 
 
 def _worst_evidence(rules: MatchRules, evidence: pa.Table) -> list[dict[str, Any]]:
     """Wrong held-out hits of the rules, the most confident first."""
-    rows = []
-    for row in evidence.to_pylist():
-        rule = rules.for_agent_type(row["agent_type"])
-        learned = rule.rule == "learned"
-        score, right = (row["score"], row["right"]) if learned else (row["similarity"], row["nearest_right"])
-        least = rule.score_threshold if learned else 1 - (rule.distance_threshold if rule.certified else -1)  # type: ignore[operator]
-        if right is False and score is not None and score >= least:
-            rows.append((score, row))
+    found = []
+    for name, rule in rules.rules.items():
+        if rule.certified:
+            served, score, label = _served(rule, evidence.filter(pc.equal(evidence["agent_type"], name)))
+            found += [(row[score], row) for row in served.to_pylist() if row[label] is False]
     return [
         {
             "agent_type": row["agent_type"],
@@ -202,7 +205,7 @@ def _worst_evidence(rules: MatchRules, evidence: pa.Table) -> list[dict[str, Any
             "kind": "held out",
             "wrong": f"score {score:.2f}",
         }
-        for score, row in sorted(rows, key=lambda found: (-found[0], found[1]["prompt"]))[:_WORST]
+        for score, row in sorted(found, key=lambda each: (-each[0], each[1]["prompt"]))[:_WORST]
     ]
 
 
@@ -220,17 +223,6 @@ def _chance(decisions: pa.Table, target: float) -> float:
     asked = judged > 0
     by_queries = 1.0 - binomial.cdf(int((2 * wrong > judged)[asked].sum()) - 1, int(asked.sum()), target)
     return min(by_lookups, by_queries)
-
-
-def _replay_trouble(decisions: pa.Table, agent_type: str) -> Any:
-    own = decisions.filter(
-        pc.and_(pc.equal(decisions["agent_type"], agent_type), pc.equal(decisions["kind"], "semantic"))
-    )
-    judged = pc.sum(own["judged"]).as_py() or 0
-    if not judged:
-        return None
-    rate = (pc.sum(own["wrong"]).as_py() or 0) / judged
-    return lambda target: (rate, _chance(own, target))
 
 
 def _told(

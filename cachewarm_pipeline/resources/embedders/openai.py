@@ -1,32 +1,23 @@
-"""Embeddings from OpenAI or any server that speaks its protocol.
-
-Retries are the client's own: 408, 409, 429, 5xx, lost connections and time-outs, with growing and jittered waits, or
-the wait that the server asks for (``retry-after``).
-"""
+"""Embeddings from OpenAI or any server that speaks its protocol."""
 
 import base64
 import json
 import os
-import re
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from cachewarm_pipeline.core.batching import summed_batches
-from cachewarm_pipeline.core.errors import ConfigurationError, EmbeddingError
-from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.core.errors import EmbeddingError
 from cachewarm_pipeline.resources.embedders.batches import prepare, run_batches
+from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
 from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
 
 MAX_INPUTS = 2_048
 MAX_REQUEST_TOKENS = 300_000
 """OpenAI's documented limits of a request. A token is at least one byte of UTF-8, so bytes bound tokens without a
 tokenizer. The third limit, 8,192 tokens an input, holds by itself: a text is cut at 2,000 characters, 8,000 bytes."""
-
-_KEY = re.compile(r"sk-[\w*-]{4,}")
 
 
 def model_id(model: str, dimensions: int | None) -> str:
@@ -60,23 +51,20 @@ class OpenAIEmbedder:
         max_retries: int = 5,
         max_inputs: int = MAX_INPUTS,
     ) -> None:
-        self._key = (api_key or os.environ.get("OPENAI_API_KEY", "")).strip()
-        if not self._key:
-            raise ConfigurationError("the openai embedder needs OPENAI_API_KEY (any text for a server without keys)")
-        if not (self._key.isascii() and self._key.isprintable()):
-            raise ConfigurationError("OPENAI_API_KEY holds characters that no HTTP header can carry")
-        self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
-        if self._base_url and not _is_http(self._base_url):
-            raise ConfigurationError(
-                f"OPENAI_BASE_URL {redact_url(self._base_url)!r} is not usable: expected http(s)://host[:port]/path"
-            )
+        self._server = OpenAIServer(
+            model,
+            user="the openai embedder",
+            key=api_key or os.environ.get("OPENAI_API_KEY", ""),
+            base_url=base_url or os.environ.get("OPENAI_BASE_URL") or None,
+            timeout=timeout,
+            max_retries=max_retries,
+            advice=Advice("CACHEWARM_EMBEDDING_MODEL"),
+        )
         self._model, self._asked, self._price = model, dimensions, usd_per_million_tokens
         self._dimensions = dimensions or expected_dimensions
-        self._concurrency, self._timeout, self._max_retries = concurrency, timeout, max_retries
-        self._max_inputs = max_inputs
+        self._concurrency, self._max_inputs = concurrency, max_inputs
         self._usage = Usage()
         self._lock = threading.Lock()
-        self._client: Any = None
 
     @property
     def info(self) -> EmbedderInfo:
@@ -108,28 +96,17 @@ class OpenAIEmbedder:
         run_batches(batches, work, finished, self._concurrency)
         return result
 
-    def _open(self) -> Any:
-        with self._lock:
-            if self._client is None:
-                import openai
-
-                self._client = openai.OpenAI(
-                    api_key=self._key, base_url=self._base_url, timeout=self._timeout, max_retries=self._max_retries
-                )
-            return self._client
-
     def _request(self, texts: list[str]) -> np.ndarray:
-        client = self._open()
         import openai
 
         shorten = {"dimensions": self._asked} if self._asked else {}
         try:
             # The raw answer: the client's own decoding makes a Python float of every number.
-            answer = client.embeddings.with_raw_response.create(
+            answer = self._server.client.embeddings.with_raw_response.create(
                 model=self._model, input=texts, encoding_format="base64", **shorten
             )
         except openai.OpenAIError as error:
-            raise EmbeddingError(self._explain(error, len(texts))) from None
+            raise EmbeddingError(self._server.explain(error, f"a request of {len(texts)} texts")) from None
         vectors, tokens = self._decode(answer.content, len(texts))
         with self._lock:
             if self._dimensions is None:
@@ -170,56 +147,8 @@ class OpenAIEmbedder:
         tokens = usage.get("total_tokens", 0) if isinstance(usage, dict) else 0
         return (vectors / norms).astype(np.float32), tokens if isinstance(tokens, int) else 0
 
-    @property
-    def _server(self) -> str:
-        return redact_url(self._base_url) if self._base_url else "OpenAI"
-
-    @property
-    def _tries(self) -> str:
-        return "1 try" if self._max_retries == 0 else f"up to {self._max_retries + 1} tries"
-
     def _bad(self, what: str) -> EmbeddingError:
-        return EmbeddingError(f"{self._server} answered for model {self._model!r} with {what}")
-
-    def _explain(self, error: Exception, texts: int) -> str:
-        import openai
-
-        where = f"{self._server}, model {self._model!r}"
-        if isinstance(error, openai.APITimeoutError):
-            return f"no answer from {where} within {self._timeout:g} s in {self._tries}"
-        if isinstance(error, openai.APIConnectionError):
-            return f"cannot reach {where} in {self._tries}; check OPENAI_BASE_URL and the network"
-        if not isinstance(error, openai.APIStatusError):
-            return f"{where}{self._safe(str(error))}"
-        said, status = self._safe(_message(error.body)), error.status_code
-        if status in (401, 403):
-            return f"{where} refused the key (HTTP {status}); check OPENAI_API_KEY"
-        if status == 404:
-            return f"{where}: not found (HTTP 404){said}; check CACHEWARM_EMBEDDING_MODEL and OPENAI_BASE_URL"
-        if status == 429:
-            return f"{where} limits the rate or the quota is used up (HTTP 429 in {self._tries}){said}"
-        if status in (408, 409) or status >= 500:
-            return f"{where} failed (HTTP {status} in {self._tries}){said}"
-        return f"{where} refused a request of {texts} texts (HTTP {status}){said}"
-
-    def _safe(self, text: str) -> str:
-        """One short line of what the server said, without keys."""
-        line = " ".join(text.replace(self._key, "***").split())
-        return f": {_KEY.sub('***', line)[:200]}" if line else ""
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _message(body: object) -> str:
-    if isinstance(body, dict):
-        return str(body.get("message") or body.get("error") or "")
-    return ""
+        return EmbeddingError(f"{self._server.name} answered for model {self._model!r} with {what}")
 
 
 def _numbers(embedding: object) -> np.ndarray:

@@ -1,18 +1,11 @@
-"""One yes-or-no question to an OpenAI-compatible chat model: are these two answers equivalent?
-
-Retries of a request are the client's own: 408, 409, 429, 5xx, lost connections and time-outs, with growing and jittered
-waits, or the wait that the server asks for (``retry-after``).
-"""
+"""One yes-or-no question to an OpenAI-compatible chat model: are these two answers equivalent?"""
 
 import json
-import threading
 from dataclasses import dataclass
-from typing import Any
 
-from cachewarm_pipeline.core.errors import ConfigurationError, JudgeError
+from cachewarm_pipeline.core.errors import JudgeError
 from cachewarm_pipeline.core.text import sha256_hex
-from cachewarm_pipeline.core.urls import redact_url
-from cachewarm_pipeline.resources.embedders.openai import _KEY, _is_http, _message
+from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
 
 _INSTRUCTIONS = """\
 You compare two answers that a system gave to the same kind of request. Say whether they are equivalent: whether a \
@@ -48,6 +41,14 @@ _ASKS = 2
 
 _SHOWN = 80
 
+_ADVICE = Advice(
+    "CACHEWARM_JUDGE_MODEL",
+    timeout="; see CACHEWARM_JUDGE_TIMEOUT_SECONDS",
+    rate="; run again later, or lower CACHEWARM_JUDGE_CONCURRENCY",
+    failed="; run again later: verdicts until then are kept",
+    refused="; set a CACHEWARM_JUDGE_MODEL that takes temperature 0 and response_format json_schema",
+)
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -67,18 +68,16 @@ class ChatModel:
     def __init__(
         self, model: str, *, api_key: str, base_url: str | None = None, timeout: float = 30.0, max_retries: int = 5
     ) -> None:
-        self._key = api_key.strip()
-        if not self._key:
-            raise ConfigurationError("the llm judge needs OPENAI_API_KEY (any text for a server without keys)")
-        if not (self._key.isascii() and self._key.isprintable()):
-            raise ConfigurationError("OPENAI_API_KEY holds characters that no HTTP header can carry")
-        if base_url and not _is_http(base_url):
-            raise ConfigurationError(
-                f"OPENAI_BASE_URL {redact_url(base_url)!r} is not usable: expected http(s)://host[:port]/path"
-            )
-        self._model, self._base_url, self._timeout, self._max_retries = model, base_url, timeout, max_retries
-        self._lock = threading.Lock()
-        self._client: Any = None
+        self._model = model
+        self._server = OpenAIServer(
+            model,
+            user="the llm judge",
+            key=api_key,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            advice=_ADVICE,
+        )
 
     @property
     def id(self) -> str:
@@ -106,19 +105,19 @@ class ChatModel:
             completion_tokens += most[1] if reported is None else reported[1]
             if verdict is not None:
                 return Reply(verdict, prompt_tokens, completion_tokens)
+        said = self._server.safe(answered[1], _SHOWN)
         raise JudgeError(
-            f"{self._where} gave no verdict when asked {_ASKS} times, but {answered[0]}"
-            f"{self._safe(answered[1], _SHOWN)}; set a CACHEWARM_JUDGE_MODEL that keeps a JSON schema (response_format "
-            "json_schema), or CACHEWARM_JUDGE=embedding; verdicts until then are kept"
+            f"judge {self._server.where} gave no verdict when asked {_ASKS} times, but {answered[0]}{said}; set a "
+            "CACHEWARM_JUDGE_MODEL that keeps a JSON schema (response_format json_schema), or CACHEWARM_JUDGE=embedding; "
+            "verdicts until then are kept"
         )
 
     def _request(self, question: str) -> bytes:
-        client = self._open()
         import openai
 
         try:
             # The raw answer: what a wrong server sends is told, not guessed at by the client's types.
-            answer = client.chat.completions.with_raw_response.create(
+            answer = self._server.client.chat.completions.with_raw_response.create(
                 model=self._model,
                 messages=[{"role": "system", "content": _INSTRUCTIONS}, {"role": "user", "content": question}],
                 response_format={"type": "json_schema", "json_schema": _SCHEMA},
@@ -126,55 +125,8 @@ class ChatModel:
                 max_completion_tokens=MAX_COMPLETION_TOKENS,
             )
         except openai.OpenAIError as error:
-            raise JudgeError(self._explain(error)) from None
+            raise JudgeError(self._server.explain(error, role="judge ")) from None
         return bytes(answer.content)
-
-    def _open(self) -> Any:
-        with self._lock:
-            if self._client is None:
-                import openai
-
-                self._client = openai.OpenAI(
-                    api_key=self._key, base_url=self._base_url, timeout=self._timeout, max_retries=self._max_retries
-                )
-            return self._client
-
-    @property
-    def _where(self) -> str:
-        return f"judge {redact_url(self._base_url) if self._base_url else 'OpenAI'}, model {self._model!r}"
-
-    def _explain(self, error: Exception) -> str:
-        import openai
-
-        tries = "1 try" if self._max_retries == 0 else f"up to {self._max_retries + 1} tries"
-        where = self._where
-        if isinstance(error, openai.APITimeoutError):
-            return f"no answer from {where} within {self._timeout:g} s in {tries}; see CACHEWARM_JUDGE_TIMEOUT_SECONDS"
-        if isinstance(error, openai.APIConnectionError):
-            return f"cannot reach {where} in {tries}; check OPENAI_BASE_URL and the network"
-        if not isinstance(error, openai.APIStatusError):
-            return f"{where}{self._safe(str(error))}"
-        said, status = self._safe(_message(error.body)), error.status_code
-        if status in (401, 403):
-            return f"{where} refused the key (HTTP {status}); check OPENAI_API_KEY"
-        if status == 404:
-            return f"{where}: not found (HTTP 404){said}; check CACHEWARM_JUDGE_MODEL and OPENAI_BASE_URL"
-        if status == 429:
-            return (
-                f"{where} limits the rate or the quota is used up (HTTP 429 in {tries}){said}; run again later, or "
-                "lower CACHEWARM_JUDGE_CONCURRENCY"
-            )
-        if status in (408, 409) or status >= 500:
-            return f"{where} failed (HTTP {status} in {tries}){said}; run again later: verdicts until then are kept"
-        return (
-            f"{where} refused the request (HTTP {status}){said}; set a CACHEWARM_JUDGE_MODEL that takes "
-            "temperature 0 and response_format json_schema"
-        )
-
-    def _safe(self, text: str, length: int = 200) -> str:
-        """One short line of what the server said, without keys."""
-        line = " ".join(text.replace(self._key, "***").split())
-        return f": {_KEY.sub('***', line)[:length]}" if line else ""
 
 
 def _question(left: str, right: str) -> str:
