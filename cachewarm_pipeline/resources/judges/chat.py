@@ -108,8 +108,8 @@ class ChatModel:
         said = self._server.safe(answered[1], _SHOWN)
         raise JudgeError(
             f"judge {self._server.where} gave no verdict when asked {_ASKS} times, but {answered[0]}{said}; set a "
-            "CACHEWARM_JUDGE_MODEL that keeps a JSON schema (response_format json_schema), or CACHEWARM_JUDGE=embedding; "
-            "verdicts until then are kept"
+            "CACHEWARM_JUDGE_MODEL that keeps a JSON schema (response_format json_schema), or "
+            "CACHEWARM_JUDGE=embedding; verdicts until then are kept"
         )
 
     def _request(self, question: str) -> bytes:
