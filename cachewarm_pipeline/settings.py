@@ -80,8 +80,80 @@ class Settings(BaseSettings):
         "is 0.9 x this share, so 0.67 is where it reaches 0.6.",
     )
 
+    # Synthetic variants
+    llm: Literal["none", "recorded", "openai"] | None = Field(
+        None,
+        description="What writes variants of base queries: `openai` (any compatible chat server; costs money, so it is "
+        "never the default), `recorded` (completions that come with the sample's base queries) or `none`. Unset: "
+        "`recorded` for the sample, else `none`.",
+    )
+    base_queries: Path | None = Field(
+        None, description="YAML of base queries by agent_type. Unset: the packaged file, the seed's and the sample's."
+    )
+    synthetic_top: int = Field(
+        20, ge=0, description="So many golden and so many frequent queries an agent_type are bases too, with `openai`."
+    )
+    variants_per_base: int = Field(8, ge=1, le=100, description="Variants asked of the model for each base.")
+    synthetic_responses: Literal["reuse", "generate"] = Field(
+        "reuse",
+        description="A variant has its base's verified answer. Where there is none: `reuse` leaves it out, `generate` "
+        "asks the model for an answer, as the seed does; nobody has verified such an answer.",
+    )
+    llm_model: str = Field(
+        "gpt-4.1-mini", min_length=1, description="Chat model that writes variants: one that keeps strict JSON schemas."
+    )
+    llm_temperature: float = Field(
+        0.8, ge=0, le=2, description="Of the variants: under the model's own 1.0, where variants drift from their base."
+    )
+    llm_batch: bool = Field(
+        False, description="Use the Batch API at half the price: one run submits, a later one collects."
+    )
+    llm_max_usd: float = Field(1.0, ge=0, description="Spend cap for a run; bases over it are written by a later run.")
+    llm_max_tokens: int = Field(2_000_000, ge=0, description="Cap on prompt and completion tokens together for a run.")
+    llm_usd_per_million_prompt_tokens: float = Field(
+        0.40, ge=0, description="Price of llm_model's prompts (gpt-4.1-mini, May 2026). 0: the spend cap never holds."
+    )
+    llm_usd_per_million_completion_tokens: float = Field(
+        1.60, ge=0, description="Price of llm_model's answers (gpt-4.1-mini, May 2026)."
+    )
+    llm_concurrency: int = Field(8, ge=1, le=64, description="Requests for variants under way at once.")
+    llm_timeout_seconds: float = Field(60, gt=0, description="A request for variants that takes longer is tried again.")
+    llm_max_retries: int = Field(
+        5, ge=0, description="Tries of such a request after the first for 408, 409, 429, 5xx and time-outs."
+    )
+
     # The plan
     budget: int = Field(1000, ge=1, description="Entries at most; the seed's 1,000.")
+    selection: Literal["coverage", "frequency"] = Field(
+        "coverage",
+        description="`coverage`: the entries that bring the most hits; `frequency`: golden first, then those asked "
+        "most, as the seed orders them.",
+    )
+    coverage_radius: float = Field(
+        0.25,
+        gt=0,
+        le=2,
+        description="Cosine distance up to which an entry is taken to answer a query of the same answer, before there "
+        "is a match rule that says how far.",
+    )
+    min_gain: float = Field(
+        0.1,
+        ge=0,
+        description="Hits a day that an entry must add to what the entries before it bring, or it is not warmed.",
+    )
+    demand_half_life_days: float = Field(
+        14, gt=0, description="A look-up so many days ago counts half as much as one of today."
+    )
+    quotas: dict[str, int] = Field(
+        default_factory=dict,
+        description='JSON, agent_type to entries kept for it and at most for it: {"billing": 100}. The others share '
+        "the rest of the budget, and what it leaves free.",
+    )
+    entry_bytes: int = Field(
+        8192,
+        ge=1,
+        description="Bytes of response that one place of the budget pays for; a larger response takes several.",
+    )
     max_wrong_hit_rate: float = Field(
         0.05,
         gt=0,
@@ -194,6 +266,8 @@ class Settings(BaseSettings):
             raise ValueError("CACHEWARM_EMBEDDER=openai needs OPENAI_API_KEY")
         if self.judge == "llm" and not self.openai_api_key:
             raise ValueError("CACHEWARM_JUDGE=llm needs OPENAI_API_KEY (any text for a server without keys)")
+        if self.llm == "openai" and not self.openai_api_key:
+            raise ValueError("CACHEWARM_LLM=openai needs OPENAI_API_KEY (any text for a server without keys)")
         return self
 
     @property

@@ -21,6 +21,10 @@ class JudgeError(CachewarmError):
     """The judge's model cannot be reached, refused the key, or answered with something that is no verdict."""
 
 
+class LlmError(CachewarmError):
+    """The model that writes variants cannot be reached, refused the key, or does not know the base."""
+
+
 class CacheError(CachewarmError):
     """Redis cannot be reached, lacks its query engine, or holds something that is not ours."""
 

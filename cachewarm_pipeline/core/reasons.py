@@ -29,11 +29,21 @@ class LeftOut(StrEnum):
     NO_EVIDENCE = "no_evidence"
     NEGATIVE_FEEDBACK = "negative_feedback"
     VOLATILE = "volatile"
+    # Synthetic variants; bases that the model has not written for count once each
+    NOT_WRITTEN = "not_written"
+    MEANING_CHANGED = "meaning_changed"
+    NEARER_TO_ANOTHER_BASE = "nearer_to_another_base"
+    TOO_CLOSE = "too_close"
+    TOO_FAR = "too_far"
+    NO_RESPONSE = "no_response"
     # Union and plan
     DUPLICATE_PROMPT = "duplicate_prompt"
     CONFLICTING_ANSWER = "conflicting_answer"
     INSEPARABLE = "inseparable"
     OVER_CAP = "over_cap"
+    NO_DEMAND = "no_demand"
+    BELOW_FLOOR = "below_floor"
+    OVER_QUOTA = "over_quota"
     OVER_BUDGET = "over_budget"
     NO_EMBEDDING = "no_embedding"
 

@@ -69,6 +69,15 @@ FREQUENT_QUERIES = pa.schema(
     ]
 )
 
+SYNTHETIC_VARIANTS = pa.schema(
+    [
+        *CANDIDATE_FIELDS,
+        _field("base_id", pa.string(), "entry_id of the base query that it is a variant of"),
+        _field("base_prompt", pa.string(), "that query"),
+        _field("base_distance", pa.float64(), "cosine distance to it"),
+    ]
+)
+
 UNFIT_QUERIES = pa.schema(
     [
         _field("entry_id", pa.string(), "hash of canonical prompt and agent_type"),
@@ -223,6 +232,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "daily_query_counts": DAILY_QUERY_COUNTS,
     "frequent_queries": FREQUENT_QUERIES,
     "unfit_queries": UNFIT_QUERIES,
+    "synthetic_variants": SYNTHETIC_VARIANTS,
     "labelled_queries": LABELLED_QUERIES,
     "embeddings": EMBEDDINGS,
     "warming_plan": WARMING_PLAN,

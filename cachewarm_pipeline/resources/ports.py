@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
+from cachewarm_pipeline.core.base_queries import Base
 from cachewarm_pipeline.core.reasons import Counts
 
 if TYPE_CHECKING:
@@ -177,4 +178,50 @@ class Judge(Protocol):
     def groups(self, responses: "Sequence[str]") -> "NDArray[np.int64]":
         """Answer group of each response (n,) of ONE agent_type, as the position of the group's head: its first
         response. In order, each joins the first head that it is equivalent to."""
+        ...
+
+
+@dataclass
+class LlmUsage:
+    """What one writer has used since it was made."""
+
+    prompt_tokens: int = 0
+    """As the server reported them; where it does not, the most that they can have been."""
+    completion_tokens: int = 0
+    usd: float = 0.0
+    written: int = 0
+    """Bases that the model wrote for in this run."""
+    known: int = 0
+    """Bases whose variants were stored before, or are recorded: they cost nothing."""
+    pending: int = 0
+    """Bases that a batch was submitted for and is not finished: a later run collects them."""
+    over_cap: int = 0
+    """Bases that no money or tokens were left for."""
+    failed: dict[str, int] = field(default_factory=dict)
+    """Bases without variants, by what the model did instead: refusal, cut, another answer than the schema's, ..."""
+
+
+class Llm(Protocol):
+    """Writes variants of base queries, and answers where a variant has none."""
+
+    name: str
+    """``recorded`` or ``openai``."""
+    model: str
+    """The model that wrote, or that was recorded."""
+    prompt_version: str
+    """Changes with any word of the question that is asked for variants."""
+    temperature: float
+    usage: LlmUsage
+
+    def variants(self, bases: "Sequence[Base]") -> "list[list[str] | None]":
+        """Variants of each base as written, unfiltered, in the order given; None where there are none yet (over a cap,
+        pending, failed; counted in ``usage``). What was written once for a base is never paid for again.
+
+        Raises LlmError where the server cannot be used at all; what was written until then stays stored. The recorded
+        one raises LlmError for a base that is not recorded.
+        """
+        ...
+
+    def answers(self, questions: "Sequence[Base]") -> "list[str | None]":
+        """An answer of the model to each question, in the same way."""
         ...
