@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.resources.judges import verdicts as verdicts_module
+from cachewarm_pipeline.resources import segments as segments_module
 from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
 
 MODEL = "gpt-4.1-mini@0123abcd"
@@ -47,7 +47,7 @@ def test_what_was_stored_is_there_however_it_was_merged_and_a_no_wins(
     base = str(tmp_path / uuid.uuid4().hex)
     wanted: dict[str, bool] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verdicts_module, "MAX_SEGMENTS", most)
+        patch.setattr(segments_module, "MAX_SEGMENTS", most)
         for batch in batches:
             VerdictStore(base, MODEL).put(batch)
             for key, equivalent in batch.items():
@@ -70,7 +70,7 @@ def test_verdicts_of_another_model_or_question_are_not_seen(tmp_path: Path) -> N
 
 
 def test_many_segments_become_one_and_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdicts_module, "MAX_SEGMENTS", 10)
+    monkeypatch.setattr(segments_module, "MAX_SEGMENTS", 10)
     store = VerdictStore(str(tmp_path), MODEL)
     for number in range(25):
         store.put({f"k{number}": number % 2 == 0})
@@ -80,7 +80,7 @@ def test_many_segments_become_one_and_lose_nothing(tmp_path: Path, monkeypatch: 
 
 
 def test_writers_and_merges_beside_each_other_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdicts_module, "MAX_SEGMENTS", 3)
+    monkeypatch.setattr(segments_module, "MAX_SEGMENTS", 3)
     failures: list[BaseException] = []
 
     def write(name: str) -> None:
@@ -113,7 +113,7 @@ def test_a_killed_writer_leaves_whole_segments_only(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         last = 0
-        while last < verdicts_module.MAX_SEGMENTS + 5:  # a merge has happened too
+        while last < segments_module.MAX_SEGMENTS + 5:  # a merge has happened too
             last = int(writer.stdout.readline())
         writer.kill()
     store = VerdictStore(str(tmp_path), MODEL)

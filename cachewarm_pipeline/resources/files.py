@@ -100,6 +100,12 @@ class Folder:
             self._opened[0].delete_file(self._path(name))
 
 
+def below(uri: str, name: str) -> str:
+    """URI of a folder in a folder: before the options of an object store, s3://bucket/folder?endpoint_override=..."""
+    base, mark, options = uri.partition("?") if "://" in uri else (uri, "", "")
+    return f"{base.rstrip('/')}/{name}{mark}{options}"
+
+
 def reason_of(error: BaseException) -> str:
     """What to tell a person about a failed file operation, in a few words."""
     number = getattr(error, "errno", None)

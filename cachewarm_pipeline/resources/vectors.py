@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.resources.files import Folder, reason_of
+from cachewarm_pipeline.resources.files import Folder, below, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +48,7 @@ class ParquetVectorStore:
     """
 
     def __init__(self, uri: str, model_id: str) -> None:
-        self._folder = Folder(f"{uri.rstrip('/')}/{folder_name(model_id)}")
+        self._folder = Folder(below(uri, folder_name(model_id)))
         self._model_id = model_id
         self._small = 0  # small segments at the last listing and written since
 

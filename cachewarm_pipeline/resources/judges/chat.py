@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cachewarm_pipeline.core.errors import JudgeError
 from cachewarm_pipeline.core.text import sha256_hex
+from cachewarm_pipeline.resources.chat_completion import OTHER_SCHEMA, read_completion
 from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
 
 _INSTRUCTIONS = """\
@@ -99,15 +100,20 @@ class ChatModel:
         most = [tokens // _ASKS for tokens in self.most_tokens(left, right)]
         prompt_tokens = completion_tokens = 0
         for _ in range(_ASKS):
-            content = self._request(question)
-            verdict, answered, reported = _read(content)
-            prompt_tokens += most[0] if reported is None else reported[0]
-            completion_tokens += most[1] if reported is None else reported[1]
-            if verdict is not None:
-                return Reply(verdict, prompt_tokens, completion_tokens)
-        said = self._server.safe(answered[1], _SHOWN)
+            said = read_completion(self._request(question))
+            reported = said.tokens or most
+            prompt_tokens += reported[0]
+            completion_tokens += reported[1]
+            verdict = said.value
+            if (
+                isinstance(verdict, dict)
+                and verdict.keys() == {"equivalent"}
+                and isinstance(verdict["equivalent"], bool)
+            ):
+                return Reply(verdict["equivalent"], prompt_tokens, completion_tokens)
         raise JudgeError(
-            f"judge {self._server.where} gave no verdict when asked {_ASKS} times, but {answered[0]}{said}; set a "
+            f"judge {self._server.where} gave no verdict when asked {_ASKS} times, but {said.wrong or OTHER_SCHEMA}"
+            f"{self._server.safe(said.text, _SHOWN)}; set a "
             "CACHEWARM_JUDGE_MODEL that keeps a JSON schema (response_format json_schema), or "
             "CACHEWARM_JUDGE=embedding; verdicts until then are kept"
         )
@@ -132,36 +138,3 @@ class ChatModel:
 def _question(left: str, right: str) -> str:
     pair = json.dumps(sorted((left, right)), ensure_ascii=False)
     return pair.encode("utf-8", "replace").decode("utf-8")
-
-
-def _read(content: bytes) -> tuple[bool | None, tuple[str, str], tuple[int, int] | None]:
-    """(verdict or None, what there was instead and its text, reported prompt and completion tokens or None)."""
-    try:
-        answer = json.loads(content)
-        choices, tokens = answer["choices"], _tokens(answer.get("usage"))
-        if not choices:
-            return None, ("no choices", ""), tokens
-        said, refusal = choices[0]["message"].get("content"), choices[0]["message"].get("refusal")
-        finish = choices[0].get("finish_reason")
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return None, ("something that is no chat completion", content.decode("utf-8", "replace")), None
-    if refusal or finish == "content_filter":
-        return None, ("a refusal", str(refusal or said or "")), tokens
-    if finish == "length":
-        return None, ("an answer cut at the token limit", str(said or "")), tokens
-    try:
-        verdict = json.loads(said) if isinstance(said, str) else None
-    except (ValueError, RecursionError):
-        verdict = None
-    if isinstance(verdict, dict) and verdict.keys() == {"equivalent"} and isinstance(verdict["equivalent"], bool):
-        return verdict["equivalent"], ("", ""), tokens
-    return None, ("another answer than the schema's", str(said or "")), tokens
-
-
-def _tokens(usage: object) -> tuple[int, int] | None:
-    if not isinstance(usage, dict):
-        return None
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if isinstance(prompt, int) and isinstance(completion, int) and prompt >= 0 and completion >= 0:
-        return prompt, completion
-    return None

@@ -3,7 +3,6 @@ twice, and no more is spent than the cap allows.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from cachewarm_pipeline.resources.judges.chat import ChatModel, Reply
 from cachewarm_pipeline.resources.judges.embedding import EmbeddingJudge
 from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
 from cachewarm_pipeline.resources.ports import Embedder, VectorStore
+from cachewarm_pipeline.resources.spend import Cost, Spend, ask_within
 
 ASK_FLOOR = 0.6
 """Cosine of two responses under which they are held different without asking (all-MiniLM-L6-v2).
@@ -25,27 +25,6 @@ STORE_EVERY = 16
 """Answers stored at once: a killed run loses at most these and those under way, about a cent."""
 
 _TELL_EVERY = 500
-
-
-class Spend:
-    """What one run may pay a model, over all judges of the run. Prices in USD per million tokens.
-
-    ``limit`` is never passed as long as no request takes more than its upper bound; requests that failed on the server
-    are taken as free. Once a request does not fit, nothing more is asked in this run.
-    """
-
-    def __init__(self, limit: float, prompt_price: float, completion_price: float) -> None:
-        self.limit = limit
-        self.spent = 0.0
-        """Paid, and set aside for requests under way."""
-        self.closed = False
-        self._prices = prompt_price / 1e6, completion_price / 1e6
-
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        return prompt_tokens * self._prices[0] + completion_tokens * self._prices[1]
-
-    def fits(self, usd: float) -> bool:
-        return not self.closed and self.spent + usd <= self.limit
 
 
 class LlmJudge(EmbeddingJudge):
@@ -99,56 +78,40 @@ class LlmJudge(EmbeddingJudge):
     def _ask(self, pairs: dict[str, tuple[str, str]]) -> None:
         """Asks about pairs in order, as far as the cap allows, and stores the verdicts by key."""
         fresh: dict[str, bool] = {}
-        running: dict[Future[Reply], tuple[str, float]] = {}
-        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="judge") as pool:
-            try:
-                for key, pair in pairs.items():
-                    most = self._spend.cost(*self._model.most_tokens(*pair))
-                    # What was set aside comes back as answers come in: so what is asked does not depend on timing.
-                    while running and (len(running) == self._concurrency or not self._spend.fits(most)):
-                        self._collect(running, fresh)
-                    if not self._spend.fits(most):
-                        self._close(len(pairs))
-                        break
-                    self._spend.spent += most
-                    running[pool.submit(self._model.ask, *pair)] = key, most
-                while running:
-                    self._collect(running, fresh)
-            finally:
-                # After an error too: what is under way is paid for.
-                for future in list(running):
-                    if not future.cancel() and future.exception() is None:
-                        self._settle(future, running, fresh)
+
+        def finished(key: str, reply: Reply) -> Cost:
+            cost = self._count(reply)
+            fresh[key] = reply.equivalent
+            if len(fresh) >= STORE_EVERY:
                 self._verdicts.put(fresh)
+                fresh.clear()
+            return cost
 
-    def _collect(self, running: dict[Future[Reply], tuple[str, float]], fresh: dict[str, bool]) -> None:
-        """Waits for answers; those that are finished are counted, and stored when they are enough."""
-        done = wait(running, return_when=FIRST_COMPLETED).done
-        for future in [future for future in running if future in done]:
-            self._settle(future, running, fresh)
-        if len(fresh) >= STORE_EVERY:
+        closed = self._spend.closed
+        try:
+            ask_within(
+                self._spend,
+                pairs,
+                lambda pair: self._model.ask(*pair),
+                most=lambda pair: self._spend.cost(*self._model.most_tokens(*pair)),
+                finished=finished,
+                concurrency=self._concurrency,
+                name="judge",
+            )
+        finally:
             self._verdicts.put(fresh)
-            fresh.clear()
+        if self._spend.closed and not closed:
+            self._progress(
+                f"{self._model.name}: the spend cap of ${self._spend.limit:g} (CACHEWARM_JUDGE_MAX_USD) is reached; of "
+                f"{len(pairs):,} pairs those without a verdict are held different"
+            )
 
-    def _settle(
-        self, future: Future[Reply], running: dict[Future[Reply], tuple[str, float]], fresh: dict[str, bool]
-    ) -> None:
-        key, most = running.pop(future)
-        reply = future.result()
-        usd = self._spend.cost(reply.prompt_tokens, reply.completion_tokens)
-        self._spend.spent += usd - most
-        self.usage.usd += usd
+    def _count(self, reply: Reply) -> Cost:
+        cost = self._spend.cost(reply.prompt_tokens, reply.completion_tokens)
+        self.usage.usd += cost.usd
         self.usage.prompt_tokens += reply.prompt_tokens
         self.usage.completion_tokens += reply.completion_tokens
         self.usage.asked += 1
-        fresh[key] = reply.equivalent
         if self.usage.asked % _TELL_EVERY == 0:
             self._progress(f"{self._model.name} judged {self.usage.asked:,} pairs for ${self.usage.usd:.2f}")
-
-    def _close(self, pairs: int) -> None:
-        if not self._spend.closed:
-            self._spend.closed = True
-            self._progress(
-                f"{self._model.name}: the spend cap of ${self._spend.limit:g} (CACHEWARM_JUDGE_MAX_USD) is reached; of "
-                f"{pairs:,} pairs those without a verdict are held different"
-            )
+        return cost

@@ -1,0 +1,133 @@
+"""What was paid for, as immutable Parquet segments: a dictionary that only grows, in one folder.
+
+A segment is named ``{hash of its content}.parquet``, is written whole or not at all, and never changes. When there are
+many they are merged into one, which is there before the others go, so readers and writers need no lock.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from cachewarm_pipeline.core.errors import DatasetError
+from cachewarm_pipeline.resources.files import Folder, reason_of
+
+MAX_SEGMENTS = 128
+"""More are merged: each finished batch of answers makes one, and every run opens each once."""
+
+_LISTINGS = 20  # a reader loses the race against a merge once or twice, not twenty times
+
+_V = TypeVar("_V")
+
+
+class Segments(Generic[_V]):
+    """Values by key. All are read on first use.
+
+    Safe for several processes at once; two that ask a model for one key at the same time both pay, and ``combine``
+    says which answer stands. Raises DatasetError in one line: damaged segment, a folder that cannot be read or written.
+    """
+
+    what: str
+    """What is stored, for messages: ``verdict``."""
+    lost: str
+    """What a deleted segment costs: ``its pairs are asked again``."""
+    column: str
+
+    def __init__(self, uri: str, model_id: str) -> None:
+        """``uri``: the folder; ``model_id``: noted in the segments, for a person who looks."""
+        self.folder = Folder(uri)
+        self._model_id = model_id
+        self._segments: set[str] = set()
+
+    def combine(self, one: _V, other: _V) -> _V:
+        """The one of two values of a key that stands, in whichever order they are read."""
+        raise NotImplementedError
+
+    def type(self) -> Any:
+        """The pyarrow type of a value."""
+        raise NotImplementedError
+
+    def get(self, key: str) -> _V | None:
+        """The stored value; None where there is none."""
+        return self._values.get(key)
+
+    def put(self, values: Mapping[str, _V]) -> None:
+        """Store one batch as one segment: it is there, whole, when this returns."""
+        if not values:
+            return
+        before = self._values
+        self._segments.add(self._write(values))
+        before.update(values)
+        if len(self._segments) > MAX_SEGMENTS:
+            self._merge()
+
+    @cached_property
+    def _values(self) -> dict[str, _V]:
+        values = self._read()
+        if len(self._segments) > MAX_SEGMENTS:
+            self._merge()
+        return values
+
+    def _read(self) -> dict[str, _V]:
+        """What is there now; notes the segments that it is from."""
+        for _ in range(_LISTINGS):
+            try:
+                names = [name for name in self.folder.names() if name.endswith(".parquet") and name[0] != "."]
+                values: dict[str, _V] = {}
+                for name in names:
+                    for key, value in self._segment(name).items():
+                        values[key] = self.combine(values[key], value) if key in values else value
+            except FileNotFoundError:
+                continue  # merged away meanwhile
+            except OSError as error:
+                where = self.folder.show()
+                raise DatasetError(f"cannot list the {self.what}s in {where}: {reason_of(error)}") from None
+            self._segments = set(names)
+            return values
+        raise DatasetError(f"the segments in {self.folder.show()} vanish faster than they can be read; try again")
+
+    def _segment(self, name: str) -> dict[str, _V]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with self.folder.open(name) as source:
+                table = pq.read_table(source, page_checksum_verification=True)
+            return dict(zip(table["key"].to_pylist(), table[self.column].to_pylist(), strict=True))
+        except FileNotFoundError:
+            raise
+        except (OSError, KeyError, pa.ArrowException) as error:
+            # Not skipped in silence: that would pay for its answers again.
+            raise DatasetError(
+                f"{self.what} segment {self.folder.show(name)} is damaged or unreadable ({reason_of(error)}); delete "
+                f"it: {self.lost} by the next run"
+            ) from None
+
+    def _merge(self) -> None:
+        values = self._read()
+        merged = self._write(values)
+        # Only now: whatever is removed is in a segment that is already there.
+        for name in self._segments - {merged}:
+            self.folder.delete(name)
+        self._segments = {merged}
+
+    def _write(self, values: Mapping[str, _V]) -> str:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        keys = sorted(values)
+        table = pa.table(
+            {"key": pa.array(keys, pa.string()), self.column: pa.array([values[key] for key in keys], self.type())},
+            metadata={"cachewarm.model_id": self._model_id},
+        )
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="none", use_dictionary=False, write_page_checksum=True)
+        data = sink.getvalue()
+        name = f"{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+        try:
+            if not self.folder.exists(name):
+                self.folder.write(name, data)
+        except OSError as error:
+            where = self.folder.show(name)
+            raise DatasetError(f"cannot write {self.what}s to {where}: {reason_of(error)}") from None
+        return name
