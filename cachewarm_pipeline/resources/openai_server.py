@@ -5,11 +5,12 @@ Retries are the client's own: 408, 409, 429, 5xx, lost connections and time-outs
 the wait that the server asks for (``retry-after``).
 """
 
+import base64
 import re
 import threading
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
@@ -68,8 +69,13 @@ class OpenAIServer:
             if self._client is None:
                 import openai
 
+                base_url, headers = _without_user(self._base_url)
                 self._client = openai.OpenAI(
-                    api_key=self._key, base_url=self._base_url, timeout=self._timeout, max_retries=self._max_retries
+                    api_key=self._key,
+                    base_url=base_url,
+                    timeout=self._timeout,
+                    max_retries=self._max_retries,
+                    default_headers=headers,
                 )
             return self._client
 
@@ -100,6 +106,17 @@ class OpenAIServer:
         """``: `` and one short line of what the server said, without keys; empty where it said nothing."""
         line = " ".join(text.replace(self._key, "***").split())
         return f": {_KEY.sub('***', line)[:length]}" if line else ""
+
+
+def _without_user(url: str | None) -> tuple[str | None, dict[str, str]]:
+    """The URL without user and password, and the header that sends them: the client logs the URL of every request."""
+    parts = urlsplit(url or "")
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    name, _, password = user.partition(":")
+    credentials = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {credentials}"}
 
 
 def _is_http(url: str) -> bool:
