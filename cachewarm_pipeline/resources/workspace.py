@@ -14,11 +14,12 @@ from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.datasets import DatasetStore
-from cachewarm_pipeline.resources.ports import Embedder, Judge, Source, VectorStore
+from cachewarm_pipeline.resources.files import below
+from cachewarm_pipeline.resources.ports import Embedder, Judge, Llm, Source, VectorStore
 from cachewarm_pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.judges.llm import Spend
+    from cachewarm_pipeline.resources.spend import Spend
 
 
 SAMPLE = "sample"
@@ -90,9 +91,7 @@ class Workspace:
 
     def folder(self, name: str) -> str:
         """URI of a folder beside the datasets."""
-        # The path goes before the options of an object store: s3://bucket/folder?endpoint_override=...
-        base, mark, options = self.settings.datasets.partition("?")
-        return f"{base}/{name}{mark}{options}"
+        return below(self.settings.datasets, name)
 
     def judge(self, progress: Callable[[str], object]) -> Judge:
         """What holds two responses equivalent; each call gives a judge with a usage of its own."""
@@ -103,13 +102,32 @@ class Workspace:
     @cached_property
     def judge_spend(self) -> "Spend":
         """What this run's judges may pay a model together."""
-        from cachewarm_pipeline.resources.judges.llm import Spend
+        from cachewarm_pipeline.resources.spend import Spend
 
         settings = self.settings
         return Spend(
             settings.judge_max_usd,
             settings.judge_usd_per_million_prompt_tokens,
             settings.judge_usd_per_million_completion_tokens,
+        )
+
+    def llm(self, progress: Callable[[str], object]) -> Llm | None:
+        """What writes variants of base queries, None for none; each call gives one with a usage of its own."""
+        from cachewarm_pipeline.resources.writers import open_llm
+
+        return open_llm(self, progress)
+
+    @cached_property
+    def llm_spend(self) -> "Spend":
+        """What this run may pay the model that writes, for variants and answers together."""
+        from cachewarm_pipeline.resources.spend import Spend
+
+        settings = self.settings
+        return Spend(
+            settings.llm_max_usd,
+            settings.llm_usd_per_million_prompt_tokens,
+            settings.llm_usd_per_million_completion_tokens,
+            settings.llm_max_tokens,
         )
 
     @cached_property
@@ -128,14 +146,15 @@ class Workspace:
         return CacheStore(connect(self.redis_url), self.settings.name)
 
     @property
-    def _is_sample(self) -> bool:
+    def is_sample(self) -> bool:
+        """Whether the source is the synthetic sample."""
         url = self.settings.source_url
         return url is None or url.get_secret_value() == SAMPLE
 
     def where(self) -> dict[str, str]:
         """Where this run reads and writes, without secrets."""
         return {
-            "source": "sample (synthetic)" if self._is_sample else redact_url(self.source_url),
+            "source": "sample (synthetic)" if self.is_sample else redact_url(self.source_url),
             "redis": redact_url(self.redis_url),
             "datasets": redact_url(self.settings.datasets),
             "name": self.settings.name,

@@ -1,0 +1,46 @@
+"""Writers behind the one port: what writes variants of base queries in a run."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cachewarm_pipeline.resources.ports import Llm
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+
+def open_llm(workspace: "Workspace", progress: Callable[[str], object]) -> Llm | None:
+    """The writer that the settings ask for; None for none. Unset: the recorded one for the sample, else none.
+
+    ``progress`` gets a sentence now and then; what it spends counts against the one cap of the workspace. Raises
+    ConfigurationError without a key or with a base URL that is none, and LlmError for damaged recorded variants.
+    """
+    settings = workspace.settings
+    kind = settings.llm or ("recorded" if workspace.is_sample else "none")
+    if kind == "none":
+        return None
+    if kind == "recorded":
+        from cachewarm_pipeline.resources.writers.recorded import RecordedWriter
+
+        return RecordedWriter()
+    from cachewarm_pipeline.resources.writers.model import Model
+    from cachewarm_pipeline.resources.writers.openai import OpenAIWriter
+
+    key = settings.openai_api_key
+    model = Model(
+        settings.llm_model,
+        api_key=key.get_secret_value() if key else "",
+        base_url=settings.openai_base_url,
+        timeout=settings.llm_timeout_seconds,
+        max_retries=settings.llm_max_retries,
+    )
+    return OpenAIWriter(
+        model,
+        workspace.folder("written"),
+        workspace.llm_spend,
+        progress,
+        n=settings.variants_per_base,
+        temperature=settings.llm_temperature,
+        concurrency=settings.llm_concurrency,
+        batch=settings.llm_batch,
+    )

@@ -1,0 +1,85 @@
+"""The chat model that writes, on its server: one question at a time, and the raw calls that batches need."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cachewarm_pipeline.core.base_queries import Base
+from cachewarm_pipeline.core.errors import LlmError
+from cachewarm_pipeline.resources.chat_completion import REFUSAL
+from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
+from cachewarm_pipeline.resources.writers.questions import ASKS, Question, Reply
+
+_ADVICE = Advice(
+    "CACHEWARM_LLM_MODEL",
+    timeout="; see CACHEWARM_LLM_TIMEOUT_SECONDS",
+    rate="; run again later, or lower CACHEWARM_LLM_CONCURRENCY",
+    failed="; run again later: what was written until then is kept",
+    refused="; set a CACHEWARM_LLM_MODEL that takes a temperature and response_format json_schema",
+)
+
+_FILTERED = ("content_filter", "content_policy_violation")
+"""Codes of an HTTP 400 that is about one text, not about the request's form."""
+
+
+class Model:
+    """Safe to call from several threads; the client is made on first use. ``timeout`` in seconds for each try.
+
+    Raises ConfigurationError without a key or with a base URL that is none.
+    """
+
+    def __init__(
+        self, name: str, *, api_key: str, base_url: str | None = None, timeout: float = 60.0, max_retries: int = 5
+    ) -> None:
+        self.name = name
+        self.server = OpenAIServer(
+            name,
+            user="CACHEWARM_LLM=openai",
+            key=api_key,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            advice=_ADVICE,
+        )
+
+    def ask(self, question: Question, base: Base) -> Reply:
+        """What the model writes; asked once more where that is wrong. Tokens are of all asks.
+
+        Raises LlmError where the server cannot be used.
+        """
+        import openai
+
+        prompt_tokens = completion_tokens = 0
+        reply = Reply(None, REFUSAL, 0, 0)
+        for _ in range(ASKS):
+            try:
+                answer = self.server.client.chat.completions.with_raw_response.create(**question.body(self.name, base))
+            except openai.BadRequestError as error:
+                if error.code not in _FILTERED:
+                    raise self._fault(error) from None
+                reply = Reply(None, REFUSAL, 0, 0)
+            except openai.OpenAIError as error:
+                raise self._fault(error) from None
+            else:
+                reply = question.read(bytes(answer.content), question.most_tokens(base))
+            prompt_tokens += reply.prompt_tokens
+            completion_tokens += reply.completion_tokens
+            if reply.texts is not None:
+                break
+        return Reply(reply.texts, reply.wrong, prompt_tokens, completion_tokens)
+
+    def call(self, request: Callable[[Any], Any]) -> Any:
+        """The raw answer of the client's call; None where the server does not know what was asked for (404).
+
+        Raises LlmError for any other fault.
+        """
+        import openai
+
+        try:
+            return request(self.server.client)
+        except openai.NotFoundError:
+            return None
+        except openai.OpenAIError as error:
+            raise self._fault(error) from None
+
+    def _fault(self, error: Exception) -> LlmError:
+        return LlmError(self.server.explain(error, role="writer "))
