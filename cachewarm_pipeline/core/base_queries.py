@@ -1,6 +1,21 @@
-"""Base queries: what synthetic variants are written of."""
+"""Base queries: what synthetic variants are written of. Configured ones come as YAML, the others are the day's best
+golden answers and its most asked queries."""
 
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, canonical, entry_id
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_AGENT_TYPE_CHARS = 200
+"""As in source rows (LeftOut.BAD_AGENT_TYPE): a tenant's name, not a text."""
+
+_KEYS = ("query", "response")
 
 
 @dataclass(frozen=True)
@@ -12,3 +27,186 @@ class Base:
     prompt: str
     response: str | None = None
     origin: str = "configured"
+
+    @property
+    def entry_id(self) -> str:
+        """The id that an entry of this prompt has."""
+        return entry_id(self.prompt, self.agent_type)
+
+
+def parse_base_queries(text: str, where: str, *, max_response_bytes: int) -> list[Base]:
+    """The base queries of a YAML text: a mapping of agent_type to a list whose items are texts, or mappings of
+    ``query`` and ``response`` (optional; a mapping or list becomes JSON). In the order of the text.
+
+    Raises ConfigurationError that names ``where``, the agent_type and the item (1 is the first) for anything else: an
+    agent_type that source rows could not have, an empty or too long query, two queries of one agent_type with one
+    canonical form, a response over ``max_response_bytes`` of UTF-8.
+    """
+    data = _yaml(text, where)
+    if not isinstance(data, dict):
+        found = "is empty" if data is None else f"holds {_kind(data)}"
+        raise ConfigurationError(
+            f"{where} {found}; it must be a mapping of agent_type to a list of queries (CACHEWARM_LLM=none makes no "
+            "variants)"
+        )
+    bases: dict[str, Base] = {}
+    places: dict[str, str] = {}
+    for key, items in data.items():
+        agent_type = _agent_type(key, where)
+        if not isinstance(items, list) or not items:
+            found = "nothing" if items is None or items == [] else _kind(items)
+            raise ConfigurationError(
+                f"{where}: agent_type {agent_type!r} has {found}; it must have a list of queries, or go"
+            )
+        for number, item in enumerate(items, 1):
+            place = f"{where}: {agent_type!r}, item {number}"
+            base = _base(agent_type, item, place, max_response_bytes)
+            if base.entry_id in bases:
+                raise ConfigurationError(
+                    f"{place} is the same query as {places[base.entry_id]} (case, white space and end marks do not "
+                    f"count): {_shown(base.prompt)}; remove one of them"
+                )
+            bases[base.entry_id], places[base.entry_id] = base, f"{agent_type!r}, item {number}"
+    return list(bases.values())
+
+
+def choose_bases(configured: Iterable[Base], golden: "pa.Table", frequent: "pa.Table", top: int) -> list[Base]:
+    """The bases of a day, one an entry_id: the configured ones, then the ``top`` golden candidates of each agent_type
+    with the highest quality, then its ``top`` frequent queries with the highest demand.
+
+    A base has the answer that the day's candidates have for its prompt, golden before log as in the plan; a configured
+    one that is no candidate has its own, or None.
+    """
+    golden_rows, frequent_rows = _rows(golden), _rows(frequent)
+    answers: dict[str, str] = {}
+    for row in (*golden_rows, *frequent_rows):
+        answers.setdefault(row["entry_id"], row["response"])
+    chosen = {
+        base.entry_id: Base(base.agent_type, base.prompt, answers.get(base.entry_id, base.response))
+        for base in configured
+    }
+    for origin, by, rows in (("golden", "quality_score", golden_rows), ("query_log", "demand", frequent_rows)):
+        for best in _top(rows, by, top):
+            base = Base(best["agent_type"], best["prompt"], answers[best["entry_id"]], origin)
+            chosen.setdefault(best["entry_id"], base)
+    return list(chosen.values())
+
+
+def _rows(table: "pa.Table") -> list[dict[str, Any]]:
+    columns = ["entry_id", "agent_type", "prompt", "response", "quality_score", "demand"]
+    rows: list[dict[str, Any]] = table.select(columns).to_pylist()
+    return rows
+
+
+def _top(rows: Sequence[Mapping[str, Any]], by: str, top: int) -> list[Mapping[str, Any]]:
+    taken: dict[str, int] = {}
+    found = []
+    for row in sorted(rows, key=lambda row: (-row[by], row["entry_id"])):
+        if (number := taken.get(row["agent_type"], 0)) < top:
+            taken[row["agent_type"]] = number + 1
+            found.append(row)
+    return found
+
+
+def _yaml(text: str, where: str) -> Any:
+    """The value of the text. A key that comes twice, which YAML itself lets win silently, is refused."""
+    import yaml
+
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            _check_nodes(root, where)
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+        raise ConfigurationError(f"{where} is no YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{where} is nested too deeply") from None
+
+
+def _check_nodes(root: Any, where: str) -> None:
+    import yaml
+
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        line = node.start_mark.line + 1
+        if id(node) in seen:
+            raise ConfigurationError(f"{where}, line {line}: an anchor is used again; write the text out")
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
+            if twice is not None:
+                raise ConfigurationError(f"{where}, line {line}: {_shown(twice)} comes twice; put both in one list")
+            waiting += [value for pair in node.value for value in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+
+
+def _agent_type(key: object, where: str) -> str:
+    if not isinstance(key, str):
+        raise ConfigurationError(f"{where}: agent_type {key!r} is {_kind(key)}, not text; put it in quotes")
+    name = key.strip()
+    if not name:
+        raise ConfigurationError(f"{where}: an agent_type is empty; name it as in the log")
+    if len(name) > MAX_AGENT_TYPE_CHARS:
+        raise ConfigurationError(
+            f"{where}: agent_type {_shown(name)} has {len(name)} characters; at most {MAX_AGENT_TYPE_CHARS}"
+        )
+    if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in name):
+        raise ConfigurationError(f"{where}: agent_type {_shown(name)} has control characters; remove them")
+    if name != key:
+        raise ConfigurationError(f"{where}: agent_type {key!r} has white space around it; remove it")
+    return name
+
+
+def _base(agent_type: str, item: object, place: str, max_response_bytes: int) -> Base:
+    if isinstance(item, dict):
+        unknown = [key for key in item if key not in _KEYS]
+        if unknown or "query" not in item:
+            wrong = f"has {_shown(str(unknown[0]))}" if unknown else "has no `query`"
+            raise ConfigurationError(
+                f"{place} {wrong}; it has a `query` and may have a `response` (a text with ': ' in it needs quotes)"
+            )
+        prompt, response = item["query"], _response(item.get("response"), place, max_response_bytes)
+    else:
+        prompt, response = item, None
+    if not isinstance(prompt, str):
+        raise ConfigurationError(f"{place} is {_kind(prompt)}, not text; put it in quotes")
+    prompt = prompt.strip()
+    if not canonical(prompt):
+        raise ConfigurationError(f"{place} is empty; write a query or remove it")
+    if len(prompt) > MAX_PROMPT_CHARS:
+        raise ConfigurationError(f"{place} has {len(prompt)} characters; a prompt has {MAX_PROMPT_CHARS} at most")
+    return Base(agent_type, prompt, response)
+
+
+def _response(value: object, place: str, max_bytes: int) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+    elif isinstance(value, dict | list):
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False) if value else ""
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"{place}: its response is no JSON ({error}); put such values in quotes") from None
+    else:
+        raise ConfigurationError(f"{place}: its response is {_kind(value)}; put it in quotes")
+    if not text:
+        raise ConfigurationError(f"{place}: its response is empty; write one or remove the key")
+    if (size := len(text.encode("utf-8", "surrogatepass"))) > max_bytes:
+        raise ConfigurationError(
+            f"{place}: its response has {size:,} bytes; CACHEWARM_MAX_RESPONSE_BYTES allows {max_bytes:,}"
+        )
+    return text
+
+
+def _kind(value: object) -> str:
+    names = {dict: "a mapping", list: "a list", str: "a text", bool: "yes or no", type(None): "nothing"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")
