@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cachewarm_pipeline.core.demand import day_weights
 from cachewarm_pipeline.core.mining import daily_query_counts
 from cachewarm_pipeline.core.rollup import rollup
 from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS, TIMESTAMP
@@ -155,9 +156,11 @@ def roll_up(folder: Path) -> None:
 
     import pandas.util  # noqa: F401  (its import belongs to the base line)
 
+    of_days = [date.fromisoformat(path.stem) for path in folder.iterdir()]
+    weights = day_weights(of_days, max(of_days), 14)
     before = peak_memory()
     started = time.perf_counter()
-    found = rollup(days, window_days=DAYS, min_frequency=5, min_users=2)
+    found = rollup(days, weights=weights, min_frequency=5, min_users=2)
     took = time.perf_counter() - started
     held = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
     print(f"  {DAYS} days x {DISTINCT:,} distinct queries ({held:,.0f} MiB of Parquet): {took:.1f} s")

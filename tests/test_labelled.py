@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from cachewarm_pipeline.core.labelled import PARTS, SHARES, labelled_queries, part_of
 from cachewarm_pipeline.core.reasons import LeftOut
 from cachewarm_pipeline.core.text import entry_id
-from tests.test_rollup import Days, Row, asked, said
+from tests.test_rollup import FLAT, Days, Row, asked, said
 
 
 def labelled(*days: list[Row], maximum: int = 100) -> tuple[dict[str, Row], dict[LeftOut, int]]:
-    table, left_out = labelled_queries(Days(*days), maximum=maximum)
+    table, left_out = labelled_queries(Days(*days), maximum=maximum, weights=FLAT)
     return {row["prompt"]: row for row in table.to_pylist()}, dict(left_out)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError
-from cachewarm_pipeline.core.plan import Plan, build_plan, plan_hash
+from cachewarm_pipeline.core.plan import Plan, build_plan, by_frequency, plan_hash
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES, WARMING_PLAN, conform
@@ -49,7 +49,7 @@ def made(*tables: pa.Table, budget: int = 10, embedded: set[str] | None = None) 
         model_id=MODEL,
         embedded=known,
         floors=FLOORS,
-        budget=budget,
+        select=by_frequency(budget),
         judge=ExactJudge(),
         vectors_of=lambda keys: TrigramEmbedder().embed([text_of[key] for key in keys]),
     )

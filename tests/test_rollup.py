@@ -1,7 +1,7 @@
 """A window of days: what is frequent, and which response is its answer."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -21,6 +21,8 @@ from cachewarm_pipeline.core.text import entry_id
 
 Row = dict[str, Any]
 FIRST = date(2026, 11, 1)
+FLAT = defaultdict(lambda: 1 / 30)
+"""Every day weighs the same in a window of 30 days."""
 
 
 def at(day: int, hour: int = 12) -> datetime:
@@ -64,7 +66,7 @@ class Days:
 
 
 def whole(*days: list[Row], **options: Any) -> RolledUp:
-    found = rollup(Days(*days), **({"window_days": 30, "min_frequency": 1, "min_users": 1} | options))
+    found = rollup(Days(*days), **({"weights": FLAT, "min_frequency": 1, "min_users": 1} | options))
     assert conform("frequent_queries", found.table).schema == FREQUENT_QUERIES
     assert conform("unfit_queries", found.unfit).schema == UNFIT_QUERIES
     return found
@@ -277,7 +279,7 @@ def test_another_judge_decides_what_is_equivalent() -> None:
 
 def test_the_first_pass_reads_narrow_columns_only() -> None:
     days = Days([asked("q", 9, said())])
-    rollup(days, window_days=30, min_frequency=5, min_users=1)
+    rollup(days, weights=FLAT, min_frequency=5, min_users=1)
     assert days.asked_for[0] == ("agent_type", "canonical", "count")
     assert "responses" in days.asked_for[1]
 

@@ -1,46 +1,118 @@
-"""The desired entries of the day: golden first, then the log, without duplicates or conflicts,
-each good enough, grouped by answer, within budget."""
+"""The entries of the day, chosen for the hits that they bring under the budget: golden first, then the log, then
+synthetic variants, each only where it earns its place; without duplicates or conflicts, grouped by answer."""
+
+from typing import Any
 
 import dagster as dg
+import numpy as np
+import pyarrow as pa
 
-from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.assets.common import OWNERS, VERIFICATION, judge_metadata, record, records, table_metadata
+from cachewarm_pipeline.assets.planning import Planned, plan_day
+from cachewarm_pipeline.core.plan_curve import curve_table, next_entries
 from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.resources.plots import line_plot, markdown_image
 from cachewarm_pipeline.resources.workspace import Workspace
+
+_CANDIDATES = ("golden_candidates", "frequent_queries", "synthetic_variants")
 
 
 @dg.asset(
-    deps=["golden_candidates", "frequent_queries", "embeddings"],
+    deps=[*_CANDIDATES, "labelled_queries", "embeddings"],
     partitions_def=daily,
     backfill_policy=one_run,
     group_name=VERIFICATION,
     owners=OWNERS,
-    kinds={"pyarrow", "parquet"},
+    kinds={"numpy", "parquet"},
     description=__doc__,
 )
 def warming_plan(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     settings, datasets = workspace.settings, workspace.datasets
     judge = workspace.judge(context.log.info)
     for day in days_of(context):
-        candidates = [datasets.read(name, day) for name in ("golden_candidates", "frequent_queries")]
+        candidates = [datasets.read(name, day) for name in _CANDIDATES]
         embedded = set(datasets.read("embeddings", day, columns=["embedding_key"])["embedding_key"].to_pylist())
-        plan = steps.plan(workspace, candidates, embedded, judge)
+        labelled = datasets.read("labelled_queries", day)
+        planned = plan_day(workspace, candidates, labelled, embedded, judge, context.log.info)
+        plan, curve = planned.plan, curve_table(planned.curves)
         datasets.write("plan_conflicts", day, plan.conflicts)
+        datasets.write("plan_curve", day, curve)
         datasets.write("warming_plan", day, plan.table)
         sources = plan.table["source"].to_pylist()
         record(
             context,
             day,
-            table_metadata(
-                plan.table,
-                plan.left_out,
-                ("rank", "prompt", "agent_type", "source", "quality_score", "demand"),
-                budget=settings.budget,
-                golden=sources.count("golden"),
-                query_log=sources.count("query_log"),
-                synthetic=sources.count("synthetic"),
-                answer_groups=len(set(plan.table["answer_group"].to_pylist())),
-                conflicts=records(plan.conflicts.slice(0, 10).drop_columns(["kept_id", "dropped_id"]).to_pylist()),
-                **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
-            ),
+            {
+                **_of_selection(planned, curve),
+                **table_metadata(
+                    plan.table,
+                    plan.left_out,
+                    ("rank", "prompt", "agent_type", "source", "gain", "demand", "quality_score"),
+                    budget=settings.budget,
+                    selection=settings.selection,
+                    golden=sources.count("golden"),
+                    query_log=sources.count("query_log"),
+                    synthetic=sources.count("synthetic"),
+                    answer_groups=len(set(plan.table["answer_group"].to_pylist())),
+                    conflicts=records(plan.conflicts.slice(0, 10).drop_columns(["kept_id", "dropped_id"]).to_pylist()),
+                    **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
+                ),
+            },
         )
+
+
+def _of_selection(planned: Planned, curve: pa.Table) -> dict[str, Any]:
+    """The curve as a plot, a table and a sentence; the parts of the budget; what the second pass changed."""
+    if planned.curves is None or planned.second is None:
+        return {}
+    second = planned.second
+    return {
+        "next_100": next_entries(planned.curves),
+        "expected_hits_a_day": planned.curves.hits(planned.curves.entries),
+        "expected_lookups_a_day": planned.curves.lookups,
+        "expected_hits": _plot(planned),
+        "curve": records(curve.drop_columns(["lookups"]).to_pylist()),
+        "agent_types": records(list(planned.agents)),
+        "second_pass": records(
+            [
+                {
+                    "entries_changed": second.changed,
+                    "expected_hits_a_day_before": round(second.before, 1),
+                    "after": round(second.after, 1),
+                    "answer_by_meaning": ", ".join(second.by_meaning) or "none",
+                }
+            ]
+        ),
+    }
+
+
+def _plot(planned: Planned) -> dg.MetadataValue:
+    """Expected hits against entries: the plan and what would come next, the seed's order, a random one."""
+    found = planned.curves
+    if found is None or not len(found.frequency):
+        return dg.MetadataValue.text("no candidates")
+    until = max(len(found.plan), found.entries + 1)
+
+    def line(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        shown = values[:until]
+        return np.arange(len(shown) + 1), np.concatenate(([0.0], shown))
+
+    lines = {
+        "plan, by coverage": line(found.plan),
+        "by frequency": line(found.frequency),
+        "random": line(found.random),
+    }
+    stop = (found.entries, found.hits(found.entries))
+    return dg.MetadataValue.md(
+        markdown_image(
+            line_plot(
+                lines,
+                title="Hits expected a day, by entries; the ring is where the plan stops",
+                x_label="entries",
+                y_label="hits a day",
+                marks={"plan, by coverage": stop},
+                notes={"plan, by coverage": f"stops at {stop[0]:,}: {stop[1]:,.0f} hits"},
+            ),
+            "expected hits a day against entries",
+        )
+    )

@@ -2,6 +2,7 @@
 certified with; the judge labels a query by comparing its own answer with the one that the cache would serve."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -18,9 +19,9 @@ from cachewarm_pipeline.core.text import entry_id, sha256_hex
 CHOOSE, FIT, CERTIFY = "choose", "fit", "certify"
 PARTS = (CHOOSE, FIT, CERTIFY)
 SHARES = {CHOOSE: 0.2, FIT: 0.2, CERTIFY: 0.6}
-"""Shares of the labelled log. ``choose`` is kept for a selection of entries that looks at neighbours; until there is
-one it is fitted on like ``fit``. ``certify`` does neither: entries are chosen by their own frequency, and a query that
-is an entry is not certified with. It is the largest: a bound needs many hits, a model of twenty-odd weights does not
+"""Shares of the labelled log. Answers of ``choose`` and ``fit`` choose entries (core.demand) and fit the match model,
+both with both: a model may be fitted on what chose the entries. Those of ``certify`` do neither, and a query that is an
+entry is not certified with. It is the largest: a bound needs many hits, a model of twenty-odd weights does not
 (Banking77, 1,000 entries: 0.2 to 0.7 of the log to train on changed the hit rate at 5% by 2 points)."""
 
 
@@ -34,20 +35,21 @@ def part_of(entry: str) -> str:
     return CERTIFY
 
 
-def labelled_queries(days: Days, *, maximum: int) -> tuple[pa.Table, Counts]:
+def labelled_queries(days: Days, *, maximum: int, weights: Mapping[date, float]) -> tuple[pa.Table, Counts]:
     """``labelled_queries``: at most ``maximum`` distinct queries an agent_type, those asked last; and those left out.
 
     The answer of a query is its best supported one that did not come from the cache, the newest on ties. Left out:
-    OVER_CAP (older than the ``maximum`` newest), NO_EVIDENCE and NEGATIVE_FEEDBACK as in the roll-up, PERSONAL (in
-    the prompt or the answer: no judge sees it). ``days`` as for ``rollup``; memory: 100 bytes a distinct query of the
-    window, and the chosen queries' answers.
+    OVER_CAP (older than the ``maximum`` newest), NO_EVIDENCE and NEGATIVE_FEEDBACK as in the roll-up, PERSONAL (in the
+    prompt or the answer: no judge sees it). ``days`` and ``weights`` as for ``rollup``; memory: 100 bytes a distinct
+    query of the window, and the chosen queries' answers.
     """
     left_out: Counts = Counts()
     chosen, left_out[LeftOut.OVER_CAP] = _choose(days, maximum)
     numbers: dict[tuple[str, str], _Query] = {}
-    for day, table in days(("agent_type", "canonical", "prompt", "prompt_count", "count", "responses")):
+    columns = ("agent_type", "canonical", "prompt", "prompt_count", "count", "responses", "cost_usd", "costed")
+    for day, table in days(columns):
         for row in _rows(table, chosen):
-            numbers.setdefault((row["agent_type"], row["canonical"]), _Query()).add(day, row)
+            numbers.setdefault((row["agent_type"], row["canonical"]), _Query()).add(day, weights[day], row)
     rows = []
     for (agent_type, _), query in numbers.items():
         prompt = query.prompt
@@ -69,6 +71,8 @@ def labelled_queries(days: Days, *, maximum: int) -> tuple[pa.Table, Counts]:
                     "prompt": prompt,
                     "response": choice.answer.text,
                     "frequency": query.count,
+                    "demand": query.demand,
+                    "cost_usd": query.cost_usd,
                     "last_day": query.last_day,
                     "part": part_of(entry),
                 }
@@ -82,18 +86,28 @@ class _Query:
 
     def __init__(self) -> None:
         self.count = 0
+        self.demand = 0.0
         self.last_day = date.min
+        self._cost, self._costed = 0.0, 0
         self._spellings: Counter[str] = Counter()
         self._answers: dict[str, list[int]] = {}
 
-    def add(self, day: date, row: dict[str, Any]) -> None:
+    def add(self, day: date, weight: float, row: dict[str, Any]) -> None:
         self.count += row["count"]
+        self.demand += weight * row["count"]
+        self._cost += row["cost_usd"] if row["costed"] else 0.0
+        self._costed += row["costed"]
         self.last_day = max(self.last_day, day)
         self._spellings[row["prompt"]] += row["prompt_count"]
         for answer in row["responses"]:
             at = int(answer["last_at"].timestamp() * 1e6)
             known = self._answers.setdefault(answer["response"], [0, 0, at])
             known[:] = known[0] + answer["count"], known[1] + answer["negative"], max(known[2], at)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Mean of the calls with a known cost."""
+        return self._cost / self._costed if self._costed else None
 
     @property
     def prompt(self) -> str:

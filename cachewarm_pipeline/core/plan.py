@@ -1,7 +1,6 @@
 """The warming plan: which candidates become entries, in which order, and why the others do not."""
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,22 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.core.conflicts import inseparable_pairs
-from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.schemas import CANDIDATE_FIELDS, PLAN_CONFLICTS, WARMING_PLAN, conform
 from cachewarm_pipeline.core.search import RULE_VECTORS
+from cachewarm_pipeline.core.selection import Limits, Selected
 from cachewarm_pipeline.core.text import embedding_key, sha256_hex
 from cachewarm_pipeline.core.words import tokens
 
-SOURCES = ("golden", "query_log", "synthetic")
-"""Order of admission, as the seed warms: best answers first, then what users ask, then what they may ask."""
-
 _CANDIDATE_COLUMNS = [field.name for field in CANDIDATE_FIELDS]
-
-
-POOL = 2.0
-"""Candidates looked at for conflicts, in budgets: what conflicts leave free is filled from the rest."""
 
 
 @dataclass(frozen=True)
@@ -45,30 +37,44 @@ class Judging(Protocol):
     def groups(self, responses: Sequence[str]) -> np.ndarray: ...
 
 
+Rows = list[dict[str, Any]]
+
+Select = Callable[[Rows], Selected]
+"""Chooses among candidates that could stand together, in the seed's order: golden by quality, then the log by
+frequency, then synthetic."""
+
+
+def by_frequency(budget: int) -> Select:
+    """The seed's choice: the first ones, as many as the budget has. Raises ConfigurationError for a budget below 1."""
+    limits = Limits(budget)
+
+    def select(rows: Rows) -> Selected:
+        chosen = list(range(min(len(rows), limits.budget)))
+        return Selected(chosen, [], +Counts({LeftOut.OVER_BUDGET: len(rows) - len(chosen)}))
+
+    return select
+
+
 def build_plan(
     candidates: Sequence[pa.Table],
     *,
     model_id: str,
     embedded: set[str],
     floors: Mapping[str, float],
-    budget: int,
+    select: Select,
     judge: Judging,
     vectors_of: Callable[[list[str]], np.ndarray],
 ) -> Plan:
     """Union of the candidate tables, gated by quality, one entry a canonical prompt and agent_type, without conflicts,
-    cut at the budget, with the answer group of each.
+    of which ``select`` chooses, with the answer group of each.
 
     ``candidates`` come in the order of admission, each best first; ``floors`` is the lowest quality_score a source.
     A prompt that two sources know is warmed once: with the first source's answer and the highest demand of all; it is
     left out as DUPLICATE_PROMPT, or as CONFLICTING_ANSWER where the ``judge`` says that the two answers differ. Of two
     prompts that nothing tells apart (core.conflicts) with different answers the later one is INSEPARABLE.
     ``embedded`` are the embedding keys that have vectors; ``vectors_of`` gives those of keys (n, d). Memory: the
-    candidates once, the vectors of POOL budgets.
-
-    Raises ConfigurationError for a budget below 1.
+    candidates and their vectors once.
     """
-    if budget < 1:
-        raise ConfigurationError(f"the budget is {budget}; it must be at least 1 entry (CACHEWARM_BUDGET or --budget)")
     left_out = Counts()
     union: dict[str, dict[str, Any]] = {}
     twice: list[tuple[dict[str, Any], dict[str, Any]]] = []
@@ -92,25 +98,31 @@ def build_plan(
         if not same:
             conflicts.append(_conflict(LeftOut.CONFLICTING_ANSWER, kept, row, 0.0))
     rows = list(union.values())
-    pool = rows[: math.ceil(POOL * budget)]
-    dropped = _drop_inseparable(pool, judge, vectors_of, conflicts)
+    dropped = _drop_inseparable(rows, judge, vectors_of, conflicts)
     left_out[LeftOut.INSEPARABLE] += len(dropped)
-    standing = [row for i, row in enumerate(pool) if i not in dropped]
-    chosen = standing[:budget]
-    left_out[LeftOut.OVER_BUDGET] += len(rows) - len(dropped) - len(chosen)
-    _group_answers(chosen, judge)
-    table = pa.Table.from_pylist([{**row, "rank": rank} for rank, row in enumerate(chosen)], schema=WARMING_PLAN)
-    conflict_table = pa.Table.from_pylist(conflicts, schema=PLAN_CONFLICTS)
-    return Plan(conform("warming_plan", table), conflict_table, +left_out)
+    standing = [row for i, row in enumerate(rows) if i not in dropped]
+    selected = select(standing)
+    table = plan_table([standing[place] for place in selected.places], judge, selected.gains)
+    return Plan(table, pa.Table.from_pylist(conflicts, schema=PLAN_CONFLICTS), +(left_out + selected.left_out))
+
+
+def plan_table(rows: Sequence[Mapping[str, Any]], judge: Judging, gains: Sequence[float] = ()) -> pa.Table:
+    """WARMING_PLAN of chosen rows by rank, with the answer group of each."""
+    ranked: Rows = [
+        {**row, "rank": rank, "gain": gains[rank] if gains else None, "answer_group": ""}
+        for rank, row in enumerate(rows)
+    ]
+    _group_answers(ranked, judge)
+    return conform("warming_plan", pa.Table.from_pylist(ranked, schema=WARMING_PLAN))
 
 
 def _drop_inseparable(
-    pool: list[dict[str, Any]],
+    pool: Rows,
     judge: Judging,
     vectors_of: Callable[[list[str]], np.ndarray],
     conflicts: list[dict[str, Any]],
 ) -> set[int]:
-    """Positions of the pool that cannot stand beside an earlier one; their conflicts are added."""
+    """Positions of the candidates that cannot stand beside an earlier one; their conflicts are added."""
     pairs = []
     for places in _places_by_agent(pool).values():
         vectors = vectors_of([pool[i]["embedding_key"] for i in places])
@@ -146,7 +158,7 @@ def _conflict(reason: LeftOut, kept: Mapping[str, Any], row: Mapping[str, Any], 
 _SHOWN = (("id", "entry_id"), ("prompt", "prompt"), ("response", "response"))
 
 
-def _group_answers(rows: list[dict[str, Any]], judge: Judging) -> None:
+def _group_answers(rows: Rows, judge: Judging) -> None:
     """Sets ``answer_group`` of each row: 16 hex characters from the answer of the group's first entry."""
     for agent_type, places in _places_by_agent(rows).items():
         responses = [rows[i]["response"] for i in places]

@@ -6,7 +6,7 @@ bytes each), the frequent queries, and one day; not with the log, and not with t
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -52,7 +52,7 @@ class RolledUp:
 def rollup(
     days: Days,
     *,
-    window_days: int,
+    weights: Mapping[date, float],
     min_frequency: int,
     min_users: int,
     min_stability: float = 0.0,
@@ -66,17 +66,18 @@ def rollup(
     cache and could be kept), NEGATIVE_FEEDBACK (users rejected every response), VOLATILE (stability under
     ``min_stability``: the answer changes between calls, so a stored one would be wrong).
 
-    ``demand`` is frequency / ``window_days``; ``stability`` estimates the share of all answered rows that say what
+    ``demand`` is the sum of each day's rows times the day's weight: ``weights`` of a window sum to 1
+    (core.demand.day_weights); ``stability`` estimates the share of all answered rows that say what
     the chosen response says. ``group_responses`` says which responses are equivalent.
     """
     frequent, distinct = _frequent_hashes(days, min_frequency)
-    window = _Window(days, frequent)
+    window = _Window(days, frequent, weights)
     left_out: Counts = Counts()
     rows, unfit = [], []
 
     def leave_out(query: int, reason: LeftOut, detail: str, share: float | None) -> None:
         left_out[reason] += 1
-        unfit.append(_unfit_row(window, query, reason, detail, share, window_days))
+        unfit.append(_unfit_row(window, query, reason, detail, share))
 
     left_out[LeftOut.RARE] = distinct - len(frequent)
     for start in range(0, window.number, _BATCH):
@@ -110,7 +111,7 @@ def rollup(
                 if share < min_stability:
                     leave_out(query, LeftOut.VOLATILE, volatility(judged, of_query, answered, share), share)
                 else:
-                    rows.append(_row(window, query, choice, share, window_days))
+                    rows.append(_row(window, query, choice, share))
     for table in (rows, unfit):
         table.sort(key=lambda row: (-row["frequency"], row["entry_id"]))
     return RolledUp(
@@ -120,7 +121,7 @@ def rollup(
     )
 
 
-def _row(window: "_Window", query: int, choice: Choice, share: float, window_days: int) -> dict[str, Any]:
+def _row(window: "_Window", query: int, choice: Choice, share: float) -> dict[str, Any]:
     agent_type, prompt = window.agent_types[query], window.prompt(query)
     frequency = int(window.totals["count"][query])
     costed = int(window.totals["costed"][query])
@@ -139,7 +140,7 @@ def _row(window: "_Window", query: int, choice: Choice, share: float, window_day
         "response": choice.answer.text,
         "source": "query_log",
         "quality_score": LOG_QUALITY * share,
-        "demand": frequency / window_days,
+        "demand": float(window.demand[query]),
         "cost_usd": float(window.totals["cost_usd"][query]) / costed if costed else None,
         "provenance": json.dumps(provenance, sort_keys=True),
         "frequency": frequency,
@@ -149,20 +150,17 @@ def _row(window: "_Window", query: int, choice: Choice, share: float, window_day
     }
 
 
-def _unfit_row(
-    window: "_Window", query: int, reason: LeftOut, detail: str, share: float | None, window_days: int
-) -> dict[str, Any]:
+def _unfit_row(window: "_Window", query: int, reason: LeftOut, detail: str, share: float | None) -> dict[str, Any]:
     agent_type, prompt = window.agent_types[query], window.prompt(query)
-    frequency = int(window.totals["count"][query])
     return {
         "entry_id": entry_id(prompt, agent_type),
         "agent_type": agent_type,
         "prompt": mask(prompt),
         "reason": str(reason),
         "detail": detail,
-        "frequency": frequency,
+        "frequency": int(window.totals["count"][query]),
         "stability": share,
-        "demand": frequency / window_days,
+        "demand": float(window.demand[query]),
     }
 
 
@@ -192,7 +190,7 @@ def _added_up(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarra
 class _Window:
     """The frequent queries of a window, numbered 0.. in the order in which they are first met, and their numbers."""
 
-    def __init__(self, days: Days, frequent: np.ndarray) -> None:
+    def __init__(self, days: Days, frequent: np.ndarray, weights: Mapping[date, float]) -> None:
         self._days = days
         self._frequent = frequent
         self._numbers: dict[tuple[str, str], int] = {}
@@ -201,7 +199,7 @@ class _Window:
         """Hashed ids; complete below MAX_USERS, else at least so many."""
         self.first_day: list[int] = []
         self.last_day: list[int] = []
-        numbers: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+        numbers: list[tuple[float, np.ndarray, dict[str, np.ndarray]]] = []
         responses = []
         for day, table in days((*_KEY, "prompt", "prompt_count", *_NUMBERS, "users", "responses")):
             rows, queries = self._frequent_rows(table, day)
@@ -211,12 +209,15 @@ class _Window:
                 self._spellings[query][prompt] = self._spellings[query].get(prompt, 0) + count
                 if len(self.users[query]) < MAX_USERS:
                     self.users[query].update(users)
-            numbers.append((queries, {name: rows[name].to_numpy() for name in _NUMBERS}))
+            numbers.append((weights[day], queries, {name: rows[name].to_numpy() for name in _NUMBERS}))
             responses.append(ResponseNumbers.of(rows, queries))
         self.number = len(self._numbers)
         self.agent_types = [agent_type for agent_type, _ in self._numbers]
         self.totals = {name: np.zeros(self.number, np.float64 if name == "cost_usd" else np.int64) for name in _NUMBERS}
-        for queries, values in numbers:
+        self.demand = np.zeros(self.number)
+        """Expected look-ups a day."""
+        for weight, queries, values in numbers:
+            np.add.at(self.demand, queries, weight * values["count"])
             for name in _NUMBERS:
                 np.add.at(self.totals[name], queries, values[name])
         self._responses = ResponseNumbers.best(responses)

@@ -98,6 +98,8 @@ LABELLED_QUERIES = pa.schema(
         _field("prompt", pa.string(), "most frequent original spelling"),
         _field("response", pa.string(), "the query's own logged answer, best supported, then newest"),
         _field("frequency", pa.int64(), "rows in the window"),
+        _field("demand", pa.float64(), "expected lookups a day, recent days weigh more"),
+        _field("cost_usd", pa.float64(), "mean cost of a call; null where unknown", nullable=True),
         _field("last_day", pa.date32(), "newest day with it"),
         _field("part", pa.string(), "choose | fit | certify: what the query is used for, by hash"),
     ]
@@ -118,6 +120,18 @@ WARMING_PLAN = pa.schema(
         _field("answer_group", pa.string(), "entries with equivalent answers share it"),
         _field("embedding_key", pa.string(), "where the prompt's vector is stored"),
         _field("rank", pa.int64(), "0 is the first to be chosen"),
+        _field("gain", pa.float64(), "expected hits a day that it adds to those before it; null by frequency", True),
+    ]
+)
+
+PLAN_CURVE = pa.schema(
+    [
+        _field("entries", pa.int64(), "the first so many"),
+        _field("plan", pa.float64(), "expected hits a day of the plan, and past its end of what would come next", True),
+        _field("frequency", pa.float64(), "the same, golden first and then those asked most", True),
+        _field("random", pa.float64(), "the same, drawn", True),
+        _field("lookups", pa.float64(), "all lookups that are expected a day"),
+        _field("planned", pa.bool_(), "whether the plan has so many entries"),
     ]
 )
 
@@ -237,6 +251,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "embeddings": EMBEDDINGS,
     "warming_plan": WARMING_PLAN,
     "plan_conflicts": PLAN_CONFLICTS,
+    "plan_curve": PLAN_CURVE,
     "match_rules": MATCH_RULES,
     "match_vectors": MATCH_VECTORS,
     "match_evidence": MATCH_EVIDENCE,

@@ -48,6 +48,9 @@ FILLERS = frozenset(
 # fmt: on
 """Exchanged without another meaning."""
 
+ROLES = {"from": "from", "to": "to", "into": "to", "onto": "to", "before": "before", "after": "after", "than": "than"}
+"""Words that say which part a thing has in what happens; what stands behind another one has another part."""
+
 NEARLY_THE_SAME = 0.8
 """Share of the words in common from which exchanged words count: in shorter prompts, one word is too large a part."""
 
@@ -61,6 +64,8 @@ class Tokens:
     numbers: frozenset[str]
     names: frozenset[str]
     negations: int
+    roles: frozenset[tuple[str, str]] = frozenset()
+    """(word of ROLES, the word behind it): "from Kafka to RabbitMQ" has ("from", "kafka") and ("to", "rabbitmq")."""
 
     @property
     def negated(self) -> bool:
@@ -98,7 +103,26 @@ def tokens(text: str) -> Tokens:
         previous_end = match.end()
     if "`" in text or '"' in text or "“" in text or "'" in text:
         names |= quoted_names(text)
-    return Tokens(tuple(order), frozenset(order), frozenset(numbers), frozenset(names), negations)
+    return Tokens(tuple(order), frozenset(order), frozenset(numbers), frozenset(names), negations, _roles(order))
+
+
+def _roles(order: list[str]) -> frozenset[tuple[str, str]]:
+    found = set()
+    role = ""
+    for token in order:
+        if token in ROLES:
+            role = ROLES[token]
+        elif role and token not in FILLERS:
+            found.add((role, token))
+            role = ""
+    return frozenset(found)
+
+
+def exchanged(left: Tokens, right: Tokens) -> bool:
+    """Whether a word that both have plays another part in each: it comes from where it goes to, is before or after."""
+    if not left.roles or not right.roles or left.roles <= right.roles:
+        return False
+    return any(word == other and role != part for role, word in left.roles for part, other in right.roles)
 
 
 def quoted_names(text: str) -> frozenset[str]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.words import Tokens
+from cachewarm_pipeline.core.words import Tokens, exchanged
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
-VERSION = 1
+VERSION = 2
 """Of the features below and the words they are made of (core.words): weights fitted on one version mean nothing to
 another."""
 
@@ -44,6 +44,7 @@ TEXT_FEATURES = (
     "name_differs",  # 1 if the sets of names (quoted, code-like, capitalised inside a sentence) are not the same
     "name_conflict",  # 1 if each side has a name that the other lacks
     "swapped",  # overlap, if the shared tokens come in another order, else 0
+    "exchanged",  # 1 if a word has another part in each: "from Kafka", "to Kafka"
     "length_lookup",  # log(1 + tokens)
     "length_entry",
 )
@@ -132,6 +133,7 @@ def text_features(lookup: Tokens, entry: Tokens) -> list[float]:
         float(lookup.names != entry.names),
         float(bool(lookup.names - entry.names) and bool(entry.names - lookup.names)),
         overlap if swapped else 0.0,
+        float(exchanged(lookup, entry)),
         math.log1p(len(lookup.order)),
         math.log1p(len(entry.order)),
     ]

@@ -114,18 +114,7 @@ def learn_rules(
 def _learn(
     logs: Sequence[AgentLog], alpha: float, delta: float, seed: int, progress: Callable[[str], object]
 ) -> Learned:
-    usable = [log for log in logs if log.entries]
-    rng = np.random.default_rng(seed)
-    folds = {log.agent_type: rng.permutation(len(_trained(log))) % FOLDS for log in usable}
-    spaces = [_pooled_space(usable, folds, without=f, rng=rng) for f in range(FOLDS)]
-    space = _pooled_space(usable, folds, without=None, rng=rng)
-    fitted: list[_Fitted] = []
-    for log in usable:
-        progress(f"labelling {len(log.train):,} queries of {log.agent_type!r} to fit its match model")
-        trained, fold = _trained(log), folds[log.agent_type]
-        entries = np.arange(log.entries)
-        rows, right, _ = training_rows(log.data, entries, trained, trained, fold, spaces)
-        fitted.append(_Fitted(log, rows, right, fold, trained >= log.entries))
+    fitted, space = _fit(logs, seed, progress)
     rules, scorers, evidence = {}, {}, {}
     for own in fitted:
         name = own.log.agent_type
@@ -139,6 +128,32 @@ def _learn(
     keep = any(rule.rule == "learned" for rule in rules.values())
     default = MatchRule("", "exact_only", why="agent types without a plan have no certificate")
     return Learned(MatchRules(default, rules, space if keep else None), scorers if keep else {}, evidence)
+
+
+def _fit(logs: Sequence[AgentLog], seed: int, progress: Callable[[str], object]) -> tuple[list[_Fitted], Space | None]:
+    """Cross-fitted training rows of every agent_type that has entries, and the space that they share."""
+    usable = [log for log in logs if log.entries]
+    rng = np.random.default_rng(seed)
+    folds = {log.agent_type: rng.permutation(len(_trained(log))) % FOLDS for log in usable}
+    spaces = [_pooled_space(usable, folds, without=f, rng=rng) for f in range(FOLDS)]
+    space = _pooled_space(usable, folds, without=None, rng=rng)
+    fitted: list[_Fitted] = []
+    for log in usable:
+        progress(f"labelling {len(log.train):,} queries of {log.agent_type!r} to fit its match model")
+        trained, fold = _trained(log), folds[log.agent_type]
+        rows, right, _ = training_rows(log.data, np.arange(log.entries), trained, trained, fold, spaces)
+        fitted.append(_Fitted(log, rows, right, fold, trained >= log.entries))
+    return fitted, space
+
+
+def fitted_weights(logs: Sequence[AgentLog], seed: int = 0) -> list[tuple[_Fitted, tuple[Model, Floats, str] | None]]:
+    """Each agent_type's training rows with its model, out-of-fold scores and their origin, as ``learn_rules`` makes
+    them; no certifying query is looked at."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        fitted, _ = _fit(logs, seed, lambda _: None)
+        return [(own, _weights(own, [other for other in fitted if other is not own])) for own in fitted]
 
 
 def _trained(log: AgentLog) -> Ints:

@@ -1,0 +1,148 @@
+"""The plan of a day, shared by the asset and the replay: in two passes, as how far an entry reaches depends on the
+match rules, and they on the entries.
+
+First pass: an entry answers texts of its answer within a radius. From that plan the rules are foreseen, on the training
+part of the log alone. Second pass: an entry reaches as far as they let it; where nothing is likely to be certified, not
+beyond its own text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.core.demand import AgentDemand, agent_demands
+from cachewarm_pipeline.core.plan import Plan, Rows, build_plan, by_frequency, plan_table
+from cachewarm_pipeline.core.reach import NEVER, Curve, step
+from cachewarm_pipeline.core.rules.foresee import foreseen_reach
+from cachewarm_pipeline.core.rules.tables import agent_logs
+from cachewarm_pipeline.core.selection import Curves, Limits, Selected, curves, graph_of, places_of, select
+from cachewarm_pipeline.resources.ports import Judge
+from cachewarm_pipeline.resources.workspace import Workspace
+
+SEED = 0
+"""Of the random order that the curve compares with."""
+
+
+@dataclass(frozen=True)
+class SecondPass:
+    """What knowing the rules changed. ``changed``: entries of the plan that the first pass did not have; ``before`` and
+    ``after``: expected hits a day of both plans, as the rules let entries reach; ``by_meaning``: agent types whose
+    entries are expected to answer more than their own text."""
+
+    changed: int
+    before: float
+    after: float
+    by_meaning: list[str]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A day's plan; with ``selection`` frequency the rest is None or empty."""
+
+    plan: Plan
+    curves: Curves | None = None
+    second: SecondPass | None = None
+    agents: tuple[dict[str, Any], ...] = ()
+
+
+def plan_day(
+    workspace: Workspace,
+    candidates: Sequence[pa.Table],
+    labelled: pa.Table,
+    embedded: set[str],
+    judge: Judge,
+    progress: steps.Progress,
+) -> Planned:
+    """The entries of a day. ``candidates``: tables in the order of admission; ``labelled``: the day's labelled queries;
+    ``embedded``: keys of prompts that have vectors."""
+    settings = workspace.settings
+    chooser = _Coverage(workspace, labelled, judge, progress) if settings.selection == "coverage" else None
+    plan = build_plan(
+        candidates,
+        model_id=workspace.embedder.info.id,
+        embedded=embedded,
+        floors=settings.floors,
+        select=chooser or by_frequency(settings.budget),
+        judge=judge,
+        vectors_of=workspace.vectors.get,
+    )
+    return Planned(plan, chooser.curves, chooser.second, chooser.agents) if chooser else Planned(plan)
+
+
+class _Coverage:
+    """Chooses in two passes, and keeps what the asset's page tells about it."""
+
+    def __init__(self, workspace: Workspace, labelled: pa.Table, judge: Judge, progress: steps.Progress) -> None:
+        self._workspace, self._labelled, self._judge, self._progress = workspace, labelled, judge, progress
+        self.curves: Curves | None = None
+        self.second: SecondPass | None = None
+        self.agents: tuple[dict[str, Any], ...] = ()
+
+    def __call__(self, rows: Rows) -> Selected:
+        settings, vectors = self._workspace.settings, self._workspace.vectors
+        limits = Limits(settings.budget, settings.quotas, settings.min_gain, settings.entry_bytes)
+        self._progress(f"finding what {len(rows):,} candidates would answer")
+        of_texts = partial(steps.vectors_of, self._workspace)
+        demands = agent_demands(rows, self._labelled, vectors.get, of_texts, self._judge)
+        place = places_of(rows, limits.entry_bytes)
+        near = step(settings.coverage_radius)
+        graph, _ = graph_of(demands, place, lambda _: near)
+        first = select(rows, graph, demands, limits)
+        self._progress(f"first pass: {len(first.places):,} entries; foreseeing their match rules")
+        reach = self._foresee(rows, first)
+        graph, lookups = graph_of(demands, place, lambda name: reach.get(name, NEVER))
+        second = select(rows, graph, demands, limits)
+        self.curves = curves(rows, graph, lookups, second, demands, np.random.default_rng(SEED))
+        self.second = SecondPass(
+            len(set(second.places) - set(first.places)),
+            float(lookups @ graph.reached_by(first.places)),
+            self.curves.hits(self.curves.entries),
+            sorted(name for name, curve in reach.items() if curve != NEVER),
+        )
+        self._progress(f"second pass: {len(second.places):,} entries, {self.second.changed:,} of them others")
+        hits = lookups * graph.reached_by(second.places)
+        self.agents = tuple(_of_agents(rows, demands, second, hits, place, limits))
+        return second
+
+    def _foresee(self, rows: Rows, selected: Selected) -> dict[str, Curve]:
+        settings = self._workspace.settings
+        entries = plan_table([rows[place] for place in selected.places], self._judge)
+        logs = agent_logs(entries, self._labelled, partial(steps.vectors_of, self._workspace), self._judge)
+        return foreseen_reach(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta)
+
+
+def _of_agents(
+    rows: Rows, demands: Sequence[AgentDemand], selected: Selected, hits: np.ndarray, place: np.ndarray, limits: Limits
+) -> list[dict[str, Any]]:
+    """A row an agent_type: its part of the budget and what it is expected to bring. Places sum to those of the plan."""
+    taken: dict[str, list[int]] = {}
+    for chosen in selected.places:
+        taken.setdefault(rows[chosen]["agent_type"], []).append(chosen)
+    table = []
+    first = 0
+    for demand in demands:
+        mine = taken.get(demand.agent_type, [])
+        last = first + len(demand.lookups)
+        table.append(
+            {
+                "agent_type": demand.agent_type,
+                "quota": limits.quotas.get(demand.agent_type),
+                "places": int(place[mine].sum()),
+                "entries": len(mine),
+                "candidates": len(demand.candidates),
+                "lookups_a_day": round(demand.total, 1),
+                "expected_hits_a_day": round(float(hits[first:last].sum()), 1),
+            }
+        )
+        first = last
+    unknown = sorted(set(limits.quotas) - {demand.agent_type for demand in demands})
+    return table + [
+        {"agent_type": name, "quota": limits.quotas[name], "places": 0, "entries": 0, "candidates": 0}
+        | {"lookups_a_day": 0.0, "expected_hits_a_day": 0.0}
+        for name in unknown
+    ]
