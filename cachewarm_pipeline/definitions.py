@@ -11,6 +11,7 @@ from cachewarm_pipeline.assets.labelled_queries import labelled_queries
 from cachewarm_pipeline.assets.match_rules import match_rules
 from cachewarm_pipeline.assets.replay import replay
 from cachewarm_pipeline.assets.sources import external_assets
+from cachewarm_pipeline.assets.synthetic_variants import synthetic_variants
 from cachewarm_pipeline.assets.warming_plan import warming_plan
 from cachewarm_pipeline.automation.jobs import jobs
 from cachewarm_pipeline.checks import asset_checks
@@ -22,6 +23,7 @@ defs = dg.Definitions(
         golden_candidates,
         daily_query_counts,
         frequent_queries,
+        synthetic_variants,
         labelled_queries,
         embeddings,
         warming_plan,

@@ -117,6 +117,7 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
         "savings",
         "timings",
         "counts",
+        "synthetic",
     ]
     assert report["budget"] == 20
     assert report["entries"]["total"] == 20

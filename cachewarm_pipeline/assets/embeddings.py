@@ -10,7 +10,7 @@ from cachewarm_pipeline.partitions import daily, days_of, one_run
 from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.workspace import Workspace
 
-_OF = ("golden_candidates", "frequent_queries", "labelled_queries")
+_OF = ("golden_candidates", "frequent_queries", "synthetic_variants", "labelled_queries")
 
 
 @dg.asset(

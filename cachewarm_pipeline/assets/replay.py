@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.assets.common import OWNERS, VERIFICATION, judge_metadata, record, records, table_metadata
+from cachewarm_pipeline.assets.planning import plan_day
 from cachewarm_pipeline.core.errors import DatasetError
 from cachewarm_pipeline.core.held_out import AgentRecipe, AgentTraffic, replay_agent, traffic_of
 from cachewarm_pipeline.core.match import MatchRules
@@ -101,7 +102,7 @@ def replay_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Pr
     as_of = held_out[0] - timedelta(days=1)
     before = [d for d in there if d <= as_of][-settings.lookback_days :]
     progress(f"making the recipe of {as_of} from {len(before)} days, to look up {len(held_out)} held-out days")
-    plan, rules, scorers, tokens = _recipe(workspace, as_of, before, judge, progress)
+    plan, rules, scorers, tokens = _recipe(workspace, as_of, before, _written(workspace, day), judge, progress)
     traffic = traffic_of((d, workspace.datasets.read(steps.DAILY, d)) for d in held_out)
     rows, decisions = [], []
     for agent_type in sorted(traffic):
@@ -129,17 +130,34 @@ def replay_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Pr
 
 
 def _recipe(
-    workspace: Workspace, as_of: date, days: list[date], judge: Judge, progress: steps.Progress
+    workspace: Workspace, as_of: date, days: list[date], written: set[str], judge: Judge, progress: steps.Progress
 ) -> tuple[pa.Table, MatchRules, dict[str, Scorer], int]:
-    """Entries, rules, the entries' places in the learned space as of that day, and the tokens of embedding them."""
-    candidates = [steps.golden(workspace, as_of)[0], steps.frequent(workspace, days, judge).table]
+    """Entries, rules, the entries' places in the learned space as of that day, and the tokens of embedding them.
+
+    ``written``: ids of the bases that may have variants.
+    """
+    golden, frequent = steps.golden(workspace, as_of)[0], steps.frequent(workspace, days, judge).table
+    synthetic = steps.synthetic(workspace, golden, frequent, judge, progress, only=written)
+    candidates = [golden, frequent, synthetic.table]
     labelled, _ = steps.labelled(workspace, days)
     texts = sorted({prompt for table in (*candidates, labelled) for prompt in table["prompt"].to_pylist()})
     tokens = embed_missing(workspace.embedder, workspace.vectors, texts, progress).tokens
     model = workspace.embedder.info.id
-    plan = steps.plan(workspace, candidates, {embedding_key(model, text) for text in texts}, judge).table
+    embedded = {embedding_key(model, text) for text in texts}
+    plan = plan_day(workspace, candidates, labelled, embedded, judge, progress).plan.table
     _, learned = steps.rules(workspace, plan, labelled, judge, progress)
-    return plan, learned.rules, learned.scorers, tokens
+    return plan, learned.rules, learned.scorers, tokens + synthetic.tokens
+
+
+def _written(workspace: Workspace, day: date) -> set[str]:
+    """Ids of the bases that the day's own variants are of.
+
+    The recipe of an earlier day has other bases at the top; a model is not paid for a forecast, so of its bases those
+    have variants that the model has written for the day itself. The forecast can only be lower for it.
+    """
+    if not workspace.datasets.exists("synthetic_variants", day):
+        return set()
+    return set(workspace.datasets.read("synthetic_variants", day, columns=["base_id"])["base_id"].to_pylist())
 
 
 def _vectors(workspace: Workspace, traffic: AgentTraffic, queries: Sequence[int]) -> np.ndarray:

@@ -1,30 +1,56 @@
 """The steps from a mined log to a plan with match rules, each read - decide - no write: the assets do them for their
 day and store what they give, the replay does all of them for an earlier day."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from cachewarm_pipeline.core.errors import DatasetError
+from cachewarm_pipeline.core.base_queries import Base, choose_bases, parse_base_queries
+from cachewarm_pipeline.core.demand import day_weights
+from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError
 from cachewarm_pipeline.core.golden import golden_candidates
 from cachewarm_pipeline.core.labelled import labelled_queries
-from cachewarm_pipeline.core.plan import Plan, build_plan
-from cachewarm_pipeline.core.reasons import Counts
+from cachewarm_pipeline.core.personal import find
+from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.rollup import RolledUp, rollup
 from cachewarm_pipeline.core.rules.learn import AgentLog, Learned, learn_rules
 from cachewarm_pipeline.core.rules.tables import agent_logs
+from cachewarm_pipeline.core.schemas import SYNTHETIC_VARIANTS
 from cachewarm_pipeline.core.text import embedding_key
+from cachewarm_pipeline.core.variant_table import Writer, variants_table
+from cachewarm_pipeline.core.variants import filter_variants
 from cachewarm_pipeline.partitions import window
 from cachewarm_pipeline.resources.datasets import DatasetStore
-from cachewarm_pipeline.resources.ports import Judge
+from cachewarm_pipeline.resources.embedding import embed_missing
+from cachewarm_pipeline.resources.ports import Judge, Llm
 from cachewarm_pipeline.resources.workspace import Workspace
 
 DAILY = "daily_query_counts"
 
+BASE_QUERIES = Path(__file__).parents[1] / "embedded" / "base_queries.yaml"
+"""The packaged base queries."""
+
 Progress = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """``table``: SYNTHETIC_VARIANTS; ``llm``: what wrote them, None where nothing does, and then the table is empty.
+
+    ``bases``: how many were asked for variants, by origin. ``tokens``: of embedding, not of the model.
+    """
+
+    table: pa.Table
+    left_out: Counts
+    llm: Llm | None
+    bases: dict[str, int]
+    tokens: int
 
 
 def mined_days(workspace: Workspace, day: date, days: int) -> list[date]:
@@ -44,12 +70,16 @@ def _days(datasets: DatasetStore, days: Sequence[date], columns: Sequence[str]) 
         yield day, datasets.read(DAILY, day, columns)
 
 
+def _weights(workspace: Workspace, days: Sequence[date]) -> dict[date, float]:
+    return day_weights(days, max(days), workspace.settings.demand_half_life_days)
+
+
 def frequent(workspace: Workspace, days: Sequence[date], judge: Judge) -> RolledUp:
     """What is asked often enough in these days, with the answer of each."""
     settings = workspace.settings
     return rollup(
         partial(_days, workspace.datasets, days),
-        window_days=len(days),
+        weights=_weights(workspace, days),
         min_frequency=settings.min_frequency,
         min_users=settings.min_users,
         min_stability=settings.min_stability,
@@ -59,7 +89,8 @@ def frequent(workspace: Workspace, days: Sequence[date], judge: Judge) -> Rolled
 
 def labelled(workspace: Workspace, days: Sequence[date]) -> tuple[pa.Table, Counts]:
     """The distinct queries of these days with their own answers."""
-    return labelled_queries(partial(_days, workspace.datasets, days), maximum=workspace.settings.labelled_max)
+    of_days = partial(_days, workspace.datasets, days)
+    return labelled_queries(of_days, maximum=workspace.settings.labelled_max, weights=_weights(workspace, days))
 
 
 def golden(workspace: Workspace, day: date) -> tuple[pa.Table, Counts]:
@@ -72,17 +103,82 @@ def golden(workspace: Workspace, day: date) -> tuple[pa.Table, Counts]:
     return table, rows.left_out + left_out
 
 
-def plan(workspace: Workspace, candidates: Sequence[pa.Table], embedded: set[str], judge: Judge) -> Plan:
-    """The entries of a day; ``embedded``: keys of prompts that have vectors."""
-    return build_plan(
-        candidates,
-        model_id=workspace.embedder.info.id,
-        embedded=embedded,
-        floors=workspace.settings.floors,
-        budget=workspace.settings.budget,
-        judge=judge,
-        vectors_of=workspace.vectors.get,
+def synthetic(
+    workspace: Workspace,
+    golden: pa.Table,
+    frequent: pa.Table,
+    judge: Judge,
+    progress: Progress,
+    only: set[str] | None = None,
+) -> Synthetic:
+    """Variants of a day's base queries, filtered; ``golden`` and ``frequent`` are its candidates.
+
+    A base counts once as NO_RESPONSE where it has no answer that its variants could have, so that nobody pays for
+    them; as PERSONAL; or as NOT_WRITTEN where the model has nothing for it (yet). The recorded writer is asked for
+    configured bases alone. With ``only``, nothing is paid for: of the bases, those of these entry_ids are asked, which
+    the model has written before, and no answers are.
+    """
+    settings = workspace.settings
+    llm = workspace.llm(progress) if only is None or only else None
+    if llm is None:
+        return Synthetic(SYNTHETIC_VARIANTS.empty_table(), Counts(), None, {}, 0)
+    recorded = llm.name == "recorded"
+    configured = configured_bases(workspace, {*golden["agent_type"].to_pylist(), *frequent["agent_type"].to_pylist()})
+    bases = choose_bases(configured, golden, frequent, 0 if recorded else settings.synthetic_top)
+    answers_of = llm.answers if settings.synthetic_responses == "generate" and not recorded and only is None else None
+    left_out = Counts()
+    asked = []
+    knows: Callable[[Base], bool] = getattr(llm, "knows", lambda base: True)
+    for base in bases:
+        if only is not None and base.entry_id not in only:
+            continue
+        if find(base.prompt):
+            left_out[LeftOut.PERSONAL] += 1
+        elif base.response is None and answers_of is None:
+            left_out[LeftOut.NO_RESPONSE] += 1
+        elif not knows(base):
+            left_out[LeftOut.NOT_WRITTEN] += 1
+        else:
+            asked.append(base)
+    written = [(base, texts) for base, texts in zip(asked, llm.variants(asked), strict=True) if texts is not None]
+    left_out[LeftOut.NOT_WRITTEN] += len(asked) - len(written)
+    tokens = 0
+
+    def vectors(texts: Sequence[str]) -> np.ndarray:
+        nonlocal tokens
+        tokens += embed_missing(workspace.embedder, workspace.vectors, texts).tokens
+        return vectors_of(workspace, texts)
+
+    found = filter_variants(
+        written,
+        bases,
+        [golden, frequent],
+        vectors_of=vectors,
+        same=judge.same,
+        answers_of=answers_of,
+        max_response_bytes=settings.max_response_bytes,
     )
+    progress(f"{len(found.kept):,} variants of {len(written):,} base queries stay")
+    writer = Writer(llm.model, recorded, llm.prompt_version, llm.temperature)
+    by_origin = Counter(base.origin for base in asked)
+    return Synthetic(variants_table(found.kept, writer), +(left_out + found.left_out), llm, dict(by_origin), tokens)
+
+
+def configured_bases(workspace: Workspace, agent_types: set[str]) -> list[Base]:
+    """The base queries of the settings; of the packaged file, those of ``agent_types``: it is the sample's, and another
+    log is not to be warmed with its questions.
+
+    Raises ConfigurationError for a file that cannot be read or is not what it must be.
+    """
+    settings = workspace.settings
+    path = settings.base_queries or BASE_QUERIES
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigurationError(f"CACHEWARM_BASE_QUERIES: cannot read {path}: {why}") from None
+    bases = parse_base_queries(text, path.name, max_response_bytes=settings.max_response_bytes)
+    return bases if settings.base_queries else [base for base in bases if base.agent_type in agent_types]
 
 
 def rules(

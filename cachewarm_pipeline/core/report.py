@@ -20,6 +20,7 @@ class Report(TypedDict):
     savings: dict[str, float | None] | None
     timings: dict[str, float]  # asset to seconds
     counts: dict[str, int]  # left-out reason to rows
+    synthetic: dict[str, Any]  # what wrote variants: llm and model null where nothing did
 
 
 def build_report(
@@ -42,7 +43,7 @@ def build_report(
     by reason over everything that this run read. Embedding tokens include those of judging answers; ``judge_tokens``
     are those that a chat model read and wrote to judge.
     """
-    plan = metadata.get("warming_plan", {})
+    plan, variants = metadata.get("warming_plan", {}), metadata.get("synthetic_variants", {})
     used = list(metadata.values())
     tokens = sum(asset.get("tokens", 0) + asset.get("judge_embedding_tokens", 0) for asset in used)
     usd = sum(asset.get("usd", 0.0) + asset.get("judge_embedding_usd", 0.0) for asset in used)
@@ -62,8 +63,8 @@ def build_report(
         cost={
             "embedding_tokens": tokens,
             "embedding_usd": usd,
-            "generation_tokens": None,
-            "generation_usd": None,
+            "generation_tokens": variants.get("generation_tokens"),
+            "generation_usd": variants.get("generation_usd"),
             "judge_tokens": sum(a.get("judge_prompt_tokens", 0) + a.get("judge_completion_tokens", 0) for a in used),
             "judge_usd": sum(a.get("judge_usd", 0.0) - a.get("judge_embedding_usd", 0.0) for a in used),
             "seconds": round(seconds, 3),
@@ -71,6 +72,11 @@ def build_report(
         savings=None,
         timings={asset: round(value, 3) for asset, value in timings.items()},
         counts=dict(sorted(left_out.items(), key=lambda item: -item[1])),
+        synthetic={
+            "llm": variants.get("llm"),
+            "model": variants.get("llm_model"),
+            "variants": variants.get("dagster/row_count", 0),
+        },
     )
 
 

@@ -1,0 +1,268 @@
+"""The filters of variants: each leaves out what it should, counts it, and lets the rest through."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cachewarm_pipeline.core.base_queries import Base
+from cachewarm_pipeline.core.reasons import Counts, LeftOut
+from cachewarm_pipeline.core.schemas import CANDIDATE_FIELDS, SYNTHETIC_VARIANTS
+from cachewarm_pipeline.core.text import canonical, entry_id
+from cachewarm_pipeline.core.variant_table import Writer, variants_table
+from cachewarm_pipeline.core.variants import TOO_CLOSE, TOO_FAR, Filtered, filter_variants, meaning_changed
+from cachewarm_pipeline.core.words import tokens
+
+BASE = Base("a", "How do we fix slow queries?", "Add an index.")
+
+
+class Places:
+    """Vectors of texts: at that cosine distance from the base, which is at 0; each in a direction of its own, but for
+    those of ``together``, which share one."""
+
+    def __init__(self, at: dict[str, float], together: Sequence[str] = ()) -> None:
+        self.at, self.together = at, together
+        self.asked: list[str] = []
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        self.asked += texts
+        vectors = np.zeros((len(texts), len(self.at) + 2), np.float32)
+        for vector, text in zip(vectors, texts, strict=True):
+            vector[0] = 1 - self.at[text]
+            vector[1 if text in self.together else 2 + list(self.at).index(text)] = np.sqrt(1 - vector[0] ** 2)
+        return vectors
+
+
+def same(pairs: Sequence[tuple[str, str]]) -> Any:
+    return np.array([left.casefold() == right.casefold() for left, right in pairs], bool)
+
+
+def candidates(*rows: tuple[str, str, float | None], agent_type: str = "a") -> pa.Table:
+    """(prompt, response, cost_usd)."""
+    made = [
+        {
+            "entry_id": entry_id(prompt, agent_type),
+            "agent_type": agent_type,
+            "prompt": prompt,
+            "response": response,
+            "source": "query_log",
+            "quality_score": 0.9,
+            "demand": 1.0,
+            "cost_usd": cost,
+            "provenance": "{}",
+        }
+        for prompt, response, cost in rows
+    ]
+    return pa.Table.from_pylist(made, schema=pa.schema(CANDIDATE_FIELDS))
+
+
+def run(
+    variants: Sequence[str],
+    at: dict[str, float] | None = None,
+    *,
+    base: Base = BASE,
+    others: Sequence[Base] = (),
+    known: Sequence[pa.Table] = (),
+    together: Sequence[str] = (),
+    **more: Any,
+) -> Filtered:
+    places = Places({base.prompt: 0.0, **(at or {})}, together)
+    return filter_variants([(base, variants)], [base, *others], known, vectors_of=places, same=same, **more)
+
+
+def test_a_good_variant_stays_with_its_bases_answer_and_cost() -> None:
+    known = candidates((BASE.prompt, "Add an index.", 0.02))
+    found = run(["  Slow queries, what is the fix? "], {"Slow queries, what is the fix?": 0.2}, known=[known])
+    [variant] = found.kept
+    assert (variant.prompt, variant.response, variant.cost_usd) == (
+        "Slow queries, what is the fix?",
+        "Add an index.",
+        0.02,
+    )
+    assert variant.distance == pytest.approx(0.2, abs=1e-6)
+    assert not variant.generated
+    assert not found.left_out
+
+
+@pytest.mark.parametrize(
+    ("variant", "reason"),
+    [
+        ("", LeftOut.EMPTY_PROMPT),
+        (" ?! ", LeftOut.EMPTY_PROMPT),
+        ("x" * 2001, LeftOut.PROMPT_TOO_LONG),
+        ("Fix slow queries for ada.moss@corp.io", LeftOut.PERSONAL),
+        ("how do we fix  slow queries", LeftOut.DUPLICATE_PROMPT),
+        ("How do we fix 3 slow queries?", LeftOut.MEANING_CHANGED),
+        ("How do we not fix slow queries?", LeftOut.MEANING_CHANGED),
+        ("How do we fix slow Postgres queries?", LeftOut.MEANING_CHANGED),
+        ("Is a rewrite better instead of a fix for slow queries?", LeftOut.MEANING_CHANGED),
+    ],
+)
+def test_what_words_tell_is_left_out_before_anything_is_embedded(variant: str, reason: LeftOut) -> None:
+    places = Places({})
+    found = filter_variants([(BASE, [variant])], [BASE], [], vectors_of=places, same=same)
+    assert (found.kept, found.left_out) == ([], Counts({reason: 1}))
+    assert not places.asked
+
+
+def test_a_canonical_form_is_taken_once_in_an_agent_type() -> None:
+    other, elsewhere = Base("a", "What is a slow query?", "x"), Base("b", "How do we fix slow queries?", "x")
+    first, second = "Please fix slow queries", "please FIX slow queries!"
+    at = {BASE.prompt: 0.0, other.prompt: 0.4, first: 0.2, second: 0.2, "a KNOWN one": 0.3}
+    written = [(BASE, [first, second, "A known one", other.prompt]), (elsewhere, [second])]
+    found = filter_variants(
+        written, [BASE, other, elsewhere], [candidates(("a KNOWN one", "x", None))], vectors_of=Places(at), same=same
+    )
+    assert [(v.base.agent_type, v.prompt) for v in found.kept] == [("a", first), ("b", second)]
+    assert found.left_out == {LeftOut.DUPLICATE_PROMPT: 3}
+
+
+def test_too_close_to_the_base_or_a_kept_sibling_adds_nothing() -> None:
+    at = {"one": TOO_CLOSE - 0.001, "two": 0.2, "three": 0.205, "four": 0.35}
+    found = run(list(at), at, together=["two", "three"])
+    assert [variant.prompt for variant in found.kept] == ["two", "four"]
+    assert found.left_out == {LeftOut.TOO_CLOSE: 2}
+
+
+def test_too_far_is_another_question() -> None:
+    at = {"one": TOO_FAR - 0.001, "two": TOO_FAR + 0.001}
+    found = run(list(at), at)
+    assert [variant.prompt for variant in found.kept] == ["one"]
+    assert found.left_out == {LeftOut.TOO_FAR: 1}
+
+
+def test_nearer_to_a_prompt_of_another_answer_is_left_out_and_of_the_same_answer_is_not() -> None:
+    at, side = {"variant": 0.3, "near": 0.35}, ["variant", "near"]
+    for others, known in (
+        ([Base("a", "near", "Other.")], []),
+        ([Base("a", "near", None)], []),
+        ([], [candidates(("near", "Other.", None))]),
+    ):
+        assert run(["variant"], at, others=others, known=known, together=side).left_out == {
+            LeftOut.NEARER_TO_ANOTHER_BASE: 1
+        }
+    for others, known in (
+        ([Base("a", "near", "ADD an index.")], []),
+        ([Base("b", "near", "Other.")], []),
+        ([], [candidates(("near", "ADD an index.", None))]),
+        ([], [candidates(("near", "Other.", None), agent_type="b")]),
+    ):
+        assert len(run(["variant"], at, others=others, known=known, together=side).kept) == 1
+
+
+def test_a_base_without_an_answer_has_no_variants_unless_answers_are_generated() -> None:
+    base = Base("a", BASE.prompt)
+    at = {"one": 0.2, "two": 0.3, "three": 0.4, "four": 0.1}
+    assert run(list(at), at, base=base).left_out == {LeftOut.NO_RESPONSE: 4}
+    asked: list[Base] = []
+
+    def answers(questions: Sequence[Base]) -> list[str | None]:
+        asked.extend(questions)
+        return ["Index it.", None, "mail ada.moss@corp.io", " "]
+
+    found = run(list(at), at, base=base, answers_of=answers)
+    assert [(variant.response, variant.generated) for variant in found.kept] == [("Index it.", True)]
+    assert found.left_out == {LeftOut.NO_RESPONSE: 1, LeftOut.PERSONAL: 1, LeftOut.EMPTY_RESPONSE: 1}
+    assert [(question.agent_type, question.prompt) for question in asked] == [("a", prompt) for prompt in at]
+    large = run(["one"], at, base=base, answers_of=lambda _: ["x" * 11], max_response_bytes=10)
+    assert large.left_out == {LeftOut.RESPONSE_TOO_LARGE: 1}
+
+
+def test_no_answer_is_asked_for_where_the_base_has_one_or_the_variant_goes() -> None:
+    def answers(questions: Sequence[Base]) -> list[str | None]:
+        raise AssertionError(questions)
+
+    assert len(run(["one"], {"one": 0.2}, answers_of=answers).kept) == 1
+    base = Base("a", BASE.prompt)
+    assert run(["one"], {"one": 0.9}, base=base, answers_of=answers).left_out == {LeftOut.TOO_FAR: 1}
+
+
+def test_personal_data_in_the_bases_answer_leaves_its_variants_out() -> None:
+    base = Base("a", BASE.prompt, "Ask ada.moss@corp.io")
+    assert run(["one", "two"], base=base).left_out == {LeftOut.PERSONAL: 2}
+
+
+@pytest.mark.parametrize(
+    ("base", "variant", "changed"),
+    [
+        ("Steps to get from React to Angular", "Steps to get from Angular to React", True),
+        ("Which steps lead from mysql to postgres?", "What does it take to leave postgres, from there to mysql?", True),
+        ("What do we change for OpenAPI 3.0?", "What do we change for OpenAPI 3.1?", True),
+        ("Would you mock the database?", "Would you not mock the database?", True),
+        ("Would you mock the database?", "Would you use a real database instead of a mock?", True),
+        ("Run it before the next release is made", "Run it after the next release is made", True),
+        ("Recommend a library for event schemas", "Which library do you recommend for event schemas?", False),
+        ("Explain the impact of brittle UI tests", "Why are brittle UI tests bad for the team?", False),
+        ("Write a test for slow regexes", "write a test for slow regexes please", False),
+    ],
+)
+def test_order_of_words_is_meaning_only_in_nearly_the_same_words(base: str, variant: str, changed: bool) -> None:
+    assert meaning_changed(tokens(base), tokens(variant)) is changed
+
+
+def test_a_row_says_where_it_comes_from() -> None:
+    found = run(["one"], {"one": 0.25}, base=Base("a", BASE.prompt, "Add an index.", "golden"))
+    table = variants_table(found.kept, Writer("some-model", False, "v1", 0.8))
+    assert table.schema.equals(SYNTHETIC_VARIANTS)
+    [row] = table.to_pylist()
+    assert row["entry_id"] == entry_id("one", "a")
+    assert (row["source"], row["quality_score"], row["demand"], row["cost_usd"]) == ("synthetic", 0.7, 0.0, None)
+    assert (row["base_id"], row["base_prompt"]) == (entry_id(BASE.prompt, "a"), BASE.prompt)
+    assert row["base_distance"] == pytest.approx(0.25, abs=1e-6)
+    assert json.loads(row["provenance"]) == {
+        "base_id": row["base_id"],
+        "base_origin": "golden",
+        "model": "some-model",
+        "recorded": False,
+        "prompt_version": "v1",
+        "temperature": 0.8,
+        "response": "base",
+    }
+
+
+WORDS = ["how", "do", "not", "we", "fix", "slow", "queries", "3.1", "Postgres", "from", "to", "a@b.io", "?", " ", "FIX"]
+TEXT = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
+BASES = st.builds(
+    Base,
+    st.sampled_from(["a", "b"]),
+    TEXT.filter(lambda text: bool(canonical(text))),
+    st.sampled_from([None, "yes", "no", "ask ada.moss@corp.io"]),
+)
+
+
+def hashed(texts: Sequence[str]) -> Any:
+    """Any place in a small part of space, the same for one text."""
+    numbers = np.array([list(hashlib.sha256(text.encode()).digest()[:6]) for text in texts], np.float32) / 255
+    vectors = numbers + 0.05
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@given(
+    st.lists(st.tuples(BASES, st.lists(TEXT, max_size=6)), max_size=4, unique_by=lambda item: item[0].entry_id),
+    st.lists(st.tuples(TEXT, st.sampled_from(["yes", "no"])), max_size=4),
+    st.booleans(),
+)
+def test_nothing_is_lost_silently_and_what_stays_is_distinct_and_contradicts_nothing(
+    written: list[tuple[Base, list[str]]], known: list[tuple[str, str]], generate: bool
+) -> None:
+    bases = [base for base, _ in written]
+    table = candidates(*((prompt, response, None) for prompt, response in known))
+    answers_of = (lambda questions: ["generated"] * len(questions)) if generate else None
+    found = filter_variants(written, bases, [table], vectors_of=hashed, same=same, answers_of=answers_of)
+    assert len(found.kept) + sum(found.left_out.values()) == sum(len(texts) for _, texts in written)
+    forms = [(variant.base.agent_type, canonical(variant.prompt)) for variant in found.kept]
+    taken = {(base.agent_type, canonical(base.prompt)) for base in bases} | {("a", canonical(p)) for p, _ in known}
+    assert len(forms) == len(set(forms))
+    assert not set(forms) & taken
+    for variant in found.kept:
+        base, own = tokens(variant.base.prompt), tokens(variant.prompt)
+        assert (base.numbers, base.negations) == (own.numbers, own.negations)
+        assert not meaning_changed(base, own)
+        assert TOO_CLOSE <= variant.distance <= TOO_FAR
+        assert variant.response
