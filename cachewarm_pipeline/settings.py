@@ -137,9 +137,10 @@ class Settings(BaseSettings):
         "is a match rule that says how far.",
     )
     min_gain: float = Field(
-        0.1,
+        0.02,
         ge=0,
-        description="Hits a day that an entry must add to what the entries before it bring, or it is not warmed.",
+        description="Hits a day that an entry must add to what the entries before it bring, or it is not warmed; 0.02 is "
+        "one hit in 50 days.",
     )
     demand_half_life_days: float = Field(
         14, gt=0, description="A look-up so many days ago counts half as much as one of today."

@@ -2,9 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,9 +15,9 @@ from cachewarm_pipeline.cli.console import (
     check_target,
     emit,
     err,
-    out,
     settings_with,
 )
+from cachewarm_pipeline.cli.report_text import print_report
 from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError
 from cachewarm_pipeline.core.generation import may_replace
 from cachewarm_pipeline.core.reasons import as_metadata
@@ -143,6 +143,7 @@ def _nothing_done(as_of: str, budget: int, reason: str, seconds: float) -> Repor
         metadata={},
         left_out={},
         match_rules=[],
+        curve=[],
         timings={},
         seconds=seconds,
     )
@@ -226,19 +227,11 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         metadata=outcome.metadata,
         left_out=left_out,
         match_rules=live.match_rules.describe() if live and published else [],
+        curve=workspace.datasets.read("plan_curve", day).to_pylist() if "warming_plan" in timings else [],
         timings=timings,
         seconds=time.monotonic() - started,
     )
     return report, stopped, bool(recorded.get("unchanged"))
-
-
-def _describe(rule: Mapping[str, Any]) -> str:
-    if not rule["certified"]:
-        return f"exact hits only: {rule['why']}"
-    learned = rule["rule"] == "learned"
-    served = f"confidence {rule['threshold']:.1%}" if learned else f"distance {rule['distance_threshold']:.3f}"
-    proof = f"{rule['wrong_hits']} of {rule['hits']:,} held-out hits wrong, at most {rule['upper']:.1%}"
-    return f"{rule['rule']} from {served}: {proof}"
 
 
 def _sizes(info: SourceInfo) -> str:
@@ -246,60 +239,3 @@ def _sizes(info: SourceInfo) -> str:
     found = [f"{table.rows:,} {name}" if table.rows is not None else name for table, name in tables if table]
     missing = [name for table, name in tables if not table]
     return ", ".join(found) + (f" (no {', no '.join(missing)})" if missing else "")
-
-
-def _forecast(report: Report) -> list[str]:
-    """The replay in two lines."""
-    replay = report["replay"]
-    if replay is None and "replay" not in report["timings"]:
-        return ["  forecast   not reached"]
-    if replay is None:
-        return ["  forecast   none: the log has too few days to hold some out"]
-    interval = replay["lift_interval"]
-    span = f" ({interval[0]:+.1%} to {interval[1]:+.1%})" if interval else ""
-    wrong = replay["wrong_hit_rate"]
-    proof = (
-        f"{wrong:.2%} of {replay['judged_hits']:,} judged hits wrong (at most {replay['wrong_hit_rate_upper']:.2%})"
-        if wrong is not None
-        else "no hit could be judged"
-    )
-    lines = [
-        f"  forecast   {replay['hit_rate']:.1%} hits, {replay['cold_hit_rate']:.1%} without warming: "
-        f"{replay['lift']:+.1%}{span}, on {replay['lookups']:,} held-out lookups",
-        f"             by warmed entries: {replay['exact_hit_rate']:.1%} exact, {replay['semantic_hit_rate']:.1%} by "
-        f"meaning; {proof}",
-    ]
-    if replay["semantic_judged_hits"]:
-        wrong, judged = replay["semantic_wrong_hits"], replay["semantic_judged_hits"]
-        lines.append(
-            f"             by meaning {wrong:,} of {judged:,} judged hits wrong (at most "
-            f"{replay['semantic_wrong_hit_rate_upper']:.1%}), under the rules as of the days before"
-        )
-    if replay["semantic_hit_rate"] and report["match_rules"] and not any(r["certified"] for r in report["match_rules"]):
-        lines.append("             today's rules answer exact hits only: expect it without the hits by meaning")
-    return lines
-
-
-def print_report(report: Report, unchanged: bool) -> None:
-    """The report for a person."""
-    entries, cost = report["entries"], report["cost"]
-    if unchanged:
-        out.print(f"\nUnchanged: generation {report['generation']} for {report['as_of']} is live already")
-    elif report["published"]:
-        out.print(f"\nPublished generation {report['generation']} for {report['as_of']}")
-    else:
-        out.print(f"\nNot published for {report['as_of']}")
-    out.print(
-        f"  entries    {entries['total']:,} of a budget of {report['budget']:,}: {entries['golden']:,} golden, "
-        f"{entries['query_log']:,} from the query log, {entries['synthetic']:,} synthetic"
-    )
-    for line in _forecast(report):
-        out.print(line)
-    for rule in report["match_rules"]:
-        if rule["agent_type"] != "*":
-            out.print(f"  match rule {rule['agent_type']}: {_describe(rule)}")
-    judging = f"; judging {cost['judge_tokens']:,} tokens, ${cost['judge_usd']:.4f}" if cost["judge_tokens"] else ""
-    out.print(f"  cost       {cost['embedding_tokens']:,} embedding tokens, ${cost['embedding_usd']:.4f}{judging}")
-    out.print(f"  time       {cost['seconds']:.1f} s")
-    if report["counts"]:
-        out.print("  left out   " + ", ".join(f"{n:,} {reason}" for reason, n in report["counts"].items()))

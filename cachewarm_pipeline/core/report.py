@@ -14,6 +14,7 @@ class Report(TypedDict):
     reason: str | None  # why it did not publish, or what is wrong after publishing; null when all is well
     budget: int
     entries: dict[str, int]
+    plan: dict[str, Any] | None  # what the entries are expected to bring, and what more would
     replay: dict[str, Any] | None
     match_rules: list[dict[str, Any]]
     cost: dict[str, float | int | None]
@@ -34,14 +35,15 @@ def build_report(
     metadata: Mapping[str, Mapping[str, Any]],
     left_out: Mapping[str, int],
     match_rules: Sequence[Mapping[str, Any]],
+    curve: Sequence[Mapping[str, Any]],
     timings: Mapping[str, float],
     seconds: float,
 ) -> Report:
     """The report from what the assets recorded.
 
-    ``metadata`` maps an asset's name to its metadata of this run; ``left_out`` counts rows
-    by reason over everything that this run read. Embedding tokens include those of judging answers; ``judge_tokens``
-    are those that a chat model read and wrote to judge.
+    ``curve``: rows of PLAN_CURVE. ``metadata`` maps an asset's name to its metadata of this run; ``left_out`` counts
+    rows by reason over everything that this run read. Embedding tokens include those of judging answers;
+    ``judge_tokens`` are those that a chat model read and wrote to judge.
     """
     plan, variants = metadata.get("warming_plan", {}), metadata.get("synthetic_variants", {})
     used = list(metadata.values())
@@ -58,6 +60,7 @@ def build_report(
             "total": plan.get("dagster/row_count", 0),
             **{source: plan.get(source, 0) for source in ("golden", "query_log", "synthetic")},
         },
+        plan=_plan(plan, curve),
         replay=_replay(metadata.get("replay", {})),
         match_rules=[dict(rule) for rule in match_rules],
         cost={
@@ -99,6 +102,18 @@ _REPLAY = (
     "semantic_wrong_hit_rate",
     "semantic_wrong_hit_rate_upper",
 )
+
+
+def _plan(recorded: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Null where the run did not get so far; without a curve where entries were chosen by frequency."""
+    if not recorded:
+        return None
+    told = ("selection", "expected_hits_a_day", "expected_lookups_a_day", "next_100")
+    shown = ("entries", "plan", "frequency", "random", "planned")
+    return {
+        **{name: recorded.get(name) for name in told},
+        "curve": [{name: row[name] for name in shown} for row in curve],
+    }
 
 
 def _replay(found: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,0 +1,96 @@
+"""The report of `cachewarm warm` for a person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cachewarm_pipeline.cli.console import out
+from cachewarm_pipeline.core.report import Report
+
+_CURVE_ROWS = 6
+
+
+def _describe(rule: Mapping[str, Any]) -> str:
+    if not rule["certified"]:
+        return f"exact hits only: {rule['why']}"
+    learned = rule["rule"] == "learned"
+    served = f"confidence {rule['threshold']:.1%}" if learned else f"distance {rule['distance_threshold']:.3f}"
+    proof = f"{rule['wrong_hits']} of {rule['hits']:,} held-out hits wrong, at most {rule['upper']:.1%}"
+    return f"{rule['rule']} from {served}: {proof}"
+
+
+def _forecast(report: Report) -> list[str]:
+    """The replay in two lines."""
+    replay = report["replay"]
+    if replay is None and "replay" not in report["timings"]:
+        return ["  forecast   not reached"]
+    if replay is None:
+        return ["  forecast   none: the log has too few days to hold some out"]
+    interval = replay["lift_interval"]
+    span = f" ({interval[0]:+.1%} to {interval[1]:+.1%})" if interval else ""
+    wrong = replay["wrong_hit_rate"]
+    proof = (
+        f"{wrong:.2%} of {replay['judged_hits']:,} judged hits wrong (at most {replay['wrong_hit_rate_upper']:.2%})"
+        if wrong is not None
+        else "no hit could be judged"
+    )
+    lines = [
+        f"  forecast   {replay['hit_rate']:.1%} hits, {replay['cold_hit_rate']:.1%} without warming: "
+        f"{replay['lift']:+.1%}{span}, on {replay['lookups']:,} held-out lookups",
+        f"             by warmed entries: {replay['exact_hit_rate']:.1%} exact, {replay['semantic_hit_rate']:.1%} by "
+        f"meaning; {proof}",
+    ]
+    if replay["semantic_judged_hits"]:
+        wrong, judged = replay["semantic_wrong_hits"], replay["semantic_judged_hits"]
+        lines.append(
+            f"             by meaning {wrong:,} of {judged:,} judged hits wrong (at most "
+            f"{replay['semantic_wrong_hit_rate_upper']:.1%}), under the rules as of the days before"
+        )
+    if replay["semantic_hit_rate"] and report["match_rules"] and not any(r["certified"] for r in report["match_rules"]):
+        lines.append("             today's rules answer exact hits only: expect it without the hits by meaning")
+    return lines
+
+
+def _plan(report: Report) -> list[str]:
+    """What the entries are expected to bring, and what more would: the curve in a few rows."""
+    plan = report["plan"]
+    if plan is None or not plan["curve"]:
+        return []
+    curve = plan["curve"]
+    last = len(curve) - 1
+    shown = [curve[round(row * last / (_CURVE_ROWS - 1))] for row in range(_CURVE_ROWS)] if last else curve
+    shown += [row for row in curve if row["entries"] == report["entries"]["total"]]
+    hits, lookups = plan["expected_hits_a_day"], plan["expected_lookups_a_day"]
+    lines = [
+        f"  expected   {hits:,.0f} hits a day of {lookups:,.0f} look-ups. {plan['next_100']}",
+        f"             {'entries':>8}{'plan':>9}{'frequency':>11}{'random':>9}   hits a day",
+    ]
+    for row in sorted({row["entries"]: row for row in shown}.values(), key=lambda row: row["entries"]):
+        cells = [f"{row[name]:,.0f}" if row[name] is not None else "-" for name in ("plan", "frequency", "random")]
+        here = "   <- the plan" if row["entries"] == report["entries"]["total"] else ""
+        lines.append(f"             {row['entries']:>8,}{cells[0]:>9}{cells[1]:>11}{cells[2]:>9}{here}")
+    return lines
+
+
+def print_report(report: Report, unchanged: bool) -> None:
+    """The report for a person."""
+    entries, cost = report["entries"], report["cost"]
+    if unchanged:
+        out.print(f"\nUnchanged: generation {report['generation']} for {report['as_of']} is live already")
+    elif report["published"]:
+        out.print(f"\nPublished generation {report['generation']} for {report['as_of']}")
+    else:
+        out.print(f"\nNot published for {report['as_of']}")
+    out.print(
+        f"  entries    {entries['total']:,} of a budget of {report['budget']:,}: {entries['golden']:,} golden, "
+        f"{entries['query_log']:,} from the query log, {entries['synthetic']:,} synthetic"
+    )
+    for line in (*_plan(report), *_forecast(report)):
+        out.print(line)
+    for rule in report["match_rules"]:
+        if rule["agent_type"] != "*":
+            out.print(f"  match rule {rule['agent_type']}: {_describe(rule)}")
+    judging = f"; judging {cost['judge_tokens']:,} tokens, ${cost['judge_usd']:.4f}" if cost["judge_tokens"] else ""
+    out.print(f"  cost       {cost['embedding_tokens']:,} embedding tokens, ${cost['embedding_usd']:.4f}{judging}")
+    out.print(f"  time       {cost['seconds']:.1f} s")
+    if report["counts"]:
+        out.print("  left out   " + ", ".join(f"{n:,} {reason}" for reason, n in report["counts"].items()))
