@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     min_gain: float = Field(
         0.02,
         ge=0,
-        description="Hits a day that an entry must add to what the entries before it bring, or it is not warmed; 0.02 is "
+        description="Hits a day that an entry must add to what the entries before it bring, or it is not warmed; 0.02: "
         "one hit in 50 days.",
     )
     demand_half_life_days: float = Field(
