@@ -19,6 +19,7 @@ from cachewarm_pipeline.core.rules.features import FEATURES, VERSION
 from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.rule import pack
 from cachewarm_pipeline.core.rules.space import Space
+from cachewarm_pipeline.core.rules.word_weights import MOST_WORDS
 from cachewarm_pipeline.core.schemas import WARMING_PLAN
 from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.core.text import entry_id
@@ -88,14 +89,15 @@ def learned_rules() -> MatchRules:
     rules = {
         name: MatchRule(name, "learned", None, True, model, certificate) for name in map(agent_type, range(AGENT_TYPES))
     }
-    return MatchRules(MatchRule("", "exact_only"), rules, space)
+    words = {f"word{n}": 0.5 for n in range(MOST_WORDS)} | {"repository": 0.5, "services": -0.5}
+    return MatchRules(MatchRule("", "exact_only"), rules, space, words)
 
 
 def placed(plan: pa.Table, vectors: np.ndarray, rules: MatchRules) -> pa.Table:
     """The plan with each entry's place in the rules' space, as a publish gets it; each answer is its own group."""
     assert rules.space is not None
     own = rules.space.project(vectors)
-    return plan.append_column(RULE_VECTORS, pa.array([pack(row, row) for row in own], pa.string()))
+    return plan.append_column(RULE_VECTORS, pa.array([pack(row, row, 1.0) for row in own], pa.string()))
 
 
 def record_of(plan: pa.Table, generation: str) -> GenerationRecord:

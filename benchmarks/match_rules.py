@@ -54,6 +54,7 @@ import heapq
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ from numpy.typing import NDArray
 from benchmarks.match_rules_data import embed, load
 from cachewarm_pipeline.core.rules import binomial, certify, features, fit
 from cachewarm_pipeline.core.rules.features import Floats, Ints
+from cachewarm_pipeline.core.rules.word_weights import WordPairs
 from cachewarm_pipeline.core.words import tokens
 
 SETS = (
@@ -117,43 +119,33 @@ def split(name: str, groups: Ints, kinds: Ints, vectors: Floats, size: int, rng:
     return entries, log[:b], log[b:c], np.flatnonzero(kinds == 2) if shift else log[c:]
 
 
-def reliability(picked: Ints, known: Ints, right: NDArray[np.bool_], rows: int) -> Floats:
-    """Log-odds that an entry answers rightly, of its picks in the training part and two more at the mean rate."""
-    wins, asked = np.zeros(rows), np.zeros(rows)
-    np.add.at(wins, known, right)
-    np.add.at(asked, known, 1)
-    share = (wins[picked] + 2 * right.mean()) / (asked[picked] + 2)
-    return np.asarray(np.log(share / (1 - share + 1e-6)))
-
-
 def scores(data: fit.Labelled, parts: Parts, rng: np.random.Generator) -> dict[str, list[Scored]]:
     """For each rule: the fitting, the certifying and the traffic queries."""
     entries, fitting, certifying, traffic = parts
     known = np.union1d(fitting, entries)
-    nothing = np.empty((len(entries), 0), np.float16)
-    plain = fit.Scorer(None, nothing, nothing)
-    learned = fit.learn_scorer(data, entries, known)
+    plain = fit.Scorer.unlearned(len(entries))
     fold = rng.permutation(len(fitting)) % fit.FOLDS
-    rows, right, picks = fit.training_rows(data, entries, known, fitting, fold)
-    relied = np.empty(len(fitting))
-    for f in range(fit.FOLDS):
-        relied[fold == f] = reliability(picks[fold == f], picks[fold != f], right[fold != f], len(data.groups))
+    pairs = WordPairs()
+    fit.count_words(pairs, data, entries, fitting, fold)
+    words = [pairs.weights(without=f) for f in range(fit.FOLDS)]
+    rows, right, picks = fit.training_rows(data, entries, known, fitting, fold, words=words)
+    reliability = fit.reliability(picks, right, len(data.groups))[entries]
+    learned = replace(fit.learn_scorer(data, entries, known), reliability=reliability, words=pairs.weights())
 
-    def described(scorer: fit.Scorer, queries: Ints, rely: bool = False) -> tuple[Floats, NDArray[np.bool_]]:
+    def described(scorer: fit.Scorer, queries: Ints) -> tuple[Floats, NDArray[np.bool_]]:
         found, picked, _ = fit.describe(data, entries, scorer, queries)
-        if rely:
-            found = np.column_stack((found, reliability(picked, picks, right, len(data.groups))))
         return found, data.same(queries, picked)
 
     bare = [described(plain, queries) for queries in (fitting, certifying, traffic)]
     held = [described(learned, queries) for queries in (certifying, traffic)]
-    held_relied = [described(learned, queries, rely=True) for queries in (certifying, traffic)]
     found: dict[str, list[Scored]] = {"distance": [(x[:, 0], y) for x, y in bare]}
+    every, similarity = len(features.FEATURES), len(features.SIMILARITY_FEATURES)
     for label, (x, y), others, columns in (
-        ("logistic, no space", bare[0], bare[1:], len(features.FEATURES)),
-        ("learned, no text", (rows, right), held, len(features.SIMILARITY_FEATURES)),
-        ("learned", (rows, right), held, len(features.FEATURES)),
-        ("learned, reliability", (np.column_stack((rows, relied)), right), held_relied, len(features.FEATURES) + 1),
+        ("logistic, no space", bare[0], bare[1:], every),
+        ("learned, no text", (rows, right), held, similarity),
+        ("learned, no log", (rows, right), held, every - len(features.LOG_FEATURES)),
+        ("learned, no words", (rows, right), held, every - len(features.LOG_FEATURES) + 1),
+        ("learned", (rows, right), held, every),
     ):
         model, out_of_fold, _ = fit.fit_model(x[:, :columns], y, fold)
         found[label] = [(out_of_fold, y), *((model.score(x[:, :columns]), y) for x, y in others)]

@@ -90,11 +90,13 @@ class Trial:
             zip(texts, workspace.vectors.get([embedding_key(model, text) for text in texts]), strict=True)
         )
 
-    def warm(self, target: float) -> Warmed:
-        """Publish for a target: the whole of `cachewarm warm` at first, then only what another target changes."""
+    def warm(self, target: float, again: Sequence[str] = _AFTER, **settings: object) -> Warmed:
+        """Publish for a target: the whole of `cachewarm warm` at first, then only the assets ``again``: what another
+        target changes, or what further ``settings`` do."""
         os.environ["CACHEWARM_MAX_WRONG_HIT_RATE"] = str(target)
+        os.environ.update({f"CACHEWARM_{name.upper()}": str(value) for name, value in settings.items()})
         started = time.monotonic()
-        why_not = self._rest() if self._warm else self._all(started)
+        why_not = self._rest(again) if self._warm else self._all(started)
         self._warm = True
         from cachewarm_pipeline.assets.replay import SEED
         from cachewarm_pipeline.core.replay_summary import summary
@@ -115,7 +117,7 @@ class Trial:
             raise SystemExit(f"the pipeline failed: {stopped}")
         return ", ".join(report["blocked_by"])
 
-    def _rest(self) -> str:
+    def _rest(self, again: Sequence[str]) -> str:
         import dagster as dg
 
         from cachewarm_pipeline.definitions import defs
@@ -125,7 +127,7 @@ class Trial:
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 instance=instance,
                 partition_key=self.case.as_of.isoformat(),
-                asset_selection=[dg.AssetKey(name) for name in _AFTER],
+                asset_selection=[dg.AssetKey(name) for name in again],
                 raise_on_error=False,
             )
         blocking = [
@@ -222,9 +224,8 @@ class Trial:
             np.concatenate((groups, np.full(len(traffic), -1))),
             [tokens(text) for text in (*entries["prompt"].to_pylist(), *prompts)],
         )
-        none = np.empty((count, 0), np.float16)
         queries = np.arange(count, count + len(traffic))
-        rows, picked, nearest = describe(data, np.arange(count), scorer or Scorer(None, none, none), queries)
+        rows, picked, nearest = describe(data, np.arange(count), scorer or Scorer.unlearned(count), queries)
         responses = entries["response"].to_pylist()
         if rule.model:
             found.score[places] = rule.model.score(rows)

@@ -41,9 +41,12 @@ rules = st.one_of(
 )
 
 
-@given(default=thresholds, others=st.lists(rules, max_size=5))
-def test_rules_come_back_from_json_as_they_were(default: float, others: list[MatchRule]) -> None:
-    published = MatchRules(MatchRule("", "distance", default), {rule.agent_type: rule for rule in others})
+@given(default=thresholds, others=st.lists(rules, max_size=5), words=st.dictionaries(names, st.floats(-9, 9)))
+def test_rules_come_back_from_json_as_they_were(
+    default: float, others: list[MatchRule], words: dict[str, float]
+) -> None:
+    own = {rule.agent_type: rule for rule in others}
+    published = MatchRules(MatchRule("", "distance", default), own, words=words)
     assert MatchRules.from_json(published.to_json()) == published
 
 

@@ -1,6 +1,7 @@
 """A publish asks the gates' stored verdicts about exactly its plan: a run of its own cannot slip past them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,17 @@ def test_a_verdict_about_other_places_in_the_learned_space_does_not_count(worksp
     ids = workspace.datasets.read("warming_plan", DAY)["entry_id"].to_pylist()
     moved = pa.table({"entry_id": ids, "rule_vectors": ["AAAA"] * len(ids)})
     workspace.datasets.write("match_vectors", DAY, moved)
+    done, said = publish()
+    assert not done
+    assert "false_positive_rate: its verdict" in said
+
+
+def test_a_verdict_about_other_weights_of_words_does_not_count(workspace: Workspace) -> None:
+    rules = MatchRules(MatchRule("", "exact_only"), words={"revoke": -1.0})
+    write_plan(workspace, make_plan(PLAN), rules)
+    for gate in GATES:
+        judge(workspace, gate)
+    write_plan(workspace, make_plan(PLAN), replace(rules, words={"revoke": -1.001}))
     done, said = publish()
     assert not done
     assert "false_positive_rate: its verdict" in said

@@ -1,10 +1,21 @@
 """What a lookup and its neighbours say: the same alone as in a batch, and words that vectors overlook."""
 
+from collections.abc import Mapping
+from dataclasses import fields
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.rules.features import TEXT_FEATURES, Neighbours, similarity_features, text_features
+from cachewarm_pipeline.core.rules.features import (
+    FEATURES,
+    TEXT_FEATURES,
+    Neighbours,
+    features,
+    similarity_features,
+    text_features,
+    word_features,
+)
 from cachewarm_pipeline.core.words import tokens
 
 
@@ -53,7 +64,12 @@ def _neighbours(rng: np.random.Generator, n: int, k: int, there: int) -> Neighbo
     similarity = -np.sort(-rng.uniform(-0.2, 1, (n, k)), axis=1)
     group = rng.integers(0, 3, (n, k))
     group[:, there:] = -1
-    return Neighbours(similarity, group, rng.uniform(-1, 1, (n, k)), rng.uniform(-1, 1, (n, k)))
+    learned, centre, reliability = rng.uniform(-1, 1, (3, n, k))
+    return Neighbours(similarity, group, learned, centre, reliability)
+
+
+def _only(found: Neighbours, rows: slice) -> Neighbours:
+    return Neighbours(*(np.asarray(getattr(found, field.name))[rows] for field in fields(Neighbours)))
 
 
 @given(st.integers(0, 10_000), st.integers(1, 10))
@@ -63,10 +79,7 @@ def test_one_lookup_and_a_batch_give_the_same_features(seed: int, there: int) ->
     assert np.isfinite(rows).all()
     assert (pick < there).all()
     for i in range(7):
-        one = Neighbours(
-            *(np.asarray(getattr(found, f))[i : i + 1] for f in ("similarity", "group", "learned", "centre"))
-        )
-        alone_pick, alone = similarity_features(one)
+        alone_pick, alone = similarity_features(_only(found, slice(i, i + 1)))
         assert alone_pick[0] == pick[i]
         np.testing.assert_array_equal(alone[0], rows[i])
 
@@ -77,9 +90,39 @@ def test_empty_places_do_not_change_the_features(seed: int, there: int) -> None:
     more = Neighbours(
         *(
             np.pad(np.asarray(getattr(found, f)), ((0, 0), (0, 2)), constant_values=v)
-            for f, v in (("similarity", -1), ("group", -1), ("learned", 0.9), ("centre", 0.9))
+            for f, v in (("similarity", -1), ("group", -1), ("learned", 0.9), ("centre", 0.9), ("reliability", 4))
         )
     )
     a, b = similarity_features(found), similarity_features(more)
     np.testing.assert_array_equal(a[0], b[0])
     np.testing.assert_allclose(a[1], b[1], atol=1e-12)
+
+
+words_of = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-3, 3).map(lambda w: round(w, 3)))
+prompts = st.lists(st.sampled_from("abcdefgh"), max_size=8).map(" ".join)
+
+
+@given(prompts, prompts, words_of)
+def test_the_weights_of_differing_words_count_the_same_from_lookup_to_entry_as_back(
+    lookup: str, entry: str, words: Mapping[str, float]
+) -> None:
+    there, back = (
+        word_features(tokens(lookup), tokens(entry), words),
+        word_features(tokens(entry), tokens(lookup), words),
+    )
+    assert there == back
+    assert word_features(tokens(lookup), tokens(lookup), words) == [0, 0, 0]
+    assert there[1] <= 0 or there[1] <= there[2]
+
+
+def test_a_word_that_both_have_or_that_has_no_weight_says_nothing() -> None:
+    words = {"revoke": -2.0, "rotate": -1.5, "please": 0.5, "key": -9.0}
+    assert word_features(tokens("please rotate a key"), tokens("revoke a key"), words) == [-3.0, -2.0, 0.5]
+    assert word_features(tokens("rotate one key"), tokens("rotate that key"), words) == [0, 0, 0]
+
+
+def test_the_picked_entrys_reliability_is_what_counts() -> None:
+    found = _neighbours(np.random.default_rng(3), 5, 10, 10)
+    places = np.tile(np.arange(10), (5, 1))
+    pick, rows = features(found, [tokens("x")] * 5, [tokens("x")] * 10, places, {})
+    np.testing.assert_array_equal(rows[:, FEATURES.index("reliability")], found.reliability[np.arange(5), pick])

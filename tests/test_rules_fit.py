@@ -1,5 +1,7 @@
 """The learned space and the model: what they win, and what they do with too little to learn from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.core import match
 from cachewarm_pipeline.core.rules import fit, space
-from cachewarm_pipeline.core.rules.features import FEATURES, similarity_features
+from cachewarm_pipeline.core.rules.features import FEATURES, LOG_FEATURES, similarity_features
+from cachewarm_pipeline.core.rules.word_weights import WordPairs
 from tests.rules_log import labelled_log
 
 
@@ -40,14 +43,70 @@ def test_without_repeated_answers_there_is_no_learned_space() -> None:
 def test_a_query_that_is_an_entry_never_finds_itself() -> None:
     data = labelled_log(1)
     everything = np.arange(len(data.groups))
-    none = fit.Scorer(None, np.empty((len(everything), 0), np.float16), np.empty((len(everything), 0), np.float16))
-    found, places = fit.nearest(data, everything, none, everything, 10)
+    found, places = fit.nearest(data, everything, fit.Scorer.unlearned(len(everything)), everything, 10)
     assert (places != everything[:, None]).all()
     assert (found.group >= 0).all()
     few = everything[:4]
-    found, places = fit.nearest(data, few, none, few, 10)
+    found, places = fit.nearest(data, few, fit.Scorer.unlearned(4), few, 10)
     assert ((found.group == -1) == (places == few[:, None])).all()
     assert (found.group == -1).sum(1).max() == 1
+
+
+def _training(data: fit.Labelled) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Features of 320 training queries, 60 of them entries too; the queries; their folds; what they picked. Without a
+    learned space: what it has from a label of one fold reaches the picks of the others."""
+    rng = np.random.default_rng(5)
+    order = rng.permutation(len(data.groups))
+    entries, queries = order[:60], order[:320]
+    fold = rng.permutation(320) % fit.FOLDS
+    pairs = WordPairs()
+    fit.count_words(pairs, data, entries, queries, fold)
+    words = [pairs.weights(without=f) for f in range(fit.FOLDS)]
+    spaces = [None] * fit.FOLDS
+    rows, _, picked = fit.training_rows(data, entries, queries, queries, fold, spaces, words)
+    return rows, queries, fold, picked
+
+
+@pytest.mark.parametrize("place", [60, 100, 200, 319])
+def test_a_training_querys_own_label_changes_no_feature_of_its_fold(place: int) -> None:
+    data = labelled_log(2)
+    before, queries, fold, picked = _training(data)
+    groups = data.groups.copy()
+    right = groups[queries[place]] == groups[picked[place]]
+    groups[queries[place]] = 1000 if right else groups[picked[place]]
+    after, _, _, _ = _training(replace(data, groups=groups))
+    assert before[:, [FEATURES.index(name) for name in LOG_FEATURES]].std(0).min() > 0
+    others = fold != fold[place]
+    np.testing.assert_array_equal(before[~others], after[~others])
+    assert (before[others] != after[others]).any()
+
+
+def test_a_training_query_has_its_picks_reliability_from_the_picks_of_the_other_folds() -> None:
+    data = labelled_log(2)
+    rng = np.random.default_rng(5)
+    queries = rng.permutation(len(data.groups))[:320]
+    fold = np.arange(320) % fit.FOLDS
+    rows, right, picked = fit.training_rows(data, queries[:60], queries, queries, fold)
+    for i in (0, 61, 200):
+        others = fold != fold[i]
+        expected = fit.reliability(picked[others], right[others], len(data.groups))[picked[i]]
+        assert rows[i, FEATURES.index("reliability")] == expected
+
+
+def test_an_entry_that_nobody_picked_is_as_reliable_as_the_mean() -> None:
+    picked, right = np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.array([True] * 5 + [False] * 3)
+    rely = fit.reliability(picked, right, 3).astype(float)
+    mean = 5.5 / 9
+    assert rely[2] == pytest.approx(np.log(mean / (1 - mean)), abs=1e-3)
+    assert rely[1] < rely[2] < rely[0]
+    share = (4 + fit.PSEUDO_PICKS * mean) / (4 + fit.PSEUDO_PICKS)
+    assert rely[0] == pytest.approx(np.log(share / (1 - share)), abs=1e-2)
+
+
+def test_no_picks_or_very_many_of_one_kind_give_no_endless_reliability() -> None:
+    assert fit.reliability(np.empty(0, int), np.empty(0, bool), 2).tolist() == [0, 0]
+    assert fit.reliability(np.zeros(9000, int), np.ones(9000, bool), 1).tolist() == [fit.MOST_RELIABLE]
+    assert fit.reliability(np.zeros(9000, int), np.zeros(9000, bool), 1).tolist() == [-fit.MOST_RELIABLE]
 
 
 def test_labels_of_one_kind_only_still_give_a_finite_model() -> None:

@@ -1,15 +1,20 @@
 """The published rule: it decides after the round trip as it was fitted, and what it cannot apply it refuses."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.rules import certify, fit, rule
+from cachewarm_pipeline.core.rules.features import FEATURES, LOG_FEATURES
+from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.rules.tables import rules_of, rules_table
+from cachewarm_pipeline.core.rules.word_weights import WordPairs
 from tests.rules_log import labelled_log
 
 
@@ -28,12 +33,17 @@ def _fitted(seed: int = 0) -> Fitted:
     order = rng.permutation(len(data.groups))
     entries, fitting, new = order[:60], order[:320], order[320:]
     fold = rng.permutation(len(fitting)) % fit.FOLDS
-    rows, right, _ = fit.training_rows(data, entries, fitting, fitting, fold)
+    pairs = WordPairs()
+    fit.count_words(pairs, data, entries, fitting, fold)
+    words = [pairs.weights(without=f) for f in range(fit.FOLDS)]
+    rows, right, picked = fit.training_rows(data, entries, fitting, fitting, fold, words=words)
     model, _, _ = fit.fit_model(rows, right, fold)
-    scorer = fit.learn_scorer(data, entries, fitting)
+    reliability = fit.reliability(picked, right, len(data.groups))[entries]
+    scorer = replace(fit.learn_scorer(data, entries, fitting), reliability=reliability, words=pairs.weights())
     certificate = certify.Certificate(0.05, 0.05, 0.4, 100, 0, 0.03, 200, 3)
     own = MatchRule("a", "learned", None, True, model, certificate, None, "as a test needs it")
-    return Fitted(data, entries, new, scorer, MatchRules(MatchRule("", "exact_only"), {"a": own}, scorer.space))
+    rules = MatchRules(MatchRule("", "exact_only"), {"a": own}, scorer.space, scorer.words)
+    return Fitted(data, entries, new, scorer, rules)
 
 
 def _decide(f: Fitted, rules: MatchRules, query: int, explain: bool = False) -> rule.Decision:
@@ -44,12 +54,13 @@ def _decide(f: Fitted, rules: MatchRules, query: int, explain: bool = False) -> 
     return rule.decide(
         model,
         rules.space,
+        rules.words,
         " ".join(f.data.tokens[query].order),
         f.data.vectors[query],
         similarity[near].tolist(),
         [str(g) for g in f.data.groups[f.entries[near]]],
         [" ".join(f.data.tokens[int(e)].order) for e in f.entries[near]],
-        [rule.pack(f.scorer.own[i], f.scorer.centre[i]) for i in near],
+        [rule.pack(f.scorer.own[i], f.scorer.centre[i], f.scorer.reliability[i]) for i in near],
         explain,
     )
 
@@ -59,6 +70,9 @@ def test_serving_computes_the_score_that_was_fitted_on() -> None:
     rows, picked, _ = fit.describe(f.data, f.entries, f.scorer, f.new)
     model = f.rules.rules["a"].model
     assert model is not None
+    for name in LOG_FEATURES:
+        assert len(set(rows[:, FEATURES.index(name)])) > 3, name
+        assert model.as_dict()["weights"][name] != 0
     for score, pick, query in zip(model.score(rows), picked, f.new, strict=True):
         decision = _decide(f, f.rules, int(query))
         assert decision.score == pytest.approx(score, abs=1e-3)
@@ -101,6 +115,11 @@ def test_a_learned_rule_that_is_damaged_or_of_other_features_is_refused() -> Non
     for space in ({"shape": [1, 1], "f2": "!"}, {"shape": [2], "f2": "AAAAAA=="}, {"shape": [3, 3], "f2": "AAAAAA=="}):
         with pytest.raises(CacheError, match="damaged"):
             MatchRules.from_dict(body | {"space": space})
+    for words in (None, [], ["key"], {"key": None}, {"key": "heavy"}, {"key": float("inf")}):
+        with pytest.raises(CacheError, match="damaged"):
+            MatchRules.from_dict(body | {"words": words})
+    with pytest.raises(CacheError, match="damaged"):
+        MatchRules.from_dict({name: value for name, value in body.items() if name != "words"})
 
 
 def test_entries_of_another_space_are_refused() -> None:
@@ -109,4 +128,26 @@ def test_entries_of_another_space_are_refused() -> None:
     assert model is not None
     for stored in (["AAAA"], [""], ["no base64!"]):
         with pytest.raises(CacheError, match="directions"):
-            rule.decide(model, f.rules.space, "a", np.ones(32, np.float32), [0.9], ["g"], ["b"], stored)
+            rule.decide(model, f.rules.space, {}, "a", np.ones(32, np.float32), [0.9], ["g"], ["b"], stored)
+
+
+half = st.floats(-1, 1, width=16)
+
+
+@given(st.integers(0, 130).flatmap(lambda rank: st.tuples(*[st.lists(half, min_size=rank, max_size=rank)] * 2)), half)
+def test_what_is_packed_with_an_entry_is_read_back_to_the_last_bit(
+    places: tuple[list[float], list[float]], reliability: float
+) -> None:
+    rank = len(places[0])
+    text = rule.pack(np.array(places[0]), np.array(places[1]), reliability)
+    space = space_of(rank) if rank else None
+    assert len(text) == rule.packed_length(space)
+    read, rely = rule.unpack([text, text], rank)
+    np.testing.assert_array_equal(read, np.array([places, places], np.float32).reshape(2, 2, rank))
+    assert rely.tolist() == [reliability, reliability]
+    with pytest.raises(CacheError, match="directions"):
+        rule.unpack([text], rank + 1)
+
+
+def space_of(rank: int) -> Space:
+    return Space(np.zeros((4, rank), np.float16))

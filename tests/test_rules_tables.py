@@ -1,5 +1,6 @@
 """Between datasets and learning: disjoint parts, entries in their own order, labels that are the judge's."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from cachewarm_pipeline.core.rules.features import FEATURES, VERSION
 from cachewarm_pipeline.core.rules.fit import Scorer
 from cachewarm_pipeline.core.rules.learn import AgentLog, Evidence
 from cachewarm_pipeline.core.rules.model import Model
-from cachewarm_pipeline.core.rules.rule import unpack
+from cachewarm_pipeline.core.rules.rule import packed_length, unpack
 from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.rules.tables import agent_logs, evidence_table, vectors_table
 from cachewarm_pipeline.core.schemas import LABELLED_QUERIES
@@ -125,7 +126,7 @@ def test_evidence_names_the_query_the_entry_and_the_label_of_each_row() -> None:
 def test_places_belong_to_their_entries_and_only_of_agent_types_with_a_learned_rule() -> None:
     space = Space(np.eye(64, 4, dtype=np.float16))
     scorers = {
-        name: Scorer(space, own := np.arange(4 * n).reshape(n, 4).astype(np.float16), own + np.float16(0.5))
+        name: Scorer(space, own := _half(np.arange(4 * n).reshape(n, 4)), own + _half(0.5), _half(np.arange(n)), {})
         for name, n in (("a", 3), ("b", 1))
     }
     proof = Certificate(0.05, 0.01, 0.9, 200, 0, 0.03, 400, 5)
@@ -133,6 +134,21 @@ def test_places_belong_to_their_entries_and_only_of_agent_types_with_a_learned_r
     rules = MatchRules(MatchRule("", "exact_only"), {"a": MatchRule("a", "learned", None, True, model, proof)}, space)
     table = vectors_table([LOGS["a"], LOGS["b"]], PLAN, rules, scorers)
     assert table["entry_id"].to_pylist() == [entry_id(prompt, "a") for prompt in ("first", "second", "third")]
-    places = unpack(table["rule_vectors"].to_pylist(), 4)
+    places, reliability = unpack(table["rule_vectors"].to_pylist(), 4)
     np.testing.assert_array_equal(places[:, 0], np.arange(12).reshape(3, 4))
     np.testing.assert_array_equal(places[:, 1], np.arange(12).reshape(3, 4) + 0.5)
+    np.testing.assert_array_equal(reliability, [0, 1, 2])
+
+
+def test_an_entry_has_its_reliability_where_there_is_no_learned_space_too() -> None:
+    unlearned = Scorer.unlearned(3)
+    proof = Certificate(0.05, 0.01, 0.9, 200, 0, 0.03, 400, 5)
+    model = Model(VERSION, 0.0, (0.0,) * len(FEATURES), 1.0)
+    rules = MatchRules(MatchRule("", "exact_only"), {"a": MatchRule("a", "learned", None, True, model, proof)})
+    table = vectors_table([LOGS["a"]], PLAN, rules, {"a": replace(unlearned, reliability=_half([1, -2, 3]))})
+    assert unpack(table["rule_vectors"].to_pylist(), 0)[1].tolist() == [1, -2, 3]
+    assert {len(text) for text in table["rule_vectors"].to_pylist()} == {packed_length(None)}
+
+
+def _half(values: Any) -> Any:
+    return np.asarray(values, np.float16)

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from cachewarm_pipeline.core.generation import generations_key, whole_key
 from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRule, MatchRules
 from cachewarm_pipeline.core.rules.certify import Certificate
 from cachewarm_pipeline.core.rules.features import FEATURES, VERSION
-from cachewarm_pipeline.core.rules.fit import Labelled, describe, place_entries
+from cachewarm_pipeline.core.rules.fit import Labelled, Scorer, describe, place_entries
 from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.rule import pack
 from cachewarm_pipeline.core.rules.space import Space
@@ -33,6 +34,8 @@ ROWS = [
     for thing in ("signing key", "server certificate", "access token", "root password")
 ]
 WEIGHTS = {"similarity": 8.0, "overlap": 3.0, "vote_wide": 1.0, "learned_margin": 2.0, "negation_differs": -9.0}
+WEIGHTS |= {"reliability": 0.2, "words_sum": 0.1, "words_least": 0.2, "words_most": 0.3}
+WORDS = {"keys": 1.5, "not": -2.0, "please": 0.75, "do": 0.25, "how": -0.125, "weather": -3.0}
 NEAR = "How do I rotate the signing keys?"
 NEGATED = "How do I not rotate the signing key?"
 
@@ -44,10 +47,16 @@ def model(intercept: float = -9.0) -> Model:
 def rules(threshold: float, space: Space | None, distance: float | None = None, intercept: float = -9.0) -> MatchRules:
     proof = Certificate(0.05, 0.01, threshold, 200, 1, 0.03, 400, 5)
     own = MatchRule("a", "learned", distance, True, model(intercept), proof, None, "200 hits")
-    return MatchRules(MatchRule("", "exact_only"), {"a": own}, space)
+    return MatchRules(MatchRule("", "exact_only"), {"a": own}, space, WORDS)
 
 
 SPACE = Space(np.random.default_rng(0).normal(size=(DIMENSIONS, 16)).astype(np.float16))
+
+
+def scorer_of(data: Labelled, entries: int) -> Scorer:
+    everything = np.arange(entries)
+    placed = place_entries(data, everything, everything, SPACE)
+    return replace(placed, reliability=np.linspace(-2, 3, entries).astype(np.float16), words=WORDS)
 
 
 def placed(plan: pa.Table, embedder: TrigramEmbedder) -> tuple[pa.Table, Labelled]:
@@ -55,9 +64,8 @@ def placed(plan: pa.Table, embedder: TrigramEmbedder) -> tuple[pa.Table, Labelle
     prompts = plan["prompt"].to_pylist()
     groups = np.unique(plan["answer_group"].to_pylist(), return_inverse=True)[1]
     data = Labelled(embedder.embed(prompts), groups, [tokens(prompt) for prompt in prompts])
-    everything = np.arange(plan.num_rows)
-    scorer = place_entries(data, everything, everything, SPACE)
-    packed = [pack(own, centre) for own, centre in zip(scorer.own, scorer.centre, strict=True)]
+    scorer = scorer_of(data, plan.num_rows)
+    packed = list(map(pack, scorer.own, scorer.centre, scorer.reliability))
     return plan.append_column(RULE_VECTORS, pa.array(packed)), data
 
 
@@ -84,7 +92,7 @@ def test_serving_gives_every_lookup_the_score_and_pick_of_fitting(
         np.concatenate((data.groups, [-1] * len(asked))),
         [*data.tokens, *map(tokens, asked)],
     )
-    scorer = place_entries(whole, np.arange(n), np.arange(n), SPACE)
+    scorer = scorer_of(whole, n)
     rows, picked, _ = describe(whole, np.arange(n), scorer, np.arange(n, n + len(asked)))
     for prompt, score, pick in zip(asked, model().score(rows), picked, strict=True):
         why = reader.explain(prompt, agent_type="a")
@@ -206,6 +214,7 @@ def test_an_explanation_names_the_rule_its_parts_and_the_neighbours(reader: Warm
     assert sum(part["effect"] for part in why["parts"]) - 9.0 == pytest.approx(why["score"])
     assert why["confidence"] == pytest.approx(1 / (1 + math.exp(-why["score"])))
     assert len(why["neighbours"]) == NEIGHBOURS
+    assert why["words"] == [{"word": "keys", "weight": 1.5}]
     assert reader.explain(NEGATED, agent_type="a")["match"] == "miss"
     assert reader.explain(ROWS[0]["prompt"], agent_type="a")["match"] == "exact"
     assert reader.check(NEAR, agent_type="a", explain=True)[0]["explanation"]["picked"] == why["picked"]

@@ -78,6 +78,9 @@ def explained(why: dict[str, Any]) -> list[str]:
         rest = sum(part["effect"] for part in why["parts"][_PARTS:])
         lines.append(f"    {'other features':<20} {'':>8}   {rest:+.2f}")
         lines.append(f"    {'base':<20} {'':>8}   {why['base']:+.2f}   sum {why['score']:+.2f} log-odds")
+        if why["words"]:
+            told = (f"{word['word']} {word['weight']:+.2f}" for word in why["words"][:_PARTS])
+            lines.append(f"    words that differ: {', '.join(told)}")
     for near in why["neighbours"]:
         mark = "*" if near["id"] == why["picked"] else " "
         lines.append(f"  {mark} {near['distance']:.4f}  {near['answer_group'] or 'own':<16}  {near['prompt'][:90]}")

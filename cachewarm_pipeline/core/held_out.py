@@ -65,7 +65,7 @@ def traffic_of(days: Iterable[tuple[date, pa.Table]]) -> dict[str, AgentTraffic]
 @dataclass(frozen=True)
 class AgentRecipe:
     """What serves one agent_type: its entries (WARMING_PLAN rows) with their vectors (n, d), and its match rule.
-    ``scorer``: the entries' places in the learned space; None where no rule reads them."""
+    ``scorer``: what the rule reads of the entries; None where it reads nothing."""
 
     entries: pa.Table
     vectors: Floats
@@ -174,9 +174,8 @@ def _by_meaning(
         np.array([*codes, *[-1] * len(asked)]),
         [tokens(text) for text in texts],
     )
-    none = np.empty((n, 0), np.float16)
     queries = np.arange(n, n + len(asked))
-    rows, picked, nearest = describe(data, np.arange(n), recipe.scorer or Scorer(None, none, none), queries)
+    rows, picked, nearest = describe(data, np.arange(n), recipe.scorer or Scorer.unlearned(n), queries)
     nearness = rows_similarity(data, queries, nearest)
     if rule.distance_threshold is not None:
         by_distance[asked] = 1 - nearness <= rule.distance_threshold

@@ -103,6 +103,7 @@ def semantic(
             decision = decide(
                 rule.model,
                 rules.space,
+                rules.words,
                 cut(prompt),
                 np.frombuffer(vector, "<f4"),
                 [1 - _distance(fields) for _, fields in seen],
@@ -157,6 +158,7 @@ def explanation(rules: MatchRules, agent_type: str, looked: Looked, found: Found
             {"feature": feature, "value": value, "effect": effect}
             for feature, value, effect in (decision.parts if decision else ())
         ],
+        "words": [{"word": word, "weight": weight} for word, weight in (decision.words if decision else ())],
         "neighbours": [
             {
                 "id": key,

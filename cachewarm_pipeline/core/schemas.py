@@ -169,7 +169,7 @@ MATCH_RULES = pa.schema(
 MATCH_VECTORS = pa.schema(
     [
         _field("entry_id", pa.string(), "entry of the plan"),
-        _field("rule_vectors", pa.string(), "base64: its place and its answer's centre in the learned space"),
+        _field("rule_vectors", pa.string(), "base64: place and answer's centre in the learned space, reliability"),
     ]
 )
 

@@ -31,7 +31,8 @@ STORED_FIELDS = (
 
 
 RULE_VECTORS = "rule_vectors"
-"""An entry's place in the learned space (core.rules.rule.pack): read with the neighbours, never handed out."""
+"""An entry's place in the learned space and its reliability (core.rules.rule.pack): read with the neighbours, never
+handed out."""
 
 NEIGHBOUR_FIELDS = (*STORED_FIELDS, RULE_VECTORS)
 """What a learned rule needs of a neighbour besides its distance."""

@@ -73,10 +73,10 @@ def passed_verdict(
 
 
 def planned(datasets: "DatasetStore", day: date) -> "tuple[pa.Table, MatchRules]":
-    """What a publish of the day would load: the plan's entries with their places in the learned space, and the rules.
+    """What a publish of the day would load: the plan's entries with what their rules read of them, and the rules.
 
-    Its ``plan_hash`` is what `false_positive_rate` judges. Raises CacheError where an entry of a learned rule has no
-    place: such a generation could not be read.
+    Its ``plan_hash`` is what `false_positive_rate` judges. Raises CacheError where an entry of a learned rule has
+    nothing to read: such a generation could not be read.
     """
     import pyarrow as pa
 
@@ -89,8 +89,7 @@ def planned(datasets: "DatasetStore", day: date) -> "tuple[pa.Table, MatchRules]
     for agent_type, entry, place in zip(
         plan["agent_type"].to_pylist(), plan["entry_id"].to_pylist(), of_entries, strict=True
     ):
-        rule = rules.for_agent_type(agent_type)
-        if rule.model and rules.space and len(place) != packed_length(rules.space.projection.shape[1]):
+        if rules.for_agent_type(agent_type).model and len(place) != packed_length(rules.space):
             raise CacheError(
                 f"entry {entry[:12]} of agent_type {agent_type!r} has no place in the learned space of its match rule: "
                 f"materialise match_rules of {day} again"

@@ -5,7 +5,7 @@ Pure numpy; about 0.1 ms a lookup. The meaning of each feature is in FEATURES; V
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,13 @@ TEXT_FEATURES = (
     "length_lookup",  # log(1 + tokens)
     "length_entry",
 )
-FEATURES = SIMILARITY_FEATURES + TEXT_FEATURES
+LOG_FEATURES = (
+    "reliability",  # log-odds that the picked entry is right when it is picked
+    "words_sum",  # of the weights (core.rules.word_weights) of the words that only one of the two has
+    "words_least",  # the least of them: the word that most speaks against the entry
+    "words_most",
+)
+FEATURES = SIMILARITY_FEATURES + TEXT_FEATURES + LOG_FEATURES
 
 
 @dataclass(frozen=True)
@@ -57,13 +63,15 @@ class Neighbours:
 
     ``similarity``: cosine in the embedding's space. ``learned`` and ``centre``: cosines in the learned space with the
     entry itself and with the centre of its answer group (both are ``similarity`` again where there is no such space).
-    ``group``: any integer that is the same for entries of one answer group. All of shape (n, k).
+    ``group``: any integer that is the same for entries of one answer group. ``reliability``: log-odds that an entry is
+    right when it is picked. All of shape (n, k).
     """
 
     similarity: Floats
     group: Ints
     learned: Floats
     centre: Floats
+    reliability: Floats
 
 
 def similarity_features(found: Neighbours) -> tuple[Ints, Floats]:
@@ -139,16 +147,34 @@ def text_features(lookup: Tokens, entry: Tokens) -> list[float]:
     ]
 
 
+def word_features(lookup: Tokens, entry: Tokens, words: Mapping[str, float]) -> list[float]:
+    """What the log knows of the words in which they differ: sum, least and most of their weights. The same both ways.
+
+    A word without a weight counts 0. The sum is exact, so that the order of a set does not show in it.
+    """
+    weights = [words.get(word, 0.0) for word in lookup.all ^ entry.all]
+    return [math.fsum(weights), min(weights, default=0.0), max(weights, default=0.0)]
+
+
 def features(
-    found: Neighbours, lookups: Sequence[Tokens], entries: Sequence[Tokens], places: Ints
+    found: Neighbours,
+    lookups: Sequence[Tokens],
+    entries: Sequence[Tokens],
+    places: Ints,
+    words: Mapping[str, float],
 ) -> tuple[Ints, Floats]:
     """Pick (place among the neighbours, (n,)) and features (n, len(FEATURES)) of n lookups.
 
-    ``entries[places[i, j]]`` are the tokens of lookup i's j-th neighbour. Memory: about 0.3 KB a lookup.
+    ``entries[places[i, j]]`` are the tokens of lookup i's j-th neighbour; ``words``: weights of differing words.
+    Memory: about 0.3 KB a lookup.
     """
     pick, numeric = similarity_features(found)
     out = np.empty((len(lookups), len(FEATURES)))
-    out[:, : len(SIMILARITY_FEATURES)] = numeric
+    text, log = len(SIMILARITY_FEATURES), len(SIMILARITY_FEATURES) + len(TEXT_FEATURES)
+    out[:, :text] = numeric
+    out[:, log] = found.reliability[np.arange(len(lookups)), pick]
     for i, lookup in enumerate(lookups):
-        out[i, len(SIMILARITY_FEATURES) :] = text_features(lookup, entries[int(places[i, pick[i]])])
+        entry = entries[int(places[i, pick[i]])]
+        out[i, text:log] = text_features(lookup, entry)
+        out[i, log + 1 :] = word_features(lookup, entry, words)
     return pick, out

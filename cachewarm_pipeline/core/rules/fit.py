@@ -1,13 +1,14 @@
 """Fits the match model: a logistic regression on the features, its penalty chosen by cross-validation.
 
-The labelled log is used twice without harm: each query's features are made with a learned space and answer centres from
-which that query was left out (cross-fitting), and with itself left out of its own neighbours where it is an entry. So
+The labelled log is used twice without harm: each query's features are made with a learned space, answer centres, word
+weights and reliabilities from which that query was left out (cross-fitting), and with itself left out of its own
+neighbours where it is an entry. So
 the queries that chose the entries and those that are kept for fitting may both be fitted on; only the certifying part
 must stay unseen.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from cachewarm_pipeline.core import neighbours
 from cachewarm_pipeline.core.rules.features import FEATURES, VERSION, Floats, Ints, Neighbours, features
 from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.space import RANK, Space, group_sums, learn_space, unit
+from cachewarm_pipeline.core.rules.word_weights import WordPairs
 from cachewarm_pipeline.core.words import Tokens
 
 NEIGHBOURS = 10
@@ -23,6 +25,15 @@ NEIGHBOURS = 10
 FOLDS = 5
 PENALTIES = (1.0, 10.0, 100.0)
 BLOCK = 1024
+
+PSEUDO_PICKS = 3.0
+"""Picks at the mean rate that every entry begins with, before its own say how reliable it is."""
+
+MOST_RELIABLE = 4.0
+"""Log-odds beyond which reliability is cut: 98% right, more than the few picks of one entry can prove."""
+
+WORDS_FROM = 0.5
+"""Least cosine of a pair that word weights are counted in: further away, all words differ and so do the answers."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +59,20 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Scorer:
-    """What serving needs besides the model: the space and, for each entry, its vector and its answer's centre in it."""
+    """What serving needs besides the model: the space and, for each entry, its vector and its answer's centre in it
+    (n, rank) and its reliability (n,), in half precision as they are published; and the weights of differing words."""
 
     space: Space | None
     own: NDArray[np.float16]
     centre: NDArray[np.float16]
+    reliability: NDArray[np.float16]
+    words: Mapping[str, float]
+
+    @classmethod
+    def unlearned(cls, entries: int) -> "Scorer":
+        """Of so many entries of which nothing is known but their own vectors."""
+        none = np.empty((entries, 0), np.float16)
+        return cls(None, none, none, np.zeros(entries, np.float16), {})
 
 
 def learn_scorer(data: Labelled, entries: Ints, known: Ints, rank: int = RANK) -> Scorer:
@@ -63,16 +83,42 @@ def learn_scorer(data: Labelled, entries: Ints, known: Ints, rank: int = RANK) -
 def place_entries(data: Labelled, entries: Ints, known: Ints, space: Space | None) -> Scorer:
     """The entries' vectors in a learned space. The centre of an answer is the mean of its known rows; of an answer
     without any, the entry itself."""
+    unlearned = Scorer.unlearned(len(entries))
     if space is None:
-        none = np.empty((len(entries), 0), np.float16)
-        return Scorer(None, none, none)
+        return unlearned
     own = space.project(data.vectors[entries])
     labels, of_entry = np.unique(data.groups[entries], return_inverse=True)
     place = np.searchsorted(labels, data.groups[known]).clip(0, len(labels) - 1)
     members = labels[place] == data.groups[known]
     sums = group_sums(space.project(data.vectors[known[members]]), place[members], len(labels))
     centre = np.where(np.abs(sums).sum(1, keepdims=True)[of_entry] > 1e-9, unit(sums)[of_entry], own)
-    return Scorer(space, own.astype(np.float16), centre.astype(np.float16))
+    return replace(unlearned, space=space, own=own.astype(np.float16), centre=centre.astype(np.float16))
+
+
+def reliability(picked: Ints, right: NDArray[np.bool_], rows: int) -> NDArray[np.float16]:
+    """Of each row as an entry the log-odds that it is right when it is picked, (rows,), smoothed and cut.
+
+    ``picked``, ``right`` (m,): the row that each training query picked, and whether it was right. An entry that nobody
+    picked has the mean rate.
+    """
+    mean = (right.sum() + 0.5) / (len(right) + 1)
+    asked = np.bincount(picked, minlength=rows) + PSEUDO_PICKS
+    share = (np.bincount(picked, weights=right, minlength=rows) + PSEUDO_PICKS * mean) / asked
+    return np.asarray(np.log(share / (1 - share)).clip(-MOST_RELIABLE, MOST_RELIABLE), np.float16)
+
+
+def count_words(pairs: WordPairs, data: Labelled, entries: Ints, queries: Ints, fold: Ints) -> None:
+    """Adds each training query with its nearest entries, itself left out, to the pairs that word weights come from."""
+    found, places = nearest(data, entries, Scorer.unlearned(len(entries)), queries, NEIGHBOURS)
+    fold_of = np.full(len(data.groups), -1)
+    fold_of[queries] = fold
+    same = found.group == data.groups[queries][:, None]
+    first, pairs.queries = pairs.queries, pairs.queries + len(queries)
+    for i, j in np.argwhere((found.group >= 0) & (found.similarity >= WORDS_FROM)).tolist():
+        query, entry = int(queries[i]), int(entries[places[i, j]])
+        of_query, of_entry = int(fold_of[query]), int(fold_of[entry])
+        folds = of_query, of_entry if of_entry >= 0 else of_query
+        pairs.add(data.tokens[query], data.tokens[entry], bool(same[i, j]), first + i, folds)
 
 
 def describe(
@@ -90,7 +136,7 @@ def describe(
     for start in range(0, len(queries), BLOCK):
         part = queries[start : start + BLOCK]
         found, places = nearest(data, entries, scorer, part, k)
-        pick, out = features(found, [data.tokens[int(q)] for q in part], entry_tokens, places)
+        pick, out = features(found, [data.tokens[int(q)] for q in part], entry_tokens, places, scorer.words)
         rows.append(out)
         picked.append(entries[places[np.arange(len(part)), pick]])
         first.append(entries[places[:, 0]])
@@ -112,12 +158,13 @@ def nearest(data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int
     cosine = np.take_along_axis(found.cosine, order, 1)
     alone = np.take_along_axis(own, order, 1)
     group = np.where(alone, -1, data.groups[entries][near])
+    rely = scorer.reliability.astype(np.float32)[near]
     if scorer.space is None:
-        return Neighbours(cosine, group, cosine, cosine), near
+        return Neighbours(cosine, group, cosine, cosine, rely), near
     here = scorer.space.project(data.vectors[queries])
     own = np.einsum("nr,nkr->nk", here, scorer.own.astype(np.float32)[near])
     centre = np.einsum("nr,nkr->nk", here, scorer.centre.astype(np.float32)[near])
-    return Neighbours(cosine, group, own, centre), near
+    return Neighbours(cosine, group, own, centre, rely), near
 
 
 def training_rows(
@@ -127,12 +174,15 @@ def training_rows(
     queries: Ints,
     fold: Ints,
     spaces: Sequence[Space | None] | None = None,
+    words: Sequence[Mapping[str, float]] = (),
 ) -> tuple[Floats, NDArray[np.bool_], Ints]:
     """Cross-fitted features, labels and picked entries' rows of the log queries: those of each fold by what was learned
-    without the fold.
+    without the fold. (A label still has a part in the spaces that pick for the other folds, whose picks make entries
+    reliable: spaces for each two folds would end that, at five times the work.)
 
     ``known``: rows that a space and centres may be learned from (log queries and entries). ``fold`` (len(queries),):
-    0.. of each. ``spaces``: one a fold, learned on more than this agent_type, without the fold's rows.
+    0.. of each. ``spaces``: one a fold, learned on more than this agent_type, without the fold's rows; ``words``: the
+    same, or no weights of words.
     """
     rows = np.empty((len(queries), len(FEATURES)))
     picked = np.empty(len(queries), np.int64)
@@ -143,8 +193,14 @@ def training_rows(
             scorer = learn_scorer(data, entries, known_without)
         else:
             scorer = place_entries(data, entries, known_without, spaces[f])
+        scorer = replace(scorer, words=words[f] if words else {})
         rows[fold == f], picked[fold == f], _ = describe(data, entries, scorer, mine)
-    return rows, data.same(queries, picked), picked
+    right = data.same(queries, picked)
+    # Reliability moves no pick, so it can be told from the picks of the other folds once they are all known.
+    for f in np.unique(fold):
+        others = reliability(picked[fold != f], right[fold != f], len(data.groups))
+        rows[fold == f, FEATURES.index("reliability")] = others[picked[fold == f]]
+    return rows, right, picked
 
 
 def fit_model(

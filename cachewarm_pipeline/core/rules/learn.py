@@ -4,7 +4,7 @@ The pooled steps are the learned space and the weights that an agent_type may bo
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,17 @@ from cachewarm_pipeline.core.rules.fit import (
     FOLDS,
     Labelled,
     Scorer,
+    count_words,
     describe,
     fit_model,
     logistic,
     place_entries,
+    reliability,
     training_rows,
 )
 from cachewarm_pipeline.core.rules.model import Model
-from cachewarm_pipeline.core.rules.space import Space, learn_space
+from cachewarm_pipeline.core.rules.space import MAX_LEARN, Space, learn_space
+from cachewarm_pipeline.core.rules.word_weights import WordPairs
 
 LEAST_TO_FIT = 60
 """Labelled queries that an agent_type needs for weights of its own; below, it borrows those of the others."""
@@ -71,7 +74,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Learned:
-    """Rules; by agent_type the entries' places in the learned space (None where no rule reads them) and evidence."""
+    """Rules; by agent_type what they read of the entries (nothing where no rule reads any) and evidence."""
 
     rules: MatchRules
     scorers: dict[str, Scorer] = field(default_factory=dict)
@@ -83,6 +86,7 @@ class _Fitted:
     log: AgentLog
     rows: Floats
     right: Bools
+    picked: Ints
     fold: Ints
     is_query: Bools
 
@@ -114,36 +118,43 @@ def learn_rules(
 def _learn(
     logs: Sequence[AgentLog], alpha: float, delta: float, seed: int, progress: Callable[[str], object]
 ) -> Learned:
-    fitted, space = _fit(logs, seed, progress)
+    fitted, space, words = _fit(logs, seed, progress)
     rules, scorers, evidence = {}, {}, {}
     for own in fitted:
         name = own.log.agent_type
         others = [other for other in fitted if other is not own]
         found = _weights(own, others)
+        scorers[name] = _scorer(own, space, words)
         progress(f"certifying {name!r} on {len(own.log.held):,} held-out queries")
-        rules[name], scorers[name], evidence[name] = _certified(own, found, space, alpha, delta)
+        rules[name], evidence[name] = _certified(own, found, scorers[name], alpha, delta)
     for log in logs:
         if not log.entries:
             rules[log.agent_type] = MatchRule(log.agent_type, "exact_only", why="it has no warmed entries")
     keep = any(rule.rule == "learned" for rule in rules.values())
     default = MatchRule("", "exact_only", why="agent types without a plan have no certificate")
-    return Learned(MatchRules(default, rules, space if keep else None), scorers if keep else {}, evidence)
+    if not keep:
+        return Learned(MatchRules(default, rules), {}, evidence)
+    return Learned(MatchRules(default, rules, space, words), scorers, evidence)
 
 
-def _fit(logs: Sequence[AgentLog], seed: int, progress: Callable[[str], object]) -> tuple[list[_Fitted], Space | None]:
-    """Cross-fitted training rows of every agent_type that has entries, and the space that they share."""
+def _fit(
+    logs: Sequence[AgentLog], seed: int, progress: Callable[[str], object]
+) -> tuple[list[_Fitted], Space | None, dict[str, float]]:
+    """Cross-fitted training rows of every agent_type that has entries; the space and the word weights they share."""
     usable = [log for log in logs if log.entries]
     rng = np.random.default_rng(seed)
     folds = {log.agent_type: rng.permutation(len(_trained(log))) % FOLDS for log in usable}
     spaces = [_pooled_space(usable, folds, without=f, rng=rng) for f in range(FOLDS)]
     space = _pooled_space(usable, folds, without=None, rng=rng)
+    pairs = _pooled_pairs(usable, folds)
+    words = [pairs.weights(without=f) for f in range(FOLDS)]
     fitted: list[_Fitted] = []
     for log in usable:
         progress(f"labelling {len(log.train):,} queries of {log.agent_type!r} to fit its match model")
         trained, fold = _trained(log), folds[log.agent_type]
-        rows, right, _ = training_rows(log.data, np.arange(log.entries), trained, trained, fold, spaces)
-        fitted.append(_Fitted(log, rows, right, fold, trained >= log.entries))
-    return fitted, space
+        rows, right, picked = training_rows(log.data, np.arange(log.entries), trained, trained, fold, spaces, words)
+        fitted.append(_Fitted(log, rows, right, picked, fold, trained >= log.entries))
+    return fitted, space, pairs.weights()
 
 
 def fitted_weights(logs: Sequence[AgentLog], seed: int = 0) -> list[tuple[_Fitted, tuple[Model, Floats, str] | None]]:
@@ -152,7 +163,7 @@ def fitted_weights(logs: Sequence[AgentLog], seed: int = 0) -> list[tuple[_Fitte
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
-        fitted, _ = _fit(logs, seed, lambda _: None)
+        fitted, _, _ = _fit(logs, seed, lambda _: None)
         return [(own, _weights(own, [other for other in fitted if other is not own])) for own in fitted]
 
 
@@ -177,6 +188,16 @@ def _pooled_space(
     return learn_space(np.concatenate(vectors)[order], np.concatenate(groups)[order])
 
 
+def _pooled_pairs(logs: Sequence[AgentLog], folds: Mapping[str, Ints]) -> WordPairs:
+    """Pairs for the word weights, of every so many training queries where there are more than the space takes."""
+    step = max(1, -(-sum(len(_trained(log)) for log in logs) // MAX_LEARN))
+    pairs = WordPairs()
+    for log in logs:
+        rows, fold = _trained(log)[::step], folds[log.agent_type][::step]
+        count_words(pairs, log.data, np.arange(log.entries), rows, fold)
+    return pairs
+
+
 def _weights(own: _Fitted, others: Sequence[_Fitted]) -> tuple[Model, Floats, str] | None:
     """The model, its out-of-fold scores of ``own.rows``, and where its weights come from."""
     known = sum(len(other.rows) for other in others)
@@ -193,12 +214,18 @@ def _weights(own: _Fitted, others: Sequence[_Fitted]) -> tuple[Model, Floats, st
     return None
 
 
+def _scorer(own: _Fitted, space: Space | None, words: Mapping[str, float]) -> Scorer:
+    """What serving reads of the entries: from all training rows, none left out."""
+    log = own.log
+    placed = place_entries(log.data, np.arange(log.entries), _trained(log), space)
+    return replace(placed, reliability=reliability(own.picked, own.right, log.entries), words=words)
+
+
 def _certified(
-    own: _Fitted, found: tuple[Model, Floats, str] | None, space: Space | None, alpha: float, delta: float
-) -> tuple[MatchRule, Scorer, Evidence]:
+    own: _Fitted, found: tuple[Model, Floats, str] | None, scorer: Scorer, alpha: float, delta: float
+) -> tuple[MatchRule, Evidence]:
     log = own.log
     data, entries, name = log.data, np.arange(log.entries), log.agent_type
-    scorer = place_entries(data, entries, _trained(log), space)
     rows, picked, nearest = describe(data, entries, scorer, log.held)
     score = found[0].score(rows) if found else np.full(len(log.held), -np.inf)
     similarity = rows_similarity(data, log.held, nearest)
@@ -224,7 +251,7 @@ def _certified(
         rule = MatchRule(name, "distance", distance, True, None, plain, plain, f"plain distance: {_proof(plain)}")
     else:
         rule = MatchRule(name, "exact_only", distance=plain, why=_why_not(learned or plain, own, alpha, delta))
-    return rule, scorer, evidence
+    return rule, evidence
 
 
 def rows_similarity(data: Labelled, queries: Ints, entries: Ints) -> Floats:

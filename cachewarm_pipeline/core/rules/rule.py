@@ -1,10 +1,11 @@
 """The one function that applies a learned match rule to a lookup, and the entries' bytes that it needs.
 
-Each entry carries its vector and its answer's centre in the learned space as text, so the rule does not grow with them.
+Each entry carries its vector and its answer's centre in the learned space and its reliability as text, so the rule does
+not grow with them.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,40 +24,54 @@ _AGAIN = "publish again"
 @dataclass(frozen=True)
 class Decision:
     """``place``: the neighbour that is the best answer. ``score``: log-odds that it is a right one.
-    ``parts``: (feature, value, what it added to the log-odds), largest effect first; only where asked for."""
+    Only where asked for: ``parts``: (feature, value, what it added to the log-odds), largest effect first; ``words``:
+    (differing word, its weight), likewise."""
 
     place: int
     score: float
     parts: tuple[tuple[str, float, float], ...] = ()
+    words: tuple[tuple[str, float], ...] = ()
 
 
-def pack(own: Floats, centre: Floats) -> str:
-    """One entry's text: its vector and its answer's centre in the learned space, half precision, base64.
+def pack(own: Floats, centre: Floats, reliability: float) -> str:
+    """One entry's text: its vector and its answer's centre in the learned space (rank,), then its reliability; half
+    precision, base64.
 
-    Text, since a client that decodes replies could not read bytes; 683 characters at 128 directions.
+    Text, since a client that decodes replies could not read bytes; 688 characters at 128 directions.
     """
-    return base64.b64encode(np.concatenate((own, centre)).astype("<f2").tobytes()).decode()
+    return base64.b64encode(np.concatenate((own, centre, [reliability])).astype("<f2").tobytes()).decode()
 
 
-def packed_length(rank: int) -> int:
-    """Characters of ``pack`` at so many directions."""
-    return -(-4 * rank // 3) * 4
+def packed_length(space: Space | None) -> int:
+    """Characters of ``pack`` for entries in this space."""
+    return -(-_packed_bytes(_rank(space)) // 3) * 4
 
 
-def unpack(stored: Sequence[str], rank: int) -> NDArray[np.float32]:
-    """float32 (k, 2, rank) of the neighbours' texts. Raises CacheError if one is of another space."""
+def _packed_bytes(rank: int) -> int:
+    return 2 * (2 * rank + 1)
+
+
+def _rank(space: Space | None) -> int:
+    return space.projection.shape[1] if space else 0
+
+
+def unpack(stored: Sequence[str], rank: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Places (k, 2, rank) and reliabilities (k,) of the neighbours' texts. Raises CacheError if one is of another
+    space."""
     try:
         parts = [base64.b64decode(text) for text in stored]
     except ValueError:
         parts = [b""]
-    if any(len(part) != 4 * rank for part in parts):
-        raise CacheError(f"the entries' stored vectors do not have the {rank} directions of the rule: {_AGAIN}")
-    return np.frombuffer(b"".join(parts), "<f2").reshape(len(stored), 2, rank).astype(np.float32)
+    if any(len(part) != _packed_bytes(rank) for part in parts):
+        raise CacheError(f"the entries' stored values are not of a rule with {rank} directions: {_AGAIN}")
+    values = np.frombuffer(b"".join(parts), "<f2").reshape(len(stored), 2 * rank + 1).astype(np.float32)
+    return values[:, :-1].reshape(len(stored), 2, rank), values[:, -1]
 
 
 def decide(
     model: Model,
     space: Space | None,
+    words: Mapping[str, float],
     text: str,
     vector: Floats,
     similarity: Sequence[float],
@@ -67,24 +82,31 @@ def decide(
 ) -> Decision:
     """Which of the nearest entries (best first, own agent_type, at least one) answers best, and how surely.
 
-    ``text``, ``vector`` (d,): the lookup. ``similarity``: 1 - distance. ``stored``: the entries' packed vectors, read
-    where the rule has a space.
+    ``space``, ``words``: what the rules share. ``text``, ``vector`` (d,): the lookup. ``similarity``: 1 - distance.
+    ``stored``: the entries' texts of ``pack``.
     """
     cosine = np.asarray(similarity, np.float32)[None]
     codes: dict[str, int] = {}
     group = np.array([[codes.setdefault(g, len(codes)) for g in groups]])
+    places, reliability = unpack(stored, _rank(space))
     if space is None:
-        found = Neighbours(cosine, group, cosine, cosine)
+        found = Neighbours(cosine, group, cosine, cosine, reliability[None])
     else:
-        here = space.project(np.asarray(vector)[None])[0]
-        both = unpack(stored, space.projection.shape[1]) @ here
-        found = Neighbours(cosine, group, both[None, :, 0], both[None, :, 1])
-    pick, rows = features(found, [tokens(text)], _Lazy(prompts), np.arange(len(groups))[None])
-    parts: tuple[tuple[str, float, float], ...] = ()
-    if explain:
-        effects = [(n, float(x), w * float(x)) for n, w, x in zip(FEATURES, model.weights, rows[0], strict=True)]
-        parts = tuple(sorted(effects, key=lambda e: -abs(e[2])))
-    return Decision(int(pick[0]), float(model.score(rows)[0]), parts)
+        both = places @ space.project(np.asarray(vector)[None])[0]
+        found = Neighbours(cosine, group, both[None, :, 0], both[None, :, 1], reliability[None])
+    lookup = tokens(text)
+    pick, rows = features(found, [lookup], _Lazy(prompts), np.arange(len(groups))[None], words)
+    place, score = int(pick[0]), float(model.score(rows)[0])
+    if not explain:
+        return Decision(place, score)
+    effects = [(n, float(x), w * float(x)) for n, w, x in zip(FEATURES, model.weights, rows[0], strict=True)]
+    weighed = [(word, words[word]) for word in lookup.all ^ tokens(prompts[place]).all if word in words]
+    return Decision(
+        place,
+        score,
+        tuple(sorted(effects, key=lambda e: -abs(e[2]))),
+        tuple(sorted(weighed, key=lambda w: (-abs(w[1]), w[0]))),
+    )
 
 
 class _Lazy(Sequence[Any]):

@@ -19,7 +19,8 @@ from cachewarm_pipeline.core.schemas import MATCH_EVIDENCE, MATCH_RULES, MATCH_V
 from cachewarm_pipeline.core.words import tokens
 
 SHARED = ""
-"""agent_type of the row that holds what all rules share: the default rule, the version, the learned space."""
+"""agent_type of the row that holds what all rules share: the default rule, the version, the learned space, the weights
+of words."""
 
 
 class Judging(Protocol):
@@ -110,14 +111,16 @@ def rules_of(table: pa.Table) -> MatchRules:
 
 
 def vectors_table(logs: Sequence[AgentLog], plan: pa.Table, rules: MatchRules, scorers: dict[str, Scorer]) -> pa.Table:
-    """``match_vectors``: the entries' places in the learned space; no rows where no rule reads them."""
+    """``match_vectors``: the entries' places in the learned space, and their reliability; no rows where no rule reads
+    them."""
     rows = []
     by_agent = _by_agent(plan)
     for log in logs:
         scorer = scorers.get(log.agent_type) if rules.for_agent_type(log.agent_type).model else None
-        if scorer and scorer.space:
-            for row, own, centre in zip(by_agent[log.agent_type], scorer.own, scorer.centre, strict=True):
-                rows.append({"entry_id": plan["entry_id"][row].as_py(), "rule_vectors": pack(own, centre)})
+        if scorer:
+            packed = map(pack, scorer.own, scorer.centre, scorer.reliability)
+            for row, text in zip(by_agent[log.agent_type], packed, strict=True):
+                rows.append({"entry_id": plan["entry_id"][row].as_py(), "rule_vectors": text})
     return pa.Table.from_pylist(rows, schema=MATCH_VECTORS)
 
 
