@@ -34,6 +34,9 @@ EXACT_LIMIT = 1_000_000_000
 """Pairs up to which all are compared here; past it an index of at least 98% recall will do: a pair that it misses costs
 a little coverage and no wrong answer."""
 
+WANTED = 0.5
+"""Cosine from which the index must find neighbours: below, hardly one pair in twenty has the same answer."""
+
 CURVE_NEIGHBOURS = 10
 """Nearest candidates of a query that tell how often the same similarity means the same answer."""
 
@@ -124,10 +127,11 @@ def _agent(
     group_of_train = dict(zip((query["entry_id"] for query in train), heads[len(own) :].tolist(), strict=True))
     vectors = vectors_of([row["embedding_key"] for row in own])
     k = min(LOOKED_AT, len(own))
-    found = nearest(vectors, vectors, k, exact_limit=EXACT_LIMIT)
+    found = nearest(vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
     near, cosine = found.places, found.cosine
     if others:
-        beside = nearest(vectors_of_texts([query["prompt"] for query in others]), vectors, k, exact_limit=EXACT_LIMIT)
+        of_others = vectors_of_texts([query["prompt"] for query in others])
+        beside = nearest(of_others, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
         other_near, other_cosine = beside.places, beside.cosine
     else:
         other_near, other_cosine = np.empty((0, k), np.int64), np.empty((0, k), np.float32)

@@ -27,7 +27,7 @@ Vectors = NDArray[np.float32]
 class Nearest:
     """``places`` int64 (n, k): rows of the entries, best first; ``cosine`` float32 (n, k): theirs.
 
-    ``recall``: share of the true k nearest that were found, 1.0 when all pairs were compared.
+    ``recall``: share of the true k nearest (that were wanted) that were found, 1.0 when all pairs were compared.
     """
 
     places: NDArray[np.int64]
@@ -35,12 +35,21 @@ class Nearest:
     recall: float
 
 
-def nearest(queries: Vectors, entries: Vectors, k: int, *, exact_limit: int = EXACT_LIMIT, seed: int = 0) -> Nearest:
+def nearest(
+    queries: Vectors,
+    entries: Vectors,
+    k: int,
+    *,
+    exact_limit: int = EXACT_LIMIT,
+    seed: int = 0,
+    wanted: float = -1.0,
+) -> Nearest:
     """The ``k`` entries nearest to each query; of fewer entries, all. Both float32 (., d), unit rows.
 
     Equal cosines come in the order of place. With more than ``exact_limit`` pairs an IVF index answers, whose recall
     is measured against the exact result on SAMPLE queries drawn with ``seed``; it probes more lists until that is
-    LEAST_RECALL, if need be all. The same input gives the same output on one machine.
+    LEAST_RECALL, if need be all; of neighbours under the cosine ``wanted`` it may miss any number. The same input gives
+    the same output on one machine.
     Memory beside input and output: CELLS pairs at a time, and in an index a copy of the entries.
 
     Raises ValueError for arrays that do not fit together, for values that are not finite and for k < 1.
@@ -52,7 +61,7 @@ def nearest(queries: Vectors, entries: Vectors, k: int, *, exact_limit: int = EX
         raise ValueError("vectors that are not finite have no nearest ones")
     k = min(k, len(entries))
     if len(queries) * len(entries) > exact_limit:
-        return _indexed(queries, entries, k, seed)
+        return _indexed(queries, entries, k, seed, wanted)
     return Nearest(*_exact(queries, entries, k), 1.0)
 
 
@@ -85,7 +94,7 @@ def _best(similarity: Vectors, k: int) -> tuple[NDArray[np.int64], Vectors]:
     return place[kept], value[kept]
 
 
-def _indexed(queries: Vectors, entries: Vectors, k: int, seed: int) -> Nearest:
+def _indexed(queries: Vectors, entries: Vectors, k: int, seed: int, wanted: float) -> Nearest:
     """IVF-Flat: lists around k-means centres, of which a query's nearest are compared in full.
 
     Not HNSW: built on several threads it is another graph each time.
@@ -98,7 +107,8 @@ def _indexed(queries: Vectors, entries: Vectors, k: int, seed: int) -> Nearest:
     while True:
         found = _search(index, queries[sample], entries, k)[1]
         # By cosine and not by place: one of several equal entries is as good as another. The slack is float32's.
-        recall = float((found >= truth[:, -1:] - 1e-6).mean())
+        there = int((truth >= wanted).sum())
+        recall = int((found >= np.maximum(truth[:, -1:], wanted) - 1e-6).sum()) / there if there else 1.0
         if recall >= LEAST_RECALL or index.nprobe == index.nlist:
             return Nearest(*_search(index, queries, entries, k), recall)
         index.nprobe = min(2 * index.nprobe, index.nlist)
