@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.rules import certify, fit, rule
-from cachewarm_pipeline.core.rules.features import FEATURES, LOG_FEATURES
+from cachewarm_pipeline.core.rules.features import FEATURES, LOG_FEATURES, VERSION
 from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.rules.tables import rules_of, rules_table
 from cachewarm_pipeline.core.rules.word_weights import WordPairs
@@ -106,7 +106,7 @@ def test_a_learned_rule_that_is_damaged_or_of_other_features_is_refused() -> Non
         {"certified": False},
         {"model": None},
         {"model": own["model"] | {"intercept": float("nan")}},
-        {"model": own["model"] | {"features": 0}},
+        {"model": own["model"] | {"features": VERSION + 1}},
         {"model": own["model"] | {"weights": {"similarity": 1.0}}},
         {"rule": "magic"},
     ):
@@ -120,6 +120,15 @@ def test_a_learned_rule_that_is_damaged_or_of_other_features_is_refused() -> Non
             MatchRules.from_dict(body | {"words": words})
     with pytest.raises(CacheError, match="damaged"):
         MatchRules.from_dict({name: value for name, value in body.items() if name != "words"})
+
+
+def test_a_rule_of_older_features_is_exact_only_so_that_a_new_generation_can_replace_it() -> None:
+    body = json.loads(_fitted().rules.to_json())
+    old = body["rules"][0]
+    old["model"] |= {"features": VERSION - 1, "weights": {"similarity": 1.0}}
+    rule = MatchRules.from_dict({name: value for name, value in body.items() if name != "words"}).rules["a"]
+    assert (rule.rule, rule.certified, rule.model) == ("exact_only", False, None)
+    assert "until warmed again" in rule.why
 
 
 def test_entries_of_another_space_are_refused() -> None:

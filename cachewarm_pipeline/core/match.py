@@ -14,6 +14,7 @@ import numpy as np
 
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.rules.certify import Certificate
+from cachewarm_pipeline.core.rules.features import VERSION
 from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.space import Space
 
@@ -105,10 +106,16 @@ class MatchRule:
 
     @staticmethod
     def from_dict(item: Mapping[str, Any]) -> "MatchRule":
-        """Raises CacheError, and KeyError, TypeError or ValueError for a damaged one."""
+        """A model of older features is no model any more: exact hits only, so that it can be read until it is replaced.
+
+        Raises CacheError, and KeyError, TypeError or ValueError for a damaged one.
+        """
         certificate, distance = (
             Certificate(**item[name]) if item.get(name) else None for name in ("certificate", "distance")
         )
+        if (model := item.get("model")) and isinstance(known := model["features"], int) and known < VERSION:
+            why = f"its model knows features of version {known}, this program {VERSION}: exact hits until warmed again"
+            return MatchRule(str(item["agent_type"]), "exact_only", distance=distance, why=why)
         return MatchRule(
             agent_type=str(item["agent_type"]),
             rule=item["rule"],
