@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachewarm_pipeline.core import plan as plan_module
+from cachewarm_pipeline.core.conflicts import inseparable_pairs
 from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError
 from cachewarm_pipeline.core.plan import Plan, build_plan, by_frequency, plan_hash
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
@@ -109,6 +111,20 @@ def test_what_a_conflict_leaves_free_is_filled_from_the_rest() -> None:
     plan = made(table(*rows, candidate("another question", response="x")), budget=2)
     assert plan.table["prompt"].to_pylist() == [SAFE + "; thanks", "another question"]
     assert plan.left_out == {LeftOut.INSEPARABLE: 2}
+
+
+def test_a_conflict_that_was_missed_among_all_is_found_among_the_chosen_and_its_place_filled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter([lambda vectors, words: []])
+    monkeypatch.setattr(
+        plan_module, "inseparable_pairs", lambda vectors, words: next(answers, inseparable_pairs)(vectors, words)
+    )
+    rows = [candidate(SAFE + mark, response=f"{i}") for i, mark in enumerate(("; thanks", ", thanks"))]
+    plan = made(table(*rows, candidate("another question", response="x")), budget=2)
+    assert plan.table["prompt"].to_pylist() == [SAFE + "; thanks", "another question"]
+    assert plan.left_out == {LeftOut.INSEPARABLE: 1}
+    assert plan.conflicts.num_rows == 1
 
 
 def test_candidates_below_their_sources_floor_are_left_out_and_counted() -> None:

@@ -24,7 +24,9 @@ _CELL = 120
 
 
 def _cell(value: Any) -> str | int | float | bool | None:
-    if value is None or isinstance(value, int | float | bool):
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if value is None or isinstance(value, int | bool):
         return value
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     text = mask(text[: 2 * _CELL])  # pages are open to more people than the log is

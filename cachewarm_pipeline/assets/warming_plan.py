@@ -99,7 +99,7 @@ def _plot(planned: Planned) -> dg.MetadataValue:
 
     lines = {
         "plan, by coverage": line(found.plan),
-        "by frequency": line(found.frequency),
+        "golden, then by frequency": line(found.frequency),
         "random": line(found.random),
     }
     stop = (found.entries, found.hits(found.entries))

@@ -99,10 +99,16 @@ def build_plan(
             conflicts.append(_conflict(LeftOut.CONFLICTING_ANSWER, kept, row, 0.0))
     rows = list(union.values())
     dropped = _drop_inseparable(rows, judge, vectors_of, conflicts)
-    left_out[LeftOut.INSEPARABLE] += len(dropped)
-    standing = [row for i, row in enumerate(rows) if i not in dropped]
-    selected = select(standing)
-    table = plan_table([standing[place] for place in selected.places], judge, selected.gains)
+    while True:
+        standing = [row for i, row in enumerate(rows) if i not in dropped]
+        left_out[LeftOut.INSEPARABLE] += len(rows) - len(standing)
+        selected = select(standing)
+        chosen = [standing[place] for place in selected.places]
+        # Of very many candidates an index looked for conflicts; among the chosen ones it is certain.
+        if not (again := _drop_inseparable(chosen, judge, vectors_of, conflicts)):
+            break
+        rows, dropped = standing, {selected.places[i] for i in again}
+    table = plan_table(chosen, judge, selected.gains)
     return Plan(table, pa.Table.from_pylist(conflicts, schema=PLAN_CONFLICTS), +(left_out + selected.left_out))
 
 
