@@ -13,8 +13,9 @@ from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.rules.features import Ints
 from cachewarm_pipeline.core.words import Tokens
 
-PSEUDO_PAIRS = 2.0
-"""Pairs at the overall rate that every word begins with: one pair alone moves its odds by a half at most."""
+PSEUDO_PAIRS = 5.0
+"""Pairs at the overall rate that every word begins with. Of 2, 5, 10 and 20, the sample's out-of-fold log loss fell
+most from 2 to 5; StackFAQ's held-out one rose from 5 to 20."""
 
 LEAST_QUERIES = 3
 """Distinct queries in whose pairs a word must have been the difference: fewer say little, and may be one person's."""
