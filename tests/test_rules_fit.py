@@ -11,6 +11,7 @@ from cachewarm_pipeline.core import match
 from cachewarm_pipeline.core.rules import fit, space
 from cachewarm_pipeline.core.rules.features import FEATURES, LOG_FEATURES, similarity_features
 from cachewarm_pipeline.core.rules.word_weights import WordPairs
+from cachewarm_pipeline.core.words import tokens
 from tests.rules_log import labelled_log
 
 
@@ -91,6 +92,17 @@ def test_a_training_query_has_its_picks_reliability_from_the_picks_of_the_other_
         others = fold != fold[i]
         expected = fit.reliability(picked[others], right[others], len(data.groups))[picked[i]]
         assert rows[i, FEATURES.index("reliability")] == expected
+
+
+def test_a_pair_of_two_entries_is_left_out_with_the_fold_of_either() -> None:
+    data = labelled_log(2, answers=2, wordings=3)
+    pair = fit.Labelled(data.vectors[[0, 0]], data.groups[[0, 0]], [tokens("rotate it"), tokens("turn it")])
+    both = np.arange(2)
+    pairs = WordPairs()
+    for _ in range(3):
+        fit.count_words(pairs, pair, both, both, both)
+    assert set(pairs.weights(without=2)) == {"rotate", "turn"}
+    assert pairs.weights(without=0) == pairs.weights(without=1) == {}
 
 
 def test_an_entry_that_nobody_picked_is_as_reliable_as_the_mean() -> None:

@@ -11,6 +11,7 @@ import pytest
 import redis
 from redisvl.query.filter import Tag
 
+from cachewarm_pipeline.cli.inspect import explained
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import generations_key, whole_key
 from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRule, MatchRules
@@ -215,6 +216,7 @@ def test_an_explanation_names_the_rule_its_parts_and_the_neighbours(reader: Warm
     assert why["confidence"] == pytest.approx(1 / (1 + math.exp(-why["score"])))
     assert len(why["neighbours"]) == NEIGHBOURS
     assert why["words"] == [{"word": "keys", "weight": 1.5}]
+    assert any(line.endswith("words that differ: keys +1.50") for line in explained(why))
     assert reader.explain(NEGATED, agent_type="a")["match"] == "miss"
     assert reader.explain(ROWS[0]["prompt"], agent_type="a")["match"] == "exact"
     assert reader.check(NEAR, agent_type="a", explain=True)[0]["explanation"]["picked"] == why["picked"]
