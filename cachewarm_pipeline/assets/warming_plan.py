@@ -69,6 +69,8 @@ def _of_selection(planned: Planned, curve: pa.Table) -> dict[str, Any]:
     return {
         "next_100": next_entries(planned.curves),
         "expected_hits_a_day": planned.curves.hits(planned.curves.entries),
+        "expected_hits_a_day_after_first_pass": second.before,
+        "second_pass_changed": second.changed,
         "expected_lookups_a_day": planned.curves.lookups,
         "expected_hits": _plot(planned),
         "curve": records(curve.drop_columns(["lookups"]).to_pylist()),

@@ -108,7 +108,14 @@ def _plan(recorded: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> di
     """Null where the run did not get so far; without a curve where entries were chosen by frequency."""
     if not recorded:
         return None
-    told = ("selection", "expected_hits_a_day", "expected_lookups_a_day", "next_100")
+    told = (
+        "selection",
+        "expected_hits_a_day",
+        "expected_hits_a_day_after_first_pass",
+        "second_pass_changed",
+        "expected_lookups_a_day",
+        "next_100",
+    )
     shown = ("entries", "plan", "frequency", "random", "planned")
     return {
         **{name: recorded.get(name) for name in told},

@@ -1,8 +1,8 @@
 """What a plan's match rules will serve, foreseen from the part of the log that trains them; no certifying label is
 read.
 
-The second pass of the selection asks it how far an entry reaches. Where nothing is likely to be certified, entries
-answer their own text only, and the most asked ones are the best.
+The second pass of the selection asks it how far an entry reaches. The less likely a certificate is, the more do
+entries count for their own text only, and the most asked ones are the best.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,7 @@ from cachewarm_pipeline.core.rules.learn import AgentLog, Bools, fitted_weights
 def foreseen_reach(logs: Sequence[AgentLog], *, alpha: float, delta: float, seed: int = 0) -> dict[str, Curve]:
     """By agent_type the chance that a query is served, rightly, by cosine of the nearest entry with its answer.
 
-    Served: its out-of-fold score reaches the loosest threshold at which the training part's rates, carried over to the
-    number of certifying queries, still pass the test. NEVER where not even the most promising one does.
+    Served: its out-of-fold score reaches the threshold that is foreseen to be certified, times the chance that it is.
     """
     found = {}
     for fitted, weights in fitted_weights(logs, seed):
@@ -31,25 +30,40 @@ def foreseen_reach(logs: Sequence[AgentLog], *, alpha: float, delta: float, seed
         if weights is None:
             continue
         scores, right = weights[1][fitted.is_query], fitted.right[fitted.is_query]
-        threshold = _loosest(scores, right, len(own.held), alpha, delta)
-        if threshold is None:
+        chance, threshold = _foreseen(scores, right, len(own.held), alpha, delta)
+        if not chance:
             continue
         cosine = _nearest_right(own.data, own.entries, own.train)
         there = np.isfinite(cosine)
-        found[own.agent_type] = fit_curve(cosine[there], ((scores >= threshold) & right)[there])
+        curve = fit_curve(cosine[there], ((scores >= threshold) & right)[there])
+        found[own.agent_type] = Curve(curve.intercept, curve.slope, curve.top * chance)
     return found
 
 
-def _loosest(scores: Floats, right: Bools, held: int, alpha: float, delta: float) -> float | None:
+def _foreseen(scores: Floats, right: Bools, held: int, alpha: float, delta: float) -> tuple[float, float]:
+    """The threshold with the most hits to be expected, after the chance of its certificate; and that chance, 0.0 where
+    there is none.
+
+    The training part's rate at a threshold, half a wrong hit added, is taken for the true one, and its share of hits is
+    carried over to the ``held`` queries. A sequence that fails at a threshold never comes to a looser one.
+    """
     scale = held / max(1, len(scores))
-    passed = None
+    best, reached = (0.0, 0.0, 0.0), 1.0
     for threshold in plan_thresholds(scores, right, held, alpha, delta):
         served = scores >= threshold
-        hits, wrong = round(scale * int(served.sum())), round(scale * int((served & ~right).sum()))
-        if binomial.cdf(wrong, hits, alpha) > delta:
-            break
-        passed = float(threshold)
-    return passed
+        count, wrong = int(served.sum()), int((served & ~right).sum())
+        hits = round(scale * count)
+        reached = min(reached, _passes(hits, min(1.0, (wrong + 0.5) / (count + 1)), alpha, delta))
+        best = max(best, (reached * hits, reached, float(threshold)))
+    return best[1:]
+
+
+def _passes(hits: int, rate: float, alpha: float, delta: float) -> float:
+    """Chance that a test of so many hits, of which each is wrong at ``rate``, certifies alpha."""
+    wrong = -1
+    while wrong < hits and binomial.cdf(wrong + 1, hits, alpha) <= delta:
+        wrong += 1
+    return binomial.cdf(wrong, hits, rate)
 
 
 def _nearest_right(data: Labelled, entries: int, queries: Ints) -> Floats:
