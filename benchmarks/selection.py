@@ -128,10 +128,11 @@ def scale(candidates: int, queries: int, budget: int) -> None:
 
     from cachewarm_pipeline.core.demand import agent_demands
     from cachewarm_pipeline.core.labelled import FIT
+    from cachewarm_pipeline.core.limits import Limits
     from cachewarm_pipeline.core.plan import Rows, build_plan
     from cachewarm_pipeline.core.reach import step
     from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES, LABELLED_QUERIES
-    from cachewarm_pipeline.core.selection import Limits, Selected, curves, graph_of, places_of, select
+    from cachewarm_pipeline.core.selection import Selected, curves, graph_of, places_of, select
     from cachewarm_pipeline.core.text import embedding_key
 
     rng = np.random.default_rng(0)

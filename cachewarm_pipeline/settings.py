@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.generation import check_name
+from cachewarm_pipeline.core.limits import Limits
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -270,6 +271,19 @@ class Settings(BaseSettings):
         if self.llm == "openai" and not self.openai_api_key:
             raise ValueError("CACHEWARM_LLM=openai needs OPENAI_API_KEY (any text for a server without keys)")
         return self
+
+    @model_validator(mode="after")
+    def _quotas_within_the_budget(self) -> Self:
+        try:
+            self.limits  # noqa: B018
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """What the selection of entries keeps to."""
+        return Limits(self.budget, self.quotas, self.min_gain, self.entry_bytes)
 
     @property
     def datasets(self) -> str:

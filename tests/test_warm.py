@@ -56,7 +56,7 @@ def test_warm_publishes_what_a_reader_then_finds(
     report = ran.json
     assert report["published"] is True
     assert report["as_of"] == DAY
-    assert report["entries"]["golden"] > 50
+    assert report["entries"]["golden"] > 10  # those of 200 that were asked for
     assert report["entries"]["query_log"] > 50
     assert report["entries"]["total"] == sum(report["entries"][s] for s in ("golden", "query_log", "synthetic"))
 
@@ -111,6 +111,7 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
         "reason",
         "budget",
         "entries",
+        "plan",
         "replay",
         "match_rules",
         "cost",
@@ -174,12 +175,12 @@ def test_rollback_makes_the_previous_generation_live_again(cachewarm: Cachewarm)
 
 
 def test_lookup_and_stats_count_what_an_application_would_see(cachewarm: Cachewarm) -> None:
-    cachewarm("warm", "--budget", "200")
+    report = cachewarm("warm", "--budget", "200", "--json", "-").json
     with_entry = cachewarm("lookup", "zzz no such question", "--agent-type", "security_auditor", "--json")
     assert (with_entry.code, with_entry.json) == (0, {"hit": False, "hits": []})
     stats = cachewarm("stats", "--json").json
     assert stats["redis_url"].startswith("redis://")
-    assert stats["total_entries"] == 200
+    assert stats["total_entries"] == report["entries"]["total"] > 100
     assert stats["agent_types"]["security_auditor"]["misses"] == 1
 
 

@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.core.demand import AgentDemand, agent_demands
+from cachewarm_pipeline.core.limits import Limits
 from cachewarm_pipeline.core.plan import Plan, Rows, build_plan, by_frequency, plan_table
 from cachewarm_pipeline.core.reach import NEVER, Curve, step
 from cachewarm_pipeline.core.rules.foresee import foreseen_reach
 from cachewarm_pipeline.core.rules.tables import agent_logs
-from cachewarm_pipeline.core.selection import Curves, Limits, Selected, curves, graph_of, places_of, select
+from cachewarm_pipeline.core.selection import Curves, Selected, curves, graph_of, places_of, select
 from cachewarm_pipeline.resources.ports import Judge
 from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -85,7 +86,7 @@ class _Coverage:
 
     def __call__(self, rows: Rows) -> Selected:
         settings, vectors = self._workspace.settings, self._workspace.vectors
-        limits = Limits(settings.budget, settings.quotas, settings.min_gain, settings.entry_bytes)
+        limits = settings.limits
         self._progress(f"finding what {len(rows):,} candidates would answer")
         of_texts = partial(steps.vectors_of, self._workspace)
         demands = agent_demands(rows, self._labelled, vectors.get, of_texts, self._judge)

@@ -1,0 +1,31 @@
+"""What a selection of entries keeps to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cachewarm_pipeline.core.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a selection keeps to. ``budget``: places; ``quotas``: places kept for an agent_type and at most for it;
+    ``floor``: hits a day that an entry must add; ``entry_bytes``: bytes of response that one place pays for."""
+
+    budget: int
+    quotas: Mapping[str, int] = field(default_factory=dict)
+    floor: float = 0.0
+    entry_bytes: int = 8192
+
+    def __post_init__(self) -> None:
+        if self.budget < 1:
+            raise ConfigurationError(
+                f"the budget is {self.budget}; it must be at least 1 entry (CACHEWARM_BUDGET or --budget)"
+            )
+        wrong = [name for name, quota in self.quotas.items() if quota < 0]
+        if wrong:
+            raise ConfigurationError(f"CACHEWARM_QUOTAS: {wrong[0]!r} has the quota {self.quotas[wrong[0]]}, below 0")
+        if sum(self.quotas.values()) > self.budget:
+            raise ConfigurationError(
+                f"CACHEWARM_QUOTAS add up to {sum(self.quotas.values())}, over the budget of {self.budget}: lower "
+                "them or raise CACHEWARM_BUDGET"
+            )
