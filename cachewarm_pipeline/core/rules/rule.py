@@ -4,7 +4,7 @@ Each entry carries its vector and its answer's centre in the learned space and i
 not grow with them.
 """
 
-import base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +39,7 @@ def pack(own: Floats, centre: Floats, reliability: float) -> str:
 
     Text, since a client that decodes replies could not read bytes; 688 characters at 128 directions.
     """
-    return base64.b64encode(np.concatenate((own, centre, [reliability])).astype("<f2").tobytes()).decode()
+    return b2a_base64(np.concatenate((own, centre, [reliability])).astype("<f2").tobytes(), newline=False).decode()
 
 
 def packed_length(space: Space | None) -> int:
@@ -59,12 +59,12 @@ def unpack(stored: Sequence[str], rank: int) -> tuple[NDArray[np.float32], NDArr
     """Places (k, 2, rank) and reliabilities (k,) of the neighbours' texts. Raises CacheError if one is of another
     space."""
     try:
-        parts = [base64.b64decode(text) for text in stored]
+        parts = [a2b_base64(text) for text in stored]
     except ValueError:
         parts = [b""]
     if any(len(part) != _packed_bytes(rank) for part in parts):
         raise CacheError(f"the entries' stored values are not of a rule with {rank} directions: {_AGAIN}")
-    values = np.frombuffer(b"".join(parts), "<f2").reshape(len(stored), 2 * rank + 1).astype(np.float32)
+    values = np.frombuffer(b"".join(parts), "<f2").astype(np.float32).reshape(len(stored), 2 * rank + 1)
     return values[:, :-1].reshape(len(stored), 2, rank), values[:, -1]
 
 
