@@ -26,6 +26,15 @@ def test_a_query_has_its_best_supported_answer_and_its_numbers_over_all_days() -
     assert left_out == {}
 
 
+def test_under_a_cap_the_newest_queries_stand_for_the_demand_of_all() -> None:
+    days = [asked("old", 6, said())], [asked("new", 3, said(day=1))]
+    assert {row["stands_for"] for row in labelled(*days)[0].values()} == {1.0}
+    rows, left_out = labelled(*days, maximum=1)
+    assert rows["new"]["demand"] == pytest.approx(3 / 30)
+    assert rows["new"]["stands_for"] == pytest.approx(3.0)
+    assert left_out == {LeftOut.OVER_CAP: 1}
+
+
 def test_the_newest_answer_wins_a_tie() -> None:
     rows, _ = labelled([asked("q", 1, said("old"))], [asked("q", 1, said("new", day=1))])
     assert rows["q"]["response"] == "new"

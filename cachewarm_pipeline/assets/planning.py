@@ -18,7 +18,7 @@ from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.core.demand import AgentDemand, agent_demands
 from cachewarm_pipeline.core.limits import Limits
 from cachewarm_pipeline.core.plan import Plan, Rows, build_plan, by_frequency, plan_table
-from cachewarm_pipeline.core.reach import NEVER, Curve, step
+from cachewarm_pipeline.core.reach import NEVER, Reach, step
 from cachewarm_pipeline.core.rules.foresee import foreseen_reach
 from cachewarm_pipeline.core.rules.tables import agent_logs
 from cachewarm_pipeline.core.selection import Curves, Selected, curves, graph_of, places_of, select
@@ -103,14 +103,14 @@ class _Coverage:
             len(set(second.places) - set(first.places)),
             float(lookups @ graph.reached_by(first.places)),
             self.curves.hits(self.curves.entries),
-            sorted(name for name, curve in reach.items() if curve != NEVER),
+            sorted(name for name, curve in reach.items() if curve(np.ones(1))[0] > 0),
         )
         self._progress(f"second pass: {len(second.places):,} entries, {self.second.changed:,} of them others")
         hits = lookups * graph.reached_by(second.places)
         self.agents = tuple(_of_agents(rows, demands, second, hits, place, limits))
         return second
 
-    def _foresee(self, rows: Rows, selected: Selected) -> dict[str, Curve]:
+    def _foresee(self, rows: Rows, selected: Selected) -> dict[str, Reach]:
         settings = self._workspace.settings
         entries = plan_table([rows[place] for place in selected.places], self._judge)
         logs = agent_logs(entries, self._labelled, partial(steps.vectors_of, self._workspace), self._judge)

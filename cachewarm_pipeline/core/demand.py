@@ -8,6 +8,8 @@ What may be known of whom. Answers are only compared for queries of the parts th
 choosing entries that answer the certifying queries rightly would make their certificate worthless. So demand by meaning
 is that of these parts, scaled up by their share. A certifying query that is a candidate counts with its own look-ups;
 how likely a near entry answers it rightly is taken from the other queries at that similarity, never from its answer.
+Its answer does say whom it would answer as an entry, so those that the others agree with become entries, and leave the
+certifying part, more often than the odd ones, which stay: that can only make the certificate harder.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.labelled import CERTIFY, SHARES
 from cachewarm_pipeline.core.neighbours import nearest
-from cachewarm_pipeline.core.reach import Curve, fit_curve
+from cachewarm_pipeline.core.reach import Reach, fit_curve
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,6 +38,9 @@ a little coverage and no wrong answer."""
 
 WANTED = 0.5
 """Cosine from which the index must find neighbours: below, hardly one pair in twenty has the same answer."""
+
+LEAST_COST = 0.05
+"""Of a call, relative to the mean: one that costs nothing still takes time."""
 
 CURVE_NEIGHBOURS = 10
 """Nearest candidates of a query that tell how often the same similarity means the same answer."""
@@ -68,8 +73,8 @@ class AgentDemand:
     each point by their place among ``candidates``, and whether their answer is its own: SAME, OTHER, UNKNOWN, or
     ITSELF.
 
-    ``right``: how likely the answers are the same at a cosine. ``total``: all look-ups a day, whoever could answer
-    them.
+    ``queries``: its distinct labelled queries. ``right``: how likely the answers are the same at a cosine. ``total``:
+    all look-ups a day, whoever could answer them.
     """
 
     agent_type: str
@@ -79,7 +84,8 @@ class AgentDemand:
     near: Ints
     cosine: NDArray[np.float32]
     same: NDArray[np.int8]
-    right: Curve
+    right: Reach
+    queries: int
     total: float
 
 
@@ -142,7 +148,7 @@ def _agent(
         query = known.get(row["entry_id"])
         demand, times = (query["demand"], query["frequency"]) if query else (row["demand"], np.inf)
         repeated[place] = demand * (1 - 1 / times)
-        novel[place] = demand / times
+        novel[place] = demand / times * (query["stands_for"] if query else 1.0)
     is_train = np.array([row["entry_id"] in group_of_train for row in own], bool)
     train_group = np.array([group_of_train.get(row["entry_id"], -1) for row in own], np.int64)
     other_group = np.array([group_of_train[query["entry_id"]] for query in others], np.int64)
@@ -157,13 +163,10 @@ def _agent(
     )
     share = 1 - SHARES[CERTIFY]
     like = np.flatnonzero(is_train)  # texts like the candidates of the training parts
-    lookups = np.concatenate(
-        (repeated, novel[like] / share, np.array([query["demand"] for query in others], np.float64) / share)
-    )
+    of_others = np.array([query["demand"] * query["stands_for"] for query in others], np.float64)
+    lookups = np.concatenate((repeated, novel[like] / share, of_others / share))
     saved = _relative_cost([*own, *(own[place] for place in like), *others], known, mean_cost)
-    all_lookups = sum(query["demand"] for query in queries) + sum(
-        row["demand"] for row in own if row["entry_id"] not in known
-    )
+    all_lookups = sum(query["demand"] * query["stands_for"] for query in queries)
     return AgentDemand(
         name,
         np.array(positions, np.int64),
@@ -173,11 +176,12 @@ def _agent(
         np.concatenate((cosine, cosine[like], other_cosine)),
         np.concatenate((np.where(itself, ITSELF, same_own), same_own[like], same_others)).astype(np.int8),
         right,
+        len(queries),
         float(all_lookups),
     )
 
 
-def _right_curve(cosine: NDArray[np.float32], same: NDArray[np.int8], itself: NDArray[np.bool_]) -> Curve:
+def _right_curve(cosine: NDArray[np.float32], same: NDArray[np.int8], itself: NDArray[np.bool_]) -> Reach:
     first = min(CURVE_NEIGHBOURS + 1, cosine.shape[1])
     asked = ~itself[:, :first]
     return fit_curve(cosine[:, :first][asked], same[:, :first][asked] == SAME)
@@ -194,8 +198,8 @@ def _mean_cost(queries: Sequence[Mapping[str, Any]]) -> float | None:
 def _relative_cost(
     texts: Sequence[Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]], mean_cost: float | None
 ) -> Floats:
-    """Cost that a hit saves, relative to the mean call; 1 where it is not known."""
+    """Cost that a hit saves, relative to the mean call, at least LEAST_COST; 1 where it is not known."""
     if mean_cost is None:
         return np.ones(len(texts))
     costs = [known.get(text["entry_id"], text)["cost_usd"] for text in texts]
-    return np.array([1.0 if cost is None else cost / mean_cost for cost in costs], np.float64)
+    return np.array([1.0 if cost is None else max(LEAST_COST, cost / mean_cost) for cost in costs], np.float64)

@@ -40,11 +40,11 @@ def labelled_queries(days: Days, *, maximum: int, weights: Mapping[date, float])
 
     The answer of a query is its best supported one that did not come from the cache, the newest on ties. Left out:
     OVER_CAP (older than the ``maximum`` newest), NO_EVIDENCE and NEGATIVE_FEEDBACK as in the roll-up, PERSONAL (in the
-    prompt or the answer: no judge sees it). ``days`` and ``weights`` as for ``rollup``; memory: 100 bytes a distinct
+    prompt or the answer: no judge sees it). ``days`` and ``weights`` as for ``rollup``; memory: 200 bytes a distinct
     query of the window, and the chosen queries' answers.
     """
     left_out: Counts = Counts()
-    chosen, left_out[LeftOut.OVER_CAP] = _choose(days, maximum)
+    chosen, left_out[LeftOut.OVER_CAP], stands_for = _choose(days, maximum, weights)
     numbers: dict[tuple[str, str], _Query] = {}
     columns = ("agent_type", "canonical", "prompt", "prompt_count", "count", "responses", "cost_usd", "costed")
     for day, table in days(columns):
@@ -72,6 +72,7 @@ def labelled_queries(days: Days, *, maximum: int, weights: Mapping[date, float])
                     "response": choice.answer.text,
                     "frequency": query.count,
                     "demand": query.demand,
+                    "stands_for": stands_for[agent_type],
                     "cost_usd": query.cost_usd,
                     "last_day": query.last_day,
                     "part": part_of(entry),
@@ -119,14 +120,20 @@ class _Query:
         return sorted(found, key=lambda a: (-a.count, -a.last_at, a.text))
 
 
-def _choose(days: Days, maximum: int) -> tuple[dict[str, set[str]], int]:
-    """Canonical queries by agent_type, those of the newest day first and within a day by hash; and how many are not."""
+def _choose(
+    days: Days, maximum: int, weights: Mapping[date, float]
+) -> tuple[dict[str, set[str]], int, dict[str, float]]:
+    """Canonical queries by agent_type, those of the newest day first and within a day by hash; how many are not; and
+    the demand of all of an agent_type over that of the chosen ones."""
     last: dict[str, dict[str, date]] = {}
-    for day, table in days(("agent_type", "canonical")):
-        for agent_type, query in zip(table["agent_type"].to_pylist(), table["canonical"].to_pylist(), strict=True):
-            own = last.setdefault(agent_type, {})
+    demand: dict[str, dict[str, float]] = {}
+    for day, table in days(("agent_type", "canonical", "count")):
+        columns = (table[name].to_pylist() for name in ("agent_type", "canonical", "count"))
+        for agent_type, query, count in zip(*columns, strict=True):
+            own, asked = last.setdefault(agent_type, {}), demand.setdefault(agent_type, {})
             own[query] = max(own.get(query, date.min), day)
-    chosen, over = {}, 0
+            asked[query] = asked.get(query, 0.0) + weights[day] * count
+    chosen, over, stands_for = {}, 0, {}
     for agent_type, queries in last.items():
         if len(queries) > maximum:
             order = sorted(queries, key=lambda query: (-queries[query].toordinal(), sha256_hex(query)))
@@ -134,7 +141,9 @@ def _choose(days: Days, maximum: int) -> tuple[dict[str, set[str]], int]:
         else:
             chosen[agent_type] = set(queries)
         over += len(queries) - len(chosen[agent_type])
-    return chosen, over
+        kept = sum(demand[agent_type][query] for query in chosen[agent_type])
+        stands_for[agent_type] = sum(demand[agent_type].values()) / kept if kept else 1.0
+    return chosen, over, stands_for
 
 
 def _rows(table: pa.Table, chosen: dict[str, set[str]]) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from cachewarm_pipeline.core.errors import ConfigurationError
 @dataclass(frozen=True)
 class Limits:
     """What a selection keeps to. ``budget``: places; ``quotas``: places kept for an agent_type and at most for it;
-    ``floor``: hits a day that an entry must add; ``entry_bytes``: bytes of response that one place pays for."""
+    ``floor``: hits a day of mean cost that an entry must add for each of its places; ``entry_bytes``: bytes of response
+    that one place pays for."""
 
     budget: int
     quotas: Mapping[str, int] = field(default_factory=dict)

@@ -15,7 +15,7 @@ _PENALTY = 1.0
 
 
 @dataclass(frozen=True)
-class Curve:
+class Reach:
     """chance = 1 / (1 + exp(-(intercept + slope * cosine))), at most ``top``. ``slope`` is never negative."""
 
     intercept: float
@@ -29,29 +29,29 @@ class Curve:
         return np.where(chance < LEAST_CHANCE, 0.0, chance)
 
 
-NEVER = Curve(0.0, 0.0, 0.0)
+NEVER = Reach(0.0, 0.0, 0.0)
 """Exact hits only."""
 
 
-def step(radius: float) -> Curve:
+def step(radius: float) -> Reach:
     """1 from a cosine distance of ``radius`` on inwards, 0 outside; both within a thousandth of the edge."""
     slope = 1e5
-    return Curve(slope * (radius - 1 + 1e-4), slope)
+    return Reach(slope * (radius - 1 + 1e-4), slope)
 
 
-def fit_curve(cosine: NDArray[np.floating], holds: NDArray[np.bool_]) -> Curve:
+def fit_curve(cosine: NDArray[np.floating], holds: NDArray[np.bool_]) -> Reach:
     """The logistic curve through outcomes at cosines, both of shape (n,); a curve that falls is made flat."""
     good = int(holds.sum())
     if good == 0:
         return NEVER
     if min(good, len(holds) - good) < LEAST_PAIRS:
         share = (good + 0.5) / (len(holds) + 1)
-        return Curve(float(np.log(share / (1 - share))), 0.0)
+        return Reach(float(np.log(share / (1 - share))), 0.0)
     from cachewarm_pipeline.core.rules.fit import logistic
 
     model = logistic(np.asarray(cosine, np.float64)[:, None], holds, _PENALTY)
     slope = model.weights[0]
     if slope > 0:
-        return Curve(model.intercept, slope)
+        return Reach(model.intercept, slope)
     share = good / len(holds)
-    return Curve(float(np.log(share / (1 - share))), 0.0)
+    return Reach(float(np.log(share / (1 - share))), 0.0)

@@ -99,6 +99,9 @@ LABELLED_QUERIES = pa.schema(
         _field("response", pa.string(), "the query's own logged answer, best supported, then newest"),
         _field("frequency", pa.int64(), "rows in the window"),
         _field("demand", pa.float64(), "expected lookups a day, recent days weigh more"),
+        _field(
+            "stands_for", pa.float64(), "all demand of the agent_type over that of its labelled queries"
+        ),
         _field("cost_usd", pa.float64(), "mean cost of a call; null where unknown", nullable=True),
         _field("last_day", pa.date32(), "newest day with it"),
         _field("part", pa.string(), "choose | fit | certify: what the query is used for, by hash"),
@@ -120,7 +123,9 @@ WARMING_PLAN = pa.schema(
         _field("answer_group", pa.string(), "entries with equivalent answers share it"),
         _field("embedding_key", pa.string(), "where the prompt's vector is stored"),
         _field("rank", pa.int64(), "0 is the first to be chosen"),
-        _field("gain", pa.float64(), "expected hits a day that it adds to those before it; null by frequency", True),
+        _field(
+            "gain", pa.float64(), "hits a day of mean cost that it adds to those before it; null by frequency", True
+        ),
     ]
 )
 

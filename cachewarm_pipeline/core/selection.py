@@ -3,11 +3,11 @@
 Sources are admitted in their order, golden first: but only what earns its place. What a place is worth (its price) is
 the gain of the last entry that all candidates together, sources forgotten, put into the budget. Where two candidates
 answer the same demand, the one of the earlier source thus wins, and a golden answer that nobody asks for does not crowd
-out what everybody asks.
+out what everybody asks. The order of sources may cost SOURCES_COST of the hits and no more: else it only breaks ties.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cachewarm_pipeline.core.coverage import Floats, Graph, along, greedy, greedy_by_places, make_graph
 from cachewarm_pipeline.core.demand import ITSELF, SAME, UNKNOWN, AgentDemand
 from cachewarm_pipeline.core.limits import Limits
-from cachewarm_pipeline.core.reach import Curve
+from cachewarm_pipeline.core.reach import Reach
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 
 SOURCES = ("golden", "query_log", "synthetic")
@@ -24,6 +24,13 @@ SOURCES = ("golden", "query_log", "synthetic")
 
 NEXT = 100
 """Entries beyond the plan that the curve looks at."""
+
+SOURCES_COST = 0.01
+"""Share of the expected worth that golden before log before synthetic may cost."""
+
+THIN = 30
+"""Distinct queries of an agent_type under which its log does not tell yet what is asked: its golden answers are warmed
+too, by confidence, in places that nobody else needs."""
 
 LEAST_GAIN = 1e-9
 """Hits a day that are none: what rounding leaves of a gain."""
@@ -33,7 +40,8 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Selected:
-    """``places``: positions of the chosen rows by rank; ``gains``: hits a day that each adds to those before it."""
+    """``places``: positions of the chosen rows by rank; ``gains``: what each adds to those before it, in hits a day of
+    mean cost."""
 
     places: list[int]
     gains: list[float]
@@ -47,7 +55,7 @@ def places_of(rows: Sequence[Row], entry_bytes: int) -> NDArray[np.int64]:
 
 
 def graph_of(
-    demands: Sequence[AgentDemand], place: NDArray[np.int64], reach: Callable[[str], Curve]
+    demands: Sequence[AgentDemand], place: NDArray[np.int64], reach: Callable[[str], Reach]
 ) -> tuple[Graph, Floats]:
     """Who would answer what under the ``reach`` of each agent_type's entries, and the look-ups a day of each point.
 
@@ -77,45 +85,46 @@ def graph_of(
 def select(rows: Sequence[Row], graph: Graph, demands: Sequence[AgentDemand], limits: Limits) -> Selected:
     """The rows that are warmed, in the order of their gain, and why the others are not.
 
-    Agent types with a quota come first, each within its own; the others share what is left. An agent_type without any
-    demand (a cold start) has its candidates in the order of ``rows`` behind all others: golden by confidence.
+    Agent types with a quota come first, each within its own; the others share what is left. An agent_type with a THIN
+    log, or none (a cold start), has its golden answers in the order of ``rows``, by confidence, behind all others.
+    Within a quota, and among those without one, the worth is at least 1 - SOURCES_COST of greedy's.
     Left out: NO_DEMAND (would answer nothing), BELOW_FLOOR (the entries before it answer that already), OVER_QUOTA,
     OVER_BUDGET.
     """
     own = {demand.agent_type: demand.candidates for demand in demands}
+    thin = {demand.agent_type for demand in demands if demand.queries < THIN}
     floor = max(limits.floor, LEAST_GAIN)
-    cold = {demand.agent_type for demand in demands if not demand.value.any()}
     reached = np.zeros(len(graph.weight))
-    left = limits.budget
     chosen: list[int] = []
+
+    def fill(candidates: NDArray[np.int64], unasked: NDArray[np.int64], budget: int) -> int:
+        """Chooses what is asked, then the golden answers of thin logs; the places taken."""
+        taken = _admit(graph, rows, candidates, budget, floor, reached)
+        left = budget - int(graph.place[taken].sum())
+        for candidate in np.setdiff1d(unasked, taken).tolist():
+            if graph.place[candidate] <= left and rows[candidate]["source"] == SOURCES[0]:
+                taken.append(candidate)
+                graph.add(candidate, reached)
+                left -= int(graph.place[candidate])
+        chosen.extend(taken)
+        return budget - left
+
+    left = limits.budget
     for name, quota in sorted(limits.quotas.items()):
         if name in own:
-            if name in cold:
-                taken = _first(graph, own[name], quota)
-            else:
-                taken = _admit(graph, rows, own[name], quota, floor, reached)
-            chosen += taken
-            left -= int(graph.place[taken].sum())
-    warm = [places for name, places in own.items() if name not in limits.quotas and name not in cold]
-    shared = np.sort(np.concatenate(warm)) if warm else np.empty(0, np.int64)
+            left -= fill(own[name], own[name] if name in thin else _NONE, quota)
+    others = [name for name in own if name not in limits.quotas]
     # What is kept for an agent_type and not used is free for the others.
-    taken = _admit(graph, rows, shared, left, floor, reached)
-    chosen += taken
-    left -= int(graph.place[taken].sum())
-    unasked = [places for name, places in own.items() if name in cold and name not in limits.quotas]
-    chosen += _first(graph, np.sort(np.concatenate(unasked)) if unasked else np.empty(0, np.int64), left)
+    fill(_joined([own[name] for name in others]), _joined([own[name] for name in others if name in thin]), left)
     ranked = greedy(graph, sorted(chosen), np.inf, -np.inf, np.zeros(len(graph.weight)), per_place=False)
-    return Selected(ranked.places, ranked.gains, _why_not(rows, graph, set(chosen), cold, limits, reached))
+    return Selected(ranked.places, ranked.gains, _why_not(rows, graph, set(chosen), thin, limits, reached))
 
 
-def _first(graph: Graph, among: NDArray[np.int64], budget: int) -> list[int]:
-    """As many as the places last for, in their order."""
-    taken = []
-    for candidate in among.tolist():
-        if graph.place[candidate] <= budget:
-            taken.append(candidate)
-            budget -= int(graph.place[candidate])
-    return taken
+_NONE = np.empty(0, np.int64)
+
+
+def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.sort(np.concatenate(parts)) if parts else _NONE
 
 
 def _admit(
@@ -124,23 +133,29 @@ def _admit(
     """Source by source at the price of a place, then all together for what is left; ``reached`` is carried on."""
     if budget < 1 or not len(among):
         return []
-    all_together = greedy_by_places(graph, among, budget, floor, reached.copy())
-    full = graph.place[all_together.places].sum() >= budget
-    rates = np.array(all_together.gains) / graph.place[all_together.places]
-    price = max(floor, float(rates.min())) if full and len(rates) else floor
-    chosen: list[int] = []
     sources = np.array([SOURCES.index(rows[candidate]["source"]) for candidate in among.tolist()])
+    among, sources = among[np.argsort(sources, kind="stable")], np.sort(sources)
+    after = reached.copy()
+    together = greedy_by_places(graph, among, budget, floor, after)
+    rates = np.array(together.gains) / graph.place[together.places]
+    # Nobody pays for a place where all find room that are worth one.
+    wanting = any(graph.gain(c, after) >= floor * graph.place[c] for c in np.setdiff1d(among, together.places).tolist())
+    price = max(floor, float(rates.min())) if wanting and len(rates) else floor
+    by_source, chosen, left, worth = reached.copy(), list[int](), budget, 0.0
     for source in (*range(len(SOURCES)), None):
-        members = among if source is None else among[sources == source]
-        rest = np.setdiff1d(members, chosen)
-        found = greedy_by_places(graph, rest, budget, floor if source is None else price, reached)
+        rest = among[~np.isin(among, chosen) & (True if source is None else sources == source)]
+        found = greedy_by_places(graph, rest, left, floor if source is None else price, by_source)
         chosen += found.places
-        budget -= int(graph.place[found.places].sum())
+        left -= int(graph.place[found.places].sum())
+        worth += sum(found.gains)
+    if worth < (1 - SOURCES_COST) * sum(together.gains):
+        chosen, by_source = together.places, after
+    reached[:] = by_source
     return chosen
 
 
 def _why_not(
-    rows: Sequence[Row], graph: Graph, chosen: set[int], cold: set[str], limits: Limits, reached: Floats
+    rows: Sequence[Row], graph: Graph, chosen: set[int], thin: set[str], limits: Limits, reached: Floats
 ) -> Counts:
     left_out = Counts()
     nothing = np.zeros_like(reached)
@@ -148,7 +163,7 @@ def _why_not(
         if candidate in chosen:
             continue
         over = LeftOut.OVER_QUOTA if row["agent_type"] in limits.quotas else LeftOut.OVER_BUDGET
-        if row["agent_type"] in cold:
+        if row["agent_type"] in thin and row["source"] == SOURCES[0]:
             left_out[over] += 1
         elif graph.gain(candidate, nothing) < LEAST_GAIN:
             left_out[LeftOut.NO_DEMAND] += 1
@@ -192,7 +207,8 @@ def curves(
     """The curves of a selection; ``rows`` are in the seed's order."""
     reached = graph.reached_by(selected.places)
     rest = np.setdiff1d(np.arange(len(rows)), selected.places)
-    beyond = greedy(graph, rest, NEXT, 0.0, reached, per_place=False)
+    one_place = replace(graph, place=np.ones_like(graph.place))
+    beyond = greedy(one_place, rest, NEXT, 0.0, reached, per_place=False)
     on = [place for place, gain in zip(beyond.places, beyond.gains, strict=True) if gain > 0]
     drawn = rng.permutation(len(rows))
     return Curves(

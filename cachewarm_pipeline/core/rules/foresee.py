@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cachewarm_pipeline.core.neighbours import block_rows
-from cachewarm_pipeline.core.reach import NEVER, Curve, fit_curve
+from cachewarm_pipeline.core.reach import NEVER, Reach, fit_curve
 from cachewarm_pipeline.core.rules import binomial
 from cachewarm_pipeline.core.rules.certify import plan_thresholds
 from cachewarm_pipeline.core.rules.features import Floats, Ints
@@ -18,7 +18,7 @@ from cachewarm_pipeline.core.rules.fit import Labelled
 from cachewarm_pipeline.core.rules.learn import AgentLog, Bools, fitted_weights
 
 
-def foreseen_reach(logs: Sequence[AgentLog], *, alpha: float, delta: float, seed: int = 0) -> dict[str, Curve]:
+def foreseen_reach(logs: Sequence[AgentLog], *, alpha: float, delta: float, seed: int = 0) -> dict[str, Reach]:
     """By agent_type the chance that a query is served, rightly, by cosine of the nearest entry with its answer.
 
     Served: its out-of-fold score reaches the threshold that is foreseen to be certified, times the chance that it is.
@@ -36,7 +36,7 @@ def foreseen_reach(logs: Sequence[AgentLog], *, alpha: float, delta: float, seed
         cosine = _nearest_right(own.data, own.entries, own.train)
         there = np.isfinite(cosine)
         curve = fit_curve(cosine[there], ((scores >= threshold) & right)[there])
-        found[own.agent_type] = Curve(curve.intercept, curve.slope, curve.top * chance)
+        found[own.agent_type] = Reach(curve.intercept, curve.slope, curve.top * chance)
     return found
 
 
