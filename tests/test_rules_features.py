@@ -16,7 +16,7 @@ from cachewarm_pipeline.core.rules.features import (
     text_features,
     word_features,
 )
-from cachewarm_pipeline.core.words import tokens
+from cachewarm_pipeline.core.words import tokens, word_key
 
 
 def text(lookup: str, entry: str) -> dict[str, float]:
@@ -98,7 +98,7 @@ def test_empty_places_do_not_change_the_features(seed: int, there: int) -> None:
     np.testing.assert_allclose(a[1], b[1], atol=1e-12)
 
 
-words_of = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-3, 3).map(lambda w: round(w, 3)))
+words_of = st.dictionaries(st.sampled_from("abcdefgh").map(word_key), st.floats(-3, 3).map(lambda w: round(w, 3)))
 prompts = st.lists(st.sampled_from("abcdefgh"), max_size=8).map(" ".join)
 
 
@@ -116,7 +116,7 @@ def test_the_weights_of_differing_words_count_the_same_from_lookup_to_entry_as_b
 
 
 def test_a_word_that_both_have_or_that_has_no_weight_says_nothing() -> None:
-    words = {"revoke": -2.0, "rotate": -1.5, "please": 0.5, "key": -9.0}
+    words = {word_key(w): weight for w, weight in {"revoke": -2.0, "rotate": -1.5, "please": 0.5, "key": -9.0}.items()}
     assert word_features(tokens("please rotate a key"), tokens("revoke a key"), words) == [-3.0, -2.0, 0.5]
     assert word_features(tokens("rotate one key"), tokens("rotate that key"), words) == [0, 0, 0]
 

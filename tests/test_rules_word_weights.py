@@ -1,12 +1,14 @@
 """Weights of words: what the log says of a differing word, of enough queries, and never personal data."""
 
+import re
+
 import numpy as np
 import pytest
 
 from cachewarm_pipeline.core.rules import word_weights
 from cachewarm_pipeline.core.rules.learn import AgentLog, learn_rules
 from cachewarm_pipeline.core.rules.word_weights import LEAST_QUERIES, MOST_WORDS, WordPairs
-from cachewarm_pipeline.core.words import tokens
+from cachewarm_pipeline.core.words import tokens, word_key
 from tests.test_rules_learn import agent_log
 
 
@@ -24,10 +26,16 @@ def test_a_word_that_makes_another_question_weighs_against_and_a_polite_one_in_f
     weights = pairs_of(
         ("please rotate a key", "rotate a key", True), ("revoke a key", "rotate a key", False), times=10
     ).weights()
-    assert weights["please"] > 1
-    assert weights["revoke"] < -1
-    assert "key" not in weights
+    assert weights[word_key("please")] > 1
+    assert weights[word_key("revoke")] < -1
+    assert word_key("key") not in weights
     assert list(weights) == sorted(weights)
+
+
+def test_no_word_of_the_log_is_published_as_it_is_written() -> None:
+    weights = pairs_of(("ask Mrs Featherstonehaugh", "ask", False), ("ask please", "ask", True)).weights()
+    assert weights
+    assert all(re.fullmatch("[0-9a-f]{12}", key) for key in weights)
 
 
 def test_query_and_entry_may_change_places() -> None:
@@ -40,15 +48,15 @@ def test_a_word_of_fewer_than_three_distinct_queries_has_no_weight_however_many_
     for query in range(LEAST_QUERIES - 1):
         for _ in range(50):
             pairs.add(tokens("x rare"), tokens("x"), False, pairs.queries + query, (0, 0))
-    assert "rare" not in pairs.weights()
+    assert word_key("rare") not in pairs.weights()
     pairs.add(tokens("x rare"), tokens("x"), False, pairs.queries + LEAST_QUERIES, (0, 0))
-    assert pairs.weights()["rare"] < -1
+    assert pairs.weights()[word_key("rare")] < -1
 
 
 def test_a_word_that_changes_nothing_has_no_weight() -> None:
     weights = pairs_of(("some a", "a", True), ("some b", "b", False), ("more a", "a", True), times=200).weights()
-    assert set(weights) == {"some", "more"}
-    assert abs(weights["some"]) > word_weights.LEAST_WEIGHT
+    assert set(weights) == {word_key("some"), word_key("more")}
+    assert abs(weights[word_key("some")]) > word_weights.LEAST_WEIGHT
     even = pairs_of(("some a", "a", True), ("some b", "b", False), ("c d", "c", True), ("e d", "e", False)).weights()
     assert even == {}
 
@@ -57,14 +65,14 @@ def test_a_word_that_changes_nothing_has_no_weight() -> None:
 def test_what_is_personal_by_itself_is_never_published(secret: str) -> None:
     assert tokens(f"use {secret}").all == {"use", secret.casefold()}
     weights = pairs_of((f"use {secret}", "use", False), ("use please", "use", True)).weights()
-    assert list(weights) == ["please"]
+    assert list(weights) == [word_key("please")]
 
 
 def test_at_most_so_many_words_are_published_those_that_say_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word_weights, "MOST_WORDS", 2)
     rows = [("polite a", "a", True), ("other b", "b", False)]
     weights = pairs_of(*rows * 5, ("seldom c", "c", False)).weights()
-    assert list(weights) == ["other", "polite"]
+    assert set(weights) == {word_key("other"), word_key("polite")}
     assert MOST_WORDS == 5_000
 
 

@@ -22,7 +22,7 @@ from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.rule import pack
 from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.search import RULE_VECTORS
-from cachewarm_pipeline.core.words import tokens
+from cachewarm_pipeline.core.words import tokens, word_key
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import DIMENSIONS, TrigramEmbedder, make_plan, publish
@@ -36,7 +36,10 @@ ROWS = [
 ]
 WEIGHTS = {"similarity": 8.0, "overlap": 3.0, "vote_wide": 1.0, "learned_margin": 2.0, "negation_differs": -9.0}
 WEIGHTS |= {"reliability": 0.2, "words_sum": 0.1, "words_least": 0.2, "words_most": 0.3}
-WORDS = {"keys": 1.5, "not": -2.0, "please": 0.75, "do": 0.25, "how": -0.125, "weather": -3.0}
+WORDS = {
+    word_key(word): weight
+    for word, weight in {"keys": 1.5, "not": -2.0, "please": 0.75, "do": 0.25, "how": -0.125, "weather": -3.0}.items()
+}
 NEAR = "How do I rotate the signing keys?"
 NEGATED = "How do I not rotate the signing key?"
 

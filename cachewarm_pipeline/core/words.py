@@ -7,7 +7,10 @@ MySQL" are closer to each other than most paraphrases are. Words do see it.
 import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import takewhile
+
+from cachewarm_pipeline.core.text import sha256_hex
 
 _TOKEN = re.compile(r"\w+(?:[.'’+#/-]\w+)*[+#]*")
 _QUOTED = re.compile(r"`([^`]{1,80})`|\"([^\"]{1,80})\"|“([^”]{1,80})”|(?<!\w)'([^']{1,80})'(?!\w)")
@@ -123,6 +126,12 @@ def exchanged(left: Tokens, right: Tokens) -> bool:
     if not left.roles or not right.roles or left.roles <= right.roles:
         return False
     return any(word == other and role != part for role, word in left.roles for part, other in right.roles)
+
+
+@lru_cache(maxsize=1 << 16)
+def word_key(word: str) -> str:
+    """What a word is called where its weight is published: a hash, as words of the log are no public vocabulary."""
+    return sha256_hex("word", word)[:12]
 
 
 def quoted_names(text: str) -> frozenset[str]:

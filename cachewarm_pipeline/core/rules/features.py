@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.words import Tokens, exchanged
+from cachewarm_pipeline.core.words import Tokens, exchanged, word_key
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -150,9 +150,10 @@ def text_features(lookup: Tokens, entry: Tokens) -> list[float]:
 def word_features(lookup: Tokens, entry: Tokens, words: Mapping[str, float]) -> list[float]:
     """What the log knows of the words in which they differ: sum, least and most of their weights. The same both ways.
 
-    A word without a weight counts 0. The sum is exact, so that the order of a set does not show in it.
+    ``words``: weights by core.words.word_key; a word without one counts 0. The sum is exact, so that the order of a set
+    does not show in it.
     """
-    weights = [words.get(word, 0.0) for word in lookup.all ^ entry.all]
+    weights = [words.get(word_key(word), 0.0) for word in lookup.all ^ entry.all]
     return [math.fsum(weights), min(weights, default=0.0), max(weights, default=0.0)]
 
 

@@ -16,7 +16,7 @@ from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.rules.features import FEATURES, Floats, Neighbours, features
 from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.space import Space
-from cachewarm_pipeline.core.words import tokens
+from cachewarm_pipeline.core.words import tokens, word_key
 
 _AGAIN = "publish again"
 
@@ -100,7 +100,8 @@ def decide(
     if not explain:
         return Decision(place, score)
     effects = [(n, float(x), w * float(x)) for n, w, x in zip(FEATURES, model.weights, rows[0], strict=True)]
-    weighed = [(word, words[word]) for word in lookup.all ^ tokens(prompts[place]).all if word in words]
+    differing = ((word, words.get(word_key(word))) for word in lookup.all ^ tokens(prompts[place]).all)
+    weighed = [(word, weight) for word, weight in differing if weight is not None]
     return Decision(
         place,
         score,

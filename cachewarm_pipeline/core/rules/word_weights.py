@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.rules.features import Ints
-from cachewarm_pipeline.core.words import Tokens
+from cachewarm_pipeline.core.words import Tokens, word_key
 
 PSEUDO_PAIRS = 5.0
 """Pairs at the overall rate that every word begins with. Of 2, 5, 10 and 20, the sample's out-of-fold log loss fell
@@ -52,8 +52,9 @@ class WordPairs:
     def weights(self, without: int | None = None) -> dict[str, float]:
         """Of each word the smoothed log-odds that answers are the same though it differs, less the overall log-odds.
 
-        ``without``: a fold whose pairs are left out. Words that are rare, that change nothing, or that ``find`` flags
-        have none. Rounded, sorted by word: what is fitted on is what is published.
+        By word_key: a word of the log, a name perhaps, is nobody's who reads Redis. ``without``: a fold whose pairs are
+        left out. Words that are rare, that change nothing, or that ``find`` flags
+        have none. Rounded, sorted by key: what is fitted on is what is published.
         """
         folds = np.frombuffer(self._folds, np.int8).reshape(-1, 2)
         kept = np.ones(len(folds), bool) if without is None else (folds != without).all(1)
@@ -76,7 +77,7 @@ class WordPairs:
             if len(found) == MOST_WORDS:
                 break
             if not find(names[i]):
-                found[names[i]] = round(float(weight[i]), 3)
+                found[word_key(names[i])] = round(float(weight[i]), 3)
         return dict(sorted(found.items()))
 
     def _queries(self, word: Ints, pair: Ints) -> NDArray[np.int64]:
