@@ -106,6 +106,8 @@ class _Coverage:
             sorted(name for name, curve in reach.items() if curve(np.ones(1))[0] > 0),
         )
         self._progress(f"second pass: {len(second.places):,} entries, {self.second.changed:,} of them others")
+        for name in sorted(set(limits.quotas) - {demand.agent_type for demand in demands}):
+            self._progress(f"CACHEWARM_QUOTAS names {name!r}, which no candidate belongs to: is it misspelt?")
         hits = lookups * graph.reached_by(second.places)
         self.agents = tuple(_of_agents(rows, demands, second, hits, place, limits))
         return second

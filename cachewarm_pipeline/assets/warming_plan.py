@@ -74,6 +74,7 @@ def _of_selection(planned: Planned, curve: pa.Table) -> dict[str, Any]:
         "expected_lookups_a_day": planned.curves.lookups,
         "expected_hits": _plot(planned),
         "curve": records(curve.drop_columns(["lookups"]).to_pylist()),
+        "places": sum(row["places"] for row in planned.agents),
         "agent_types": records(list(planned.agents)),
         "second_pass": records(
             [

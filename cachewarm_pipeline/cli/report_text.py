@@ -50,6 +50,21 @@ def _forecast(report: Report) -> list[str]:
     return lines
 
 
+def _variants(report: Report) -> list[str]:
+    """Who wrote the variants, and what it cost."""
+    made, cost = report["synthetic"], report["cost"]
+    if made["llm"] is None:
+        return []
+    if made["llm"] == "recorded":
+        how = f"recorded completions of {made['model']}"
+    else:
+        how = f"by {made['model']}: {cost['generation_tokens']:,} tokens, ${cost['generation_usd']:.4f}"
+    lines = [f"  variants   {made['variants']:,} candidates, {how}; {report['entries']['synthetic']:,} earned a place"]
+    if made.get("fault"):
+        lines.append(f"             {made['fault']}")
+    return lines
+
+
 def _plan(report: Report) -> list[str]:
     """What the entries are expected to bring, and what more would: the curve in a few rows."""
     plan = report["plan"]
@@ -71,6 +86,12 @@ def _plan(report: Report) -> list[str]:
     return lines
 
 
+def _places(report: Report) -> str:
+    """Where large responses take more places of the budget than there are entries."""
+    places = report["plan"] and report["plan"]["places"]
+    return f", in {places:,} places" if places and places != report["entries"]["total"] else ""
+
+
 def print_report(report: Report, unchanged: bool) -> None:
     """The report for a person."""
     entries, cost = report["entries"], report["cost"]
@@ -82,9 +103,9 @@ def print_report(report: Report, unchanged: bool) -> None:
         out.print(f"\nNot published for {report['as_of']}")
     out.print(
         f"  entries    {entries['total']:,} of a budget of {report['budget']:,}: {entries['golden']:,} golden, "
-        f"{entries['query_log']:,} from the query log, {entries['synthetic']:,} synthetic"
+        f"{entries['query_log']:,} from the query log, {entries['synthetic']:,} synthetic{_places(report)}"
     )
-    for line in (*_plan(report), *_forecast(report)):
+    for line in (*_variants(report), *_plan(report), *_forecast(report)):
         out.print(line)
     for rule in report["match_rules"]:
         if rule["agent_type"] != "*":
