@@ -100,6 +100,20 @@ class Settings(BaseSettings):
         description="A variant has its base's verified answer. Where there is none: `reuse` leaves it out, `generate` "
         "asks the model for an answer, as the seed does; nobody has verified such an answer.",
     )
+    variant_min_distance: float = Field(
+        0.03,
+        ge=0,
+        le=2,
+        description="Cosine distance to its base, or to a kept variant of it, under which a variant adds nothing. The "
+        "number is for all-MiniLM-L6-v2; another embedding model has another scale.",
+    )
+    variant_max_distance: float = Field(
+        0.45,
+        ge=0,
+        le=2,
+        description="Cosine distance to its base over which a variant is another question. The number is for "
+        "all-MiniLM-L6-v2; another embedding model has another scale.",
+    )
     llm_model: str = Field(
         "gpt-4.1-mini", min_length=1, description="Chat model that writes variants: one that keeps strict JSON schemas."
     )
@@ -270,6 +284,15 @@ class Settings(BaseSettings):
             raise ValueError("CACHEWARM_JUDGE=llm needs OPENAI_API_KEY (any text for a server without keys)")
         if self.llm == "openai" and not self.openai_api_key:
             raise ValueError("CACHEWARM_LLM=openai needs OPENAI_API_KEY (any text for a server without keys)")
+        return self
+
+    @model_validator(mode="after")
+    def _variants_have_a_place(self) -> Self:
+        least, most = self.variant_min_distance, self.variant_max_distance
+        if least >= most:
+            raise ValueError(
+                f"CACHEWARM_VARIANT_MIN_DISTANCE ({least:g}) must be under CACHEWARM_VARIANT_MAX_DISTANCE ({most:g})"
+            )
         return self
 
     @model_validator(mode="after")

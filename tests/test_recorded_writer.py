@@ -60,6 +60,14 @@ def test_a_base_that_is_not_recorded_says_what_to_set(tmp_path: Path) -> None:
     assert writer.usage.known == 0
 
 
+def test_without_asking_a_base_that_is_not_recorded_has_none_and_nothing_is_counted(tmp_path: Path) -> None:
+    writer = recorded(tmp_path)
+    new = Base("reviewer", "A new one")
+    assert writer.variants([new, KNOWN], ask=False) == [None, ["Key rotation", "How to rotate the key"]]
+    assert writer.answers([KNOWN], ask=False) == [None]
+    assert writer.usage.known == 0
+
+
 def test_answers_are_never_recorded(tmp_path: Path) -> None:
     writer = recorded(tmp_path)
     assert writer.answers([]) == []
@@ -92,4 +100,3 @@ def test_the_sample_has_the_recorded_writer_and_its_file(
         monkeypatch.setenv(name, value)
     llm = Workspace(Settings(home=tmp_path)).llm(lambda _: None)
     assert isinstance(llm, RecordedWriter)
-    assert llm.note

@@ -31,6 +31,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CACHEWARM_FIRST_DAY", "yesterday", "CACHEWARM_FIRST_DAY"),
         ("CACHEWARM_MIN_QUALITY", "1.5", "CACHEWARM_MIN_QUALITY"),
         ("CACHEWARM_MAX_WRONG_HIT_RATE", "0", "CACHEWARM_MAX_WRONG_HIT_RATE"),
+        ("CACHEWARM_VARIANT_MIN_DISTANCE", "0.45", r"MIN_DISTANCE \(0.45\) must be under .*MAX_DISTANCE \(0.45\)"),
+        ("CACHEWARM_VARIANT_MAX_DISTANCE", "0.02", "CACHEWARM_VARIANT_MAX_DISTANCE"),
     ],
 )
 def test_a_wrong_setting_is_told_by_its_variable(
@@ -68,6 +70,13 @@ def test_a_wrong_value_beside_a_secret_does_not_show_the_secret(monkeypatch: pyt
 def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHEWARM_REDIS_URL", "")
     assert load_settings().redis_url is None
+
+
+def test_the_distances_of_variants_are_the_measured_ones() -> None:
+    from cachewarm_pipeline.core.variants import TOO_CLOSE, TOO_FAR
+
+    settings = Settings()
+    assert (settings.variant_min_distance, settings.variant_max_distance) == (TOO_CLOSE, TOO_FAR)
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -1,6 +1,7 @@
 """The asset over the sample: the recorded writer through Dagster, an OpenAI-compatible one over HTTP, and none."""
 
 import json
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pyarrow.compute as pc
 import pytest
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.core.errors import ConfigurationError, LlmError
 from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.report import build_report
 from cachewarm_pipeline.core.text import canonical, entry_id
 from cachewarm_pipeline.core.variants import TOO_CLOSE, TOO_FAR
 from tests.chat_server import KEY, saying
+from tests.openai_server import error_answer
 from tests.pipeline import LAST_DAY, environment, home_with_shared_vectors, small_sample
 from tests.writer_server import PER_ANSWER, WriterServer, asked
 
@@ -116,12 +118,22 @@ def test_without_a_model_the_table_is_empty_and_the_page_says_which_setting_make
     assert "llm" not in metadata
 
 
-def test_configured_bases_that_are_not_recorded_are_counted_as_not_written(
+NEW = "security_auditor: [{query: Is it new, response: Yes.}]"
+
+
+def test_a_packaged_base_that_is_not_recorded_is_counted_as_not_written(
+    values: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cachewarm_pipeline.assets.steps.BASE_QUERIES", bases_file(tmp_path, NEW))
+    metadata, table, _ = synthetic(values, CACHEWARM_LLM="recorded")
+    assert (table.num_rows, metadata["left_out"]) == (0, {"not_written": 1})
+
+
+def test_a_base_of_the_users_own_file_that_is_not_recorded_stops_and_says_what_to_set(
     values: dict[str, str], tmp_path: Path
 ) -> None:
-    file = bases_file(tmp_path, "security_auditor: [{query: Is it new, response: Yes.}]")
-    metadata, table, _ = synthetic(values, CACHEWARM_LLM="recorded", CACHEWARM_BASE_QUERIES=str(file))
-    assert (table.num_rows, metadata["left_out"]) == (0, {"not_written": 1})
+    with pytest.raises(LlmError, match=r"base 'Is it new' .* is not recorded; set CACHEWARM_LLM=openai"):
+        synthetic(values, CACHEWARM_LLM="recorded", CACHEWARM_BASE_QUERIES=str(bases_file(tmp_path, NEW)))
 
 
 def test_a_file_of_base_queries_that_cannot_be_read_is_refused_by_name(values: dict[str, str], tmp_path: Path) -> None:
@@ -183,7 +195,7 @@ def openai(values: dict[str, str], server: WriterServer, tmp_path: Path) -> dict
         "CACHEWARM_DATASET_URL": str(tmp_path / "data"),
     }
     (tmp_path / "data").mkdir()
-    for name in ("golden_candidates", "frequent_queries", "vectors"):
+    for name in ("daily_query_counts", "golden_candidates", "frequent_queries", "vectors"):
         (tmp_path / "data" / name).symlink_to(Path(values["CACHEWARM_HOME"]) / "data" / name)
     return values | more
 
@@ -247,6 +259,80 @@ def test_the_replays_recipe_has_variants_of_the_days_bases_alone_and_pays_nothin
     assert len(server.requests) == paid
 
 
+@pytest.mark.parametrize("batch", ["false", "true"])
+def test_the_replays_recipe_asks_nothing_after_a_change_of_temperature(
+    openai: dict[str, str], server: WriterServer, batch: str
+) -> None:
+    _, table, _ = synthetic(openai)
+    written = set(table["base_id"].to_pylist())
+    server.paths.clear()
+    more = {"CACHEWARM_LLM_TEMPERATURE": "0.3", "CACHEWARM_LLM_BATCH": batch, "CACHEWARM_LOOKBACK_DAYS": "10"}
+    with environment(openai | more):
+        from cachewarm_pipeline.assets.replay import _recipe
+        from cachewarm_pipeline.assets.steps import mined_days
+        from cachewarm_pipeline.resources.workspace import Workspace
+
+        workspace = Workspace()
+        judge = workspace.judge(lambda said: None)
+        days = mined_days(workspace, LAST_DAY, 10)
+        plan, *_ = _recipe(workspace, LAST_DAY, days, written, judge, lambda said: None)
+    assert written
+    assert plan.num_rows
+    assert server.paths == []
+
+
+def test_a_fault_of_the_server_is_told_and_leaves_what_is_written(
+    openai: dict[str, str], server: WriterServer, tmp_path: Path
+) -> None:
+    metadata, before, _ = synthetic(openai)
+    assert "fault" not in metadata
+    server.reply = lambda body: error_answer(401)
+    one_more = Path(openai["CACHEWARM_BASE_QUERIES"]).read_text() + "\n  - {query: Is a leek a fruit, response: No.}"
+    bases_file(tmp_path, one_more)
+    metadata, table, _ = synthetic(openai)
+    assert "refused the key (HTTP 401)" in metadata["fault"]
+    assert KEY not in metadata["fault"]
+    assert table.equals(before)
+    assert metadata["left_out"]["not_written"] == 1
+    assert metadata["bases_configured"] == 2
+
+
+def test_a_fault_is_a_warning_in_the_log_of_the_run(openai: dict[str, str], server: WriterServer) -> None:
+    server.reply = lambda body: error_answer(401)
+    with environment(openai), dg.instance_for_test() as instance:
+        from cachewarm_pipeline.definitions import defs
+
+        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance, partition_key=DAY, asset_selection=[dg.AssetKey("synthetic_variants")]
+        )
+        warned = [entry.user_message for entry in instance.all_logs(result.run_id) if entry.level == logging.WARNING]
+    assert result.success
+    assert [line for line in warned if "variants are missing" in line and "HTTP 401" in line]
+
+
+def test_a_fault_while_answers_are_asked_for_leaves_the_variants_of_the_other_bases(
+    openai: dict[str, str], server: WriterServer
+) -> None:
+    _, reused, _ = synthetic(openai)
+    server.reply = lambda body: wordy(body) if "n" in asked(body) else error_answer(401)
+    metadata, table, _ = synthetic(openai, CACHEWARM_SYNTHETIC_RESPONSES="generate")
+    assert "refused the key" in metadata["fault"]
+    assert set(reused["entry_id"].to_pylist()) <= set(table["entry_id"].to_pylist())
+    assert "Is pineapple a fruit?" not in table["base_prompt"].to_pylist()
+    assert metadata["left_out"]["no_response"] == 1
+
+
+def test_the_settings_say_how_far_a_variant_may_be(values: dict[str, str]) -> None:
+    _, table, _ = synthetic(
+        values,
+        CACHEWARM_LLM="recorded",
+        CACHEWARM_VARIANT_MIN_DISTANCE="0.1",
+        CACHEWARM_VARIANT_MAX_DISTANCE="0.3",
+    )
+    assert table.num_rows
+    assert 0.1 <= pc.min(table["base_distance"]).as_py() <= pc.max(table["base_distance"]).as_py() <= 0.3
+
+
 def test_the_report_says_what_wrote_the_variants() -> None:
     def report(metadata: dict[str, Any]) -> Any:
         return build_report(
@@ -259,14 +345,16 @@ def test_the_report_says_what_wrote_the_variants() -> None:
             metadata={"synthetic_variants": metadata},
             left_out={},
             match_rules=[],
+            curve=[],
             timings={},
             seconds=0,
         )
 
     made = {"llm": "recorded", "llm_model": "m", "dagster/row_count": 7, "generation_tokens": 0, "generation_usd": 0.0}
-    assert report(made)["synthetic"] == {"llm": "recorded", "model": "m", "variants": 7}
+    assert report(made)["synthetic"] == {"llm": "recorded", "model": "m", "variants": 7, "fault": None}
     assert report(made)["cost"]["generation_tokens"] == 0
     none = report({"dagster/row_count": 0, "why_none": "nothing writes variants"})
-    assert none["synthetic"] == {"llm": None, "model": None, "variants": 0}
+    assert none["synthetic"] == {"llm": None, "model": None, "variants": 0, "fault": None}
+    assert report({**made, "fault": "no server"})["synthetic"]["fault"] == "no server"
     assert none["cost"]["generation_tokens"] is None
     assert none["cost"]["generation_usd"] is None

@@ -137,6 +137,13 @@ def test_too_far_is_another_question() -> None:
     assert found.left_out == {LeftOut.TOO_FAR: 1}
 
 
+def test_the_distances_are_the_callers_to_choose() -> None:
+    at = {"one": 0.05, "two": 0.2, "three": 0.3}
+    found = run(list(at), at, min_distance=0.1, max_distance=0.25)
+    assert [variant.prompt for variant in found.kept] == ["two"]
+    assert found.left_out == {LeftOut.TOO_CLOSE: 1, LeftOut.TOO_FAR: 1}
+
+
 def test_nearer_to_a_prompt_of_another_answer_is_left_out_and_of_the_same_answer_is_not() -> None:
     at, side = {"variant": 0.3, "near": 0.35}, ["variant", "near"]
     for others, known in (

@@ -130,6 +130,24 @@ def test_what_the_variants_depend_on_is_asked_anew(
         assert (len(server.requests), writer.usage.written) == (2, 1)
 
 
+@pytest.mark.parametrize("batch", [False, True])
+def test_without_asking_only_what_is_stored_is_given_and_nothing_is_counted(
+    server: WriterServer, tmp_path: Path, batch: bool
+) -> None:
+    open_writer(server, tmp_path).variants(bases(2))
+    open_writer(server, tmp_path).answers(bases(1))
+    open_writer(server, tmp_path, batch=True).variants(bases(3))
+    server.finish(next(iter(server.batches)))
+    server.paths.clear()
+    writer = open_writer(server, tmp_path, batch=batch)
+    stored: list[list[str] | None] = [variants_of(base) for base in bases(2)]
+    assert writer.variants(bases(4), ask=False) == [*stored, None, None]
+    assert writer.answers(bases(2), ask=False) == ["The answer to How do I rotate key number 0?", None]
+    assert (server.paths, counted(writer), writer.usage.usd) == ([], 0, 0.0)
+    assert writer.variants(bases(3)) == [variants_of(base) for base in bases(3)]
+    assert counted(writer) == 3
+
+
 def test_answers_and_variants_of_one_base_do_not_mix(server: WriterServer, tmp_path: Path) -> None:
     writer = open_writer(server, tmp_path)
     writer.variants(bases(1))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.core.base_queries import Base, choose_bases, parse_base_queries
 from cachewarm_pipeline.core.demand import day_weights
-from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError
+from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError, LlmError
 from cachewarm_pipeline.core.golden import golden_candidates
 from cachewarm_pipeline.core.labelled import labelled_queries
 from cachewarm_pipeline.core.personal import find
@@ -38,12 +39,15 @@ BASE_QUERIES = Path(__file__).parents[1] / "embedded" / "base_queries.yaml"
 
 Progress = Callable[[str], object]
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Synthetic:
     """``table``: SYNTHETIC_VARIANTS; ``llm``: what wrote them, None where nothing does, and then the table is empty.
 
-    ``bases``: how many were asked for variants, by origin. ``tokens``: of embedding, not of the model.
+    ``bases``: how many were asked for variants, by origin. ``tokens``: of embedding, not of the model. ``fault``: why
+    the model could not be asked for all of them, empty where it could.
     """
 
     table: pa.Table
@@ -51,6 +55,7 @@ class Synthetic:
     llm: Llm | None
     bases: dict[str, int]
     tokens: int
+    fault: str = ""
 
 
 def mined_days(workspace: Workspace, day: date, days: int) -> list[date]:
@@ -115,8 +120,10 @@ def synthetic(
 
     A base counts once as NO_RESPONSE where it has no answer that its variants could have, so that nobody pays for
     them; as PERSONAL; or as NOT_WRITTEN where the model has nothing for it (yet). The recorded writer is asked for
-    configured bases alone. With ``only``, nothing is paid for: of the bases, those of these entry_ids are asked, which
-    the model has written before, and no answers are.
+    configured bases alone. Where the model's server fails, what it wrote before stays and ``fault`` says why. With
+    ``only``, of the bases those of these entry_ids have the variants that are written; no model is asked for anything.
+
+    Raises LlmError for a base of the user's own file that is not recorded, where the recorded writer is to write.
     """
     settings = workspace.settings
     llm = workspace.llm(progress) if only is None or only else None
@@ -125,10 +132,12 @@ def synthetic(
     recorded = llm.name == "recorded"
     configured = configured_bases(workspace, {*golden["agent_type"].to_pylist(), *frequent["agent_type"].to_pylist()})
     bases = choose_bases(configured, golden, frequent, 0 if recorded else settings.synthetic_top)
-    answers_of = llm.answers if settings.synthetic_responses == "generate" and not recorded and only is None else None
+    writing = _Writing(llm, only is None, progress)
+    answers_of = (
+        writing.answers if settings.synthetic_responses == "generate" and not recorded and only is None else None
+    )
     left_out = Counts()
     asked = []
-    knows: Callable[[Base], bool] = getattr(llm, "knows", lambda base: True)
     for base in bases:
         if only is not None and base.entry_id not in only:
             continue
@@ -136,11 +145,11 @@ def synthetic(
             left_out[LeftOut.PERSONAL] += 1
         elif base.response is None and answers_of is None:
             left_out[LeftOut.NO_RESPONSE] += 1
-        elif not knows(base):
+        elif settings.base_queries is None and not llm.knows(base):
             left_out[LeftOut.NOT_WRITTEN] += 1
         else:
             asked.append(base)
-    written = [(base, texts) for base, texts in zip(asked, llm.variants(asked), strict=True) if texts is not None]
+    written = [(base, texts) for base, texts in zip(asked, writing.variants(asked), strict=True) if texts is not None]
     left_out[LeftOut.NOT_WRITTEN] += len(asked) - len(written)
     tokens = 0
 
@@ -157,11 +166,49 @@ def synthetic(
         same=judge.same,
         answers_of=answers_of,
         max_response_bytes=settings.max_response_bytes,
+        min_distance=settings.variant_min_distance,
+        max_distance=settings.variant_max_distance,
     )
     progress(f"{len(found.kept):,} variants of {len(written):,} base queries stay")
     writer = Writer(llm.model, recorded, llm.prompt_version, llm.temperature)
     by_origin = Counter(base.origin for base in asked)
-    return Synthetic(variants_table(found.kept, writer), +(left_out + found.left_out), llm, dict(by_origin), tokens)
+    return Synthetic(
+        variants_table(found.kept, writer),
+        +(left_out + found.left_out),
+        llm,
+        dict(by_origin),
+        tokens,
+        writing.fault,
+    )
+
+
+class _Write(Protocol[T]):
+    def __call__(self, bases: Sequence[Base], /, *, ask: bool = True) -> list[T]: ...
+
+
+class _Writing:
+    """A writer whose server may fail: from its first fault on nothing is asked, and what is stored is given."""
+
+    def __init__(self, llm: Llm, ask: bool, progress: Progress) -> None:
+        self._llm, self._ask, self._progress = llm, ask, progress
+        self.fault = ""
+
+    def variants(self, bases: Sequence[Base]) -> list[list[str] | None]:
+        return self._write(self._llm.variants, bases)
+
+    def answers(self, questions: Sequence[Base]) -> list[str | None]:
+        return self._write(self._llm.answers, questions)
+
+    def _write(self, write: _Write[T], bases: Sequence[Base]) -> list[T]:
+        if self._ask:
+            try:
+                return write(bases)
+            except LlmError as error:
+                if self._llm.name == "recorded":
+                    raise
+                self._ask, self.fault = False, str(error)
+                self._progress(f"{self.fault}; going on with what is written")
+        return write(bases, ask=False)
 
 
 def configured_bases(workspace: Workspace, agent_types: set[str]) -> list[Base]:

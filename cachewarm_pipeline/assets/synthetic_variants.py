@@ -34,6 +34,8 @@ def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.Resource
         judge = workspace.judge(context.log.info)
         golden, frequent = (datasets.read(name, day) for name in ("golden_candidates", "frequent_queries"))
         found = steps.synthetic(workspace, golden, frequent, judge, context.log.info)
+        if found.fault:
+            context.log.warning(f"{day}: variants are missing: {found.fault}")
         datasets.write("synthetic_variants", day, found.table)
         record(
             context,
@@ -42,6 +44,7 @@ def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.Resource
                 found.table,
                 found.left_out,
                 ("base_prompt", "prompt", "agent_type", "base_distance", "response"),
+                **({"fault": found.fault} if found.fault else {}),
                 **({"why_none": NO_LLM} if found.llm is None else llm_metadata(found.llm)),
                 **{f"bases_{origin}": number for origin, number in found.bases.items()},
                 tokens=found.tokens,

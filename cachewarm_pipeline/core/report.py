@@ -21,7 +21,7 @@ class Report(TypedDict):
     savings: dict[str, float | None] | None
     timings: dict[str, float]  # asset to seconds
     counts: dict[str, int]  # left-out reason to rows
-    synthetic: dict[str, Any]  # what wrote variants: llm and model null where nothing did
+    synthetic: dict[str, Any]  # what wrote variants: llm and model null where nothing did; fault null where none
 
 
 def build_report(
@@ -79,6 +79,7 @@ def build_report(
             "llm": variants.get("llm"),
             "model": variants.get("llm_model"),
             "variants": variants.get("dagster/row_count", 0),
+            "fault": variants.get("fault"),
         },
     )
 

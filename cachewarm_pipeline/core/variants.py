@@ -21,7 +21,7 @@ TOO_CLOSE = 0.03
 
 Measured on the synthetic sample with all-MiniLM-L6-v2: of two wordings of one question under 0.03 apart, the second
 brings another 14% of the queries that the first has within 0.05, 7% within 0.1, 2% within 0.25. From 0.05 on it brings
-as many again. 6% of the recorded variants are under it.
+as many again. 6% of the recorded variants are under it. Another model has another scale.
 """
 
 TOO_FAR = 0.45
@@ -98,15 +98,18 @@ def filter_variants(
     same: Same,
     answers_of: AnswersOf | None = None,
     max_response_bytes: int = 65_536,
+    min_distance: float = TOO_CLOSE,
+    max_distance: float = TOO_FAR,
 ) -> Filtered:
     """The variants worth warming. Each of the others counts under the first of these reasons that holds:
 
     EMPTY_PROMPT, PROMPT_TOO_LONG; PERSONAL: in the prompt or the base's response; DUPLICATE_PROMPT: canonical form of
-    a base, a candidate or another variant of the agent_type; MEANING_CHANGED: see ``meaning_changed``; TOO_CLOSE: to
-    the base or to a kept variant of it; TOO_FAR: from the base; NEARER_TO_ANOTHER_BASE: another base or candidate of
-    the agent_type is nearer than the base, and ``same`` does not hold their answers equivalent; NO_RESPONSE: the base
-    has no answer, and ``answers_of`` has none for the variant. An answer of ``answers_of`` can be EMPTY_RESPONSE,
-    RESPONSE_TOO_LARGE or PERSONAL too; it is asked for after all other filters, because it may be paid for.
+    a base, a candidate or another variant of the agent_type; MEANING_CHANGED: see ``meaning_changed``; TOO_CLOSE:
+    under ``min_distance`` from the base or from a kept variant of it; TOO_FAR: over ``max_distance`` from the base;
+    NEARER_TO_ANOTHER_BASE: another base or candidate of the agent_type is nearer than the base, and ``same`` does not
+    hold their answers equivalent; NO_RESPONSE: the base has no answer, and ``answers_of`` has none for the variant. An
+    answer of ``answers_of`` can be EMPTY_RESPONSE, RESPONSE_TOO_LARGE or PERSONAL too; it is asked for after all other
+    filters, because it may be paid for.
 
     ``bases``: all of the day; those of ``written`` belong to them in any case. ``candidates``: golden first. Memory:
     the vectors of the variants of one agent_type, and BLOCK others.
@@ -117,9 +120,10 @@ def filter_variants(
         own[base.agent_type].append((base, texts))
     known = _known_by_agent([*bases, *(base for base, _ in written)], candidates, own.keys())
     passed: dict[tuple[str, str], tuple[_Open, float]] = {}
+    limits = (min_distance, max_distance)
     for agent_type, its in own.items():
         opened = _by_words(its, known[agent_type], left_out)
-        for variant, distance in _by_place(opened, known[agent_type], vectors_of, same, left_out):
+        for variant, distance in _by_place(opened, known[agent_type], limits, vectors_of, same, left_out):
             passed[agent_type, variant.prompt] = (variant, distance)
     unanswered = [variant for variant, _ in passed.values() if variant.base.response is None]
     answers: dict[tuple[str, str], str | None] = {}
@@ -203,18 +207,24 @@ def _by_words(
 
 
 def _by_place(
-    opened: Sequence[_Open], known: Mapping[str, _Known], vectors_of: VectorsOf, same: Same, left_out: Counts
+    opened: Sequence[_Open],
+    known: Mapping[str, _Known],
+    limits: tuple[float, float],
+    vectors_of: VectorsOf,
+    same: Same,
+    left_out: Counts,
 ) -> list[tuple[_Open, float]]:
-    """Those that stay, with their distance to their base."""
+    """Those that stay, with their distance to their base; ``limits``: least and most of it."""
     if not opened:
         return []
+    least, most = limits
     bases = list({variant.base.entry_id: variant.base.prompt for variant in opened}.items())
     row_of = {id: row for row, (id, _) in enumerate(bases)}
     own = np.array([row_of[variant.base.entry_id] for variant in opened])
     vectors = vectors_of([variant.prompt for variant in opened])
     to_base = (vectors * vectors_of([prompt for _, prompt in bases])[own]).sum(1)
     distance = np.maximum(0.0, 1.0 - to_base)
-    inside = np.flatnonzero((distance >= TOO_CLOSE) & (distance <= TOO_FAR))
+    inside = np.flatnonzero((distance >= least) & (distance <= most))
     nearer = np.zeros(len(opened), bool)
     nearer[inside] = _nearer_to_another(
         [opened[i] for i in inside.tolist()], vectors[inside], to_base[inside], known, vectors_of, same
@@ -223,10 +233,10 @@ def _by_place(
     kept = []
     for i, variant in enumerate(opened):
         siblings = kept_of[variant.base.entry_id]
-        near_sibling = bool(siblings) and float((vectors[siblings] @ vectors[i]).max()) > 1 - TOO_CLOSE
-        if distance[i] < TOO_CLOSE or near_sibling:
+        near_sibling = bool(siblings) and float((vectors[siblings] @ vectors[i]).max()) > 1 - least
+        if distance[i] < least or near_sibling:
             left_out[LeftOut.TOO_CLOSE] += 1
-        elif distance[i] > TOO_FAR:
+        elif distance[i] > most:
             left_out[LeftOut.TOO_FAR] += 1
         elif nearer[i]:
             left_out[LeftOut.NEARER_TO_ANOTHER_BASE] += 1

@@ -213,15 +213,20 @@ class Llm(Protocol):
     temperature: float
     usage: LlmUsage
 
-    def variants(self, bases: "Sequence[Base]") -> "list[list[str] | None]":
+    def knows(self, base: "Base") -> bool:
+        """Whether it can be asked for this base: the recorded one has some, a model is asked for any."""
+        ...
+
+    def variants(self, bases: "Sequence[Base]", *, ask: bool = True) -> "list[list[str] | None]":
         """Variants of each base as written, unfiltered, in the order given; None where there are none yet (over a cap,
-        pending, failed; counted in ``usage``). What was written once for a base is never paid for again.
+        pending, failed; counted in ``usage``). What was written once for a base is never paid for again. Without
+        ``ask`` only what is stored or recorded is given: no request is made, and nothing is counted.
 
         Raises LlmError where the server cannot be used at all; what was written until then stays stored. The recorded
-        one raises LlmError for a base that is not recorded.
+        one raises LlmError for a base that is not recorded. Without ``ask`` neither does.
         """
         ...
 
-    def answers(self, questions: "Sequence[Base]") -> "list[str | None]":
+    def answers(self, questions: "Sequence[Base]", *, ask: bool = True) -> "list[str | None]":
         """An answer of the model to each question, in the same way."""
         ...

@@ -69,11 +69,14 @@ class OpenAIWriter:
         self.prompt_version = self._variants.question.version
         self._counted: set[str] = set()
 
-    def variants(self, bases: Sequence[Base]) -> list[list[str] | None]:
-        return self._write(self._variants, bases)
+    def knows(self, base: Base) -> bool:
+        return True
 
-    def answers(self, questions: Sequence[Base]) -> list[str | None]:
-        return [texts[0] if texts else None for texts in self._write(self._answers, questions)]
+    def variants(self, bases: Sequence[Base], *, ask: bool = True) -> list[list[str] | None]:
+        return self._write(self._variants, bases, ask)
+
+    def answers(self, questions: Sequence[Base], *, ask: bool = True) -> list[str | None]:
+        return [texts[0] if texts else None for texts in self._write(self._answers, questions, ask)]
 
     def _desk(self, what: str, question: Question) -> _Desk:
         memo = Memo(self._written, f"{self._model.name}@{question.version}")
@@ -81,8 +84,15 @@ class OpenAIWriter:
             what, question, memo, Batches(self._model, question, memo, self._spend, self.usage, self._progress)
         )
 
-    def _write(self, desk: _Desk, bases: Sequence[Base]) -> list[list[str] | None]:
+    def _write(self, desk: _Desk, bases: Sequence[Base], ask: bool) -> list[list[str] | None]:
         keys = [desk.question.key(self.model, base) for base in bases]
+        if ask:
+            self._bring(desk, keys, bases)
+        texts = [desk.memo.get(key) for key in keys]
+        return [None if found is None else list(found) for found in texts]
+
+    def _bring(self, desk: _Desk, keys: Sequence[str], bases: Sequence[Base]) -> None:
+        """Into the memo what is not in it, as far as the server writes it and the caps allow; counts each base."""
         wanted: dict[str, Base] = {}
         for key, base in zip(keys, bases, strict=True):
             if key not in self._counted:
@@ -95,8 +105,6 @@ class OpenAIWriter:
             self._submit(desk, unwritten)
         elif unwritten:
             self._ask(desk, unwritten)
-        texts = [desk.memo.get(key) for key in keys]
-        return [None if found is None else list(found) for found in texts]
 
     def _stands(self, desk: _Desk, key: str) -> bool:
         """Whether nothing is to be asked for the key in this run; counts it then."""

@@ -131,7 +131,3 @@ def variants_question(n: int, temperature: float) -> Question:
 def answer_question() -> Question:
     """At temperature 0: an answer is wanted, not one of many."""
     return Question("answer", _ANSWER, 0.0)
-
-
-VARIANTS_VERSION = variants_question(1, 0.0).version
-"""``prompt_version`` of variants written with these words."""

@@ -27,7 +27,6 @@ class RecordedWriter:
             self.model = str(data["model"])
             self.prompt_version = str(data["prompt_version"])
             self.temperature = float(data["temperature"])
-            self.note = str(data.get("note", ""))
             self._variants = {
                 (agent_type, canonical(cut(prompt))): _texts(variants)
                 for agent_type, prompts in data["variants"].items()
@@ -44,8 +43,10 @@ class RecordedWriter:
         """Whether its variants are recorded."""
         return _key(base) in self._variants
 
-    def variants(self, bases: Sequence[Base]) -> list[list[str] | None]:
-        """As recorded; never None. Raises LlmError for the first base that is not."""
+    def variants(self, bases: Sequence[Base], *, ask: bool = True) -> list[list[str] | None]:
+        """As recorded. Raises LlmError for the first base that is not; without ``ask`` it has None."""
+        if not ask:
+            return [list(self._variants[_key(base)]) if self.knows(base) else None for base in bases]
         for base in bases:
             if not self.knows(base):
                 raise _unknown("base", base)
@@ -53,11 +54,11 @@ class RecordedWriter:
         self.usage.known = len(self._counted)
         return [list(self._variants[_key(base)]) for base in bases]
 
-    def answers(self, questions: Sequence[Base]) -> list[str | None]:
-        """No answers are recorded: raises LlmError for any question."""
-        for question in questions:
-            raise _unknown("an answer to", question)
-        return []
+    def answers(self, questions: Sequence[Base], *, ask: bool = True) -> list[str | None]:
+        """No answers are recorded: raises LlmError for any question that is asked."""
+        if ask and questions:
+            raise _unknown("an answer to", questions[0])
+        return [None] * len(questions)
 
 
 def _key(base: Base) -> tuple[str, str]:
