@@ -6,6 +6,7 @@ Secrets are ``SecretStr``: they do not show in logs, in the UI or in a traceback
 
 import difflib
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -16,6 +17,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.generation import check_name
 from cachewarm_pipeline.core.limits import Limits
+
+SAMPLE = "sample"
+"""The source URL that asks for the synthetic sample by name."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -154,8 +158,8 @@ class Settings(BaseSettings):
     min_gain: float = Field(
         0.02,
         ge=0,
-        description="Hits a day that an entry must add to what the entries before it bring, or it is not warmed; 0.02: "
-        "one hit in 50 days.",
+        description="Hits a day (of a call of mean cost) that an entry must add to what those before it bring, or it "
+        "is not warmed; 0.02: one hit in 50 days.",
     )
     demand_half_life_days: float = Field(
         14, gt=0, description="A look-up so many days ago counts half as much as one of today."
@@ -282,8 +286,6 @@ class Settings(BaseSettings):
             raise ValueError("CACHEWARM_EMBEDDER=openai needs OPENAI_API_KEY")
         if self.judge == "llm" and not self.openai_api_key:
             raise ValueError("CACHEWARM_JUDGE=llm needs OPENAI_API_KEY (any text for a server without keys)")
-        if self.llm == "openai" and not self.openai_api_key:
-            raise ValueError("CACHEWARM_LLM=openai needs OPENAI_API_KEY (any text for a server without keys)")
         return self
 
     @model_validator(mode="after")
@@ -295,17 +297,27 @@ class Settings(BaseSettings):
             )
         return self
 
-    @model_validator(mode="after")
-    def _quotas_within_the_budget(self) -> Self:
-        try:
-            self.limits  # noqa: B018
-        except ConfigurationError as error:
-            raise ValueError(str(error)) from None
-        return self
+    def check_to_warm(self) -> None:
+        """What only warming needs, before it begins: nobody wants a key of a chat model to stop a server.
+
+        Raises ConfigurationError: quotas over the budget, no key for `openai` variants, base queries nobody writes of.
+        """
+        _ = self.limits
+        if self.llm == "openai" and not self.openai_api_key:
+            raise ConfigurationError("CACHEWARM_LLM=openai needs OPENAI_API_KEY (any text for a server without keys)")
+        if self.base_queries and self.llm in (None, "none") and not (self.llm is None and self.is_sample):
+            raise ConfigurationError(
+                "CACHEWARM_BASE_QUERIES is set, but nothing writes variants of them: set CACHEWARM_LLM=openai too"
+            )
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the source is the synthetic sample: none is set, or it is asked for by name."""
+        return self.source_url is None or self.source_url.get_secret_value() == SAMPLE
 
     @property
     def limits(self) -> Limits:
-        """What the selection of entries keeps to."""
+        """What the selection of entries keeps to. Raises ConfigurationError for quotas over the budget."""
         return Limits(self.budget, self.quotas, self.min_gain, self.entry_bytes)
 
     @property
@@ -341,15 +353,12 @@ def load_settings() -> Settings:
     except ValidationError as error:
         problems = []
         for problem in error.errors(include_input=False, include_url=False):
-            where = ".".join(str(part) for part in problem["loc"])
-            variable = (
-                f"CACHEWARM_{where.upper()}: "
-                if where and where in Settings.model_fields
-                else f"{where}: "
-                if where
-                else ""
-            )
+            first, *inside = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
+            first = f"CACHEWARM_{first.upper()}" if first in Settings.model_fields else first
+            variable = f"{'.'.join((first, *inside))}: " if first else ""
             problems.append(f"{variable}{problem['msg'].removeprefix('Value error, ')}")
         raise ConfigurationError("; ".join(problems)) from None
     except SettingsError as error:
-        raise ConfigurationError(f"{error} (CACHEWARM_TABLES and CACHEWARM_COLUMNS are JSON objects)") from None
+        named = re.search(r'field "(\w+)"', str(error))
+        what = f"CACHEWARM_{named[1].upper()}" if named else str(error)
+        raise ConfigurationError(f'{what} is not JSON: write an object, {{"name": value}}') from None

@@ -86,14 +86,14 @@ def test_the_plan_says_what_it_expects_and_what_more_would_bring(home: Home) -> 
     assert gains == sorted(gains, reverse=True)
     plan = report["plan"]
     assert plan["expected_hits_a_day"] == pytest.approx(sum(gains))
-    assert plan["next_100"].startswith("The last 6 entries would bring")
+    assert plan["next_100"].startswith("The 6 candidates that are left would bring")
     (here,) = [row for row in plan["curve"] if row["entries"] == 4]
     assert here["planned"]
     assert here["plan"] == pytest.approx(here["frequency"]) == pytest.approx(plan["expected_hits_a_day"])
     assert report["counts"]["over_budget"] == 6
 
     told = home.run("warm", "--budget", "4").out
-    assert "hits a day of" in told
+    assert "look-ups a day are answered by these entries" in told
     assert "<- the plan" in told
 
 
@@ -103,7 +103,7 @@ def test_the_floor_stops_a_plan_before_its_budget(home: Home) -> None:
     report, rows = home.warm(CACHEWARM_MIN_GAIN="1.0")
     assert 0 < len(rows) < 10
     assert min(row["gain"] for row in rows) >= 1.0
-    assert report["counts"]["below_floor"] == 10 - len(rows)
+    assert report["counts"]["below_min_gain"] == 10 - len(rows)
 
 
 def test_without_a_log_golden_answers_are_warmed_by_confidence(home: Home) -> None:

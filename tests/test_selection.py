@@ -323,7 +323,7 @@ def test_the_curves_agree_with_the_plan_and_go_on_beyond_it() -> None:
     assert found.plan[-1] == pytest.approx(found.frequency[-1]) == pytest.approx(found.random[-1])
     assert (found.plan + 1e-9 >= found.frequency).all()
     assert next_entries(found) == (
-        f"The last 7 entries would bring {found.next_hits:,.1f} hits a day more "
+        f"The 7 candidates that are left would bring {found.next_hits:,.1f} hits a day more "
         f"({found.next_hits / found.lookups:.1%} of the look-ups)."
     )
     table = curve_table(found).to_pylist()

@@ -91,3 +91,25 @@ def test_readme_lists_every_setting_with_its_default() -> None:
         default = field.get_default(call_default_factory=True)
         shown = "" if default is None else f"`{default}`"
         assert f"| `{variable}` | {shown} | {field.description} |" in readme
+
+
+def test_what_only_warming_needs_does_not_stop_other_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHEWARM_LLM", "openai")
+    settings = load_settings()
+    with pytest.raises(ConfigurationError, match="CACHEWARM_LLM=openai needs OPENAI_API_KEY"):
+        settings.check_to_warm()
+
+
+def test_base_queries_that_nobody_writes_of_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHEWARM_BASE_QUERIES", "mine.yaml")
+    load_settings().check_to_warm()  # the sample has a recorded writer
+    monkeypatch.setenv("CACHEWARM_SOURCE_URL", "logs")
+    with pytest.raises(ConfigurationError, match="nothing writes variants"):
+        load_settings().check_to_warm()
+
+
+@pytest.mark.parametrize("value", ["billing=2", '{"billing": "x"}', '{"billing": 2.5}'])
+def test_quotas_that_are_no_numbers_are_told_by_their_variable(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CACHEWARM_QUOTAS", value)
+    with pytest.raises(ConfigurationError, match="CACHEWARM_QUOTAS"):
+        load_settings()

@@ -74,15 +74,23 @@ def _plan(report: Report) -> list[str]:
     last = len(curve) - 1
     shown = [curve[round(row * last / (_CURVE_ROWS - 1))] for row in range(_CURVE_ROWS)] if last else curve
     shown += [row for row in curve if row["entries"] == report["entries"]["total"]]
-    hits, lookups = plan["expected_hits_a_day"], plan["expected_lookups_a_day"]
+    hits, lookups, total = plan["expected_hits_a_day"], plan["expected_lookups_a_day"], report["entries"]["total"]
+    if not lookups:
+        return ["  expected   nothing is known of what will be asked: there is no log yet"]
+    digits = 0 if lookups >= 100 else 1
     lines = [
-        f"  expected   {hits:,.0f} hits a day of {lookups:,.0f} look-ups. {plan['next_100']}",
-        f"             {'entries':>8}{'plan':>9}{'frequency':>11}{'random':>9}   hits a day",
+        f"  expected   {hits:,.{digits}f} of {lookups:,.{digits}f} look-ups a day are answered by these entries "
+        "(a cache learns some of them by itself)",
+        f"             {plan['next_100']}",
+        f"             {'entries':>8}{'plan':>9}{'seed order':>12}{'random':>9}   hits a day, by the rules foreseen "
+        f"for {total:,} entries",
     ]
     for row in sorted({row["entries"]: row for row in shown}.values(), key=lambda row: row["entries"]):
-        cells = [f"{row[name]:,.0f}" if row[name] is not None else "-" for name in ("plan", "frequency", "random")]
-        here = "   <- the plan" if row["entries"] == report["entries"]["total"] else ""
-        lines.append(f"             {row['entries']:>8,}{cells[0]:>9}{cells[1]:>11}{cells[2]:>9}{here}")
+        cells = [
+            f"{row[name]:,.{digits}f}" if row[name] is not None else "-" for name in ("plan", "frequency", "random")
+        ]
+        here = "   <- the plan" if row["entries"] == total else ""
+        lines.append(f"             {row['entries']:>8,}{cells[0]:>9}{cells[1]:>12}{cells[2]:>9}{here}")
     return lines
 
 

@@ -160,14 +160,18 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     """The work of `warm`: the report, what is wrong if anything, and whether the plan was live already."""
     from cachewarm_pipeline.cli.runs import prepare_dagster_home
 
+    settings.check_to_warm()
     prepare_dagster_home(settings)
     from dagster import DagsterInstance
 
+    from cachewarm_pipeline.assets import steps
     from cachewarm_pipeline.assets.steps import DAILY
     from cachewarm_pipeline.cli.runs import Outcome, end_dead_runs, run_job, warm_lock
     from cachewarm_pipeline.resources.workspace import Workspace
 
     workspace = Workspace(settings)
+    if settings.base_queries:
+        steps.configured_bases(workspace, set())  # a file that cannot be used is told before anything is mined
     info = workspace.source.describe(workspace.today)
     day = choose_day(asked, info, workspace.today)
     window = days_to_mine(day, settings, info)

@@ -40,5 +40,5 @@ def next_entries(found: Curves) -> str:
     if not more:
         return "No further candidate would bring a hit."
     share = f" ({found.next_hits / found.lookups:.1%} of the look-ups)" if found.lookups else ""
-    few = f"next {more}" if more == NEXT else f"last {more}"
-    return f"The {few} entries would bring {found.next_hits:,.1f} hits a day more{share}."
+    few = f"next {more} entries" if more == NEXT else f"{more} candidates that are left"
+    return f"The {few} would bring {found.next_hits:,.1f} hits a day more{share}."

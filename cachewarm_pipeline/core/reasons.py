@@ -42,7 +42,7 @@ class LeftOut(StrEnum):
     INSEPARABLE = "inseparable"
     OVER_CAP = "over_cap"
     NO_DEMAND = "no_demand"
-    BELOW_FLOOR = "below_floor"
+    BELOW_FLOOR = "below_min_gain"
     OVER_QUOTA = "over_quota"
     OVER_BUDGET = "over_budget"
     NO_EMBEDDING = "no_embedding"

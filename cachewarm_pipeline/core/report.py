@@ -111,6 +111,7 @@ def _plan(recorded: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> di
         return None
     told = (
         "selection",
+        "places",
         "expected_hits_a_day",
         "expected_hits_a_day_after_first_pass",
         "second_pass_changed",

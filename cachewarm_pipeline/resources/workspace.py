@@ -16,14 +16,10 @@ from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.files import below
 from cachewarm_pipeline.resources.ports import Embedder, Judge, Llm, Source, VectorStore
-from cachewarm_pipeline.settings import Settings, load_settings
+from cachewarm_pipeline.settings import SAMPLE, Settings, load_settings
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.resources.spend import Spend
-
-
-SAMPLE = "sample"
-"""The source URL that asks for the synthetic sample by name."""
 
 
 class Workspace:
@@ -145,16 +141,10 @@ class Workspace:
 
         return CacheStore(connect(self.redis_url), self.settings.name)
 
-    @property
-    def is_sample(self) -> bool:
-        """Whether the source is the synthetic sample."""
-        url = self.settings.source_url
-        return url is None or url.get_secret_value() == SAMPLE
-
     def where(self) -> dict[str, str]:
         """Where this run reads and writes, without secrets."""
         return {
-            "source": "sample (synthetic)" if self.is_sample else redact_url(self.source_url),
+            "source": "sample (synthetic)" if self.settings.is_sample else redact_url(self.source_url),
             "redis": redact_url(self.redis_url),
             "datasets": redact_url(self.settings.datasets),
             "name": self.settings.name,

@@ -16,7 +16,7 @@ def open_llm(workspace: "Workspace", progress: Callable[[str], object]) -> Llm |
     ConfigurationError without a key or with a base URL that is none, and LlmError for damaged recorded variants.
     """
     settings = workspace.settings
-    kind = settings.llm or ("recorded" if workspace.is_sample else "none")
+    kind = settings.llm or ("recorded" if settings.is_sample else "none")
     if kind == "none":
         return None
     if kind == "recorded":
