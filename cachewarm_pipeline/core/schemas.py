@@ -99,9 +99,7 @@ LABELLED_QUERIES = pa.schema(
         _field("response", pa.string(), "the query's own logged answer, best supported, then newest"),
         _field("frequency", pa.int64(), "rows in the window"),
         _field("demand", pa.float64(), "expected lookups a day, recent days weigh more"),
-        _field(
-            "stands_for", pa.float64(), "all demand of the agent_type over that of its labelled queries"
-        ),
+        _field("stands_for", pa.float64(), "all demand of the agent_type over that of its labelled queries"),
         _field("cost_usd", pa.float64(), "mean cost of a call; null where unknown", nullable=True),
         _field("last_day", pa.date32(), "newest day with it"),
         _field("part", pa.string(), "choose | fit | certify: what the query is used for, by hash"),
