@@ -11,7 +11,7 @@ from cachewarm_pipeline.core import match
 from cachewarm_pipeline.core.rules import fit, space
 from cachewarm_pipeline.core.rules.features import FEATURES, LOG_FEATURES, similarity_features
 from cachewarm_pipeline.core.rules.word_weights import WordPairs
-from cachewarm_pipeline.core.words import tokens
+from cachewarm_pipeline.core.words import tokens, word_key
 from tests.rules_log import labelled_log
 
 
@@ -101,7 +101,7 @@ def test_a_pair_of_two_entries_is_left_out_with_the_fold_of_either() -> None:
     pairs = WordPairs()
     for _ in range(3):
         fit.count_words(pairs, pair, both, both, both)
-    assert set(pairs.weights(without=2)) == {"rotate", "turn"}
+    assert set(pairs.weights(without=2)) == {word_key("rotate"), word_key("turn")}
     assert pairs.weights(without=0) == pairs.weights(without=1) == {}
 
 

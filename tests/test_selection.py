@@ -172,12 +172,12 @@ def test_rare_texts_of_the_certifying_part_are_stood_for_by_the_others() -> None
     assert demand.lookups.sum() == pytest.approx(1 / (1 - SHARES[CERTIFY]))
 
 
-def test_a_text_asked_once_is_no_proof_of_an_exact_hit() -> None:
+def test_a_text_asked_once_is_half_a_proof_that_it_comes_again() -> None:
     world = World()
     world.both("once@0", "x", 1, times=1, part="certify")
     world.both("ten times@90", "y", 1, times=10, part="certify")
     (demand,) = world.demands()
-    assert demand.lookups[:2] == pytest.approx([0.0, 0.9])
+    assert demand.lookups[:2] == pytest.approx([0.5, 10 / 11])
 
 
 def test_dear_calls_weigh_more_than_cheap_ones() -> None:
