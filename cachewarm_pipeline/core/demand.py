@@ -1,7 +1,7 @@
 """Demand as the selection of entries sees it: who is asked how often, and which candidates are near.
 
-Expected look-ups. Of a text that was asked r times, r / (r + 1) of the demand will be this very text again (Laplace's
-rule of succession), which an entry of it hits exactly. The rest, and all of a text that is no candidate, stands for
+Expected look-ups. Of r look-ups of one text, r - 1 repeat an earlier one: that share of its demand, of a text asked once
+half, can be hit exactly by an entry of this very text. The rest, and all of a text that is no candidate, stands for
 texts like it that are still to come, which only a match by meaning can hit.
 
 What may be known of whom. Answers are only compared for queries of the parts that do not certify (``choose``, ``fit``):
@@ -148,7 +148,7 @@ def _agent(
         query = known.get(row["entry_id"])
         # A frequent query over the cap of labelled ones is asked often.
         demand, times = (query["demand"], query["frequency"]) if query else (row["demand"], np.inf)
-        novel_share = 1 / (times + 1)
+        novel_share = min(0.5, 1 / times)
         repeated[place] = demand * (1 - novel_share)
         novel[place] = demand * novel_share * (query["stands_for"] if query else 1.0)
     is_train = np.array([row["entry_id"] in group_of_train for row in own], bool)
