@@ -1,8 +1,8 @@
 """Demand as the selection of entries sees it: who is asked how often, and which candidates are near.
 
-Expected look-ups. Of r look-ups of one text, r - 1 repeat an earlier one: that share of its demand, of a text asked once
-half, can be hit exactly by an entry of this very text. The rest, and all of a text that is no candidate, stands for
-texts like it that are still to come, which only a match by meaning can hit.
+Expected look-ups. Of r look-ups of one text, r - 1 repeat an earlier one: that share of its demand, of a text asked
+once half, can be hit exactly by an entry of this very text. The rest, and all of a text that is no candidate, stands
+for texts like it that are still to come, which only a match by meaning can hit.
 
 What may be known of whom. Answers are only compared for queries of the parts that do not certify (``choose``, ``fit``):
 choosing entries that answer the certifying queries rightly would make their certificate worthless. So demand by meaning
