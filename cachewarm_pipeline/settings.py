@@ -311,6 +311,11 @@ class Settings(BaseSettings):
             )
 
     @property
+    def api_key(self) -> str:
+        """OPENAI_API_KEY; empty where none is set, which whoever needs one refuses."""
+        return self.openai_api_key.get_secret_value() if self.openai_api_key else ""
+
+    @property
     def is_sample(self) -> bool:
         """Whether the source is the synthetic sample: none is set, or it is asked for by name."""
         return self.source_url is None or self.source_url.get_secret_value() == SAMPLE

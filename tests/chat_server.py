@@ -23,6 +23,19 @@ MODEL = "gpt-4.1-mini"
 PROMPT_TOKENS, COMPLETION_TOKENS = 300, 8
 
 
+PAIR = (
+    "Rotate the signing key each quarter and tell the team about it",
+    "Rotate that signing key whenever the season changes, and the team should hear of it when you do",
+)
+
+
+def many(n: int) -> list[tuple[str, str]]:
+    """Pairs that only a model can tell: no numbers, names or short texts that differ in a word."""
+    words = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "inlet", "jetty"]
+    texts = [f"{a} lies behind {b} and beyond the {c}" for a in words for b in words for c in words][:n]
+    return [(f"Keep what {text}", f"Retain everything that {text}, always and in full") for text in texts]
+
+
 def saying(content: object, finish: str = "stop", **message: object) -> dict[str, Any]:
     """A chat completion with one choice."""
     choice = {"index": 0, "message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}

@@ -31,13 +31,12 @@ SEED = 0
 
 @dataclass(frozen=True)
 class SecondPass:
-    """What knowing the rules changed. ``changed``: entries of the plan that the first pass did not have; ``before`` and
-    ``after``: expected hits a day of both plans, as the rules let entries reach; ``by_meaning``: agent types whose
+    """What knowing the rules changed. ``changed``: entries of the plan that the first pass did not have; ``before``:
+    expected hits a day of the first plan, as the rules let entries reach; ``by_meaning``: agent types whose
     entries are expected to answer more than their own text."""
 
     changed: int
     before: float
-    after: float
     by_meaning: list[str]
 
 
@@ -102,7 +101,6 @@ class _Coverage:
         self.second = SecondPass(
             len(set(second.places) - set(first.places)),
             float(lookups @ graph.reached_by(first.places)),
-            self.curves.hits(self.curves.entries),
             sorted(name for name, curve in reach.items() if curve(np.ones(1))[0] > 0),
         )
         self._progress(f"second pass: {len(second.places):,} entries, {self.second.changed:,} of them others")

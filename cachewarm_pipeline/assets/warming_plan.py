@@ -76,16 +76,7 @@ def _of_selection(planned: Planned, curve: pa.Table) -> dict[str, Any]:
         "curve": records(curve.drop_columns(["lookups"]).to_pylist()),
         "places": sum(row["places"] for row in planned.agents),
         "agent_types": records(list(planned.agents)),
-        "second_pass": records(
-            [
-                {
-                    "entries_changed": second.changed,
-                    "expected_hits_a_day_before": round(second.before, 1),
-                    "after": round(second.after, 1),
-                    "answer_by_meaning": ", ".join(second.by_meaning) or "none",
-                }
-            ]
-        ),
+        "foreseen_to_answer_by_meaning": ", ".join(second.by_meaning) or "none",
     }
 
 

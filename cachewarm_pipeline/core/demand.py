@@ -136,8 +136,8 @@ def _agent(
     found = nearest(vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
     near, cosine = found.places, found.cosine
     if others:
-        of_others = vectors_of_texts([query["prompt"] for query in others])
-        beside = nearest(of_others, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
+        other_vectors = vectors_of_texts([query["prompt"] for query in others])
+        beside = nearest(other_vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
         other_near, other_cosine = beside.places, beside.cosine
     else:
         other_near, other_cosine = np.empty((0, k), np.int64), np.empty((0, k), np.float32)

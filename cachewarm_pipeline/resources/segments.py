@@ -5,6 +5,7 @@ many they are merged into one, which is there before the others go, so readers a
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -20,7 +21,7 @@ _LISTINGS = 20  # a reader loses the race against a merge once or twice, not twe
 _V = TypeVar("_V")
 
 
-class Segments(Generic[_V]):
+class Segments(ABC, Generic[_V]):
     """Values by key. All are read on first use.
 
     Safe for several processes at once; two that ask a model for one key at the same time both pay, and ``combine``
@@ -39,13 +40,13 @@ class Segments(Generic[_V]):
         self._model_id = model_id
         self._segments: set[str] = set()
 
+    @abstractmethod
     def combine(self, one: _V, other: _V) -> _V:
         """The one of two values of a key that stands, in whichever order they are read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def type(self) -> Any:
         """The pyarrow type of a value."""
-        raise NotImplementedError
 
     def get(self, key: str) -> _V | None:
         """The stored value; None where there is none."""

@@ -21,10 +21,9 @@ def open_embedder(settings: "Settings") -> Embedder:
         return MiniLMEmbedder()
     from cachewarm_pipeline.resources.embedders.openai import OpenAIEmbedder
 
-    key = settings.openai_api_key
     return OpenAIEmbedder(
         settings.embedding_model,
-        api_key=key.get_secret_value() if key else None,
+        api_key=settings.api_key,
         base_url=settings.openai_base_url,
         dimensions=settings.embedding_dimensions,
         usd_per_million_tokens=settings.embedding_usd_per_million_tokens,

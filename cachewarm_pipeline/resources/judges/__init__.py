@@ -26,10 +26,9 @@ def open_judge(workspace: "Workspace", progress: Callable[[str], object]) -> Jud
     from cachewarm_pipeline.resources.judges.llm import LlmJudge
     from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
 
-    key = settings.openai_api_key
     model = ChatModel(
         settings.judge_model,
-        api_key=key.get_secret_value() if key else "",
+        api_key=settings.api_key,
         base_url=settings.openai_base_url,
         timeout=settings.judge_timeout_seconds,
         max_retries=settings.judge_max_retries,

@@ -26,10 +26,9 @@ def open_llm(workspace: "Workspace", progress: Callable[[str], object]) -> Llm |
     from cachewarm_pipeline.resources.writers.model import Model
     from cachewarm_pipeline.resources.writers.openai import OpenAIWriter
 
-    key = settings.openai_api_key
     model = Model(
         settings.llm_model,
-        api_key=key.get_secret_value() if key else "",
+        api_key=settings.api_key,
         base_url=settings.openai_base_url,
         timeout=settings.llm_timeout_seconds,
         max_retries=settings.llm_max_retries,
