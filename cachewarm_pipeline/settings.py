@@ -9,7 +9,7 @@ import os
 import re
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -17,14 +17,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.generation import check_name
 from cachewarm_pipeline.core.limits import Limits
+from cachewarm_pipeline.settings_automation import AutomationSettings, Share
 
 SAMPLE = "sample"
 """The source URL that asks for the synthetic sample by name."""
 
-Share = Annotated[float, Field(ge=0, le=1)]
 
-
-class Settings(BaseSettings):
+class Settings(AutomationSettings, BaseSettings):
     """Settings of one run. ``Settings()`` reads the environment; keyword arguments win over it."""
 
     model_config = SettingsConfigDict(

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "cachewarm_pipeline"
-LAYERS = ["core", "settings", "resources", "partitions", "assets", "checks", "automation", "definitions", "cli"]
+LAYERS = [
+    "core",
+    "settings_automation",
+    "settings",
+    "resources",
+    "partitions",
+    "assets",
+    "checks",
+    "automation",
+    "definitions",
+    "cli",
+]
 """Each may import itself and what stands before it. `embedded` and `serving` stand beside: see below."""
 IMPURE = {
     "dagster",
