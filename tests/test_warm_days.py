@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.cli.warm import choose_day, days_to_mine, stretches
+from cachewarm_pipeline.cli.warm import choose_day, days_to_mine
+from cachewarm_pipeline.core.catch_up import stretches
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.resources.ports import SourceInfo
 from cachewarm_pipeline.settings import Settings

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Annotated, Literal
 
@@ -18,6 +17,7 @@ from cachewarm_pipeline.cli.console import (
     settings_with,
 )
 from cachewarm_pipeline.cli.report_text import print_report
+from cachewarm_pipeline.core.catch_up import stretches
 from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError
 from cachewarm_pipeline.core.generation import may_replace
 from cachewarm_pipeline.core.reasons import as_metadata
@@ -64,17 +64,6 @@ def days_to_mine(as_of: date, settings: Settings, info: SourceInfo) -> list[date
         replayed = as_of - timedelta(days=settings.lookback_days + settings.replay_days - 1)
         start = min(start, max(replayed, info.first_log_day, settings.first_day))
     return [start + timedelta(days=n) for n in range((as_of - start).days + 1)]
-
-
-def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
-    """Days as the fewest unbroken ranges, each mined in one run."""
-    ranges: list[tuple[date, date]] = []
-    for day in sorted(days):
-        if ranges and day - ranges[-1][1] == timedelta(days=1):
-            ranges[-1] = (ranges[-1][0], day)
-        else:
-            ranges.append((day, day))
-    return ranges
 
 
 def warm(

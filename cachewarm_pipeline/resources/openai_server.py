@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.resources.pace import Pace
 
 _KEY = re.compile(r"sk-[\w*-]{4,}")
 
@@ -45,8 +46,10 @@ class OpenAIServer:
         timeout: float,
         max_retries: int,
         advice: Advice,
+        pace: Pace | None = None,
     ) -> None:
-        """``user``: who needs the key, for the message that says so."""
+        """``user``: who needs the key, for the message that says so. ``pace``: waited for before each request and each
+        further try of one."""
         self._key = key.strip()
         if not self._key:
             raise ConfigurationError(f"{user} needs OPENAI_API_KEY (any text for a server without keys)")
@@ -57,6 +60,7 @@ class OpenAIServer:
                 f"OPENAI_BASE_URL {redact_url(base_url)!r} is not usable: expected http(s)://host[:port]/path"
             )
         self._base_url, self._timeout, self._max_retries, self._advice = base_url, timeout, max_retries, advice
+        self._pace = pace
         self.name = redact_url(base_url) if base_url else "OpenAI"
         self.where = f"{self.name}, model {model!r}"
         self._lock = threading.Lock()
@@ -70,12 +74,17 @@ class OpenAIServer:
                 import openai
 
                 base_url, headers = _without_user(self._base_url)
+                paced = None
+                if self._pace:
+                    pace = self._pace
+                    paced = openai.DefaultHttpxClient(event_hooks={"request": [lambda _: pace.wait()]})
                 self._client = openai.OpenAI(
                     api_key=self._key,
                     base_url=base_url,
                     timeout=self._timeout,
                     max_retries=self._max_retries,
                     default_headers=headers,
+                    http_client=paced,
                 )
             return self._client
 

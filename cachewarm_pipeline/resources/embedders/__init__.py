@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.resources.pace import pace_of
 from cachewarm_pipeline.resources.ports import Embedder
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def open_embedder(settings: "Settings") -> Embedder:
         concurrency=settings.embedding_concurrency,
         timeout=settings.embedding_timeout_seconds,
         max_retries=settings.embedding_max_retries,
+        pace=pace_of(settings),
     )
 
 

@@ -12,6 +12,7 @@ from cachewarm_pipeline.core.batching import summed_batches
 from cachewarm_pipeline.core.errors import EmbeddingError
 from cachewarm_pipeline.resources.embedders.batches import prepare, run_batches
 from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
+from cachewarm_pipeline.resources.pace import Pace
 from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
 
 MAX_INPUTS = 2_048
@@ -50,6 +51,7 @@ class OpenAIEmbedder:
         timeout: float = 30.0,
         max_retries: int = 5,
         max_inputs: int = MAX_INPUTS,
+        pace: Pace | None = None,
     ) -> None:
         self._server = OpenAIServer(
             model,
@@ -59,6 +61,7 @@ class OpenAIEmbedder:
             timeout=timeout,
             max_retries=max_retries,
             advice=Advice("CACHEWARM_EMBEDDING_MODEL"),
+            pace=pace,
         )
         self._model, self._asked, self._price = model, dimensions, usd_per_million_tokens
         self._dimensions = dimensions or expected_dimensions

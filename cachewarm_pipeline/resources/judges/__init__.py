@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cachewarm_pipeline.resources.pace import pace_of
 from cachewarm_pipeline.resources.ports import Judge
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def open_judge(workspace: "Workspace", progress: Callable[[str], object]) -> Jud
         base_url=settings.openai_base_url,
         timeout=settings.judge_timeout_seconds,
         max_retries=settings.judge_max_retries,
+        pace=pace_of(settings),
     )
     return LlmJudge(
         workspace.embedder,

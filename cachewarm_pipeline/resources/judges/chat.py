@@ -7,6 +7,7 @@ from cachewarm_pipeline.core.errors import JudgeError
 from cachewarm_pipeline.core.text import sha256_hex
 from cachewarm_pipeline.resources.chat_completion import OTHER_SCHEMA, read_completion
 from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
+from cachewarm_pipeline.resources.pace import Pace
 
 _INSTRUCTIONS = """\
 You compare two answers that a system gave to the same kind of request. Say whether they are equivalent: whether a \
@@ -67,7 +68,14 @@ class ChatModel:
     """
 
     def __init__(
-        self, model: str, *, api_key: str, base_url: str | None = None, timeout: float = 30.0, max_retries: int = 5
+        self,
+        model: str,
+        *,
+        api_key: str,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        max_retries: int = 5,
+        pace: Pace | None = None,
     ) -> None:
         self._model = model
         self._server = OpenAIServer(
@@ -78,6 +86,7 @@ class ChatModel:
             timeout=timeout,
             max_retries=max_retries,
             advice=_ADVICE,
+            pace=pace,
         )
 
     @property

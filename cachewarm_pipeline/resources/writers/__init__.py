@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cachewarm_pipeline.resources.pace import pace_of
 from cachewarm_pipeline.resources.ports import Llm
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def open_llm(workspace: "Workspace", progress: Callable[[str], object]) -> Llm |
         base_url=settings.openai_base_url,
         timeout=settings.llm_timeout_seconds,
         max_retries=settings.llm_max_retries,
+        pace=pace_of(settings),
     )
     return OpenAIWriter(
         model,

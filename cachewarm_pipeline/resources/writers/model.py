@@ -7,6 +7,7 @@ from cachewarm_pipeline.core.base_queries import Base
 from cachewarm_pipeline.core.errors import LlmError
 from cachewarm_pipeline.resources.chat_completion import REFUSAL
 from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
+from cachewarm_pipeline.resources.pace import Pace
 from cachewarm_pipeline.resources.writers.questions import ASKS, Question, Reply
 
 _ADVICE = Advice(
@@ -28,7 +29,14 @@ class Model:
     """
 
     def __init__(
-        self, name: str, *, api_key: str, base_url: str | None = None, timeout: float = 60.0, max_retries: int = 5
+        self,
+        name: str,
+        *,
+        api_key: str,
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 5,
+        pace: Pace | None = None,
     ) -> None:
         self.name = name
         self.server = OpenAIServer(
@@ -39,6 +47,7 @@ class Model:
             timeout=timeout,
             max_retries=max_retries,
             advice=_ADVICE,
+            pace=pace,
         )
 
     def ask(self, question: Question, base: Base) -> Reply:

@@ -1,0 +1,48 @@
+"""So many requests a minute to a paid server, and no more: what "gently" means for embedding and chat."""
+
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.settings import Settings
+
+
+class Pace:
+    """Lets callers through evenly, ``per_minute`` in any minute. Safe to use from several threads.
+
+    A caller waits for one interval and those before it in the queue, never for a window to open.
+    """
+
+    def __init__(
+        self,
+        per_minute: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._interval = 60 / per_minute
+        self._clock, self._sleep = clock, sleep
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Return when the next request may be sent."""
+        with self._lock:
+            now = self._clock()
+            due = max(now, self._next)
+            self._next = due + self._interval
+        if due > now:
+            self._sleep(due - now)
+
+
+@lru_cache(maxsize=1)
+def _of_process(per_minute: int) -> Pace:
+    return Pace(per_minute)
+
+
+def pace_of(settings: "Settings") -> Pace | None:
+    """The pace that all servers of this process share where warming is progressive; None where there is no limit."""
+    return _of_process(settings.entries_per_minute) if settings.progressive else None

@@ -1,0 +1,41 @@
+"""What was missed is done again: patiently, a few times, and not where a gate said no."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from cachewarm_pipeline.core.catch_up import TRIES, Again, Tried, try_again
+
+DAY = date(2026, 3, 4)
+AT = datetime(2026, 3, 5, 2, 5, tzinfo=UTC)
+
+
+def failed(*minutes: int, gate: bool = False) -> list[Tried]:
+    return [Tried(AT + timedelta(minutes=m), False, gate) for m in minutes]
+
+
+def again(tried: list[Tried], minutes: int) -> Again:
+    return try_again(DAY, tried, AT + timedelta(minutes=minutes))
+
+
+def test_a_failed_day_is_tried_again_after_half_an_hour_then_an_hour_then_two() -> None:
+    assert not again(failed(0), 29).start
+    assert again(failed(0), 30).start
+    assert not again(failed(0, 40), 99).start
+    assert again(failed(0, 40), 100).number == 2
+    assert again(failed(0, 40, 110), 230).number == 3
+
+
+def test_it_is_given_up_after_three_more_tries() -> None:
+    found = again(failed(0, 40, 110, 240), 100_000)
+    assert not found.start
+    assert f"{TRIES + 1} runs" in found.sentence
+
+
+def test_what_a_gate_stopped_is_not_tried_again() -> None:
+    found = again(failed(0, gate=True), 100_000)
+    assert not found.start
+    assert "gate" in found.sentence
+
+
+def test_a_day_that_succeeded_or_has_no_run_is_left_alone() -> None:
+    assert not again([*failed(0), Tried(AT + timedelta(hours=1), True)], 100_000).start
+    assert not again([], 100_000).start
