@@ -1,4 +1,4 @@
-"""The one daily partitions definition: partition D (UTC) means "as known at the end of day D"."""
+"""The one daily partitions definition: partition D (UTC) means "as known at the end of day D", or now if D is today."""
 
 import warnings
 from datetime import date, timedelta
@@ -13,7 +13,9 @@ for _api in ("`allow_nonexistent_upstream_partitions`", "`backfill_policy`", "pa
 
 _settings = load_settings()
 
-daily = dg.DailyPartitionsDefinition(start_date=_settings.first_day.isoformat(), timezone="UTC")
+daily = dg.DailyPartitionsDefinition(start_date=_settings.first_day.isoformat(), timezone="UTC", end_offset=1)
+"""The newest one is the present day, as far as it has come: a falling hit rate is answered with what is asked today.
+Its counts are marked as partial and mined again once the day is over."""
 
 lookback = dg.TimeWindowPartitionMapping(
     start_offset=1 - _settings.lookback_days, allow_nonexistent_upstream_partitions=True

@@ -24,7 +24,7 @@ def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.Resource
     for day in days_of(context):
         groups = workspace.source.day_groups(day)
         table, left_out = count_day(groups.queries, groups.responses, groups.users)
-        workspace.datasets.write(ASSET, day, table, fingerprint=workspace.source.fingerprint(day))
+        workspace.datasets.write(ASSET, day, table, fingerprint=workspace.counts_fingerprint(day))
         record(
             context,
             day,

@@ -63,7 +63,7 @@ def mined_days(workspace: Workspace, day: date, days: int) -> list[date]:
 
     Raises DatasetError when the day itself is not among them.
     """
-    fingerprint = workspace.source.fingerprint
+    fingerprint = workspace.counts_fingerprint
     there = [d for d in window(day, days) if workspace.datasets.fingerprint(DAILY, d) == fingerprint(d)]
     if day not in there:
         raise DatasetError(f"{DAILY} of {day} is not there for this source: materialise it for that day first")

@@ -170,7 +170,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         err.print(f"Warming '{where['name']}' as known at the end of {day} (UTC)")
         err.print(f"  source {where['source']}: {_sizes(info)}")
         err.print(f"  redis {where['redis']}, embedder {settings.embedder}")
-    fingerprint = workspace.source.fingerprint
+    fingerprint = workspace.counts_fingerprint
     known = [d for d in window if workspace.datasets.fingerprint(DAILY, d) == fingerprint(d)]
     tags = {"cachewarm/started_by": "cachewarm warm"}
     with warm_lock(settings.home), DagsterInstance.get() as instance:

@@ -22,19 +22,23 @@ if TYPE_CHECKING:
     from cachewarm_pipeline.resources.spend import Spend
 
 
+PARTIAL = "the day is not over"
+"""Fingerprint of counts of a day that was not over when it was mined."""
+
+
 class Workspace:
-    """Opens each port once and keeps it for the run. ``settings`` defaults to the environment's."""
+    """Opens each port once and keeps it for the run. ``settings`` defaults to the environment's; ``now`` gives the
+    present in UTC, tests pass their own."""
 
-    def __init__(self, settings: Settings | None = None, now: datetime | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self.settings = settings or load_settings()
-        self._now = now
+        self.now = now
 
-    def now(self) -> datetime:
-        """The present in UTC; tests pass a fixed one."""
-        return self._now or datetime.now(UTC)
-
-    @property
+    @cached_property
     def today(self) -> date:
+        """The present UTC day; it stays that for the run, should midnight come."""
         return self.now().date()
 
     @cached_property
@@ -68,6 +72,13 @@ class Workspace:
             columns=self.settings.columns,
             max_response_bytes=self.settings.max_response_bytes,
         )
+
+    def counts_fingerprint(self, day: date) -> str:
+        """What counts of the day are stored under: counts with another one are mined again.
+
+        Those of an unfinished day are the day's until it is over, however its files grow meanwhile.
+        """
+        return self.source.fingerprint(day) if day < self.today else PARTIAL
 
     @cached_property
     def datasets(self) -> DatasetStore:
