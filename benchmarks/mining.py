@@ -123,7 +123,7 @@ def counts_of(day: date) -> pa.Table:
     at = pa.array(np.full(2 * number, 1_790_000_000_000_000), pa.int64()).cast(TIMESTAMP)
     each = pa.array(np.ones(2 * number, np.int64))
     responses = pa.StructArray.from_arrays(
-        [texts, each, at, pa.array(np.zeros(2 * number, np.int64))],
+        [texts, each, at, pa.array(np.zeros(2 * number, np.int64)), pa.nulls(2 * number, pa.string())],
         fields=list(DAILY_QUERY_COUNTS.field("responses").type.value_type),
     )
     users = pa.ListArray.from_arrays(offsets, pa.array([f"{n:016x}" for n in draw.integers(0, 5_000, 2 * number)]))

@@ -83,9 +83,25 @@ def test_the_same_response_to_two_spellings_is_one_response() -> None:
         ],
     )
     assert rows[0]["responses"] == [
-        {"response": "Hi", "count": 5, "last_at": NOON + timedelta(hours=1), "negative": 1},
-        {"response": "Ho", "count": 4, "last_at": NOON, "negative": 0},
+        {"response": "Hi", "count": 5, "last_at": NOON + timedelta(hours=1), "negative": 1, "model": None},
+        {"response": "Ho", "count": 4, "last_at": NOON, "negative": 0, "model": None},
     ]
+
+
+def test_of_a_response_to_two_spellings_the_newest_rows_model_is_kept_even_where_it_is_not_known() -> None:
+    later = {"last_at": NOON + timedelta(hours=1)}
+    rows, _ = count(
+        [{"query": "Hello?"}, {"query": "hello"}],
+        [
+            {"query": "Hello?", "response": "Hi", "model": "old"},
+            {"query": "hello", "response": "Hi", "model": "new", **later},
+            {"query": "Hello?", "response": "Ho", "model": "known"},
+            {"query": "hello", "response": "Ho", "model": None, **later},
+            {"query": "Hello?", "response": "Hum", "model": None},
+            {"query": "hello", "response": "Hum", "model": "known"},
+        ],
+    )
+    assert {r["response"]: r["model"] for r in rows[0]["responses"]} == {"Hi": "new", "Ho": None, "Hum": "known"}
 
 
 def test_rows_of_a_query_that_came_in_between_two_questions_are_passed_over() -> None:

@@ -92,6 +92,85 @@ def test_rows_served_by_the_cache_are_demand_but_never_evidence(opened: Open) ->
     assert row["users"] == sorted([hash_user("u1"), hash_user("u2")])
 
 
+def test_a_response_has_the_model_of_its_newest_uncached_row(opened: Open) -> None:
+    (row,), _ = mined(
+        opened(
+            log(
+                *(log_row(response="kept", model="old", created_at=at(hour)) for hour in (1, 2, 3)),
+                log_row(response="kept", model="new", created_at=at(5)),
+                log_row(response="kept", model="cached", created_at=at(6), cache_hit=True),
+                log_row(response="two at once", model="b", created_at=at(4)),
+                log_row(response="two at once", model="a", created_at=at(4)),
+                log_row(response="unknown", model=None, created_at=at(4)),
+                log_row(response="unknown", model="gpt", created_at=at(3)),
+                log_row(response="no name", model=" ", created_at=at(4)),
+                log_row(response="a text", model="m" * 201, created_at=at(4)),
+            )
+        )
+    )
+    assert {r["response"]: (r["count"], r["model"]) for r in row["responses"]} == {
+        "kept": (4, "new"),
+        "two at once": (2, "a"),
+        "unknown": (2, None),
+        "no name": (1, None),
+        "a text": (1, None),
+    }
+
+
+def test_rejected_are_the_days_served_rows_that_users_did_not_like(opened: Open) -> None:
+    bad = {"cache_hit": True, "feedback": -1, "response": "wrong"}
+    source = opened(
+        log(
+            log_row(**bad, user_id="u1", created_at=at(1)),
+            log_row(**bad, user_id="u1", created_at=at(3)),
+            log_row(**bad, user_id="u2", created_at=at(2), agent_type=" support\t"),
+            log_row(**bad, user_id=None, created_at=at(2)),
+            log_row(**bad | {"response": "another"}, user_id=""),
+            log_row(**bad | {"cache_hit": False}),
+            log_row(**bad | {"feedback": 1}),
+            log_row(**bad | {"feedback": None}),
+            log_row(**bad | {"response": None}),
+            log_row(**bad | {"response": " \n"}),
+            log_row(**bad, created_at=at(-1)),
+            log_row(**bad, created_at=at(24)),
+        )
+    )
+    rows = source.rejected(DAY).to_pylist()
+    assert [(r["agent_type"], r["query"], r["response"], r["reports"], r["last_at"]) for r in rows] == [
+        ("support", "How do I log in?", "another", 1, NOON),
+        ("support", "How do I log in?", "wrong", 4, at(3)),
+    ]
+    assert [r["users"] for r in rows] == [[], sorted([hash_user("u1"), hash_user("u2")])]
+    assert [r["response"] for r in source.rejected(DAY - timedelta(1)).to_pylist()] == ["wrong"]
+
+
+def test_rejected_rows_have_the_bounds_of_a_day_and_at_most_so_many_users(opened: Open) -> None:
+    bad = {"cache_hit": True, "feedback": -1, "response": "wrong"}
+    rows = [log_row(**bad, user_id=f"user {n}") for n in range(MAX_USERS + 3)]
+    dirty: list[dict[str, Any]] = [
+        {"query": None},
+        {"query": "x" * 2001},
+        {"agent_type": None},
+        {"agent_type": " "},
+        {"agent_type": "a" * 201},
+        {"agent_type": "bell\x07"},
+        {"response": "y" * 101},
+        {"response": "é" * 60},
+    ]
+    source = opened(log(*rows, *(log_row() | bad | change for change in dirty)), max_response_bytes=100)
+    (row,) = source.rejected(DAY).to_pylist()
+    assert (row["reports"], len(row["users"])) == (MAX_USERS + 3, MAX_USERS)
+    assert not any("user" in user for user in row["users"])
+
+
+def test_without_feedback_cache_hits_or_a_log_nothing_is_rejected(opened: Open) -> None:
+    bad = log_row(cache_hit=True, feedback=-1)
+    for missing in ("feedback", "cache_hit"):
+        rows = [{name: value for name, value in bad.items() if name != missing}]
+        assert opened({"llm_query_logs": rows}).rejected(DAY).num_rows == 0
+    assert opened(golden_data({})).rejected(DAY).num_rows == 0
+
+
 def test_a_day_is_a_utc_day_to_the_microsecond(opened: Open) -> None:
     east = timezone(timedelta(hours=5, minutes=30))
     source = opened(

@@ -4,6 +4,7 @@ What a window of such days says is decided in core.rollup.
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -142,11 +143,15 @@ def _answer_nothing(responses: pa.Table, left_out: Counts) -> np.ndarray:
 
 
 def _best_responses(responses: pa.Table, group: np.ndarray, number: int) -> pa.Array:
+    newest = pc.ScalarAggregateOptions(skip_nulls=False)
+    sums: list[Any] = [("count", "sum"), ("last_at", "max"), ("negative", "sum"), ("model", "first", newest)]
     counted = (
         pa.table({"group": group, **{name: responses[name] for name in RESPONSE.names}})
-        .group_by(["group", "response"])
-        .aggregate([("count", "sum"), ("last_at", "max"), ("negative", "sum")])
-        .rename_columns({"count_sum": "count", "last_at_max": "last_at", "negative_sum": "negative"})
+        .sort_by([("group", "ascending"), ("last_at", "descending"), ("model", "ascending")])
+        # One thread: the first row of a group is its newest only where their order is kept.
+        .group_by(["group", "response"], use_threads=False)
+        .aggregate(sums)
+        .rename_columns({f"{name}_{how}": name for name, how, *_ in sums})
         .sort_by(
             [("group", "ascending"), ("count", "descending"), ("last_at", "descending"), ("response", "ascending")]
         )

@@ -25,6 +25,8 @@ class Answer:
     """Of these, rows with feedback -1."""
     last_at: int
     """Newest row, microseconds since 1970 UTC."""
+    model: str | None = None
+    """What answered that row, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,7 @@ class _Window:
         """Per query its best supported distinct responses with their texts, at most MAX_CONTENDERS."""
         numbers = self._responses.of_queries(np.array(queries, np.int64))
         texts: dict[tuple[int, int], str] = {}
+        models: dict[tuple[int, int], tuple[int, str | None]] = {}
         if len(numbers.query):
             mixed = np.unique(mix(numbers.query.astype(np.uint64), numbers.text))
             for _, table in self._days((*_KEY, "responses")):
@@ -237,13 +238,20 @@ class _Window:
                 parents, flat = flat_responses(rows, found)
                 hashes = hash_texts(flat.field("response"))
                 hit = np.isin(mix(parents.astype(np.uint64), hashes), mixed)
-                taken = flat.field("response").filter(pa.array(hit)).to_pylist()
-                for key in zip(parents[hit].tolist(), hashes[hit].tolist(), taken, strict=True):
-                    texts.setdefault(key[:2], key[2])
+                taken = flat.filter(pa.array(hit))
+                moments = taken.field("last_at").cast(pa.int64()).to_pylist()
+                found_models = taken.field("model").to_pylist()
+                of_text = taken.field("response").to_pylist()
+                keys = zip(parents[hit].tolist(), hashes[hit].tolist(), strict=True)
+                for key, text, last_at, model in zip(keys, of_text, moments, found_models, strict=True):
+                    texts.setdefault(key, text)
+                    if key not in models or last_at > models[key][0]:
+                        models[key] = last_at, model
         answers: dict[int, list[Answer]] = {query: [] for query in queries}
         columns = (numbers.query, numbers.text, numbers.count, numbers.negative, numbers.last_at)
         for query, text, count, negative, last_at in zip(*(column.tolist() for column in columns), strict=True):
-            answers[query].append(Answer(texts[query, text], count, negative, last_at))
+            model = models[query, text][1]
+            answers[query].append(Answer(texts[query, text], count, negative, last_at, model))
         return answers
 
     def _frequent_rows(self, table: pa.Table, day: date | None) -> tuple[pa.Table, np.ndarray]:

@@ -37,6 +37,7 @@ RESPONSE = pa.struct(
         _field("count", pa.int64(), "uncached rows with exactly this response"),
         _field("last_at", TIMESTAMP, "newest row with it"),
         _field("negative", pa.int64(), "rows with feedback -1"),
+        _field("model", pa.string(), "what answered the newest row; null where unknown", nullable=True),
     ]
 )
 

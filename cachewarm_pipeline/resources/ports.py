@@ -99,7 +99,8 @@ class DayGroups:
 
     The engine groups by the exact spelling of the query; canonicalising merges its groups exactly.
     ``queries``: agent_type, query, count, cache_hits, answered, cost_usd, costed, latency_ms, timed, tokens.
-    ``responses``: agent_type, query, response, count, last_at, negative; at most MAX_RESPONSES a spelling.
+    ``responses``: agent_type, query, response, count, last_at, negative, model (of the newest row; null where
+    unknown); at most MAX_RESPONSES a spelling.
     ``users``: agent_type, query, user_id; at most MAX_USERS a spelling; empty where users are unknown.
     """
 
@@ -120,6 +121,13 @@ class Source(Protocol):
 
     def day_groups(self, day: date) -> DayGroups:
         """One UTC day of the log, grouped by the engine; reads only that day."""
+        ...
+
+    def rejected(self, day: date) -> "pa.Table":
+        """What the cache served on that UTC day and users rejected (``cache_hit`` and negative ``feedback``), one row
+        a spelling and response: agent_type, query, response, users (distinct hashed ids as in ``daily_query_counts``,
+        at most MAX_USERS; empty where unknown), reports (rows), last_at. No rows where those columns are not there.
+        Rows of no use are passed over as in ``day_groups``, which counts them. Raises SourceError."""
         ...
 
     def fingerprint(self, day: date) -> str:

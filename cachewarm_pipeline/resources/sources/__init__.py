@@ -27,7 +27,7 @@ __all__ = ["IbisSource", "open_source"]
 Answer = TypeVar("Answer")
 
 
-MINING_VERSION = 2
+MINING_VERSION = 3
 """Raise it whenever core.mining or the questions about a day change: days that were mined before are mined again."""
 
 
@@ -134,6 +134,14 @@ class IbisSource:
             lambda: log.day_groups(
                 self._tables.connection, self._bound(LOG, day), day, self._max_response_bytes, self._tables.hold
             )
+        )
+
+    def rejected(self, day: date) -> pa.Table:
+        """See Source.rejected; no rows where the log is not there."""
+        if not self._has_log:
+            return log.REJECTED.empty_table()
+        return self._asked(
+            lambda: log.rejected(self._tables.connection, self._bound(LOG, day), day, self._max_response_bytes)
         )
 
     def fingerprint(self, day: date) -> str:

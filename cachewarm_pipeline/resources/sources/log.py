@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachewarm_pipeline.core.mining import hash_user
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.schemas import MAX_RESPONSES, MAX_USERS, TIMESTAMP
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
@@ -41,6 +42,9 @@ _MAX_COST_USD = 1e5
 _MAX_LATENCY_MS = 1e9
 _MAX_TOKENS = 1e9
 
+MAX_MODEL_CHARS = 200
+"""A model's name, not a text."""
+
 QUERIES = pa.schema(
     [
         ("agent_type", pa.string()),
@@ -61,6 +65,17 @@ RESPONSES = pa.schema(
         ("count", pa.int64()),
         ("last_at", TIMESTAMP),
         ("negative", pa.int64()),
+        ("model", pa.string()),
+    ]
+)
+REJECTED = pa.schema(
+    [
+        ("agent_type", pa.string()),
+        ("query", pa.string()),
+        ("response", pa.string()),
+        ("users", pa.list_(pa.string())),
+        ("reports", pa.int64()),
+        ("last_at", TIMESTAMP),
     ]
 )
 USERS = pa.schema([("agent_type", pa.string()), ("query", pa.string()), ("user_id", pa.string())])
@@ -99,7 +114,7 @@ def day_groups(connection: Any, log: Bound, day: date, max_response_bytes: int, 
                 tokens=kept.tokens.sum().fill_null(0).cast("int64"),
             ),
         )
-        responses = fetch(connection, _best_responses(kept, by))
+        responses = fetch(connection, _best_responses(kept, by, "model" in log.names))
         users = fetch(connection, _some_users(kept, by)) if "user_id" in log.names else USERS.empty_table()
         left_out = _left_out(connection, rows)
     # The engine counts characters; what is left of the bound in bytes is decided here.
@@ -137,6 +152,7 @@ def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
         "answered": answered,
         "usable": answered & (response.length() <= max_response_bytes).fill_null(False),
         "response": response,
+        "model": _model(log),
         "negative": (log.number("feedback", -1e9, 1e9) < 0).fill_null(False),
         "cost": (~cached).ifelse(_whole(log.number("cost_usd", 0, _MAX_COST_USD), _NANO), ibis.null("int64")),
         "latency": (~cached).ifelse(_whole(log.number("latency_ms", 0, _MAX_LATENCY_MS), _MICRO), ibis.null("int64")),
@@ -157,13 +173,39 @@ def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
     )
 
 
-def _best_responses(kept: Any, by: list[str]) -> Any:
+def _model(log: Bound) -> Any:
+    """What answered; null where that is not known, and where it is no model's name."""
+    model = log.text("model")
+    named = (model.length() <= MAX_MODEL_CHARS) & model.re_search(r"[^ \t\n\r]")
+    return named.fill_null(False).ifelse(model, _no_text())
+
+
+def _no_text() -> Any:
+    import ibis
+
+    return ibis.null("string")
+
+
+def _best_responses(kept: Any, by: list[str], models: bool) -> Any:
     import ibis
 
     usable = kept.filter(kept.usable)
-    counted = usable.group_by([*by, "response"]).aggregate(
+    by_model = [*by, "response", *(["model"] if models else [])]
+    counted = usable.group_by(by_model).aggregate(
         count=usable.count(), last_at=usable.at.max(), negative=usable.count(where=usable.negative)
     )
+    if models:
+        # Not argmax(): of two models at one moment it takes any, and a day read twice shall be the same.
+        newest = counted.last_at.max().over(ibis.window(group_by=[*by, "response"]))
+        marked = counted.mutate(newest=counted.last_at == newest)
+        counted = marked.group_by([*by, "response"]).aggregate(
+            count=marked["count"].sum().cast("int64"),
+            last_at=marked.last_at.max(),
+            negative=marked.negative.sum().cast("int64"),
+            model=marked.model.min(where=marked.newest),
+        )
+    else:
+        counted = counted.mutate(model=_no_text())
     order = [ibis.desc(counted["count"]), ibis.desc(counted.last_at), counted.response]
     return _first_of_each(counted, by, order, MAX_RESPONSES)
 
@@ -195,6 +237,36 @@ def _left_out(connection: Any, rows: Any) -> Counts:
         else:
             left_out[LeftOut(row["reason"])] += row["rows"]
     return left_out
+
+
+def rejected(connection: Any, log: Bound, day: date, max_response_bytes: int) -> pa.Table:
+    """One UTC day's rows that the cache served and users rejected, as REJECTED; see Source.rejected. One question."""
+    if not {"cache_hit", "feedback"} <= set(log.names):
+        return REJECTED.empty_table()
+    by = ["agent_type", "query", "response", "user_id"]
+    rows = _day_rows(log, day, max_response_bytes)
+    kept = rows.filter(
+        rows.reason.isnull(),
+        rows.cached,
+        rows.negative,
+        rows.response.re_search(r"[^ \t\n\r]").fill_null(False),
+        (rows.response.length() <= max_response_bytes).fill_null(False),
+    )
+    found = fetch(connection, kept.group_by(by).aggregate(reports=kept.count(), last_at=kept["at"].max()))
+    found = found.filter(pc.less_equal(pc.binary_length(found["response"].cast("string")), max_response_bytes))
+    found, _ = with_clean_agent_types(found)
+    schema = pa.schema([(name, pa.string()) for name in by] + [("reports", pa.int64()), ("last_at", TIMESTAMP)])
+    merged: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in shaped(found, schema, "agent_type query response").to_pylist():
+        key = row["agent_type"], row["query"], row["response"]
+        one = merged.setdefault(key, {**row, "reports": 0, "users": set()})
+        one["reports"] += row["reports"]
+        one["last_at"] = max(one["last_at"], row["last_at"])
+        if row["user_id"]:
+            one["users"].add(hash_user(row["user_id"]))
+    return pa.Table.from_pylist(
+        [{**row, "users": sorted(row["users"])[:MAX_USERS]} for row in merged.values()], schema=REJECTED
+    )
 
 
 def no_groups() -> DayGroups:
