@@ -1,14 +1,16 @@
-"""The gates as asset checks: the pure verdicts of `core.gates`, each page one sentence, the numbers and the worst
-examples. Blocking checks stop the run before anything reaches Redis."""
+"""The gates as asset checks: the pure verdicts of `core.gates`, each page one sentence, what to do about it, the
+numbers and the worst examples. Blocking checks stop the run before anything reaches Redis."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import dagster as dg
 
 from cachewarm_pipeline.assets.common import records
 from cachewarm_pipeline.assets.replay import SEED
-from cachewarm_pipeline.core import gates, proof_gates
+from cachewarm_pipeline.core import advice, gates, proof_gates
 from cachewarm_pipeline.core.gates import Verdict
 from cachewarm_pipeline.core.plan import plan_hash
 from cachewarm_pipeline.core.replay_summary import summary
@@ -17,22 +19,49 @@ from cachewarm_pipeline.resources.verdicts import limits_of, planned, store_verd
 from cachewarm_pipeline.resources.workspace import Workspace
 
 
-def _result(context: dg.AssetCheckExecutionContext, judge: Callable[[date], Verdict]) -> dg.AssetCheckResult:
-    """The verdict of the run's days: the first day that fails, else the last day. A warning does not block."""
-    verdict = Verdict(True, "no days")
-    for day in days_of(context):
-        verdict = judge(day)
-        if not verdict.passed:
-            break
-    return dg.AssetCheckResult(
-        passed=verdict.passed and not verdict.warning,
-        severity=dg.AssetCheckSeverity.WARN if verdict.passed else dg.AssetCheckSeverity.ERROR,
-        description=verdict.sentence,
-        metadata={
+def _result(
+    context: dg.AssetCheckExecutionContext, judge: Callable[[date], Verdict], *, every_day_blocks: bool = False
+) -> dg.AssetCheckResult:
+    """The verdict of the run's day. A warning does not block.
+
+    In a range each day is judged, has a result of its own as if it were run singly, and the run's result names the days
+    that fail. Only the last day is published, so a day before it blocks nothing: one bad day in the past must not hold
+    up the rest. With ``every_day_blocks`` it does: where all days share what is judged.
+    """
+    (check,) = context.check_specs
+    verdicts = {day: judge(day) for day in days_of(context)}
+    if len(verdicts) == 1:
+        (verdict,) = verdicts.values()
+        return dg.AssetCheckResult(**_page(check.name, verdict))
+    for day, verdict in verdicts.items():
+        context.op_execution_context.log_event(
+            dg.AssetCheckEvaluation(  # type: ignore[arg-type]  # taken, but left out of the annotation
+                asset_key=check.asset_key,
+                check_name=check.name,
+                blocking=check.blocking,
+                partition=day.isoformat(),
+                **_page(check.name, verdict),
+            )
+        )
+    whole = advice.of_days(verdicts)
+    if every_day_blocks:
+        whole = replace(whole, passed=all(verdict.passed for verdict in verdicts.values()))
+    return dg.AssetCheckResult(**_page(check.name, whole))
+
+
+def _page(gate: str, verdict: Verdict) -> dict[str, Any]:
+    """What a check says, in Dagster's words."""
+    todo = advice.what_to_do(gate, verdict)
+    return {
+        "passed": verdict.passed and not verdict.warning,
+        "severity": dg.AssetCheckSeverity.WARN if verdict.passed else dg.AssetCheckSeverity.ERROR,
+        "description": verdict.sentence,
+        "metadata": {
+            **({"what_to_do": dg.MetadataValue.text(todo)} if todo else {}),
             **{k: _short(v) for k, v in verdict.numbers.items()},
             **({"worst": records(verdict.worst)} if verdict.worst else {}),
         },
-    )
+    }
 
 
 def _short(number: float | int | str) -> float | int | str:
@@ -55,7 +84,7 @@ def embedding_sanity(
         dimensions = rows["dimensions"][0].as_py() if rows.num_rows else 0
         return gates.embedding_sanity(rows["text"].to_pylist(), vectors, dimensions)
 
-    return _result(context, judge)
+    return _result(context, judge, every_day_blocks=True)
 
 
 @dg.asset_check(

@@ -8,6 +8,7 @@ from cachewarm_pipeline.assets.embeddings import embeddings
 from cachewarm_pipeline.assets.frequent_queries import frequent_queries
 from cachewarm_pipeline.assets.golden_candidates import golden_candidates
 from cachewarm_pipeline.assets.labelled_queries import labelled_queries
+from cachewarm_pipeline.assets.live_cache import live_cache
 from cachewarm_pipeline.assets.match_rules import match_rules
 from cachewarm_pipeline.assets.replay import replay
 from cachewarm_pipeline.assets.sources import external_assets
@@ -30,6 +31,7 @@ defs = dg.Definitions(
         match_rules,
         replay,
         cache_entries,
+        live_cache,
     ],
     asset_checks=asset_checks,
     jobs=jobs,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -19,15 +19,28 @@ CANDIDATES = "candidates"
 VERIFICATION = "verification"
 CACHE = "cache"
 
+PAID = "openai"
+"""Pool of the assets that may call a paid server (embedder, judge or writer): runs side by side would each spend up to
+the caps of one, and share one rate limit."""
+
+DAILY_FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+"""A daily run is late after two hours, and was missed after twelve; entries live far longer. It asks when anything of
+the asset was written last, so a backfill of old days counts too."""
+
 _EXAMPLES = 5
 _CELL = 120
 
 
+_SPENT = ("usd", "judge_usd", "generation_usd")
+
+
 def _cell(value: Any) -> str | int | float | bool | None:
     if isinstance(value, float):
-        return float(f"{value:.5g}")
+        return float(f"{value:.4g}")
     if value is None or isinstance(value, int | bool):
         return value
+    if isinstance(value, date):
+        return value.isoformat()
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     text = mask(text[: 2 * _CELL])  # pages are open to more people than the log is
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
@@ -60,15 +73,16 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
 def table_metadata(
     table: pa.Table, left_out: Counts | None = None, examples: Sequence[str] = (), **numbers: Any
 ) -> dict[str, Any]:
-    """Row count, column schema, left-out counts by reason, a small table of examples, and further numbers."""
+    """Row count, further numbers, left-out counts by reason, a small table of examples, and the column schema last: the
+    page has a section of its own for that."""
     columns = [name for name in examples if name in table.column_names] or table.column_names
     return {
         "dagster/row_count": table.num_rows,
-        "dagster/column_schema": column_schema(table.schema),
-        "left_out": as_metadata(left_out or Counts()),
-        "left_out_total": sum((left_out or Counts()).values()),
-        "examples": records(table.select(columns).slice(0, _EXAMPLES).to_pylist()),
         **numbers,
+        "left_out_total": sum((left_out or Counts()).values()),
+        "left_out": as_metadata(left_out or Counts()),
+        "examples": records(table.select(columns).slice(0, _EXAMPLES).to_pylist()),
+        "dagster/column_schema": column_schema(table.schema),
     }
 
 
@@ -92,5 +106,20 @@ def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any
 
 
 def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any]) -> None:
-    """Metadata of one day; in a range run every day has its own."""
-    context.add_asset_metadata(metadata, partition_key=day.isoformat())
+    """Metadata of one day, in the order given; in a range run every day has its own.
+
+    Floats are rounded to six digits. Where the day could cost money, ``cost_usd`` is all that it did cost: its history
+    has a point for every day, the free ones too.
+    """
+    if "judge" in metadata or any(name in metadata for name in _SPENT):
+        metadata = {**metadata, "cost_usd": sum(metadata.get(name, 0.0) for name in _SPENT)}
+    shown = {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in metadata.items()}
+    context.add_asset_metadata(shown, partition_key=day.isoformat())
+
+
+def observe(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequence[date], what: str) -> None:
+    """How much of one of the app's own tables this run has read, on the page of that table."""
+    span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
+    context.log_event(
+        dg.AssetObservation(table, metadata={"dagster/row_count": rows, "rows_are": what, "read_for": span})
+    )

@@ -3,7 +3,7 @@ what it cost. The backfill target: it reads its own day and nothing else, so a l
 
 import dagster as dg
 
-from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, record, table_metadata
+from cachewarm_pipeline.assets.common import CANDIDATES, DAILY_FRESH, OWNERS, observe, record, table_metadata
 from cachewarm_pipeline.assets.steps import DAILY as ASSET
 from cachewarm_pipeline.core.mining import daily_query_counts as count_day
 from cachewarm_pipeline.partitions import daily, days_of, one_run
@@ -18,21 +18,27 @@ from cachewarm_pipeline.resources.workspace import Workspace
     group_name=CANDIDATES,
     owners=OWNERS,
     kinds={"ibis", "duckdb", "parquet"},
+    freshness_policy=DAILY_FRESH,
     description=__doc__,
 )
 def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    for day in days_of(context):
+    days, rows = days_of(context), 0
+    for day in days:
         groups = workspace.source.day_groups(day)
         table, left_out = count_day(groups.queries, groups.responses, groups.users)
+        lookups = sum(table["count"].to_pylist())
+        left_out += groups.left_out
+        rows += lookups + left_out.total()
         workspace.datasets.write(ASSET, day, table, fingerprint=workspace.counts_fingerprint(day))
         record(
             context,
             day,
             table_metadata(
                 table.sort_by([("count", "descending")]),
-                groups.left_out + left_out,
+                left_out,
                 ("prompt", "agent_type", "count", "cache_hits", "cost_usd"),
-                lookups=sum(table["count"].to_pylist()),
+                lookups=lookups,
                 served_by_cache=sum(table["cache_hits"].to_pylist()),
             ),
         )
+    observe(context, "llm_query_logs", rows, days, "log rows of the days that the latest run has mined")

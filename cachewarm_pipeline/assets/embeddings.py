@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.assets.common import OWNERS, VERIFICATION, record, table_metadata
+from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, record, table_metadata
 from cachewarm_pipeline.core.schemas import EMBEDDINGS
 from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.partitions import daily, days_of, one_run
@@ -20,6 +20,7 @@ _OF = ("golden_candidates", "frequent_queries", "synthetic_variants", "labelled_
     group_name=VERIFICATION,
     owners=OWNERS,
     kinds={"onnx", "openai", "parquet"},
+    pool=PAID,
     description=__doc__,
 )
 def embeddings(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:

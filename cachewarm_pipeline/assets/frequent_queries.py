@@ -5,7 +5,7 @@ the dataset unfit_queries."""
 import dagster as dg
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, judge_metadata, record, records, table_metadata
+from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, PAID, judge_metadata, record, records, table_metadata
 from cachewarm_pipeline.core.reasons import LeftOut
 from cachewarm_pipeline.partitions import daily, days_of, lookback, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
@@ -21,12 +21,13 @@ _UNFIT_SHOWN = 10
     group_name=CANDIDATES,
     owners=OWNERS,
     kinds={"pyarrow", "parquet"},
+    pool=PAID,
     description=__doc__,
 )
 def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     settings, datasets = workspace.settings, workspace.datasets
-    judge = workspace.judge(context.log.info)
     for day in days_of(context):
+        judge = workspace.judge(context.log.info)
         there = steps.mined_days(workspace, day, settings.lookback_days)
         found = steps.frequent(workspace, there, judge)
         datasets.write("frequent_queries", day, found.table)

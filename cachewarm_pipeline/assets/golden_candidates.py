@@ -4,7 +4,7 @@ with personal data or secrets."""
 import dagster as dg
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, record, table_metadata
+from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, observe, record, table_metadata
 from cachewarm_pipeline.partitions import daily, days_of, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -19,11 +19,14 @@ from cachewarm_pipeline.resources.workspace import Workspace
     description=__doc__,
 )
 def golden_candidates(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    for day in days_of(context):
+    days, rows = days_of(context), 0
+    for day in days:
         table, left_out = steps.golden(workspace, day)
         workspace.datasets.write("golden_candidates", day, table)
+        rows = table.num_rows + left_out.total()
         record(
             context,
             day,
             table_metadata(table, left_out, ("prompt", "agent_type", "quality_score", "response")),
         )
+    observe(context, "findings", rows, days[-1:], "findings up to the day, with those that were left out")

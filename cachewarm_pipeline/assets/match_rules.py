@@ -5,7 +5,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import OWNERS, VERIFICATION, judge_metadata, record, table_metadata
+from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, judge_metadata, record, table_metadata
 from cachewarm_pipeline.core.rules.tables import evidence_table, rules_table, vectors_table
 from cachewarm_pipeline.partitions import daily, days_of, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
@@ -18,12 +18,13 @@ from cachewarm_pipeline.resources.workspace import Workspace
     group_name=VERIFICATION,
     owners=OWNERS,
     kinds={"numpy", "parquet"},
+    pool=PAID,
     description=__doc__,
 )
 def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     settings, datasets = workspace.settings, workspace.datasets
-    judge = workspace.judge(context.log.info)
     for day in days_of(context):
+        judge = workspace.judge(context.log.info)
         plan, labelled = datasets.read("warming_plan", day), datasets.read("labelled_queries", day)
         logs, learned = steps.rules(workspace, plan, labelled, judge, context.log.info)
         table = rules_table(learned.rules)
@@ -38,11 +39,11 @@ def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
             table_metadata(
                 table,
                 examples=("agent_type", "rule", "threshold", "hits", "wrong_hits", "upper", "why"),
+                wrong_hit_bound=pc.max(table.filter(table["certified"])["upper"]).as_py() or 0.0,
                 target_wrong_hit_rate=settings.max_wrong_hit_rate,
                 confidence=settings.confidence,
                 certifying_queries=evidence.num_rows,
                 **{kind: kinds.count(kind) for kind in ("learned", "distance", "exact_only")},
-                worst_upper=pc.max(table.filter(table["certified"])["upper"]).as_py() or 0.0,
                 **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
             ),
         )

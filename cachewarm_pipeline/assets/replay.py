@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import OWNERS, VERIFICATION, judge_metadata, record, records, table_metadata
+from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, judge_metadata, record, records, table_metadata
 from cachewarm_pipeline.assets.planning import plan_day
+from cachewarm_pipeline.assets.replay_history import ReplayHistory
 from cachewarm_pipeline.core.errors import DatasetError
 from cachewarm_pipeline.core.held_out import AgentRecipe, AgentTraffic, replay_agent, traffic_of
 from cachewarm_pipeline.core.match import MatchRules
@@ -31,6 +32,10 @@ from cachewarm_pipeline.resources.workspace import Workspace
 
 SEED = 0
 """Of the bootstrap: the same days give the same interval."""
+
+
+_FIRST = ("hit_rate", "cold_hit_rate", "lift", "lift_interval", "wrong_hit_rate", "wrong_hit_rate_upper", "lookups")
+"""What the forecast says, in the order in which a person asks."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,19 @@ class Replayed:
     group_name=VERIFICATION,
     owners=OWNERS,
     kinds={"numpy", "parquet"},
+    pool=PAID,
     description=__doc__,
 )
 def replay(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     datasets, settings = workspace.datasets, workspace.settings
-    for day in days_of(context):
+    days = days_of(context)
+    history = ReplayHistory(datasets, days[0], days[-1], context.log.warning)
+    for day in days:
         judge = workspace.judge(context.log.info)
         done = replay_day(workspace, day, judge, context.log.info)
         datasets.write("replay_decisions", day, done.decisions)
         datasets.write("replay", day, done.rows)
+        history.put(day, done.rows)
         found = summary(done.rows, done.decisions, delta=settings.delta, seed=SEED)
         by_agent = found.pop("agent_types")
         record(
@@ -73,9 +82,11 @@ def replay(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Worksp
             day,
             {
                 "held_out": f"{done.days[0]} to {done.days[-1]}" if done.days else done.why_none,
+                **history.metadata(day, settings.max_wrong_hit_rate),
+                **{name: found[name] for name in _FIRST if found[name] is not None},
                 "precision_and_hit_rate": _plot(done.decisions, found["lookups"], settings.max_wrong_hit_rate),
                 "agent_types": records([_rates(name, own) for name, own in by_agent.items()]),
-                **{name: value for name, value in found.items() if value is not None},
+                **{name: value for name, value in found.items() if value is not None and name not in _FIRST},
                 **table_metadata(done.rows, None, ("date", "agent_type", "lookups", "warmed_hits", "cold_hits")),
                 **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
                 **done.usage,
@@ -165,9 +176,16 @@ def _vectors(workspace: Workspace, traffic: AgentTraffic, queries: Sequence[int]
 
 
 def _rates(agent_type: str, found: dict[str, Any]) -> dict[str, Any]:
-    shown = ("lookups", "hit_rate", "cold_hit_rate", "lift", "exact_hit_rate", "semantic_hit_rate")
-    wrong = ("wrong_hit_rate", "wrong_hit_rate_upper", "semantic_judged_hits", "semantic_wrong_hits")
-    return {"agent_type": agent_type, **{name: found[name] for name in (*shown, *wrong)}}
+    shown = {
+        "lookups": "lookups",
+        "warmed": "hit_rate",
+        "cold": "cold_hit_rate",
+        "exact": "exact_hit_rate",
+        "semantic": "semantic_hit_rate",
+        "wrong": "wrong_hit_rate",
+        "at most": "wrong_hit_rate_upper",
+    }
+    return {"agent_type": agent_type, **{heading: found[name] for heading, name in shown.items()}}
 
 
 def _plot(decisions: pa.Table, lookups: int, target: float) -> dg.MetadataValue:

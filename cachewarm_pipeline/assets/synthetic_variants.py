@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, judge_metadata, record, table_metadata
+from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, PAID, judge_metadata, record, table_metadata
 from cachewarm_pipeline.partitions import daily, days_of, one_run
 from cachewarm_pipeline.resources.ports import Llm
 from cachewarm_pipeline.resources.workspace import Workspace
@@ -25,6 +25,7 @@ NO_LLM = (
     group_name=CANDIDATES,
     owners=OWNERS,
     kinds={"openai", "parquet"},
+    pool=PAID,
     description=__doc__,
 )
 def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:

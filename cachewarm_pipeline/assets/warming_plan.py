@@ -7,7 +7,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from cachewarm_pipeline.assets.common import OWNERS, VERIFICATION, judge_metadata, record, records, table_metadata
+from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, judge_metadata, record, records, table_metadata
 from cachewarm_pipeline.assets.planning import Planned, plan_day
 from cachewarm_pipeline.core.plan_curve import curve_table, next_entries
 from cachewarm_pipeline.partitions import daily, days_of, one_run
@@ -24,12 +24,13 @@ _CANDIDATES = ("golden_candidates", "frequent_queries", "synthetic_variants")
     group_name=VERIFICATION,
     owners=OWNERS,
     kinds={"numpy", "parquet"},
+    pool=PAID,
     description=__doc__,
 )
 def warming_plan(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     settings, datasets = workspace.settings, workspace.datasets
-    judge = workspace.judge(context.log.info)
     for day in days_of(context):
+        judge = workspace.judge(context.log.info)
         candidates = [datasets.read(name, day) for name in _CANDIDATES]
         embedded = set(datasets.read("embeddings", day, columns=["embedding_key"])["embedding_key"].to_pylist())
         labelled = datasets.read("labelled_queries", day)

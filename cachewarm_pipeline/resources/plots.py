@@ -4,6 +4,7 @@ elsewhere."""
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ _INCHES = (7.0, 4.0)
 _DPI = 100  # 700 x 400 pixels: a page shows it as it is
 _PALETTE = 128
 """Colours a picture: all lines with their soft edges."""
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+"""Not by the locale: the same input gives the same bytes."""
 _INK = "#333333"
 _PALE = "#707070"
 _TEXT_LINE = 0.056  # of the plot's height
@@ -67,6 +70,7 @@ def line_plot(
     marks: Mapping[str, Point] | None = None,
     notes: Mapping[str, str] | None = None,
     y_range: tuple[float, float] | None = None,
+    days: bool = False,
 ) -> str:
     """Data URI of a PNG of 700 x 400 pixels: one line for each name, which stands beside the line's end.
 
@@ -74,7 +78,8 @@ def line_plot(
     are drawn pale and without one. Points that are not finite are left out; without any the plot says so.
     ``percent``: axes ("x", "y" or "xy") whose values are shares. ``limit``: (y, what it is), a dashed line.
     ``marks``: a point to ring by name of its line. ``notes``: what stands under a line's name. ``y_range``: else as
-    the values need it, from 0 where none is below. The same input gives the same bytes, in practice below 60 KB.
+    the values need it, from 0 where none is below. ``days``: x are days, as ``date.toordinal()``. The
+    same input gives the same bytes, in practice below 60 KB.
     """
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -93,11 +98,15 @@ def line_plot(
         for letter, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
             if letter in percent:
                 axis.set_major_formatter(lambda value, _: _percent(value))
+        if days:
+            axes.xaxis.set_major_formatter(lambda value, _: _day(value))
         room = _BESIDE - (_height(limit[1]) if limit else 0)
         labels = _draw(axes, lines, marks or {}, notes or {}, room)
         if not axes.lines:
             axes.text(0.5, 0.3, "nothing to plot yet", transform=axes.transAxes, ha="center", color=_PALE)
         axes.margins(x=0.02)
+        if days:
+            _whole_days(axes)
         if "x" in percent:
             axes.set_xlim(left=0)
         if y_range or axes.dataLim.y0 >= 0:
@@ -196,6 +205,21 @@ def _height(text: str) -> float:
 def _short(name: str) -> str:
     name = " ".join(name.split())
     return name if len(name) <= _NAME_CHARS else name[: _NAME_CHARS - 1] + "…"
+
+
+def _whole_days(axes: "Axes") -> None:
+    """At most six ticks, each a day; a single day stands in the middle of its neighbours."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    low, high = axes.get_xlim()
+    if axes.lines and axes.dataLim.width < 1:
+        axes.set_xlim(low - 1.5, high + 1.5)
+
+
+def _day(ordinal: float) -> str:
+    day = date.fromordinal(int(ordinal)) if ordinal >= 1 and ordinal == int(ordinal) else None
+    return f"{day.day} {_MONTHS[day.month - 1]}" if day else ""
 
 
 def _percent(share: float) -> str:

@@ -1,0 +1,66 @@
+"""The chart of past replays on the page of `replay`: what is stored, read once a run."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from cachewarm_pipeline.core.errors import DatasetError
+from cachewarm_pipeline.core.replay_history import MAX_DAYS, Point, line, point, told
+from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.resources.plots import line_plot, markdown_image
+
+
+class ReplayHistory:
+    """The stored replays of a run's days and of those before them. A range of n days reads n + MAX_DAYS files."""
+
+    def __init__(self, datasets: DatasetStore, first: date, last: date, warn: Callable[[str], object]) -> None:
+        self._points: dict[date, Point | None] = {}
+        for day in datasets.days("replay"):
+            if first - timedelta(days=MAX_DAYS) < day <= last:
+                try:
+                    self._points[day] = point(day, datasets.read("replay", day))
+                except DatasetError as error:  # a chart is not worth a run
+                    warn(f"left out of the chart: {error}")
+
+    def put(self, day: date, rows: pa.Table) -> None:
+        """The day's replay as it is now."""
+        self._points[day] = point(day, rows)
+
+    def metadata(self, day: date, target: float) -> dict[str, Any]:
+        """Sentence and chart of the days up to ``day``, as a run of that day alone would show them."""
+        points = [p for d, p in self._points.items() if p and day - timedelta(days=MAX_DAYS) < d <= day]
+        return {"what_warming_would_have_brought": told(points), "by_day": _plots(points, target)}
+
+
+def _plots(points: list[Point], target: float) -> dg.MetadataValue:
+    """Hit rates, and under them wrong hits with the target: their scales differ by a factor of ten."""
+    hits = {"warmed": line(points, "hit_rate"), "cold": line(points, "cold_hit_rate")}
+    wrong = line(points, "wrong_hit_rate")
+    top = max([2 * target, *(1.1 * rate for rate in wrong[1])])
+    pictures = (
+        line_plot(
+            hits,
+            title="What warming would have brought: hit rate on held-out days",
+            x_label="day of the replay",
+            y_label="hits / lookups",
+            percent="y",
+            days=True,
+            notes={name: f"{rates[-1]:.1%} at last" for name, (_, rates) in hits.items() if rates},
+        ),
+        line_plot(
+            {"wrong hits": wrong},
+            title="Wrong hits of warmed entries, as the judge sees them",
+            x_label="day of the replay",
+            y_label="wrong hits / judged hits",
+            percent="y",
+            days=True,
+            limit=(target, f"target: {target:.3g}"),
+            y_range=(0.0, top),
+            notes={"wrong hits": f"{wrong[1][-1]:.2%} at last"} if wrong[1] else {},
+        ),
+    )
+    alts = ("hit rate by day, warmed and cold", "wrong-hit rate by day")
+    return dg.MetadataValue.md("\n\n".join(markdown_image(*both) for both in zip(pictures, alts, strict=True)))
