@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Run configuration of a run whose log nobody reads."""
+
 LAST_DAY = date(2026, 3, 20)
 """Last day of the tests' sample; long over, so that it is a partition whenever the tests run."""
 

@@ -17,6 +17,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.utils import make_new_run_id
 from rich.text import Text
 
+from cachewarm_pipeline.automation.looking import root_cause
 from cachewarm_pipeline.cli.console import err
 from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError, EmbeddedError
 from cachewarm_pipeline.settings import Settings
@@ -77,12 +78,7 @@ def _plain(value: Any) -> Any:
 
 def _fault(event: DagsterEvent) -> CachewarmError:
     """The root cause of a failed step, in the words of the error that was raised."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    name = (error.cls_name if error else None) or "unknown error"
-    text = error.message.strip() if error else "no message"
-    text = text.partition(": ")[2] if text.startswith("cachewarm_pipeline.") else text
+    name, text = root_cause(event)
     kind = ConfigurationError if name in _CONFIGURATION_ERRORS else CachewarmError
     return kind(f"{event.step_key}: {text}")
 

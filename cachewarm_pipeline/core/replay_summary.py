@@ -113,6 +113,11 @@ def curve(score: Floats, right_weight: Floats, wrong_weight: Floats, lookups_tot
     return Curve(ranked[last[at]], hits[at] / lookups_total, right[at] / hits[at])
 
 
+def forecast_hit_rate(rows: pa.Table) -> float | None:
+    """Share of look-ups, 0 to 1, that the warmed cache answered in the replay; None where nothing was held out."""
+    return _share(pc.sum(rows["warmed_hits"]).as_py() or 0, pc.sum(rows["lookups"]).as_py() or 0)
+
+
 def _summary(rows: pa.Table, decisions: pa.Table, name: str, delta: float, seed: int) -> dict[str, Any]:
     total = {column: int(pc.sum(rows[column]).as_py() or 0) for column in COUNTS.names}
     kinds = {kind: decisions.filter(pc.equal(decisions["kind"], kind)) for kind in ("exact", "semantic")}
