@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from cachewarm_pipeline.assets.answer_checks import answer_checks
 from cachewarm_pipeline.assets.cache_entries import cache_entries
 from cachewarm_pipeline.assets.daily_query_counts import daily_query_counts
 from cachewarm_pipeline.assets.embeddings import embeddings
@@ -27,6 +28,7 @@ defs = dg.Definitions(
         synthetic_variants,
         labelled_queries,
         embeddings,
+        answer_checks,
         warming_plan,
         match_rules,
         replay,

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from cachewarm_pipeline.core.depends import source_row
 from cachewarm_pipeline.core.golden import golden_candidates
 from cachewarm_pipeline.core.reasons import LeftOut
 from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES, conform
@@ -50,7 +51,20 @@ def test_a_finding_becomes_a_candidate_with_its_lineage() -> None:
         "url": None,
         "created_at": "2026-11-10T12:00:00+00:00",
         "confidence": 0.9,
+        "depends": {
+            "source_row": source_row('{"b": 1, "a": 2}', "0.9"),
+            "answer_model": None,
+            "prompt_version": None,
+            "embedder": None,
+        },
     }
+
+
+def test_another_output_or_confidence_is_another_source_row() -> None:
+    changes: list[dict[str, Any]] = [{}, {"output": '{"n": 2}'}, {"confidence_score": 0.95}, {"url": "https://x.org"}]
+    rows = [json.loads(candidates(change)[0][0]["provenance"])["depends"]["source_row"] for change in changes]
+    assert rows[0] == rows[3]
+    assert len(set(rows)) == 3
 
 
 def test_of_one_prompt_the_best_then_the_newest_finding_is_kept() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core import rollup as rollup_module
+from cachewarm_pipeline.core.depends import source_row
 from cachewarm_pipeline.core.reasons import LeftOut
 from cachewarm_pipeline.core.response_numbers import MAX_CONTENDERS
 from cachewarm_pipeline.core.responses import Answer, canonical_response, choose, exact_groups
@@ -106,7 +107,24 @@ def test_frequencies_add_up_over_the_days() -> None:
         "frequency": 6,
         "distinct_users": None,
         "support": 2,
+        "last_answer_at": "2026-11-03T12:00:00+00:00",
+        "depends": {
+            "source_row": source_row("yes"),
+            "answer_model": None,
+            "prompt_version": None,
+            "embedder": None,
+        },
     }
+
+
+def test_the_chosen_response_has_the_model_of_its_newest_row_in_the_window() -> None:
+    days = [
+        [asked("q", 2, said(day=day) | {"model": model})] for day, model in ((0, "old"), (2, "new"), (1, "between"))
+    ]
+    (row,), _ = rolled(*days)
+    assert json.loads(row["provenance"])["depends"]["answer_model"] == "new"
+    (row,), _ = rolled(*days, [asked("q", 1, said(day=3))])
+    assert json.loads(row["provenance"])["depends"]["answer_model"] is None
 
 
 def test_the_prompt_is_the_spelling_with_most_rows_over_the_window() -> None:

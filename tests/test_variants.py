@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.base_queries import Base
+from cachewarm_pipeline.core.depends import Depends, source_row
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.schemas import CANDIDATE_FIELDS, SYNTHETIC_VARIANTS
 from cachewarm_pipeline.core.text import canonical, entry_id
@@ -215,7 +217,8 @@ def test_order_of_words_is_meaning_only_in_nearly_the_same_words(base: str, vari
 
 def test_a_row_says_where_it_comes_from() -> None:
     found = run(["one"], {"one": 0.25}, base=Base("a", BASE.prompt, "Add an index.", "golden"))
-    table = variants_table(found.kept, Writer("some-model", False, "v1", 0.8))
+    depends = Depends("of the base", "gpt")
+    table = variants_table(found.kept, Writer("some-model", False, "v1", 0.8), {entry_id(BASE.prompt, "a"): depends})
     assert table.schema.equals(SYNTHETIC_VARIANTS)
     [row] = table.to_pylist()
     assert row["entry_id"] == entry_id("one", "a")
@@ -230,7 +233,18 @@ def test_a_row_says_where_it_comes_from() -> None:
         "prompt_version": "v1",
         "temperature": 0.8,
         "response": "base",
+        "depends": {"source_row": "of the base", "answer_model": "gpt", "prompt_version": None, "embedder": None},
     }
+
+
+def test_a_variant_without_a_candidate_as_base_depends_on_its_own_answer_and_a_generated_one_on_its_writer() -> None:
+    writer = Writer("some-model", False, "v1", 0.8)
+    configured = run(["one"], {"one": 0.25}, base=Base("a", BASE.prompt, "Add an index."))
+    [row] = variants_table(configured.kept, writer, {}).to_pylist()
+    assert Depends.of(row["provenance"]) == Depends(source_row("Add an index."))
+    generated = [replace(variant, generated=True, response="Mine.") for variant in configured.kept]
+    [row] = variants_table(generated, writer, {configured.kept[0].base.entry_id: Depends("x")}).to_pylist()
+    assert Depends.of(row["provenance"]) == Depends(source_row("Mine."), "some-model")
 
 
 WORDS = ["how", "do", "not", "we", "fix", "slow", "queries", "3.1", "Postgres", "from", "to", "a@b.io", "?", " ", "FIX"]

@@ -7,7 +7,8 @@ beyond its own text.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from cachewarm_pipeline.core.reach import NEVER, Reach, step
 from cachewarm_pipeline.core.rules.foresee import foreseen_reach
 from cachewarm_pipeline.core.rules.tables import agent_logs
 from cachewarm_pipeline.core.selection import Curves, Selected, curves, graph_of, places_of, select
+from cachewarm_pipeline.core.staleness import Admitted, admit, stamp
 from cachewarm_pipeline.resources.ports import Judge
 from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -42,9 +44,11 @@ class SecondPass:
 
 @dataclass(frozen=True)
 class Planned:
-    """A day's plan; with ``selection`` frequency the rest is None or empty."""
+    """A day's plan; with ``selection`` frequency the curves, the second pass and ``agents`` are None or empty.
+    ``admitted``: what became of candidates with a stale, a refreshed or a withdrawn answer."""
 
     plan: Plan
+    admitted: Admitted
     curves: Curves | None = None
     second: SecondPass | None = None
     agents: tuple[dict[str, Any], ...] = ()
@@ -52,6 +56,7 @@ class Planned:
 
 def plan_day(
     workspace: Workspace,
+    day: date,
     candidates: Sequence[pa.Table],
     labelled: pa.Table,
     embedded: set[str],
@@ -61,9 +66,11 @@ def plan_day(
     """The entries of a day. ``candidates``: tables in the order of admission; ``labelled``: the day's labelled queries;
     ``embedded``: keys of prompts that have vectors."""
     settings = workspace.settings
+    standing = steps.standing(workspace, day)
+    admitted = admit(candidates, standing, judge.same)
     chooser = _Coverage(workspace, labelled, judge, progress) if settings.selection == "coverage" else None
     plan = build_plan(
-        candidates,
+        admitted.tables,
         model_id=workspace.embedder.info.id,
         embedded=embedded,
         floors=settings.floors,
@@ -71,7 +78,10 @@ def plan_day(
         judge=judge,
         vectors_of=workspace.vectors.get,
     )
-    return Planned(plan, chooser.curves, chooser.second, chooser.agents) if chooser else Planned(plan)
+    plan = replace(plan, table=stamp(plan.table, standing), left_out=plan.left_out + admitted.left_out)
+    if chooser is None:
+        return Planned(plan, admitted)
+    return Planned(plan, admitted, chooser.curves, chooser.second, chooser.agents)
 
 
 class _Coverage:

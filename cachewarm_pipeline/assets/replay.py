@@ -155,7 +155,7 @@ def _recipe(
     tokens = embed_missing(workspace.embedder, workspace.vectors, texts, progress).tokens
     model = workspace.embedder.info.id
     embedded = {embedding_key(model, text) for text in texts}
-    plan = plan_day(workspace, candidates, labelled, embedded, judge, progress).plan.table
+    plan = plan_day(workspace, as_of, candidates, labelled, embedded, judge, progress).plan.table
     _, learned = steps.rules(workspace, plan, labelled, judge, progress)
     return plan, learned.rules, learned.scorers, tokens + synthetic.tokens
 

@@ -4,16 +4,19 @@ day and store what they give, the replay does all of them for an earlier day."""
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cachewarm_pipeline.core.base_queries import Base, choose_bases, parse_base_queries
+from cachewarm_pipeline.core.change_rate import ttl_of
 from cachewarm_pipeline.core.demand import day_weights
+from cachewarm_pipeline.core.depends import Depends
 from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError, LlmError
 from cachewarm_pipeline.core.golden import golden_candidates
 from cachewarm_pipeline.core.labelled import labelled_queries
@@ -23,14 +26,17 @@ from cachewarm_pipeline.core.rollup import RolledUp, rollup
 from cachewarm_pipeline.core.rules.learn import AgentLog, Learned, learn_rules
 from cachewarm_pipeline.core.rules.tables import agent_logs
 from cachewarm_pipeline.core.schemas import SYNTHETIC_VARIANTS
+from cachewarm_pipeline.core.staleness import Present, Standing
 from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.core.variant_table import Writer, variants_table
 from cachewarm_pipeline.core.variants import filter_variants
+from cachewarm_pipeline.core.withdrawn import withdrawn_answers
 from cachewarm_pipeline.partitions import window
 from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.ports import Judge, Llm
 from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.settings import Settings
 
 DAILY = "daily_query_counts"
 
@@ -70,7 +76,7 @@ def mined_days(workspace: Workspace, day: date, days: int) -> list[date]:
     return there
 
 
-def _days(datasets: DatasetStore, days: Sequence[date], columns: Sequence[str]) -> Iterator[tuple[date, pa.Table]]:
+def read_days(datasets: DatasetStore, days: Sequence[date], columns: Sequence[str]) -> Iterator[tuple[date, pa.Table]]:
     for day in days:
         yield day, datasets.read(DAILY, day, columns)
 
@@ -83,7 +89,7 @@ def frequent(workspace: Workspace, days: Sequence[date], judge: Judge) -> Rolled
     """What is asked often enough in these days, with the answer of each."""
     settings = workspace.settings
     return rollup(
-        partial(_days, workspace.datasets, days),
+        partial(read_days, workspace.datasets, days),
         weights=_weights(workspace, days),
         min_frequency=settings.min_frequency,
         min_users=settings.min_users,
@@ -94,7 +100,7 @@ def frequent(workspace: Workspace, days: Sequence[date], judge: Judge) -> Rolled
 
 def labelled(workspace: Workspace, days: Sequence[date]) -> tuple[pa.Table, Counts]:
     """The distinct queries of these days with their own answers."""
-    of_days = partial(_days, workspace.datasets, days)
+    of_days = partial(read_days, workspace.datasets, days)
     return labelled_queries(of_days, maximum=workspace.settings.labelled_max, weights=_weights(workspace, days))
 
 
@@ -132,7 +138,7 @@ def synthetic(
     recorded = llm.name == "recorded"
     configured = configured_bases(workspace, {*golden["agent_type"].to_pylist(), *frequent["agent_type"].to_pylist()})
     bases = choose_bases(configured, golden, frequent, 0 if recorded else settings.synthetic_top)
-    writing = _Writing(llm, only is None, progress)
+    writing = Writing(llm, only is None, progress)
     answers_of = (
         writing.answers if settings.synthetic_responses == "generate" and not recorded and only is None else None
     )
@@ -173,7 +179,7 @@ def synthetic(
     writer = Writer(llm.model, recorded, llm.prompt_version, llm.temperature)
     by_origin = Counter(base.origin for base in asked)
     return Synthetic(
-        variants_table(found.kept, writer),
+        variants_table(found.kept, writer, _depends({v.base.entry_id for v in found.kept}, (golden, frequent))),
         +(left_out + found.left_out),
         llm,
         dict(by_origin),
@@ -182,11 +188,21 @@ def synthetic(
     )
 
 
+def _depends(entry_ids: set[str], candidates: Sequence[pa.Table]) -> dict[str, Depends]:
+    """What the answers of these candidates depend on; of one in two tables the first one's."""
+    found: dict[str, Depends] = {}
+    for table in candidates:
+        wanted = table.filter(pc.is_in(table["entry_id"], value_set=pa.array(sorted(entry_ids), pa.string())))
+        for key, provenance in zip(wanted["entry_id"].to_pylist(), wanted["provenance"].to_pylist(), strict=True):
+            found.setdefault(key, Depends.of(provenance))
+    return found
+
+
 class _Write(Protocol[T]):
     def __call__(self, bases: Sequence[Base], /, *, ask: bool = True) -> list[T]: ...
 
 
-class _Writing:
+class Writing:
     """A writer whose server may fail: from its first fault on nothing is asked, and what is stored is given."""
 
     def __init__(self, llm: Llm, ask: bool, progress: Progress) -> None:
@@ -235,6 +251,47 @@ def rules(
     logs = agent_logs(entries, queries, partial(vectors_of, workspace), judge)
     settings = workspace.settings
     return logs, learn_rules(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta, progress=progress)
+
+
+def newest(datasets: DatasetStore, asset: str, day: date) -> date | None:
+    """The newest day at or before ``day`` that the dataset has."""
+    return max((there for there in datasets.days(asset) if there <= day), default=None)
+
+
+def standing(workspace: Workspace, day: date) -> Standing:
+    """What is known of answers for the plan of a day: the newest checks at or before it, what the plan before it rests
+    on, and all withdrawals, whatever the day: what is wrong now is not warmed for the past either."""
+    datasets, settings = workspace.datasets, workspace.settings
+    checked, before = newest(datasets, "answer_checks", day), newest(datasets, "warming_plan", day - timedelta(1))
+    withdrawn = newest(datasets, "withdrawn_entries", date.max)
+    rows = datasets.read("answer_checks", checked).to_pylist() if checked else []
+    plan = datasets.read("warming_plan", before, ["entry_id", "provenance"]).to_pylist() if before else []
+    return Standing(
+        present(workspace),
+        {row["entry_id"]: row for row in rows},
+        withdrawn_answers(datasets.read("withdrawn_entries", withdrawn) if withdrawn else None),
+        {row["entry_id"]: Depends.of(row["provenance"]) for row in plan},
+        settings.stale_entries == "keep",
+    )
+
+
+def present(workspace: Workspace) -> Present:
+    """What answers, and embeds, now."""
+    settings = workspace.settings
+    return Present(settings.answer_model, settings.prompt_version, workspace.embedder.info.id)
+
+
+def ttl_days_by_agent(datasets: DatasetStore, day: date, settings: Settings) -> dict[str, float]:
+    """TTL in days of the agent types whose change rate is measured, from the newest ``change_rates`` at or before the
+    day and today's settings; the others have ``settings.ttl_days``."""
+    there = newest(datasets, "change_rates", day)
+    rows = datasets.read("change_rates", there, ["agent_type", "high", "measured"]).to_pylist() if there else []
+    bounds = {
+        "max_stale_share": settings.max_stale_share,
+        "ttl_days": settings.ttl_days,
+        "ttl_min_days": settings.ttl_min_days,
+    }
+    return {row["agent_type"]: ttl_of(row["high"], **bounds) for row in rows if row["measured"]}
 
 
 def vectors_of(workspace: Workspace, texts: Sequence[str]) -> np.ndarray:

@@ -18,7 +18,8 @@ _CANDIDATES = ("golden_candidates", "frequent_queries", "synthetic_variants")
 
 
 @dg.asset(
-    deps=[*_CANDIDATES, "labelled_queries", "embeddings"],
+    # The checks are of the weekly run: a plan takes the newest there are.
+    deps=[*_CANDIDATES, "labelled_queries", "embeddings", "answer_checks"],
     partitions_def=daily,
     backfill_policy=one_run,
     group_name=VERIFICATION,
@@ -34,7 +35,7 @@ def warming_plan(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[
         candidates = [datasets.read(name, day) for name in _CANDIDATES]
         embedded = set(datasets.read("embeddings", day, columns=["embedding_key"])["embedding_key"].to_pylist())
         labelled = datasets.read("labelled_queries", day)
-        planned = plan_day(workspace, candidates, labelled, embedded, judge, context.log.info)
+        planned = plan_day(workspace, day, candidates, labelled, embedded, judge, context.log.info)
         plan, curve = planned.plan, curve_table(planned.curves)
         datasets.write("plan_conflicts", day, plan.conflicts)
         datasets.write("plan_curve", day, curve)
@@ -54,6 +55,8 @@ def warming_plan(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[
                     golden=sources.count("golden"),
                     query_log=sources.count("query_log"),
                     synthetic=sources.count("synthetic"),
+                    refreshed=planned.admitted.refreshed,
+                    stale=dict(planned.admitted.stale),
                     answer_groups=len(set(plan.table["answer_group"].to_pylist())),
                     conflicts=records(plan.conflicts.slice(0, 10).drop_columns(["kept_id", "dropped_id"]).to_pylist()),
                     **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),

@@ -10,7 +10,7 @@ mine_log = dg.define_asset_job(
 
 warm_cache = dg.define_asset_job(
     "warm_cache",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets("answer_checks"),
     description="The whole graph for one day: candidates, plan, gates, and a published generation.",
 )
 

@@ -21,12 +21,15 @@ _KEYS = ("query", "response")
 @dataclass(frozen=True)
 class Base:
     """One query of an agent_type. ``response``: its verified answer as JSON or text; None where there is none yet.
-    ``origin``: configured, golden or query_log."""
+    ``origin``: configured, golden or query_log.
+
+    ``period``: a model that answered it in another period (say a week) is asked again; "" is the one for all times."""
 
     agent_type: str
     prompt: str
     response: str | None = None
     origin: str = "configured"
+    period: str = ""
 
     @property
     def entry_id(self) -> str:

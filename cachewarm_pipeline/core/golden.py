@@ -1,10 +1,10 @@
 """Golden answers: which findings become candidates for warming."""
 
-import json
 from typing import Any
 
 import pyarrow as pa
 
+from cachewarm_pipeline.core.depends import Depends, dump, source_row
 from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.responses import is_empty_json, json_value
@@ -70,6 +70,7 @@ def _candidate(key: str, row: dict[str, Any]) -> dict[str, Any]:
         "url": redact_url(row["url"]) if row["url"] else None,
         "created_at": row["created_at"].isoformat(),
         "confidence": row["confidence_score"],
+        "depends": Depends(source_row(row["output"].strip(), repr(float(row["confidence_score"])))).as_dict(),
     }
     return {
         "entry_id": key,
@@ -80,5 +81,5 @@ def _candidate(key: str, row: dict[str, Any]) -> dict[str, Any]:
         "quality_score": row["confidence_score"],
         "demand": 0.0,
         "cost_usd": None,
-        "provenance": json.dumps(provenance, sort_keys=True, ensure_ascii=False),
+        "provenance": dump(provenance),
     }

@@ -116,7 +116,7 @@ class _Query:
 
     def answers(self) -> list[Answer]:
         """Best supported first, then newest."""
-        found = [Answer(text, *numbers) for text, numbers in self._answers.items()]
+        found = [Answer(text, count, negative, at) for text, (count, negative, at) in self._answers.items()]
         return sorted(found, key=lambda a: (-a.count, -a.last_at, a.text))
 
 

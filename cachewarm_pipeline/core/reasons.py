@@ -46,6 +46,8 @@ class LeftOut(StrEnum):
     OVER_QUOTA = "over_quota"
     OVER_BUDGET = "over_budget"
     NO_EMBEDDING = "no_embedding"
+    STALE = "stale"
+    REPORTED_WRONG = "reported_wrong"
 
 
 Counts = Counter[LeftOut]

@@ -5,15 +5,15 @@ numbers, and to fetch the texts of the responses that can win. So memory goes wi
 bytes each), the frequent queries, and one day; not with the log, and not with the responses that cannot win.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from cachewarm_pipeline.core.depends import Depends, dump, source_row
 from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.response_numbers import ResponseNumbers, flat_responses, hash_texts, mix
@@ -34,6 +34,7 @@ _BATCH = 20_000
 """Queries whose response texts are held at once."""
 
 _KEY = ("agent_type", "canonical")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBERS = ("count", "answered", "cost_usd", "costed")
 
 
@@ -132,6 +133,8 @@ def _row(window: "_Window", query: int, choice: Choice, share: float) -> dict[st
         "frequency": frequency,
         "distinct_users": users,
         "support": choice.support,
+        "last_answer_at": (_EPOCH + timedelta(microseconds=choice.answer.last_at)).isoformat(),
+        "depends": Depends(source_row(choice.answer.text), choice.answer.model).as_dict(),
     }
     return {
         "entry_id": entry_id(prompt, agent_type),
@@ -142,7 +145,7 @@ def _row(window: "_Window", query: int, choice: Choice, share: float) -> dict[st
         "quality_score": LOG_QUALITY * share,
         "demand": float(window.demand[query]),
         "cost_usd": float(window.totals["cost_usd"][query]) / costed if costed else None,
-        "provenance": json.dumps(provenance, sort_keys=True),
+        "provenance": dump(provenance),
         "frequency": frequency,
         "distinct_users": users,
         "stability": share,

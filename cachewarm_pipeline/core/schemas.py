@@ -8,14 +8,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from cachewarm_pipeline.core.errors import DatasetError
-
-TIMESTAMP = pa.timestamp("us", tz="UTC")
-
-
-def _field(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
-    """A column; the description is what Dagster's UI shows beside it."""
-    return pa.field(name, kind, nullable=nullable, metadata={"description": description})
-
+from cachewarm_pipeline.core.schema_fields import TIMESTAMP as TIMESTAMP
+from cachewarm_pipeline.core.schema_fields import column as _field
+from cachewarm_pipeline.core.schemas_answers import ANSWER_CHECKS, CHANGE_RATES, WITHDRAWN_ENTRIES
 
 CANDIDATE_FIELDS = [
     _field("entry_id", pa.string(), "hash of canonical prompt and agent_type"),
@@ -259,6 +254,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     "match_rules": MATCH_RULES,
     "match_vectors": MATCH_VECTORS,
     "match_evidence": MATCH_EVIDENCE,
+    "answer_checks": ANSWER_CHECKS,
+    "change_rates": CHANGE_RATES,
+    "withdrawn_entries": WITHDRAWN_ENTRIES,
     "replay": REPLAY,
     "replay_decisions": REPLAY_DECISIONS,
     **{f"verdict_{gate}": VERDICT for gate in GATES},

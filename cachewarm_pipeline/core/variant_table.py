@@ -1,12 +1,12 @@
 """Variants that stay as candidate rows, with where they come from."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from cachewarm_pipeline.core.depends import Depends, dump, source_row
 from cachewarm_pipeline.core.schemas import SYNTHETIC_VARIANTS, conform
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.variants import Variant
@@ -25,8 +25,12 @@ class Writer:
     temperature: float
 
 
-def variants_table(kept: Sequence[Variant], writer: Writer) -> pa.Table:
-    """SYNTHETIC_VARIANTS of the kept variants. Their demand is not known and stands as 0."""
+def variants_table(kept: Sequence[Variant], writer: Writer, bases: Mapping[str, Depends]) -> pa.Table:
+    """SYNTHETIC_VARIANTS of the kept variants. Their demand is not known and stands as 0.
+
+    ``bases``: by entry_id, what the answers of those bases that are candidates depend on; a variant with its base's
+    answer depends on the same.
+    """
     rows = [
         {
             "entry_id": entry_id(variant.prompt, variant.base.agent_type),
@@ -37,7 +41,7 @@ def variants_table(kept: Sequence[Variant], writer: Writer) -> pa.Table:
             "quality_score": QUALITY,
             "demand": 0.0,
             "cost_usd": variant.cost_usd,
-            "provenance": json.dumps(_provenance(variant, writer), sort_keys=True, ensure_ascii=False),
+            "provenance": dump(_provenance(variant, writer, bases)),
             "base_id": variant.base.entry_id,
             "base_prompt": variant.base.prompt,
             "base_distance": variant.distance,
@@ -47,8 +51,11 @@ def variants_table(kept: Sequence[Variant], writer: Writer) -> pa.Table:
     return conform("synthetic_variants", pa.Table.from_pylist(rows, schema=SYNTHETIC_VARIANTS))
 
 
-def _provenance(variant: Variant, writer: Writer) -> dict[str, Any]:
+def _provenance(variant: Variant, writer: Writer, bases: Mapping[str, Depends]) -> dict[str, Any]:
+    own = Depends(source_row(variant.response), writer.model if variant.generated else None)
+    depends = own if variant.generated else bases.get(variant.base.entry_id, own)
     return {
+        "depends": depends.as_dict(),
         "base_id": variant.base.entry_id,
         "base_origin": variant.base.origin,
         "model": writer.model,

@@ -118,11 +118,14 @@ class Workspace:
             settings.judge_usd_per_million_completion_tokens,
         )
 
-    def llm(self, progress: Callable[[str], object]) -> Llm | None:
-        """What writes variants of base queries, None for none; each call gives one with a usage of its own."""
+    def llm(self, progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:
+        """What writes variants of base queries, None for none; each call gives one with a usage of its own.
+
+        ``batch`` wins over the settings': what is needed in this very run is not submitted for a later one.
+        """
         from cachewarm_pipeline.resources.writers import open_llm
 
-        return open_llm(self, progress)
+        return open_llm(self, progress, batch=batch)
 
     @cached_property
     def llm_spend(self) -> "Spend":

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from cachewarm_pipeline.resources.workspace import Workspace
 
 
-def open_llm(workspace: "Workspace", progress: Callable[[str], object]) -> Llm | None:
+def open_llm(workspace: "Workspace", progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:
     """The writer that the settings ask for; None for none. Unset: the recorded one for the sample, else none.
 
+    ``batch`` wins over the settings' (None).
     ``progress`` gets a sentence now and then; what it spends counts against the one cap of the workspace. Raises
     ConfigurationError without a key or with a base URL that is none, and LlmError for damaged recorded variants.
     """
@@ -43,5 +44,5 @@ def open_llm(workspace: "Workspace", progress: Callable[[str], object]) -> Llm |
         n=settings.variants_per_base,
         temperature=settings.llm_temperature,
         concurrency=settings.llm_concurrency,
-        batch=settings.llm_batch,
+        batch=settings.llm_batch if batch is None else batch,
     )

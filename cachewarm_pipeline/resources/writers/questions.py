@@ -78,9 +78,10 @@ class Question:
         return {"name": self.field, "strict": True, "schema": schema}
 
     def key(self, model: str, base: Base) -> str:
-        """Content hash of all that the reply depends on. Bases that are one entry have one key."""
+        """Content hash of all that the reply depends on. Bases that are one entry have one key in one period."""
         asked = (model, self.version, repr(float(self.temperature)), str(self.n))
-        return sha256_hex(self.field, *asked, base.agent_type, canonical(cut(base.prompt)))[:32]
+        period = [base.period] if base.period else []
+        return sha256_hex(self.field, *asked, base.agent_type, canonical(cut(base.prompt)), *period)[:32]
 
     def body(self, model: str, base: Base) -> dict[str, Any]:
         """The request, as chat completions take it; the same in a batch."""

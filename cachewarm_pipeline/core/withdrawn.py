@@ -1,0 +1,95 @@
+"""Entries that were taken out of service because their answer is wrong: what stays out of later plans, and until when.
+
+One table for all times (WITHDRAWN_ENTRIES), each file of it the whole: rows are added and reinstated, never removed.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.core.personal import mask
+from cachewarm_pipeline.core.responses import canonical_response
+from cachewarm_pipeline.core.schemas import conform
+from cachewarm_pipeline.core.schemas_answers import WITHDRAWN_ENTRIES
+
+Rows = Sequence[Mapping[str, Any]]
+
+BY = ("reports", "log", "person")
+"""What can withdraw an entry: reports of readers, negative feedback in the log, a person."""
+
+
+def empty() -> pa.Table:
+    """The table before anything was withdrawn."""
+    return WITHDRAWN_ENTRIES.empty_table()
+
+
+def active(table: pa.Table) -> set[str]:
+    """The entries of which some answer stays out."""
+    return {row["entry_id"] for row in table.to_pylist() if row["reinstated_at"] is None}
+
+
+def reinstated(table: pa.Table) -> dict[str, datetime]:
+    """When each entry that was reinstated was so last."""
+    last: dict[str, datetime] = {}
+    for row in table.to_pylist():
+        if (at := row["reinstated_at"]) is not None:
+            last[row["entry_id"]] = max(at, last.get(row["entry_id"], at))
+    return last
+
+
+def add(previous: pa.Table | None, rows: Rows, now: datetime) -> pa.Table:
+    """``previous`` (None: there is none yet) with further withdrawals.
+
+    ``rows``: entry_id, agent_type, prompt, response, why, reports, by (of BY). An answer of an entry that is withdrawn
+    already stays one row, with the larger number of reports; another answer of it, or one that was reinstated, is a row
+    of its own. Prompts and reasons are stored masked. The table only changes where something is new: the same call
+    twice gives the same table. Raises ConfigurationError for another ``by``.
+    """
+    table: list[dict[str, Any]] = [] if previous is None else previous.to_pylist()
+    place = {_key(row): i for i, row in enumerate(table) if row["reinstated_at"] is None}
+    for row in rows:
+        if row["by"] not in BY:
+            names = ", ".join(BY)
+            raise ConfigurationError(f"withdrawn entry {row['entry_id']}: by is one of {names}, not {row['by']!r}")
+        at = place.setdefault(_key(row), len(table))
+        if at == len(table):
+            texts = {"prompt": mask(row["prompt"]), "why": mask(row["why"])}
+            kept = {name: row[name] for name in ("entry_id", "agent_type", "response", "reports", "by")}
+            table.append({**kept, **texts, "withdrawn_at": now, "reinstated_at": None})
+        else:
+            table[at]["reports"] = max(table[at]["reports"], row["reports"])
+    return _table(table)
+
+
+def reinstate(table: pa.Table, entry_ids: Collection[str], now: datetime) -> pa.Table:
+    """The table with all answers of these entries reinstated: they may be warmed again.
+
+    Raises ConfigurationError that names the entries that are not withdrawn.
+    """
+    rows = table.to_pylist()
+    if unknown := sorted(set(entry_ids) - active(table)):
+        raise ConfigurationError(f"not withdrawn, so there is nothing to reinstate: {', '.join(unknown)}")
+    for row in rows:
+        if row["entry_id"] in entry_ids and row["reinstated_at"] is None:
+            row["reinstated_at"] = now
+    return _table(rows)
+
+
+def withdrawn_answers(table: pa.Table | None) -> dict[str, list[str]]:
+    """The answers that stay out, by entry_id: those that were not reinstated."""
+    answers: dict[str, list[str]] = {}
+    for row in [] if table is None else table.to_pylist():
+        if row["reinstated_at"] is None:
+            answers.setdefault(row["entry_id"], []).append(row["response"])
+    return answers
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["entry_id"], canonical_response(row["response"])
+
+
+def _table(rows: Iterable[dict[str, Any]]) -> pa.Table:
+    return conform("withdrawn_entries", pa.Table.from_pylist(list(rows), schema=WITHDRAWN_ENTRIES))
