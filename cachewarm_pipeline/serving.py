@@ -14,19 +14,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from redisvl.extensions.cache.llm import SemanticCache
+import redis
 
 from cachewarm_pipeline.core import search
 from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
-from cachewarm_pipeline.core.generation import RESERVED, check_name, generations_key
+from cachewarm_pipeline.core.generation import check_name, generations_key
 from cachewarm_pipeline.core.stats import CacheStats
 from cachewarm_pipeline.resources.cache_connection import Connection
 from cachewarm_pipeline.resources.cache_counters import Counters, read_stats
 from cachewarm_pipeline.resources.cache_index import CacheIndex, told_clearly
 from cachewarm_pipeline.resources.cache_reader import Ask, Reader, Steps
+from cachewarm_pipeline.resources.cache_reports import Reported, report
+from cachewarm_pipeline.resources.own_entries import OwnEntriesOnly
 
 if TYPE_CHECKING:
-    import redis
     from redisvl.query.filter import FilterExpression
 
     from cachewarm_pipeline.resources.ports import Embedder
@@ -43,7 +44,7 @@ _FILTERS: list[dict[str, Any]] = [
 ]
 
 
-class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has no type information
+class WarmedSemanticCache(OwnEntriesOnly):
     """A semantic cache over the live generation and the application's own entries. Safe to use from several threads.
 
     What else RedisVL's class offers acts on the application's own entries only: ``clear`` leaves warmed entries alone,
@@ -154,7 +155,8 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
     def explain(self, prompt: str, *, agent_type: str) -> dict[str, Any]:
         """Why a prompt is answered as it is, hit or miss; it is not counted as a lookup.
 
-        ``match`` (exact, semantic or miss), ``rule`` and what it rests on, ``confidence``, as log-odds ``score`` and
+        ``match`` (exact, semantic, withdrawn or miss; withdrawn is a miss, too: the answer that would be served was
+        taken out of service), ``rule`` and what it rests on, ``confidence``, as log-odds ``score`` and
         ``threshold``, ``picked`` (key of the entry that was decided on), ``parts`` (each feature, its value and what it
         added to the score, largest effect first) and ``neighbours`` (prompt, distance, answer_group). Raises as
         ``check`` does.
@@ -198,38 +200,29 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         key: str = await self._connection.arun(storing)
         return key
 
-    def update(self, key: str, **kwargs: Any) -> None:
-        """As RedisVL's ``update``, of an entry of the application's own. Raises CacheError for a warmed one."""
-        _not_warmed(key)
-        super().update(key, **kwargs)
+    def report_wrong_hit(self, hit_or_key: dict[str, Any] | str, *, reporter: str | None = None, why: str = "") -> bool:
+        """Tell that a hit was answered wrongly; whether it was counted.
 
-    async def aupdate(self, key: str, **kwargs: Any) -> None:
-        """``update`` without blocking the event loop."""
-        _not_warmed(key)
-        await super().aupdate(key, **kwargs)
+        ``hit_or_key``: a hit of ``check``, or its ``key``. A hit is better: it holds the answer that was seen. An
+        answer that enough different ``reporter`` s call wrong is taken out of service; they are kept hashed, and
+        reports without one count as one person together. ``why`` is kept without personal data, 200 characters of it.
+        False, and nothing is changed, for an entry of the application's own, for one that is gone, and where 10,000
+        answers are reported already. Never fails for Redis: such faults are counted in ``stats_errors``.
 
-    def expire(self, key: str, ttl: int | None = None) -> None:
-        """As RedisVL's ``expire``, of an entry of the application's own. Raises CacheError for a warmed one."""
-        _not_warmed(key)
-        super().expire(key, ttl)
-
-    async def aexpire(self, key: str, ttl: int | None = None) -> None:
-        """``expire`` without blocking the event loop."""
-        _not_warmed(key)
-        await super().aexpire(key, ttl)
-
-    def drop(self, ids: list[str] | None = None, keys: list[str] | None = None) -> None:
-        """As RedisVL's ``drop``, of the application's own entries.
-
-        Raises CacheError, before anything is dropped, when one of the keys is a warmed entry's.
+        Raises TypeError and ValueError for something that is no hit and no key of this cache.
         """
-        _not_warmed(keys)
-        super().drop(ids, keys)
+        wrong = Reported.of(hit_or_key, reporter, why, self._now())
+        try:
+            return report(self._connection.client, self.name, wrong)
+        except redis.RedisError:
+            self._counters.failed(1)
+            return False
 
-    async def adrop(self, ids: list[str] | None = None, keys: list[str] | None = None) -> None:
-        """``drop`` without blocking the event loop."""
-        _not_warmed(keys)
-        await super().adrop(ids, keys)
+    async def areport_wrong_hit(
+        self, hit_or_key: dict[str, Any] | str, *, reporter: str | None = None, why: str = ""
+    ) -> bool:
+        """``report_wrong_hit`` without blocking the event loop."""
+        return await asyncio.to_thread(self.report_wrong_hit, hit_or_key, reporter=reporter, why=why)
 
     @property
     def vectorizer(self) -> Any:
@@ -343,14 +336,6 @@ class WarmedSemanticCache(SemanticCache):  # type: ignore[misc]  # RedisVL has n
         dimensions = self._reader.live.record.dimensions  # of the generation that is live now, not when it was opened
         if len(vector) != dimensions:
             raise ValueError(f"the vector has {len(vector)} dimensions, the cache has {dimensions}")
-
-
-def _not_warmed(keys: Any) -> None:
-    for key in [keys] if isinstance(keys, str | bytes) else keys or []:
-        if search.text(key).startswith(f"{RESERVED}:"):
-            raise CacheError(
-                f"{search.text(key)!r:.120} is a warmed entry, which only a publish may change; nothing was changed"
-            )
 
 
 def _usable(agent_type: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import redis
 
-from cachewarm_pipeline.core.generation import generations_key, index_name
+from cachewarm_pipeline.core.generation import generations_key, index_name, is_entry_id, key_prefix
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.schemas import WARMING_PLAN
 from cachewarm_pipeline.core.text import embedding_key, entry_id, sha256_hex
@@ -131,6 +131,11 @@ def republish(store: CacheStore, **changes: Any) -> str:
 
 def keys(client: redis.Redis, prefix: str) -> set[str]:
     return {key.decode() for key in client.scan_iter(match=prefix + "*", count=1000)}
+
+
+def entry_keys(client: redis.Redis, name: str, generation: str) -> set[str]:
+    """Keys of a generation's entries; its other keys are marks."""
+    return {key for key in keys(client, key_prefix(name, generation)) if is_entry_id(key.rpartition(":")[2])}
 
 
 def indexes(client: redis.Redis, name: str) -> set[str]:

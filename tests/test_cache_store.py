@@ -14,7 +14,19 @@ from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
-from tests.cache_fakes import DAY, NOW, TrigramEmbedder, indexes, keys, make_plan, numbered_plan, publish, state, writes
+from tests.cache_fakes import (
+    DAY,
+    NOW,
+    TrigramEmbedder,
+    entry_keys,
+    indexes,
+    keys,
+    make_plan,
+    numbered_plan,
+    publish,
+    state,
+    writes,
+)
 
 pytest_plugins = ["tests.cache_fixtures"]
 
@@ -91,11 +103,11 @@ def test_the_same_plan_of_another_day_is_a_new_generation_that_renews_the_ttls(
 ) -> None:
     plan = numbered_plan(20)
     first = publish(store, plan)
-    for key in keys(client, key_prefix(store.name, first.generation)):
+    for key in entry_keys(client, store.name, first.generation):
         client.expire(key, 60)
     second = publish(store, plan, as_of=DAY + timedelta(days=1))
     assert not second.unchanged
-    ttls = [client.ttl(key) for key in keys(client, key_prefix(store.name, second.generation))]
+    ttls = [client.ttl(key) for key in entry_keys(client, store.name, second.generation)]
     assert len(ttls) == 20
     assert min(ttls) > 6 * 86_400
 
@@ -144,8 +156,9 @@ def test_the_live_generation_and_the_one_before_are_kept_and_no_other(store: Cac
         (done[2].generation, State.PREVIOUS),
     ]
     assert indexes(client, store.name) == kept
-    assert {key.split(":")[2] for key in keys(client, f"warm:{store.name}:")} == {*kept, "generations", "whole"}
-    assert {key.split(":")[3] for key in keys(client, f"warm:{store.name}:whole:")} == set(kept)
+    assert {key.split(":")[2] for key in keys(client, f"warm:{store.name}:")} == {*kept, "generations"}
+    for generation in kept:  # 20 entries, and a mark for each of 3 agent types
+        assert len(keys(client, key_prefix(store.name, generation))) == 20 + 3
 
 
 def test_rollback_serves_the_previous_generation_and_a_second_one_undoes_it(store: CacheStore) -> None:
@@ -160,6 +173,7 @@ def test_rollback_serves_the_previous_generation_and_a_second_one_undoes_it(stor
 def test_after_a_rollback_the_generation_that_was_live_last_is_the_one_kept(store: CacheStore) -> None:
     first, second = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
     store.rollback(NOW)
+    store.release(NOW)
     third = publish(store, numbered_plan(20, version="v3"))
     assert third.removed == (second,)
     assert store.rollback(NOW).id == first
@@ -169,6 +183,7 @@ def test_a_plan_that_was_rolled_back_is_published_again_without_loading(store: C
     publish(store, numbered_plan(20, version="v1"))
     second = publish(store, numbered_plan(20, version="v2"))
     store.rollback(NOW)
+    store.release(NOW)
     again = publish(store, numbered_plan(20, version="v2"))
     assert (again.generation, again.written, again.unchanged) == (second.generation, 0, False)
     assert store._index.alias_target() == second.generation
@@ -189,7 +204,7 @@ def test_rollback_to_a_generation_that_lost_more_than_a_tenth_of_its_entries_is_
     store: CacheStore, client: redis.Redis, left: int
 ) -> None:
     first, second = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
-    client.delete(*sorted(keys(client, key_prefix(store.name, first)))[left:])
+    client.delete(*sorted(entry_keys(client, store.name, first))[left:])
     before = state(client, store.name)
     with pytest.raises(CacheError, match=f"only {left} of its 20 entries left.*needs 90%"):
         store.rollback(NOW)
@@ -201,7 +216,7 @@ def test_rollback_to_a_generation_with_nine_tenths_of_its_entries_is_done(
     store: CacheStore, client: redis.Redis
 ) -> None:
     first, _ = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
-    client.delete(*sorted(keys(client, key_prefix(store.name, first)))[18:])
+    client.delete(*sorted(entry_keys(client, store.name, first))[18:])
     assert store.rollback(NOW).id == first
 
 
@@ -246,11 +261,11 @@ def test_an_older_day_that_waited_for_the_lock_does_not_replace_what_was_publish
 
 
 def ttls(client: redis.Redis, store: CacheStore, generation: str) -> list[int]:
-    return [client.ttl(key) for key in keys(client, key_prefix(store.name, generation))]
+    return [client.ttl(key) for key in entry_keys(client, store.name, generation)]
 
 
 def aged(client: redis.Redis, store: CacheStore, generation: str, seconds: int) -> None:
-    for key in keys(client, key_prefix(store.name, generation)):
+    for key in entry_keys(client, store.name, generation):
         client.expire(key, seconds)
 
 
@@ -276,6 +291,7 @@ def test_an_old_generation_that_is_published_again_without_loading_lives_on(
     publish(store, numbered_plan(20, version="v1"))
     second = publish(store, numbered_plan(20, version="v2"))
     store.rollback(NOW)
+    store.release(NOW)
     aged(client, store, second.generation, 1000)
     again = publish(store, numbered_plan(20, version="v2"), now=NOW + timedelta(days=5))
     assert (again.generation, again.written, again.ttls_renewed) == (second.generation, 0, True)

@@ -10,7 +10,7 @@ import redis
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import key_prefix, lock_key
 from cachewarm_pipeline.core.records import State
-from cachewarm_pipeline.resources import cache_index, cache_store, cache_verify
+from cachewarm_pipeline.resources import cache_generations, cache_index, cache_verify
 from cachewarm_pipeline.resources.cache_lock import LEASE_SECONDS
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from tests.cache_fakes import NOW, TrigramEmbedder, keys, make_plan, numbered_plan, publish, state, writes
@@ -48,7 +48,7 @@ def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_touched(
 
 def load_badly(damage: Any) -> Any:
     """A loader that writes something else than the plan, as a fault of the network or of ours would."""
-    load = cache_store.load_entries
+    load = cache_generations.load_entries
 
     def loader(client: Any, name: str, record: Any, plan: Any, vectors: Any, before_batch: Any) -> int:
         written = load(client, name, record, plan, vectors, before_batch)
@@ -73,7 +73,7 @@ def test_a_generation_that_does_not_verify_is_taken_away_and_the_live_one_left(
 ) -> None:
     publish(store, numbered_plan(20, version="v1"))
     before = state(client, store.name)
-    monkeypatch.setattr(cache_store, "load_entries", load_badly(damage))
+    monkeypatch.setattr(cache_generations, "load_entries", load_badly(damage))
     with pytest.raises(CacheError, match=message):
         publish(store, numbered_plan(20, version="v2"))
     assert state(client, store.name) == before
@@ -165,7 +165,7 @@ def test_a_second_publisher_is_told_who_is_first_and_since_when(store: CacheStor
         with pytest.raises(CacheError, match=r"another run is publishing.*since 2026-11-22T02:00:00"):
             publish(CacheStore(client, store.name, sleep=lambda _: lock.renew()), numbered_plan(20))
         with pytest.raises(CacheError, match="another run is publishing"):
-            CacheStore(client, store.name, sleep=lambda _: lock.renew()).rollback(NOW)
+            CacheStore(client, store.name, sleep=lambda _: lock.renew()).drop_filling(NOW)
     assert publish(store, numbered_plan(20)).written == 20
     assert not client.exists(lock_key(store.name))
 

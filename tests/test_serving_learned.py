@@ -25,7 +25,7 @@ from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.core.words import tokens, word_key
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
-from tests.cache_fakes import DIMENSIONS, TrigramEmbedder, make_plan, publish
+from tests.cache_fakes import DIMENSIONS, TrigramEmbedder, entry_keys, make_plan, publish
 
 pytest_plugins = ["tests.cache_fixtures"]
 
@@ -158,11 +158,9 @@ def test_a_certified_distance_serves_the_nearest_or_nothing_whatever_the_caller_
 def test_once_an_entry_has_expired_the_certificate_no_longer_speaks_and_exact_hits_remain(
     reader: WarmedSemanticCache, client: redis.Redis
 ) -> None:
-    key = whole_key(reader.name, reader.generation)
-    first = min(
-        client.ttl(entry) for entry in client.scan_iter(f"warm:{reader.name}:{reader.generation}:*") if entry != key
-    )
-    assert 0 <= client.ttl(key) <= first
+    key = whole_key(reader.name, reader.generation, "a")
+    first = min(client.pexpiretime(entry) for entry in entry_keys(client, reader.name, reader.generation))
+    assert 0 < client.pexpiretime(key) <= first
     assert reader.check(NEAR, agent_type="a")
     client.delete(key)
     assert reader.check(NEAR, agent_type="a") == []

@@ -8,6 +8,7 @@ from cachewarm_pipeline.core.errors import ConfigurationError
 
 RESERVED = "warm"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_ENTRY_ID = re.compile(r"[0-9a-f]{64}")
 
 
 def check_name(name: str) -> str:
@@ -41,14 +42,43 @@ def app_prefix(name: str) -> str:
     return f"{name}:"
 
 
-def whole_key(name: str, generation: str) -> str:
-    """Key that is there as long as every entry of a generation is: it expires with the first of them. A match rule was
-    certified on all entries, so it decides nothing once some are gone."""
-    return f"{RESERVED}:{name}:whole:{generation}"
+def whole_key(name: str, generation: str, agent_type: str) -> str:
+    """Key (a string) that is there as long as every entry of one agent_type of a generation is: it expires no later
+    than the first of them. A match rule was certified on all entries of its agent_type, so it decides nothing once some
+    are gone. Under the generation's prefix, so that it is removed with it; the index holds hashes only."""
+    digest = hashlib.sha256(agent_type.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{key_prefix(name, generation)}whole:{digest[:16]}"
+
+
+def taken_out_key(name: str, generation: str) -> str:
+    """Set of the entry ids that were taken out of service in a generation; under its prefix, as ``whole_key``."""
+    return f"{key_prefix(name, generation)}taken_out"
+
+
+def withdrawn_key(name: str) -> str:
+    """Hash of withdrawn answers, which no generation may serve (core.out_of_service)."""
+    return f"{RESERVED}:{name}:withdrawn"
+
+
+def wrong_hits_key(name: str) -> str:
+    """Hash of reported wrong hits (core.wrong_hits)."""
+    return f"{RESERVED}:{name}:wrong_hits"
+
+
+def is_entry_id(text: str) -> bool:
+    """Whether a text has the form of an entry id; nothing else may become part of a key."""
+    return bool(_ENTRY_ID.fullmatch(text))
+
+
+def warmed_entry(name: str, key: str) -> tuple[str, str] | None:
+    """Generation and entry id that a warmed entry's key names; None for any other key."""
+    prefix = f"{RESERVED}:{name}:"
+    generation, _, entry = key.removeprefix(prefix).rpartition(":")
+    return (generation, entry) if key.startswith(prefix) and generation and is_entry_id(entry) else None
 
 
 def generations_key(name: str) -> str:
-    """Hash of a cache's generations: one JSON record a generation, and the field ``live``."""
+    """Hash of a cache's generations: one JSON record a generation, and the fields ``live`` and ``pinned``."""
     return f"{RESERVED}:{name}:generations"
 
 

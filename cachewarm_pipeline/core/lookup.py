@@ -48,14 +48,21 @@ def exact_row(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
     return _row(key, {**fields, DISTANCE_FIELD: "0.0"}, "exact")
 
 
+def is_withdrawn(name: str, key: str, values: Sequence[Any]) -> bool:
+    """Whether an exact key's HMGET of STORED_FIELDS is that of a warmed entry whose answer was taken out of service."""
+    fields = dict(zip(STORED_FIELDS, values, strict=True))
+    return not is_own(name, key) and fields["entry_id"] is not None and fields["response"] is None
+
+
 @dataclass(frozen=True)
 class Looked:
     """What a vector query led to. ``rows``: best first, empty on a miss. ``decision``: of a learned rule, where one was
-    asked; ``pick``: the key of the entry that it was about."""
+    asked; ``pick``: the key of the entry that it was about; ``withdrawn``: that entry's answer is out of service."""
 
     rows: list[dict[str, Any]]
     decision: Decision | None = None
     pick: str | None = None
+    withdrawn: bool = False
 
 
 def _with_equivalents(
@@ -90,12 +97,14 @@ def semantic(
     A certified ``distance`` serves the nearest; an uncertified one (rules of version 1) all that are near. The
     application's own entries have no answer group, so they are served by the certified distance alone, and only where
     their words do not contradict the prompt's (core.words); one whose prompt was cut answers its exact prompt only,
-    since a whole family of prompts may share its vector. ``allowed``: keys that a caller's own filter lets through;
+    since a whole family of prompts may share its vector. Where the entry that the rule picks is out of service, no
+    other warmed one takes its place. ``allowed``: keys that a caller's own filter lets through;
     ``strictest``: the largest distance that the caller allows.
     """
     rule = rules.for_agent_type(agent_type)
     served: list[tuple[str, dict[str, str]]] = []
     decision = pick = None
+    withdrawn = False
     warmed = [(key, fields) for key, fields in found.rows if not is_own(name, key) and "answer_group" in fields]
     if rule.model and prompt is not None:
         seen = warmed[:NEIGHBOURS]  # as many as it was fitted on, however many results are asked for
@@ -118,6 +127,9 @@ def semantic(
     elif rule.certified and warmed and near_enough(rule, _distance(warmed[0][1])):
         pick = warmed[0][0]
         served = _with_equivalents(warmed[0], warmed)  # the nearest is what was certified
+    if served and _is_out(served[0][1]):
+        served, withdrawn = [], True  # others of its answer group may give the same wrong answer
+    any_warmed = False
     words = tokens(cut(prompt)) if prompt is not None else None
     for key, fields in found.rows:
         own = is_own(name, key)
@@ -128,7 +140,10 @@ def semantic(
             continue
         if words is not None and contradiction(words, tokens(stored)):
             continue
-        served.append((key, fields))
+        withdrawn |= not own and _is_out(fields) and not any_warmed
+        any_warmed |= not own
+        if own or not withdrawn:
+            served.append((key, fields))
     if any(is_own(name, key) for key, _ in served):  # the surest is the nearest: an own entry may be the very question
         served.sort(key=lambda pair: _distance(pair[1]))
     rows = [
@@ -137,7 +152,7 @@ def semantic(
         if _distance(fields) <= strictest and (allowed is None or key in allowed)
         if (row := _row(key, fields, "semantic"))
     ]
-    return Looked(rows[:num_results], decision, pick)
+    return Looked(rows[:num_results], decision, pick, withdrawn)
 
 
 def explanation(rules: MatchRules, agent_type: str, looked: Looked, found: Found) -> dict[str, Any]:
@@ -145,7 +160,7 @@ def explanation(rules: MatchRules, agent_type: str, looked: Looked, found: Found
     rule = rules.for_agent_type(agent_type)
     decision = looked.decision
     return {
-        "match": "semantic" if looked.rows else "miss",
+        "match": "semantic" if looked.rows else "withdrawn" if looked.withdrawn else "miss",
         "rule": rule.rule,
         "rule_rests_on": rule.why,
         "confidence": decision and 1 / (1 + math.exp(-decision.score)),
@@ -165,10 +180,16 @@ def explanation(rules: MatchRules, agent_type: str, looked: Looked, found: Found
                 "prompt": fields.get("prompt", ""),
                 "distance": _distance(fields),
                 "answer_group": fields.get("answer_group"),
+                "withdrawn": _is_out(fields),
             }
             for key, fields in found.rows
         ],
     }
+
+
+def _is_out(fields: dict[str, str]) -> bool:
+    """Whether found fields are those of a warmed entry whose answer was taken out of service."""
+    return "answer_group" in fields and "response" not in fields
 
 
 def _distance(fields: dict[str, str]) -> float:

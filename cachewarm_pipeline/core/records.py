@@ -15,14 +15,50 @@ SCHEMA_VERSION = 1
 LIVE_FIELD = "live"
 """Field of the generations hash that holds the live generation's id, beside one record a generation."""
 
+PINNED_FIELD = "pinned"
+"""Field of the generations hash that is there while a generation is pinned: a ``Pin`` as JSON."""
+
 
 class State(StrEnum):
-    """Life of a generation. Only ``live`` is served; ``previous`` is whole and waits for a rollback."""
+    """Life of a generation. Only ``live`` is served; ``previous`` is whole and waits for a rollback; ``filling`` is
+    loaded little by little over many runs."""
 
     BUILDING = "building"
+    FILLING = "filling"
     READY = "ready"
     LIVE = "live"
     PREVIOUS = "previous"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """That a rollback holds a generation live: until it is released no other one may become live."""
+
+    generation: str
+    since: datetime
+    why: str = ""
+
+    def describe(self) -> str:
+        """What a publish that it stops says."""
+        why = f" ({self.why})" if self.why else ""
+        since = self.since.isoformat(timespec="seconds")
+        return (
+            f"pinned to generation {self.generation} since {since}{why}: `cachewarm release` lets new ones be published"
+        )
+
+    def to_json(self) -> str:
+        return json.dumps({**asdict(self), "since": self.since.isoformat()}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Pin":
+        """Raises CacheError for text that is no pin: better nothing is published than over a rollback."""
+        try:
+            data = json.loads(text)
+            return cls(str(data["generation"]), datetime.fromisoformat(data["since"]), str(data.get("why", "")))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CacheError(
+                f"the pin in Redis is damaged ({error!r}): `cachewarm release` removes it, then publish again"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -46,19 +82,32 @@ class GenerationRecord:
     """When it last became live."""
     renewed_at: datetime | None = None
     """When its entries' time to live was last begun anew."""
+    loaded: int = 0
+    """Of a ``filling`` generation: the first so many planned entries were written."""
+    filled_at: datetime | None = None
+    """Of one that was filled little by little: when entries were last written."""
+    forecast_hit_rate: float | None = None
+    """Share of look-ups, 0 to 1, that the replay expects it to answer; None where nothing was foreseen."""
+    ttl_days_by_agent: dict[str, float] = field(default_factory=dict)
+    """Days to live of the agent types that have their own; the others have ``ttl_days``."""
     schema_version: int = field(default=SCHEMA_VERSION)
 
     @property
     def dimensions(self) -> int:
         return int(self.embedder["dimensions"])
 
+    def ttl_of(self, agent_type: str) -> float:
+        """Days that entries of an agent_type live, before jitter."""
+        return self.ttl_days_by_agent.get(agent_type, self.ttl_days)
+
     def past_half_life(self, now: datetime) -> bool:
-        """Whether its entries have lived for more than half of ``ttl_days``."""
-        return now - (self.renewed_at or self.created_at) > timedelta(days=self.ttl_days) / 2
+        """Whether the entries that live shortest have lived for more than half of it."""
+        shortest = min([self.ttl_days, *self.ttl_days_by_agent.values()])
+        return now - (self.renewed_at or self.created_at) > timedelta(days=shortest) / 2
 
     def same_content(self, other: "GenerationRecord") -> bool:
         """Whether both would put the same entries in Redis, read in the same way."""
-        same = ("plan_hash", "as_of", "entries", "embedder", "ttl_days", "ttl_jitter")
+        same = ("plan_hash", "as_of", "entries", "embedder", "ttl_days", "ttl_jitter", "ttl_days_by_agent")
         return (
             all(getattr(self, name) == getattr(other, name) for name in same)
             and self.match_rules.to_json() == other.match_rules.to_json()
@@ -73,6 +122,7 @@ class GenerationRecord:
             "created_at": self.created_at.isoformat(),
             "published_at": self.published_at and self.published_at.isoformat(),
             "renewed_at": self.renewed_at and self.renewed_at.isoformat(),
+            "filled_at": self.filled_at and self.filled_at.isoformat(),
             "match_rules": self.match_rules.as_dict(),
         }
 
@@ -93,7 +143,8 @@ class GenerationRecord:
                     f"generation {data['id']} has schema version {version}, this program knows {SCHEMA_VERSION}: "
                     "upgrade cachewarm-pipeline where this cache is read"
                 )
-            published, renewed = data.get("published_at"), data.get("renewed_at")
+            published, renewed, filled = (data.get(name) for name in ("published_at", "renewed_at", "filled_at"))
+            forecast = data.get("forecast_hit_rate")
             return cls(
                 id=data["id"],
                 state=State(data["state"]),
@@ -108,6 +159,10 @@ class GenerationRecord:
                 ttl_jitter=float(data["ttl_jitter"]),
                 published_at=published and datetime.fromisoformat(published),
                 renewed_at=renewed and datetime.fromisoformat(renewed),
+                loaded=int(data.get("loaded", 0)),
+                filled_at=filled and datetime.fromisoformat(filled),
+                forecast_hit_rate=None if forecast is None else float(forecast),
+                ttl_days_by_agent={str(k): float(v) for k, v in data.get("ttl_days_by_agent", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CacheError(f"a generation's record in Redis is damaged ({error!r}): {text[:80]!r}") from None
@@ -118,7 +173,11 @@ def parse_generations(fields: dict[str, str]) -> tuple[str | None, dict[str, Gen
 
     Raises CacheError for a record that cannot be read, and for ``live`` without its record.
     """
-    records = {name: GenerationRecord.from_json(text) for name, text in fields.items() if name != LIVE_FIELD}
+    records = {
+        name: GenerationRecord.from_json(text)
+        for name, text in fields.items()
+        if name not in (LIVE_FIELD, PINNED_FIELD)
+    }
     live = parse_live(fields)
     return (live.id if live else None), records
 
@@ -136,3 +195,8 @@ def parse_live(fields: dict[str, str]) -> GenerationRecord | None:
             f"generation {live} is named live but has no record: delete the field 'live' and publish again"
         )
     return GenerationRecord.from_json(fields[live])
+
+
+def parse_pin(fields: dict[str, str]) -> Pin | None:
+    """The pin of a generations hash. Raises CacheError for one that cannot be read."""
+    return Pin.from_json(fields[PINNED_FIELD]) if PINNED_FIELD in fields else None

@@ -103,11 +103,12 @@ def nearest(
     ]
 
 
-def of_generation(index: str, generation: str, limit: int, timeout_ms: int) -> Command:
-    """FT.SEARCH for the keys of a generation's own entries; with ``limit`` 0 it only counts them."""
+def of_generation(index: str, generation: str, limit: int, timeout_ms: int, fields: Sequence[str] = ()) -> Command:
+    """FT.SEARCH for the keys, and ``fields``, of a generation's own entries; with ``limit`` 0 it only counts them."""
     return [
         *("FT.SEARCH", index, "@generation:{$generation}", "PARAMS", 2, "generation", generation),
-        *("NOCONTENT", "LIMIT", 0, limit, "TIMEOUT", timeout_ms, "DIALECT", 2),
+        *(("RETURN", len(fields), *fields) if fields else ("NOCONTENT",)),
+        *("LIMIT", 0, limit, "TIMEOUT", timeout_ms, "DIALECT", 2),
     ]
 
 

@@ -5,7 +5,7 @@ work is waited for. Every reply is read and judged.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,46 +41,102 @@ def load_entries(
     vectors: np.ndarray,
     before_batch: Callable[[int], None],
 ) -> int:
-    """Write the plan's entries under the generation's prefix, each with its TTL; returns how many.
+    """Write entries of the plan under the generation's prefix, each with its TTL; returns how many.
 
-    ``vectors`` is float32 (rows of the plan, dimensions), in the plan's order; its column ``rule_vectors``, where it
-    has one, is what a learned rule reads (core.rules.rule.pack). ``before_batch(sent)`` may raise to
-    stop. Memory beyond the arguments: three batches of ``BATCH`` entries (about 3 MB; 60 MB if every response has
-    64 KB). Loading the same entries again is harmless. Raises CacheError when Redis refuses any command (full,
+    ``plan`` is the record's or a part of it. Where it is the whole, ``mark_whole`` is done too; else the caller does it
+    once all are there. ``vectors`` is float32 (rows of the plan, dimensions), in the plan's order; its column
+    ``rule_vectors``, where it has one, is what a learned rule reads (core.rules.rule.pack). ``before_batch(sent)`` may
+    raise to stop. Memory beyond the arguments: three batches of ``BATCH`` entries (about 3 MB; 60 MB if every response
+    has 64 KB). Loading the same entries again is harmless. Raises CacheError when Redis refuses any command (full,
     read-only, not permitted), and redis-py's exceptions when the connection is lost.
     """
     prefix = key_prefix(name, record.id)
     columns = [*_COLUMNS, *(name for name in (RULE_VECTORS,) if name in plan.column_names)]
+    since = server_seconds(client)
     with _Ahead(client) as ahead:
         for start in range(0, plan.num_rows, BATCH):
             before_batch(start)
             rows = plan.slice(start, BATCH).select(columns).to_pylist()
             ahead.send(*_batch(prefix, record, rows, vectors[start : start + BATCH]))
         ahead.finish()
-    _mark_whole(client, name, record, plan)
+    if plan.num_rows == record.entries:
+        mark_whole(client, name, record, plan, since)
     return int(plan.num_rows)
+
+
+def server_seconds(client: "redis.Redis") -> int:
+    """The server's Unix time, rounded down: what lives from then on lives at least so long."""
+    now: Any = client.time()
+    return int(now[0])
 
 
 def renew_ttls(
     client: "redis.Redis", name: str, record: GenerationRecord, plan: pa.Table, before_batch: Callable[[], None]
-) -> bool:
-    """Begin every entry's time to live anew; False when an entry is gone. Memory: one batch of keys."""
+) -> list[int]:
+    """Begin every entry's time to live anew; returns the plan's rows whose entries are gone.
+
+    ``mark_whole`` is the caller's, where none is. Memory: one batch of keys.
+    """
     prefix = key_prefix(name, record.id)
+    gone: list[int] = []
     for start in range(0, plan.num_rows, BATCH):
         before_batch()
         pipe: Any = client.pipeline(transaction=False)
-        for entry in plan["entry_id"].slice(start, BATCH).to_pylist():
-            pipe.expire(prefix + entry, ttl_seconds(entry, record.ttl_days, record.ttl_jitter))
-        if not all(pipe.execute()):
-            return False
-    _mark_whole(client, name, record, plan)
-    return True
+        part = plan.slice(start, BATCH)
+        for entry, agent_type in zip(part["entry_id"].to_pylist(), part["agent_type"].to_pylist(), strict=True):
+            pipe.expire(prefix + entry, _seconds(record, entry, agent_type))
+        gone += [start + row for row, done in enumerate(pipe.execute()) if not done]
+    return gone
 
 
-def _mark_whole(client: "redis.Redis", name: str, record: GenerationRecord, plan: pa.Table) -> None:
-    """Until the first entry expires the generation is as it was certified (core.generation.whole_key)."""
-    first = min(ttl_seconds(entry, record.ttl_days, record.ttl_jitter) for entry in plan["entry_id"].to_pylist())
-    client.set(whole_key(name, record.id), 1, ex=first)
+def mark_whole(client: "redis.Redis", name: str, record: GenerationRecord, plan: pa.Table, since: int) -> None:
+    """Until the first entry of an agent_type expires, it is as it was certified (core.generation.whole_key).
+
+    ``since``: the server's time before the first entry was given its TTL, so that the mark never outlives an entry.
+    """
+    pipe: Any = client.pipeline(transaction=False)
+    pairs = zip(plan["entry_id"].to_pylist(), plan["agent_type"].to_pylist(), strict=True)
+    for agent_type, first in _first(record, pairs).items():
+        pipe.set(whole_key(name, record.id, agent_type), 1, exat=since + first)
+    pipe.execute()
+
+
+def renew_found(
+    client: "redis.Redis",
+    name: str,
+    record: GenerationRecord,
+    entries: list[tuple[str, str]],
+    before_batch: Callable[[], None],
+) -> int:
+    """Begin the time to live of entries (id, agent_type) anew, where the plan is not at hand; returns how many.
+
+    An agent_type of which all entries are there stays marked as whole; a mark that is gone does not come back.
+    """
+    prefix, since, renewed = key_prefix(name, record.id), server_seconds(client), 0
+    for start in range(0, len(entries), BATCH):
+        before_batch()
+        pipe: Any = client.pipeline(transaction=False)
+        for entry, agent_type in entries[start : start + BATCH]:
+            pipe.expire(prefix + entry, _seconds(record, entry, agent_type))
+        renewed += sum(pipe.execute())
+    pipe = client.pipeline(transaction=False)
+    for agent_type, first in _first(record, entries).items():
+        pipe.expireat(whole_key(name, record.id, agent_type), since + first)
+    pipe.execute()
+    return renewed
+
+
+def _seconds(record: GenerationRecord, entry: str, agent_type: str) -> int:
+    return ttl_seconds(entry, record.ttl_of(agent_type), record.ttl_jitter)
+
+
+def _first(record: GenerationRecord, entries: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Agent type to the seconds after which the first of its entries expires."""
+    first: dict[str, int] = {}
+    for entry, agent_type in entries:
+        seconds = _seconds(record, entry, agent_type)
+        first[agent_type] = min(seconds, first.get(agent_type, seconds))
+    return first
 
 
 def entry_values(record: GenerationRecord, row: Mapping[str, Any], vector: bytes) -> list[bytes]:
@@ -170,7 +226,7 @@ def _batch(
     keys, entries = [], []
     for row, vector in zip(rows, matrix, strict=True):
         key = prefix + row["entry_id"]
-        ttl = ttl_seconds(row["entry_id"], record.ttl_days, record.ttl_jitter)
+        ttl = _seconds(record, row["entry_id"], row["agent_type"])
         values = entry_values(record, row, vector.tobytes())
         words = [key.encode(), *values, key.encode(), b"%d" % ttl]
         entries.append(_ENTRY[len(values)] % tuple([part for word in words for part in (len(word), word)]))

@@ -24,10 +24,17 @@ _RENEW = """#!lua flags=allow-oom
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 0
 """
+_TAKE_OVER = """#!lua flags=allow-oom
+return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+"""
 _RELEASE = """#!lua flags=allow-oom
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
+
+
+class LostLockError(CacheError):
+    """The lock is another run's now, so nothing may be changed any more."""
 
 
 class PublishLock:
@@ -46,6 +53,10 @@ class PublishLock:
         # The client tries again when a reply is lost, and then finds the lock that it took itself.
         return self.holder() == self.token
 
+    def take_over(self) -> None:
+        """Take it from whoever holds it. That run changes nothing any more: it stops at its next look at the lock."""
+        self._client.eval(_TAKE_OVER, 1, self.key, self.token, str(self._lease_ms))
+
     def holder(self) -> str | None:
         """Token of the run that holds it."""
         found: Any = self._client.get(self.key)
@@ -57,12 +68,12 @@ class PublishLock:
         return int(at)
 
     def renew(self) -> None:
-        """Hold it for another lease. Raises CacheError when it was lost: another run may be publishing."""
+        """Hold it for another lease. Raises LostLockError when it was lost: another run may be publishing."""
         renewed: Any = self._client.eval(_RENEW, 1, self.key, self.token, str(self._lease_ms))
         if not renewed:
-            raise CacheError(
-                "lost the publishing lock (this run stood still for too long, or the lock was deleted); "
-                "the live generation is as it was: run again"
+            raise LostLockError(
+                "lost the publishing lock (a rollback took it, this run stood still for too long, or it was deleted); "
+                "this run published nothing: run again"
             )
 
 
@@ -76,16 +87,19 @@ def publish_lock(
     sleep: Callable[[float], None],
     progress: Callable[[str], Any],
     lease_seconds: float = LEASE_SECONDS,
+    by_force: bool = False,
 ) -> Iterator[PublishLock]:
-    """The lock of a cache name, released on the way out.
+    """The lock of a cache name, released on the way out. ``by_force`` takes it from whoever holds it.
 
-    A lock whose holder does not renew it, because it was killed, is waited out for at most one lease. Raises
+    Else a lock whose holder does not renew it, because it was killed, is waited out for at most one lease. Raises
     CacheError as soon as the holder is seen at work, and after that lease.
     """
     token = json.dumps({"since": now.isoformat(timespec="seconds"), "token": uuid.uuid4().hex})
     lock = PublishLock(client, name, token, lease_seconds)
     with told_clearly("taking the publishing lock"):
-        if not lock.take():
+        if by_force:
+            lock.take_over()
+        elif not lock.take():
             _wait_out(lock, name, clock, sleep, progress, lease_seconds)
     try:
         yield lock

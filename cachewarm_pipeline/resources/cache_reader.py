@@ -141,7 +141,8 @@ class Reader:
             counts = self.counters.take()
             # The live field is read last. A generation that is live then was whole when its key was read before it.
             asked = [("HMGET", key, *search.STORED_FIELDS) for key in keys]
-            state = [("EXISTS", whole_key(self.name, live.record.id)), ("HGET", generations_key(self.name), LIVE_FIELD)]
+            whole_mark = whole_key(self.name, live.record.id, ask.agent_type)
+            state = [("EXISTS", whole_mark), ("HGET", generations_key(self.name), LIVE_FIELD)]
             try:
                 replies = yield Send([*counts, *asked, *state])
             except GeneratorExit:  # there is no answer: Redis was lost
@@ -156,6 +157,9 @@ class Reader:
             if rows:
                 self.counters.add("exact", ask.agent_type)
                 return (yield from self._renew(rows[:1], ask.ttl))
+            if any(lookup.is_withdrawn(self.name, *pair) for pair in zip(keys, values, strict=True)):
+                self.counters.add("miss", ask.agent_type)
+                return []  # what is near may be the same wrong answer
             rule = live.record.match_rules.for_agent_type(ask.agent_type)
             k = neighbours(rule, ask.num_results) if whole or not rule.certified else 0
             # Certificates do not speak of prompts with personal data, and what is somebody's own is answered afresh.
@@ -190,7 +194,10 @@ class Reader:
             if (near := (yield from self._nearest(live, ask, vector, NEIGHBOURS))) is None:
                 continue
             why = lookup.explanation(rules, ask.agent_type, near.decide(ask, vector), near.found)
-            return {**why, "match": "exact", "picked": exact[0]["id"]} if exact else why
+            if exact:
+                return {**why, "match": "exact", "picked": exact[0]["id"]}
+            out = [key for key, value in zip(keys, values, strict=True) if lookup.is_withdrawn(self.name, key, value)]
+            return {**why, "match": "withdrawn", "picked": out[0]} if out else why
         raise CacheError(f"the live generation of {self.name!r} changed {TRIES} times during one lookup: try again")
 
     def _nearest(self, live: Live, ask: Ask, vector: bytes, k: int) -> Generator[Send | Embed, Any, "_Near | None"]:

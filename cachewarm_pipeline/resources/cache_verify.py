@@ -31,6 +31,10 @@ ZERO_DISTANCE = 1e-4
 _CHUNK = 64
 
 
+class UnprovenError(CacheError):
+    """A generation is not what was planned: loading more of it, or asking again, does not make it right."""
+
+
 def check_plan(plan: pa.Table, vectors: np.ndarray) -> None:
     """Refuse a plan that cannot be loaded as it is, before anything is touched. Raises CacheError."""
     if plan.num_rows == 0:
@@ -84,7 +88,7 @@ def check_count(index: CacheIndex, record: GenerationRecord) -> None:
     if found != record.entries:
         info = index.info(index_name(index.name, record.id))
         reason = info.last_error if info else "the index is gone"
-        raise CacheError(
+        raise UnprovenError(
             f"generation {record.id} holds {found} of {record.entries} planned entries (last indexing error: "
             f"{reason}); it was not published"
         )
@@ -103,7 +107,7 @@ def sample_rows(plan: pa.Table) -> list[int]:
 def check_self_lookups(
     index: CacheIndex, record: GenerationRecord, plan: pa.Table, vectors: np.ndarray, tick: Callable[[], None]
 ) -> None:
-    """Sampled entries are found by their own vector and agent_type, and will expire. Raises CacheError.
+    """Sampled entries are found by their own vector and agent_type, and will expire. Raises UnprovenError.
 
     The entry found must be the one looked up, or one whose planned vector is the same.
     """
@@ -139,11 +143,11 @@ def _check_rows(
         agent_type = plan["agent_type"][row].as_py()
         where = f"generation {record.id}, entry {expected[:12]} of agent_type {agent_type!r}"
         if ttl <= 0:
-            raise CacheError(f"{where}: it has no time to live; it was not published")
+            raise UnprovenError(f"{where}: it has no time to live; it was not published")
         if found.partial:
             raise CacheError(f"{where}: looking it up timed out, Redis is too busy; it was not published, run again")
         if not found.rows:
-            raise CacheError(f"{where}: its own vector does not find it; it was not published")
+            raise UnprovenError(f"{where}: its own vector does not find it; it was not published")
         key, fields = found.rows[0]
         distance = float(fields.get(search.DISTANCE_FIELD, "nan"))
         answered = key.removeprefix(prefix)
@@ -153,7 +157,7 @@ def _check_rows(
             or not distance <= ZERO_DISTANCE
             or not (answered == expected or _twins(plan, vectors, row, answered))
         ):
-            raise CacheError(
+            raise UnprovenError(
                 f"{where}: its own vector finds {answered[:12]} at distance {distance:.4f}; it was not published"
             )
 
