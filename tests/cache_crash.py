@@ -1,24 +1,50 @@
-"""A publisher that kills itself: run in a process of its own, which imports no more than it needs."""
+"""Publishers that kill themselves: run in a process of its own, which imports no more than it needs."""
 
+import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import redis
 
+from cachewarm_pipeline.core.generation import lock_key
 from cachewarm_pipeline.resources.cache_load import BATCH
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.redis_client import connect
-from tests.cache_fakes import numbered_plan, publish
+from tests.cache_fakes import NOW, fill, numbered_plan, publish
 
 ENTRIES = BATCH + 50
 """Two batches, so that one is under way while the next is sent."""
 
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload(["tests.cache_crash"])
+
 numbered_plan(1)  # pyarrow imports pandas at the first conversion: once here, instead of in every process
 
 
-def publish_until_killed(url: str, name: str, version: str, sends: int, half: bool, lease: float) -> None:
-    """Publish, and be killed when the ``sends``-th packet is about to be sent, or when half of it was."""
+TICK = 120
+"""Entries that one tick loads where a generation is filled little by little: three ticks."""
+
+
+def publish_all(store: CacheStore, version: str) -> None:
+    publish(store, numbered_plan(ENTRIES, version=version))
+
+
+def fill_all(store: CacheStore, version: str) -> None:
+    """Tick by tick until it is published."""
+    while not fill(store, numbered_plan(ENTRIES, version=version), TICK).published:
+        pass
+
+
+def roll_back(store: CacheStore, why: str) -> None:
+    store.rollback(NOW, why)
+
+
+def run_until_killed(
+    action: Callable[[CacheStore, str], None], url: str, name: str, argument: str, sends: int, half: bool
+) -> None:
+    """Do it, and be killed when the ``sends``-th packet is about to be sent, or when half of it was."""
     client = connect(url)
     left = sends
     send = redis.connection.AbstractConnection.send_packed_command
@@ -34,4 +60,22 @@ def publish_until_killed(url: str, name: str, version: str, sends: int, half: bo
         return send(self, command, check_health)
 
     redis.connection.AbstractConnection.send_packed_command = counted  # type: ignore[method-assign]
-    publish(CacheStore(client, name, lease_seconds=lease), numbered_plan(ENTRIES, version=version))
+    action(CacheStore(client, name), argument)
+
+
+def run_in_a_process(
+    client: redis.Redis,
+    action: Callable[[CacheStore, str], None],
+    url: str,
+    name: str,
+    argument: str,
+    sends: int,
+    half: bool = False,
+) -> bool:
+    """As ``run_until_killed``, in a process of its own; whether it came to its end before it was killed."""
+    process = FORKSERVER.Process(target=run_until_killed, args=(action, url, name, argument, sends, half))
+    process.start()
+    process.join(60)
+    client.delete(lock_key(name))  # as if a dead run's lease had ended, which test_cache_lock waits for
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode == 0

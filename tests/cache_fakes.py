@@ -80,6 +80,20 @@ def numbered_plan(count: int, *, version: str = "v1", agent_types: int = 3) -> p
     )
 
 
+def settings_of(plan: pa.Table, embedder: TrigramEmbedder, changes: dict[str, Any]) -> dict[str, Any]:
+    """What the tests publish a plan with."""
+    return {
+        "as_of": DAY,
+        "plan_hash": sha256_hex(repr(plan.to_pylist())),
+        "embedder": embedder.info,
+        "rules": MatchRules.uniform(0.1),
+        "ttl_days": 7.0,
+        "ttl_jitter": 0.1,
+        "now": NOW,
+        **changes,
+    }
+
+
 def publish(
     store: CacheStore,
     plan: pa.Table,
@@ -90,19 +104,24 @@ def publish(
 ) -> Published:
     """Publish a plan with the tests' settings."""
     embedder = embedder or TrigramEmbedder()
-    settings: dict[str, Any] = {
-        "as_of": DAY,
-        "plan_hash": sha256_hex(repr(plan.to_pylist())),
-        "embedder": embedder.info,
-        "rules": MatchRules.uniform(0.1),
-        "ttl_days": 7.0,
-        "ttl_jitter": 0.1,
-        "now": NOW,
-        **changes,
-    }
     if vectors is None:
         vectors = embedder.embed(plan["prompt"].to_pylist())
-    return store.publish(plan, vectors, **settings)
+    return store.publish(plan, vectors, **settings_of(plan, embedder, changes))
+
+
+def fill(
+    store: CacheStore,
+    plan: pa.Table,
+    allowance: int | Callable[[datetime | None], int],
+    *,
+    embedder: TrigramEmbedder | None = None,
+    **changes: Any,
+) -> Published:
+    """Publish some of a plan with the tests' settings; ``allowance`` may be a number of entries."""
+    embedder = embedder or TrigramEmbedder()
+    vectors = embedder.embed(plan["prompt"].to_pylist())
+    allowed = allowance if callable(allowance) else lambda _: allowance
+    return store.publish_some(plan, vectors, allowance=allowed, **settings_of(plan, embedder, changes))
 
 
 ROTATE = "How do I rotate the signing key?"

@@ -1,35 +1,23 @@
-"""A publisher that dies at any point, and readers that never notice: processes are really killed."""
+"""A publisher that dies at any point leaves one whole generation: processes are really killed."""
 
-import multiprocessing
-import signal
-import threading
 from typing import Any
 
 import pytest
 import redis
-from redisvl.extensions.cache.llm import SemanticCache
-from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.generation import generations_key, index_name, lock_key
+from cachewarm_pipeline.core.generation import generations_key, index_name
 from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.redis_client import connect
-from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 from cachewarm_pipeline.serving import WarmedSemanticCache
-from tests.cache_crash import ENTRIES, publish_until_killed
-from tests.cache_fakes import NOW, TrigramEmbedder, numbered_plan, publish
+from tests.cache_crash import ENTRIES, publish_all, run_in_a_process
+from tests.cache_fakes import TrigramEmbedder, numbered_plan, publish
 
 pytest_plugins = ["tests.cache_fixtures"]
 
-FORKSERVER = multiprocessing.get_context("forkserver")
-LEASE = 60.0
-"""Of a publisher that is killed, in seconds."""
-
 AGENT_TYPES = 3
 """Of a numbered plan."""
-
-FORKSERVER.set_forkserver_preload(["tests.cache_crash"])
 
 
 def served_versions(cache: WarmedSemanticCache) -> set[str]:
@@ -58,13 +46,7 @@ def test_a_publisher_killed_at_any_point_leaves_one_whole_generation_serving_and
     with WarmedSemanticCache(cache_name, redis_url, embedder=TrigramEmbedder()) as reader:
         while True:
             sends += 1
-            arguments = (redis_url, cache_name, f"v{version + 1}", sends, half, LEASE)
-            process = FORKSERVER.Process(target=publish_until_killed, args=arguments)
-            process.start()
-            process.join(60)
-            client.delete(lock_key(cache_name))  # as if its lease had ended, which test_cache_lock waits for
-            finished = process.exitcode == 0
-            assert finished or process.exitcode == -signal.SIGKILL
+            finished = run_in_a_process(client, publish_all, redis_url, cache_name, f"v{version + 1}", sends, half)
             (serving,) = served_versions(reader)
             assert serving == f"v{version + 1}" if finished else serving in (f"v{version}", f"v{version + 1}")
             killed_after_switch += not finished and serving != f"v{version}"
@@ -129,83 +111,3 @@ def test_a_publisher_cut_off_from_redis_leaves_the_live_generation_and_the_next_
         publish(store, numbered_plan(ENTRIES, version="v2"))
         assert served_versions(reader) == {"v2"}
     assert_clean(client, store)
-
-
-class Readers:
-    """Threads that look up without a pause and note what they saw."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        """Number of the last plan that was live before a lookup began."""
-        self.begun = 0
-        """Number of the newest plan that may be live."""
-        self.stop = threading.Event()
-        self.lookups = 0
-        self.faults: list[str] = []
-        self._lock = threading.Lock()
-
-    def run(self, check: Any, seed: int) -> None:
-        number = seed
-        while not self.stop.is_set():
-            number = (number * 31 + 17) % ENTRIES
-            oldest = self.done
-            try:
-                hits = check(number)
-            except Exception as error:
-                hits, fault = [], f"error: {error!r}"
-            else:
-                fault = "" if hits else f"miss of {number} at {oldest}"
-            if hits:
-                version, _, answer = hits[0]["response"].partition(": ")
-                if answer != f"thing {number}" or not oldest <= int(version[1:]) <= self.begun:
-                    fault = f"wrong: {hits[0]['response']!r} for {number}, live {oldest}..{self.begun}"
-            with self._lock:
-                self.lookups += 1
-                if fault:
-                    self.faults.append(fault)
-
-
-def test_readers_see_no_miss_no_wrong_answer_and_no_error_during_ten_publishes(
-    redis_url: str, client: redis.Redis, cache_name: str
-) -> None:
-    store = CacheStore(client, cache_name)
-    publish(store, numbered_plan(ENTRIES, version="v0"))
-    readers = Readers()
-    embedder = TrigramEmbedder()
-    warmed = WarmedSemanticCache(cache_name, redis_url, embedder=embedder)
-    stock = SemanticCache(
-        cache_name,
-        redis_url=redis_url,
-        vectorizer=EmbedderVectorizer({**vars(embedder.info)}, embedder),
-        distance_threshold=0.0001,
-        create_index=False,
-    )
-
-    def exact(number: int) -> Any:
-        return warmed.check(f"how do I do thing number {number} of the list?", agent_type=f"agent{number % 3}")
-
-    def semantic(number: int) -> Any:
-        (vector,) = embedder.embed([f"how do I do thing number {number} of the list?"])
-        return warmed.check(vector=vector.tolist(), agent_type=f"agent{number % 3}")
-
-    def through_the_alias(number: int) -> Any:
-        by_type = Tag("agent_type") == f"agent{number % 3}"
-        return stock.check(f"how do I do thing number {number} of the list?", filter_expression=by_type)
-
-    checks = [exact, semantic, exact, through_the_alias]
-    threads = [threading.Thread(target=readers.run, args=(check, seed)) for seed, check in enumerate(checks)]
-    for thread in threads:
-        thread.start()
-    try:
-        for number in range(1, 11):
-            readers.begun = number
-            publish(store, numbered_plan(ENTRIES, version=f"v{number}"), now=NOW)
-            readers.done = number
-    finally:
-        readers.stop.set()
-        for thread in threads:
-            thread.join(30)
-        warmed.disconnect()
-        stock.disconnect()
-    assert readers.faults == []
-    assert readers.lookups > 100

@@ -72,7 +72,8 @@ class Filling(Publishing):
         filling = self.filling()
         if filling and not filling.same_content(wanted.record):
             far = f"{filling.loaded:,} of {filling.entries:,}"
-            return self._stays(wanted, f"generation {filling.id} is still being filled ({far}); it is finished first")
+            why = f"generation {filling.id} is still being filled ({far}); it is finished first"
+            return replace(self._stays(wanted, why), loaded=0, of=wanted.record.entries, waits=True)
         allowed = allowance(filling.filled_at if filling else None)
         if allowed <= 0:
             if live := self._serving(wanted):
@@ -130,4 +131,4 @@ class Filling(Publishing):
     def _so_far(self, wanted: Wanted, loaded: int, written: int) -> Published:
         of = wanted.record.entries
         why = f"loading: {loaded:,} of {of:,} entries"
-        return replace(self._stays(wanted, why), written=written, loaded=loaded, of=of)
+        return replace(self._stays(wanted, why), written=written, loaded=loaded, of=of, waits=True)

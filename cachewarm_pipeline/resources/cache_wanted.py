@@ -67,6 +67,8 @@ class Published:
     """Planned entries that are in Redis; all of them unless they are loaded little by little."""
     of: int = 0
     """Planned entries."""
+    waits: bool = False
+    """It is being loaded little by little, or comes after the one that is: the next call goes on."""
 
     @property
     def published(self) -> bool:
