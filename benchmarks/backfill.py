@@ -1,0 +1,199 @@
+"""A backfill of 90 days of the sample as one Dagster run, against the same work in a plain loop.
+
+    uv run python -m benchmarks.backfill [--days 90] [--rows 2200] [--rounds 3] [--short]
+
+Target: at most 2x. Each side is a process of its own that begins with an empty home, and its time is the whole life of
+that process: imports, the instance, the work, the end. The sides take turns, the order changes each round, and the
+medians are compared. The loop reads a day, calls the core function and writes the dataset, and does nothing that only
+a backfill needs: no metadata, no look whether a day was mined from this source. That both wrote the same bytes is
+asserted. `mining` is daily_query_counts; `candidates` is that with golden_candidates and frequent_queries (30 days
+rolled up for each day, the exact judge).
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cachewarm_pipeline.resources.datasets import DatasetStore
+
+LAST = date(2026, 11, 20)
+"""Long enough ago that every day is a partition."""
+
+TARGET = 2.0
+WORK = {
+    "mining": ("daily_query_counts",),
+    "candidates": ("golden_candidates", "daily_query_counts", "frequent_queries"),
+}
+
+
+def environment(home: Path, sample: Path) -> dict[str, str]:
+    """What both sides run under: nothing of the caller's settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CACHEWARM_", "DAGSTER_"))}
+    own = {"HOME": str(home), "SOURCE_URL": str(sample), "JUDGE": "exact", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    return {**kept, **{f"CACHEWARM_{name}": value for name, value in own.items()}}
+
+
+def by_dagster(work: str, days: list[date]) -> int:
+    """The range as one run of the real instance (SQLite); the number of runs."""
+    from dagster import AssetKey, DagsterInstance
+
+    from cachewarm_pipeline.cli.runs import prepare_dagster_home
+    from cachewarm_pipeline.definitions import defs
+    from cachewarm_pipeline.settings import load_settings
+
+    prepare_dagster_home(load_settings())
+    with DagsterInstance.get() as instance:
+        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=[AssetKey(asset) for asset in WORK[work]],
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={
+                "dagster/asset_partition_range_start": str(days[0]),
+                "dagster/asset_partition_range_end": str(days[-1]),
+            },
+        )
+        assert result.success
+        return instance.get_runs_count()
+
+
+def by_loop(work: str, days: list[date]) -> int:
+    """The same days without Dagster."""
+    from cachewarm_pipeline.core.demand import day_weights
+    from cachewarm_pipeline.core.golden import golden_candidates
+    from cachewarm_pipeline.core.mining import daily_query_counts
+    from cachewarm_pipeline.core.rollup import rollup
+    from cachewarm_pipeline.resources.judges.exact import ExactJudge
+    from cachewarm_pipeline.resources.sources import open_source
+    from cachewarm_pipeline.settings import load_settings
+
+    settings = load_settings()
+    assert settings.source_url
+    source = open_source(
+        settings.source_url.get_secret_value(), tables={}, columns={}, max_response_bytes=settings.max_response_bytes
+    )
+    datasets = DatasetStore(settings.datasets)
+    for day in days:
+        groups = source.day_groups(day)
+        table, _ = daily_query_counts(groups.queries, groups.responses, groups.users)
+        datasets.write("daily_query_counts", day, table, fingerprint=source.fingerprint(day))
+    for day in days if work == "candidates" else []:
+        golden, _ = golden_candidates(
+            source.golden(day, settings.min_quality).table,
+            cap=settings.golden_max,
+            max_response_bytes=settings.max_response_bytes,
+        )
+        datasets.write("golden_candidates", day, golden)
+        window = [d for d in days if timedelta(0) <= day - d < timedelta(settings.lookback_days)]
+        found = rollup(
+            partial(_read, datasets, window),
+            weights=day_weights(window, day, settings.demand_half_life_days),
+            min_frequency=settings.min_frequency,
+            min_users=settings.min_users,
+            min_stability=settings.min_stability,
+            group_responses=ExactJudge(),
+        )
+        datasets.write("frequent_queries", day, found.table)
+        datasets.write("unfit_queries", day, found.unfit)
+    return 0
+
+
+def _read(datasets: DatasetStore, days: list[date], columns: Any) -> Any:
+    for day in days:
+        yield day, datasets.read("daily_query_counts", day, columns)
+
+
+def written(home: Path) -> tuple[int, str]:
+    """Files that were written, and a hash of their names and bytes."""
+    files = sorted((home / "data").rglob("*.parquet"))
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(f"{file.relative_to(home)}\n".encode() + file.read_bytes())
+    return len(files), whole.hexdigest()
+
+
+def peak_memory() -> float:
+    """MiB that this process held at most; getrusage would also count its parent's before exec."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]) / 1024  # type: ignore[index]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def one_side(side: str, work: str, days: int) -> None:
+    """In a process of its own: does the work, then prints what it took."""
+    started = time.perf_counter()
+    every = [LAST - timedelta(days=back) for back in reversed(range(days))]
+    runs = (by_dagster if side == "dagster" else by_loop)(work, every)
+    print(json.dumps({"work": time.perf_counter() - started, "memory": peak_memory(), "runs": runs}))
+
+
+def measure(work: str, days: int, sample: Path, rounds: int) -> bool:
+    """Both sides in turn; whether the target holds."""
+    found: dict[str, list[dict[str, float]]] = {"dagster": [], "loop": []}
+    results = set()
+    for number in range(rounds):
+        for side in ("dagster", "loop") if number % 2 else ("loop", "dagster"):
+            with tempfile.TemporaryDirectory() as home:
+                code = f"from benchmarks.backfill import one_side; one_side({side!r}, {work!r}, {days})"
+                started = time.perf_counter()
+                done = subprocess.run(
+                    [sys.executable, "-c", code],
+                    env=environment(Path(home), sample),
+                    stdout=subprocess.PIPE,
+                    check=True,
+                )
+                took = time.perf_counter() - started
+                found[side].append({"process": took, **json.loads(done.stdout.splitlines()[-1])})
+                results.add(written(Path(home)))
+    assert len(results) == 1, f"the sides wrote different datasets: {results}"
+    assert all(each["runs"] == 1 for each in found["dagster"])
+
+    def median(side: str, what: str) -> float:
+        return statistics.median(each[what] for each in found[side])
+
+    ratio = median("dagster", "process") / median("loop", "process")
+    print(f"  {work}: {days} days, {next(iter(results))[0]} files, the same bytes; median of {rounds} rounds")
+    for side in ("dagster", "loop"):
+        each = ", ".join(f"{one['process']:.1f}" for one in found[side])
+        print(
+            f"    {side:<8} {median(side, 'process'):6.2f} s ({each}), {median(side, 'work'):.2f} s of it in the "
+            f"work with its imports, peak memory {median(side, 'memory'):,.0f} MiB"
+        )
+    print(f"    ratio {ratio:.2f} (target <= {TARGET:g})")
+    return ratio <= TARGET
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--days", type=int, default=90)
+    parser.add_argument("--rows", type=int, default=2200, help="log rows a day")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--work", choices=WORK, action="append", help="default: each")
+    parser.add_argument("--short", action="store_true", help="20 days of 500 rows, one round: only to see that it runs")
+    given = parser.parse_args()
+    if given.short:
+        given.days, given.rows, given.rounds = 20, 500, 1
+    from cachewarm_pipeline.embedded.sample import ensure_sample
+
+    with tempfile.TemporaryDirectory() as folder:
+        sample = ensure_sample(Path(folder), seed=7, last_day=LAST, rows_per_day=given.rows, days=given.days)
+        print(f"A backfill of {given.days} days of the sample, {given.rows:,} rows a day, from cold:", flush=True)
+        held = [measure(work, given.days, sample, given.rounds) for work in given.work or WORK]
+    if not all(held) and not given.short:
+        sys.exit("the target does not hold")
+
+
+if __name__ == "__main__":
+    main()
