@@ -23,8 +23,8 @@ FORKSERVER.set_forkserver_preload(["tests.cache_crash"])
 numbered_plan(1)  # pyarrow imports pandas at the first conversion: once here, instead of in every process
 
 
-TICK = 120
-"""Entries that one tick loads where a generation is filled little by little: three ticks."""
+TICK = 160
+"""Entries that one tick loads where a generation is filled little by little: two ticks."""
 
 
 def publish_all(store: CacheStore, version: str) -> None:
