@@ -1,5 +1,7 @@
 """The composition root: the only file that sees everything."""
 
+from typing import Any
+
 import dagster as dg
 
 from cachewarm_pipeline.assets.answer_checks import answer_checks
@@ -15,29 +17,56 @@ from cachewarm_pipeline.assets.replay import replay
 from cachewarm_pipeline.assets.sources import external_assets
 from cachewarm_pipeline.assets.synthetic_variants import synthetic_variants
 from cachewarm_pipeline.assets.warming_plan import warming_plan
+from cachewarm_pipeline.automation.alerts import failed_runs
+from cachewarm_pipeline.automation.catching_up import catch_up_sensor
+from cachewarm_pipeline.automation.hit_rate import hit_rate_sensor
 from cachewarm_pipeline.automation.jobs import jobs
+from cachewarm_pipeline.automation.off_peak_loading import off_peak_sensor
+from cachewarm_pipeline.automation.schedules import schedules
+from cachewarm_pipeline.automation.wrong_hits import wrong_hit_sensor
 from cachewarm_pipeline.checks import asset_checks
 from cachewarm_pipeline.resources.workspace import WorkspaceResource
+from cachewarm_pipeline.settings import Settings, load_settings
 
-defs = dg.Definitions(
-    assets=[
-        *external_assets,
-        golden_candidates,
-        daily_query_counts,
-        frequent_queries,
-        synthetic_variants,
-        labelled_queries,
-        embeddings,
-        answer_checks,
-        warming_plan,
-        match_rules,
-        replay,
-        cache_entries,
-        live_cache,
-    ],
-    asset_checks=asset_checks,
-    jobs=jobs,
-    resources={"workspace": WorkspaceResource()},
-    # Five small assets take 5 s in one process and 20 s or more with a process each.
-    executor=dg.in_process_executor,
-)
+assets: list[Any] = [
+    *external_assets,
+    golden_candidates,
+    daily_query_counts,
+    frequent_queries,
+    synthetic_variants,
+    labelled_queries,
+    answer_checks,
+    embeddings,
+    warming_plan,
+    match_rules,
+    replay,
+    cache_entries,
+    live_cache,
+]
+
+
+def definitions(
+    settings: Settings, workspace: Any, executor: dg.ExecutorDefinition = dg.in_process_executor
+) -> dg.Definitions:
+    """Everything, with the switches of these settings and this workspace resource.
+
+    In process by default: five small assets take 5 s in one process and 20 s or more with a process each.
+    """
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=asset_checks,
+        jobs=jobs,
+        schedules=schedules(settings),
+        sensors=[
+            catch_up_sensor(settings),
+            hit_rate_sensor(settings),
+            wrong_hit_sensor(settings),
+            off_peak_sensor(settings),
+            failed_runs,
+        ],
+        resources={"workspace": workspace},
+        executor=executor,
+    )
+
+
+defs = definitions(load_settings(), WorkspaceResource())

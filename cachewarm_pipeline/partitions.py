@@ -7,8 +7,13 @@ import dagster as dg
 
 from cachewarm_pipeline.settings import load_settings
 
-# Dagster marks these three as beta or preview at every use; they are pinned and tested here.
-for _api in ("`allow_nonexistent_upstream_partitions`", "`backfill_policy`", "partitions_def on an AssetCheckSpec"):
+# Dagster marks these as beta or preview at every use; they are pinned and tested here.
+for _api in (
+    "`allow_nonexistent_upstream_partitions`",
+    "`backfill_policy`",
+    "`owners`",
+    "partitions_def on an AssetCheckSpec",
+):
     warnings.filterwarnings("ignore", message=f".*{_api}", module="dagster|cachewarm_pipeline")
 
 _settings = load_settings()

@@ -1,17 +1,23 @@
 """The plan as a new generation in Redis: built, verified, then published by one alias switch. The only asset that
-touches Redis. A range of days publishes its last day; an older day never replaces a newer live generation."""
+touches Redis. A range of days publishes its last day; an older day never replaces a newer live generation. With
+progressive loading each run writes its off-peak allowance and ends; the last one verifies and publishes."""
 
-from datetime import date
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
+from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.assets.common import CACHE, OWNERS, record, records, table_metadata
 from cachewarm_pipeline.core.match import MatchRules
+from cachewarm_pipeline.core.off_peak import allowance
 from cachewarm_pipeline.core.plan import plan_hash
+from cachewarm_pipeline.core.replay_summary import forecast_hit_rate
 from cachewarm_pipeline.core.schemas import GATES
 from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.resources.cache_store import Published
 from cachewarm_pipeline.resources.verdicts import limits_of, passed_verdict, planned
 from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -24,48 +30,77 @@ from cachewarm_pipeline.resources.workspace import Workspace
     owners=OWNERS,
     kinds={"redis", "redisvl"},
     pool="redis",
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)),
     description=__doc__,
 )
 def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    settings, cache = workspace.settings, workspace.cache
     days = days_of(context)
     for passed_by in days[:-1]:
         record(context, passed_by, {"published": False, "why_not": "a range publishes its last day only"})
     day = days[-1]
     plan, rules = _proven(workspace, day)
-    published = cache.publish(
-        plan,
-        workspace.vectors.get(plan["embedding_key"].to_pylist()),
-        as_of=day,
-        plan_hash=plan_hash(plan, rules.as_dict()),
-        embedder=workspace.embedder.info,
-        rules=rules,
-        ttl_days=settings.ttl_days,
-        ttl_jitter=settings.ttl_jitter,
-        now=workspace.now(),
-        allow_rollback=settings.allow_rollback,
-        progress=context.log.info,
-    )
+    published = _publish(workspace, day, plan, rules, context.log.info)
     if not published.published:
-        record(context, day, {"published": False, "why_not": published.why_not})
+        context.log.info(published.why_not)
+        loading = {"loaded": published.loaded, "of": published.of} if published.waits else {}
+        record(context, day, {"published": False, "why_not": published.why_not, **loading})
         return
     record(
         context,
         day,
         {
-            **table_metadata(
-                plan.drop_columns([RULE_VECTORS]), examples=("prompt", "agent_type", "source", "response")
-            ),
             "published": True,
-            "match_rules": records(rules.describe()),
-            "unchanged": published.unchanged,
             "generation": published.generation,
+            **_expected(workspace, day, rules),
             "written": published.written,
+            "unchanged": published.unchanged,
             "ttls_renewed": published.ttls_renewed,
             "generations_removed": list(published.removed),
             "seconds": published.seconds,
+            "match_rules": records(rules.describe()),
+            **table_metadata(
+                plan.drop_columns([RULE_VECTORS]), examples=("prompt", "agent_type", "source", "response")
+            ),
         },
     )
+
+
+def _publish(workspace: Workspace, day: date, plan: pa.Table, rules: MatchRules, progress: steps.Progress) -> Published:
+    """At once, or with progressive loading as much as the window and the pace allow now."""
+    settings, cache, now = workspace.settings, workspace.cache, workspace.now()
+    vectors = workspace.vectors.get(plan["embedding_key"].to_pylist())
+    what: dict[str, Any] = {
+        "as_of": day,
+        "plan_hash": plan_hash(plan, rules.as_dict()),
+        "embedder": workspace.embedder.info,
+        "rules": rules,
+        "ttl_days": settings.ttl_days,
+        "ttl_days_by_agent": steps.ttl_days_by_agent(workspace.datasets, day, settings),
+        "ttl_jitter": settings.ttl_jitter,
+        "forecast_hit_rate": forecast_hit_rate(workspace.datasets.read("replay", day, ["warmed_hits", "lookups"])),
+        "now": now,
+        "allow_rollback": settings.allow_rollback,
+        "progress": progress,
+    }
+    if not settings.progressive:
+        return cache.publish(plan, vectors, **what)
+
+    def allowed(last: datetime | None) -> int:
+        if not settings.window.contains(now):
+            return 0
+        return allowance(settings.entries_per_minute, settings.progressive_minutes, last, now)
+
+    return cache.publish_some(plan, vectors, allowance=allowed, **what)
+
+
+def _expected(workspace: Workspace, day: date, rules: MatchRules) -> dict[str, Any]:
+    """Numbers that Dagster draws as a history: the forecast, and the worst bound that a certificate gives."""
+    bounds = [rule["upper"] for rule in rules.describe() if rule["certified"] and rule["upper"] is not None]
+    forecast = forecast_hit_rate(workspace.datasets.read("replay", day, ["warmed_hits", "lookups"]))
+    return {
+        **({"hit_rate_forecast": forecast} if forecast is not None else {}),
+        **({"wrong_hit_bound": max(bounds)} if bounds else {}),
+    }
 
 
 def _proven(workspace: Workspace, day: date) -> tuple[pa.Table, MatchRules]:

@@ -1,4 +1,4 @@
-"""The commands that look at the live cache, or switch it back: `lookup`, `stats`, `generations`, `rollback`."""
+"""The commands that look at the live cache: `lookup`, `stats`, `generations`."""
 
 import math
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, out, settings_with
+from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, out, settings_with
 from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.settings import Settings
@@ -28,7 +28,8 @@ def live_redis_url(settings: Settings) -> str:
     return ensure_redis(settings.home)
 
 
-def _store(settings: Settings) -> Any:
+def store_of(settings: Settings) -> Any:
+    """The cache's store. Raises CacheError where there is none."""
     from cachewarm_pipeline.resources.cache_store import CacheStore
     from cachewarm_pipeline.resources.redis_client import connect
 
@@ -100,7 +101,7 @@ def stats(
     """Hits, misses and hit rate by agent_type, and what is live."""
     settings = settings_with(name=name, redis_url=redis_url)
     url = live_redis_url(settings)
-    found = _store(settings).stats(hours=hours, now=datetime.now(UTC)).as_dict()
+    found = store_of(settings).stats(hours=hours, now=datetime.now(UTC)).as_dict()
     if json:
         emit({"name": settings.name, "redis_url": redact_url(url), "hours": hours, **found})
         return
@@ -117,7 +118,7 @@ def _rates(label: str, counted: dict[str, Any]) -> str:
     return f"  {label:<28} {counted['hits']:,} hits, {counted['misses']:,} misses: {rate}"
 
 
-def _shown(record: Any) -> dict[str, Any]:
+def shown(record: Any) -> dict[str, Any]:
     """A generation's record with its match rules as a report has them: weights are for readers."""
     return {**record.as_dict(), "match_rules": record.match_rules.describe()}
 
@@ -129,29 +130,23 @@ def generations(
 ) -> None:
     """The generations in Redis, newest first."""
     settings = settings_with(name=name, redis_url=redis_url)
-    found = [_shown(record) for record in _store(settings).generations()]
+    store = store_of(settings)
+    pin = store.pinned()
+    found = [{**shown(record), "pinned": bool(pin and pin.generation == record.id)} for record in store.generations()]
     if json:
         emit(found)
         return
     if not found:
         out.print(f"no generation under '{settings.name}': run `cachewarm warm`")
     for record in found:
+        published = f"published {record['published_at'] or 'never'}"
+        if record["state"] == "filling":
+            published = f"{record['loaded']:,} loaded so far"
         out.print(
             f"  {record['id']:<26} {record['state']:<9} {record['entries']:>8,} entries  as of {record['as_of']}  "
-            f"published {record['published_at'] or 'never'}",
+            f"{published}{'  pinned' if record['pinned'] else ''}",
             markup=False,
         )
-
-
-def rollback(
-    name: Annotated[str | None, Name] = None,
-    redis_url: Annotated[str | None, RedisUrl] = None,
-    json: Annotated[bool, Json] = False,
-) -> None:
-    """Make the previous generation live again."""
-    settings = settings_with(name=name, redis_url=redis_url)
-    record = _store(settings).rollback(datetime.now(UTC))
-    if json:
-        emit(_shown(record))
-    else:
-        err.print(f"live again: {record.id} with {record.entries:,} entries, as of {record.as_of}")
+    if pin:
+        why = f": {pin.why}" if pin.why else ""
+        out.print(f"  pinned since {pin.since:%Y-%m-%d %H:%M} UTC{why}; `cachewarm release` lets new ones be published")

@@ -107,6 +107,12 @@ def print_report(report: Report, unchanged: bool) -> None:
         out.print(f"\nUnchanged: generation {report['generation']} for {report['as_of']} is live already")
     elif report["published"]:
         out.print(f"\nPublished generation {report['generation']} for {report['as_of']}")
+    elif report["loading"]:
+        loading = report["loading"]
+        out.print(
+            f"\nLoading for {report['as_of']}: {loading['loaded']:,} of {loading['of']:,} entries; `cachewarm dev` "
+            "goes on in the off-peak window and publishes when it is whole (`cachewarm warm --now`: at once)"
+        )
     else:
         out.print(f"\nNot published for {report['as_of']}")
     out.print(

@@ -85,13 +85,17 @@ def warm(
     allow_rollback: Annotated[
         bool | None, typer.Option("--allow-rollback", help="Let an older day replace a newer one.")
     ] = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Load at once, whatever CACHEWARM_PROGRESSIVE and the window say.")
+    ] = False,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON ('-': standard output).")
     ] = None,
 ) -> None:
     """Fill the cache: run the graph for one day, publish the plan as a new generation, print the report.
 
-    Exit 0: published. 1: a gate or a fault stopped it, the live generation is untouched. 2: wrong usage or settings.
+    Exit 0: published, or loading goes on off-peak (CACHEWARM_PROGRESSIVE).
+    1: a gate or a fault stopped it, the live generation is untouched. 2: wrong usage or settings.
     """
     started = time.monotonic()
     settings = settings_with(
@@ -102,6 +106,7 @@ def warm(
         name=name,
         redis_url=redis_url,
         allow_rollback=allow_rollback,
+        progressive=False if now else None,
     )
     check_target(json_file)
     quiet = json_file == "-"
@@ -198,7 +203,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         stopped = "; ".join(f"{check}: {sentence}" for check, sentence in outcome.failed_checks.items())
     elif not outcome.success:
         stopped = str(outcome.error or CachewarmError("the run failed; `cachewarm dev` shows its log"))
-    elif not published:
+    elif not published and "loaded" not in recorded:
         stopped = str(recorded.get("why_not", "nothing was published"))
     if stopped:
         unchanged = f"the live generation {live.id} is untouched" if live else "nothing is live"
@@ -215,7 +220,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         generation=live.id if live else None,
         published=published,
         blocked_by=list(outcome.failed_checks),
-        reason=stopped,
+        reason=stopped or recorded.get("why_not"),
         budget=settings.budget,
         metadata=outcome.metadata,
         left_out=left_out,

@@ -12,6 +12,7 @@ class Report(TypedDict):
     published: bool  # whether this run's plan is what is live
     blocked_by: list[str]  # names of the gates that stopped it
     reason: str | None  # why it did not publish, or what is wrong after publishing; null when all is well
+    loading: dict[str, int] | None  # entries loaded so far, of how many, where loading is progressive and goes on
     budget: int
     entries: dict[str, int]
     plan: dict[str, Any] | None  # what the entries are expected to bring, and what more would
@@ -46,6 +47,7 @@ def build_report(
     ``judge_tokens`` are those that a chat model read and wrote to judge.
     """
     plan, variants = metadata.get("warming_plan", {}), metadata.get("synthetic_variants", {})
+    cache = metadata.get("cache_entries", {})
     used = list(metadata.values())
     tokens = sum(asset.get("tokens", 0) + asset.get("judge_embedding_tokens", 0) for asset in used)
     usd = sum(asset.get("usd", 0.0) + asset.get("judge_embedding_usd", 0.0) for asset in used)
@@ -55,6 +57,7 @@ def build_report(
         published=published,
         blocked_by=list(blocked_by),
         reason=reason,
+        loading={"loaded": cache["loaded"], "of": cache["of"]} if "loaded" in cache and not published else None,
         budget=budget,
         entries={
             "total": plan.get("dagster/row_count", 0),

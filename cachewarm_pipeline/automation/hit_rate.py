@@ -1,0 +1,135 @@
+"""The sensor that warms again when the hit rate falls, and shows the rate on the page of `live_cache`."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from cachewarm_pipeline.automation.jobs import warm_cache
+from cachewarm_pipeline.automation.looking import at_work, cache_of, why_not
+from cachewarm_pipeline.automation.tags import started_by
+from cachewarm_pipeline.core.episodes import Episode, Policy, look
+from cachewarm_pipeline.core.errors import CachewarmError
+from cachewarm_pipeline.core.stats import hour_of
+from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.settings import Settings
+
+DAILY = "daily_query_counts"
+
+EVER = 7 * 24
+"""Hours without any count after which nobody counts here: then the log's own `cache_hit` is asked."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Hits of look-ups, and of what."""
+
+    hits: int
+    lookups: int
+    of: str
+
+
+def measured(workspace: Workspace, cache: CacheStore) -> Rate:
+    """Counts of the last hours; where no reader counts, those of the log's newest day that was mined."""
+    hours, now = workspace.settings.hit_rate_hours, workspace.now()
+    stats = cache.stats(hours, now)
+    if stats.lookups or cache.stats(EVER, now).lookups:
+        return Rate(stats.hits, stats.lookups, f"last {hours} h")
+    days = [day for day in workspace.datasets.days(DAILY) if day <= workspace.today]
+    if not days:
+        return Rate(0, 0, "no counters and no log")
+    counts = workspace.datasets.read(DAILY, days[-1], ["count", "cache_hits"])
+    return Rate(sum(counts["cache_hits"].to_pylist()), sum(counts["count"].to_pylist()), f"log of {days[-1]}")
+
+
+def floor_of(settings: Settings, forecast: float | None) -> float | None:
+    """The floor that is set, else a part of the forecast; None where there is neither."""
+    if settings.hit_rate_floor is not None:
+        return settings.hit_rate_floor
+    return None if forecast is None else settings.hit_rate_floor_share * forecast
+
+
+def policy_of(settings: Settings, floor: float) -> Policy:
+    return Policy(
+        floor=floor,
+        margin=settings.hit_rate_margin,
+        low_for=timedelta(minutes=settings.hit_rate_low_minutes),
+        min_lookups=settings.hit_rate_min_lookups,
+        cooldown=timedelta(hours=settings.rewarm_cooldown_hours),
+    )
+
+
+def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
+    """One look every ten minutes at most; the cursor is the episode and the hour that was last shown."""
+
+    @dg.sensor(
+        name="hit_rate_falls",
+        job=warm_cache,
+        minimum_interval_seconds=600,
+        default_status=dg.DefaultSensorStatus.RUNNING if settings.hit_rate_sensor else dg.DefaultSensorStatus.STOPPED,
+        description="Warms again, with the present day's log, when the hit rate stays low. One run a low.",
+    )
+    def hit_rate_falls(
+        context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.SensorResult | dg.SkipReason:
+        try:
+            cache = cache_of(workspace)
+            live, pin = cache.live(), cache.pinned()
+            if live is None:
+                return dg.SkipReason("nothing is published yet")
+            rate = measured(workspace, cache)
+        except CachewarmError as error:
+            return why_not(error)
+        cursor = json.loads(context.cursor or "{}")
+        events = list(_observed(cursor, workspace.now(), rate, live.entries, live.forecast_hit_rate))
+        floor = floor_of(workspace.settings, live.forecast_hit_rate)
+        if floor is None:
+            said = f"{rate.hits:,} of {rate.lookups:,} look-ups hit, but there is no floor: {live.id} has no forecast"
+            return dg.SensorResult(
+                skip_reason=f"{said}; set CACHEWARM_HIT_RATE_FLOOR", asset_events=events, cursor=json.dumps(cursor)
+            )
+        run = at_work(context.instance)
+        busy = f"run {run[:8]} is at work" if run else f"{pin.generation} is pinned since {pin.since}" if pin else ""
+        found = look(
+            Episode.from_json(cursor.get("episode")),
+            hits=rate.hits,
+            lookups=rate.lookups,
+            now=workspace.now(),
+            policy=policy_of(workspace.settings, floor),
+            busy=busy,
+        )
+        cursor["episode"] = found.state.to_json()
+        sentence = f"{found.sentence} ({rate.of})"
+        if not found.start:
+            return dg.SensorResult(skip_reason=sentence, asset_events=events, cursor=json.dumps(cursor))
+        request = dg.RunRequest(
+            run_key=f"hit_rate:{workspace.settings.name}:{found.state.name}",
+            partition_key=workspace.today.isoformat(),
+            tags=started_by("hit rate", sentence),
+        )
+        return dg.SensorResult(run_requests=[request], asset_events=events, cursor=json.dumps(cursor))
+
+    return hit_rate_falls
+
+
+def _observed(
+    cursor: dict[str, str], now: datetime, rate: Rate, entries: int, forecast: float | None
+) -> Iterator[dg.AssetObservation]:
+    """Once an hour the rate as an observation, which the UI draws as a history."""
+    hour = hour_of(now)
+    if cursor.get("shown") == hour or not rate.lookups:
+        return
+    cursor["shown"] = hour
+    yield dg.AssetObservation(
+        "live_cache",
+        metadata={
+            "hit_rate": rate.hits / rate.lookups,
+            "lookups": rate.lookups,
+            "of": rate.of,
+            "entries": entries,
+            **({"forecast_hit_rate": forecast} if forecast is not None else {}),
+        },
+    )

@@ -1,0 +1,80 @@
+"""The sensor of progressive loading: while the window is open and a plan waits, a run every few minutes loads some of
+it. Nothing of it runs, or writes, in peak hours."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterInstance
+
+from cachewarm_pipeline.automation.jobs import load_cache
+from cachewarm_pipeline.automation.looking import at_work, cache_of, why_not
+from cachewarm_pipeline.automation.tags import started_by
+from cachewarm_pipeline.core.errors import CachewarmError
+from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.settings import Settings
+
+CACHE_ENTRIES = dg.AssetKey("cache_entries")
+
+_LOOKED_AT = 50
+"""Materializations, newest first: those of the day that waits are among them, however many ticks another one took."""
+
+_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def waiting(instance: DagsterInstance, cache: CacheStore) -> tuple[date, str] | None:
+    """The day whose plan is to be loaded, and how far it is: the one being filled, else the newest that waits."""
+    if filling := cache.filling():
+        return filling.as_of, f"{filling.loaded:,} of {filling.entries:,} entries of {filling.id}"
+    latest: dict[str, dict[str, Any]] = {}
+    for record in instance.fetch_materializations(CACHE_ENTRIES, limit=_LOOKED_AT).records:
+        found = record.asset_materialization
+        if found and found.partition:
+            latest.setdefault(found.partition, {name: value.value for name, value in found.metadata.items()})
+    if not latest:
+        return None
+    newest = max(latest)
+    metadata = latest[newest]
+    if metadata.get("published") or "loaded" not in metadata:
+        return None
+    return date.fromisoformat(newest), f"{metadata['loaded']:,} of {metadata['of']:,} entries"
+
+
+def off_peak_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Looks every minute; ticks are ``progressive_minutes`` apart by their run_key."""
+
+    @dg.sensor(
+        name="load_off_peak",
+        job=load_cache,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING if settings.progressive else dg.DefaultSensorStatus.STOPPED,
+        description="Progressive loading: in the off-peak window each tick writes its allowance of entries and ends; "
+        "a generation is published when it is whole and verified.",
+    )
+    def load_off_peak(
+        context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.RunRequest | dg.SkipReason:
+        own, now = workspace.settings, workspace.now()
+        if not own.progressive:
+            return dg.SkipReason("CACHEWARM_PROGRESSIVE is off: generations are loaded at once")
+        if not own.window.contains(now):
+            begins = own.window.next_begin(now)
+            return dg.SkipReason(f"peak hours: the window ({own.window}) opens at {begins:%Y-%m-%d %H:%M} UTC")
+        try:
+            found = waiting(context.instance, cache_of(workspace))
+        except CachewarmError as error:
+            return why_not(error)
+        if found is None:
+            return dg.SkipReason("no plan waits to be loaded")
+        day, loaded = found
+        if run := at_work(context.instance):
+            return dg.SkipReason(f"{loaded} loaded; run {run[:8]} is at work")
+        tick = int((now.astimezone(UTC) - _EPOCH) / timedelta(minutes=own.progressive_minutes))
+        return dg.RunRequest(
+            run_key=f"load:{own.name}:{day}:{tick}",
+            partition_key=day.isoformat(),
+            tags=started_by("off-peak loading", f"{loaded} loaded"),
+        )
+
+    return load_off_peak

@@ -1,0 +1,74 @@
+"""What starts by the clock. Each tick asks for the last complete UTC day, whatever the time zone of its cron."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from cachewarm_pipeline.automation.jobs import refresh_cache, warm_cache
+from cachewarm_pipeline.automation.tags import started_by
+from cachewarm_pipeline.settings import Settings
+
+
+def last_complete_day(now: datetime) -> date:
+    """The UTC day before the one of this moment (aware)."""
+    return now.astimezone(UTC).date() - timedelta(days=1)
+
+
+def _schedule(
+    name: str, job: Any, cron: str, on: bool, settings: Settings, description: str, config: dict[str, Any] | None = None
+) -> dg.ScheduleDefinition:
+    who = f"{name} schedule"
+
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        day = last_complete_day(context.scheduled_execution_time)
+        if day < settings.first_day:
+            return dg.SkipReason(f"{day} is before the first partition {settings.first_day} (CACHEWARM_FIRST_DAY)")
+        return dg.RunRequest(
+            run_key=f"{name}:{day}",
+            partition_key=day.isoformat(),
+            tags=started_by(who, f"for {day}"),
+            run_config=config,
+        )
+
+    return dg.ScheduleDefinition(
+        name=f"{name}_warming",
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=settings.time_zone,
+        execution_fn=tick,
+        default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
+        description=description,
+    )
+
+
+def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """Daily, weekly and monthly, each running by itself where its setting says so."""
+    whole = {"ops": {"answer_checks": {"config": {"whole": True}}}}
+    return [
+        _schedule(
+            "daily",
+            warm_cache,
+            settings.daily_cron,
+            settings.daily_schedule,
+            settings,
+            "Warm for the last complete day.",
+        ),
+        _schedule(
+            "weekly",
+            refresh_cache,
+            settings.weekly_cron,
+            settings.weekly_schedule,
+            settings,
+            "Check a sample of answers, refresh or drop stale ones, set TTLs by how fast answers change, warm.",
+        ),
+        _schedule(
+            "monthly",
+            refresh_cache,
+            settings.monthly_cron,
+            settings.monthly_schedule,
+            settings,
+            "As the weekly one, but every entry's answer is checked and not a sample.",
+            whole,
+        ),
+    ]

@@ -1,0 +1,87 @@
+"""The sensor that watches reports of wrong hits: `report_wrong_hit()` in Redis each minute, negative feedback on served
+rows of the log every quarter of an hour. It only looks; the run that it asks for decides again and acts."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+from dagster import DagsterInstance
+
+from cachewarm_pipeline.automation.jobs import withdraw_wrong_hits
+from cachewarm_pipeline.automation.looking import at_work, cache_of, why_not
+from cachewarm_pipeline.automation.tags import started_by
+from cachewarm_pipeline.automation.withdrawing import LOG_DAYS, rejected_rows
+from cachewarm_pipeline.core.errors import CachewarmError
+from cachewarm_pipeline.core.text import sha256_hex
+from cachewarm_pipeline.core.wrong_hits import confirmed
+from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.settings import Settings
+
+_LOG_EVERY = timedelta(minutes=15)
+_SLOT = timedelta(minutes=10)
+_SLOT_AFTER_FAILURE = timedelta(hours=1)
+"""A run key is used once, so it names a slot of time too: a run that failed is asked for again in the next one."""
+
+_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def wrong_hit_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Looks every minute. The cursor holds when the log was last asked and what was handed over of it."""
+
+    @dg.sensor(
+        name="wrong_hits",
+        job=withdraw_wrong_hits,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING if settings.wrong_hit_sensor else dg.DefaultSensorStatus.STOPPED,
+        description="Takes entries out of service that enough different people report as wrong: by report_wrong_hit(), "
+        "or by negative feedback on a served answer in the log.",
+    )
+    def wrong_hits(
+        context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.SensorResult | dg.SkipReason:
+        own, now = workspace.settings, workspace.now()
+        cursor: dict[str, str] = json.loads(context.cursor or "{}")
+        try:
+            reports = cache_of(workspace).wrong_hit_reports()
+            bad = confirmed(reports, own.wrong_hit_reports)
+            handed = cursor.get("log", "")
+            if not cursor.get("asked") or now - datetime.fromisoformat(cursor["asked"]) >= _LOG_EVERY:
+                handed = _digest(workspace)
+                cursor["asked"] = now.isoformat()
+        except CachewarmError as error:
+            return why_not(error)
+        again = _last_failed(context.instance)
+        new_in_log = bool(handed) and (again or handed != cursor.get("log", ""))
+        said = (
+            f"{len(reports)} entries reported, {len(bad)} of them by {own.wrong_hit_reports} or more; "
+            f"{'new' if new_in_log else 'no new'} negative feedback on served answers in the log"
+        )
+        if not bad and not new_in_log:
+            return dg.SensorResult(skip_reason=said, cursor=json.dumps(cursor))
+        if run := at_work(context.instance, job=withdraw_wrong_hits.name):
+            return dg.SkipReason(f"{said}; run {run[:8]} is at work")
+        cursor["log"] = handed
+        what = sha256_hex(handed, *(report.entry_id for report in bad))[:16]
+        slot = int((now - _EPOCH) / (_SLOT_AFTER_FAILURE if again else _SLOT))
+        request = dg.RunRequest(run_key=f"wrong:{own.name}:{what}:{slot}", tags=started_by("wrong hits", said))
+        return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
+
+    return wrong_hits
+
+
+def _last_failed(instance: DagsterInstance) -> bool:
+    last = instance.get_runs(dg.RunsFilter(job_name=withdraw_wrong_hits.name), limit=1)
+    return bool(last) and last[0].status == dg.DagsterRunStatus.FAILURE
+
+
+def _digest(workspace: Workspace) -> str:
+    """Identifies the served rows that enough people rejected; empty without any."""
+    today: date = workspace.today
+    rows = [
+        row
+        for back in range(LOG_DAYS)
+        for row in rejected_rows(workspace, today - timedelta(days=back))
+        if row.reporters >= workspace.settings.wrong_hit_reports
+    ]
+    found = sorted((row.agent_type, row.query, row.response, row.reporters) for row in rows)
+    return sha256_hex(json.dumps(found))[:16] if found else ""

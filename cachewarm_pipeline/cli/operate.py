@@ -1,0 +1,98 @@
+"""What a person does to the live cache: go back, pin, release, take a bad entry out."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, settings_with
+from cachewarm_pipeline.cli.inspect import shown, store_of
+from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
+from cachewarm_pipeline.core.text import entry_id
+
+Why = typer.Option("--why", help="Why, for those who look later.")
+AgentType = typer.Option("--agent-type", "-a", help="agent_type of the entry.")
+
+
+def rollback(
+    why: Annotated[str, Why] = "",
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Make the previous generation live again, and pin it: nothing is published until `cachewarm release`."""
+    settings = settings_with(name=name, redis_url=redis_url)
+    record = store_of(settings).rollback(datetime.now(UTC), why)
+    if json:
+        emit(shown(record))
+    else:
+        err.print(
+            f"live again: {record.id} with {record.entries:,} entries, as of {record.as_of}; it is pinned, so nothing "
+            "is published until `cachewarm release`"
+        )
+
+
+def release(
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """End the pin of a rollback; the next run publishes again."""
+    settings = settings_with(name=name, redis_url=redis_url)
+    pin = store_of(settings).release(datetime.now(UTC))
+    if json:
+        emit({"released": pin.generation if pin else None, "since": pin.since if pin else None})
+    elif pin:
+        err.print(f"released {pin.generation}, pinned since {pin.since:%Y-%m-%d %H:%M} UTC; the next run publishes")
+    else:
+        err.print("nothing was pinned")
+
+
+def withdraw(
+    prompt: Annotated[str, typer.Argument(help="The entry's prompt, as `lookup` shows it.")],
+    agent_type: Annotated[str, AgentType],
+    why: Annotated[str, Why] = "",
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Take an entry out of service now, and keep its answer out of later plans."""
+    settings = settings_with(name=name, redis_url=redis_url)
+    store = store_of(settings)  # before anything else: a cache that is not there is told first
+    from cachewarm_pipeline.automation.withdrawing import Bad, planned_entries, withdraw_entries
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+    workspace, live, key = Workspace(settings), store.live(), entry_id(prompt, agent_type)
+    entries = planned_entries(workspace, live.as_of) if live else {}
+    if key not in entries:
+        raise CacheError(
+            f"no entry of {agent_type!r} has this prompt; nothing was changed (`cachewarm lookup` shows the entry "
+            "that answers)"
+        )
+    withdraw_entries(workspace, store, {key: Bad(why, "person")}, entries)
+    if json:
+        emit({"withdrawn": key})
+    else:
+        err.print("out of service; `cachewarm reinstate` with the same prompt brings it back with the next run")
+
+
+def reinstate(
+    prompt: Annotated[str, typer.Argument(help="The prompt of an entry that was withdrawn.")],
+    agent_type: Annotated[str, AgentType],
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Let a withdrawn entry be warmed again by the next run."""
+    settings = settings_with(name=name, redis_url=redis_url)
+    store = store_of(settings)
+    from cachewarm_pipeline.automation.withdrawing import reinstate_entry
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+    key = entry_id(prompt, agent_type)
+    if not reinstate_entry(Workspace(settings), store, key):
+        raise ConfigurationError(f"no withdrawn entry of {agent_type!r} has this prompt; nothing was changed")
+    if json:
+        emit({"reinstated": key})
+    else:
+        err.print("it may be warmed again: the next run decides")

@@ -1,0 +1,234 @@
+"""A week by itself on a clock of the test: daily runs, a hit rate that falls on day 4, a Redis outage on day 5, a bad
+entry on day 6, the change to summer time on day 7. Real Redis, real Dagster, real embedder."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cachewarm_pipeline.core.errors import CacheError
+from cachewarm_pipeline.core.records import State
+from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
+from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.resources.redis_client import connect
+from cachewarm_pipeline.serving import WarmedSemanticCache
+from tests.daemon import Daemon, Started, daemon
+from tests.pipeline import environment
+
+VIENNA = ZoneInfo("Europe/Vienna")
+MONDAY = datetime(2026, 3, 23, tzinfo=UTC)
+STEP = timedelta(hours=1)
+AGENT = "support"
+USUAL = [f"How do I {verb} {thing}?" for verb in ("rotate", "revoke", "export") for thing in ("keys", "logs", "users")]
+NEW = [f"Why does the {thing} fail after the update?" for thing in ("build", "login", "search", "backup", "upload")]
+BAD = USUAL[0]
+
+
+def truth(question: str) -> str:
+    return f"The answer to: {question}"
+
+
+@dataclass
+class App:
+    """An application with its log: it asks the cache, else its model, and logs both."""
+
+    folder: Path
+    rows: dict[date, list[dict[str, Any]]] = field(default_factory=dict)
+    hits: Counter[bool] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    asked: int = 0
+
+    def ask(self, at: datetime, question: str, cache: WarmedSemanticCache | None) -> bool:
+        """One question of one of five users; whether the cache answered."""
+        self.asked += 1
+        hits = cache.check(question, agent_type=AGENT) if cache else []
+        answer = hits[0]["response"] if hits else truth(question)
+        if answer != truth(question):
+            self.wrong.append(f"{at}: {question} -> {answer}")
+        self.hits[bool(hits)] += 1
+        row = {
+            "query": question,
+            "agent_type": AGENT,
+            "response": answer,
+            "created_at": at,
+            "user_id": f"user {self.asked % 5}",
+            "cache_hit": bool(hits),
+        }
+        self.rows.setdefault(at.date(), []).append(row)
+        return bool(hits)
+
+    def flush(self) -> None:
+        """Write the days that have new rows, each a file that is there whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for day, rows in self.rows.items():
+            file = self.folder / f"{day}.parquet"
+            if not file.exists() or pq.read_metadata(file).num_rows != len(rows):
+                part = file.with_suffix(".part")
+                pq.write_table(pa.Table.from_pylist(rows), part)
+                part.replace(file)
+
+
+@dataclass
+class Week:
+    daemon: Daemon
+    app: App
+    home: Path
+    redis_url: str
+    up: bool = True
+    lives: list[tuple[datetime, str]] = field(default_factory=list)
+    """Whenever it changed: the generation that is live."""
+
+    def store(self) -> CacheStore:
+        return CacheStore(connect(self.redis_url), "week")
+
+    def advance(self, to: datetime, traffic: list[str]) -> None:
+        """Step by step: what is due is done, then the traffic of the step is asked, and the cache looked at."""
+        while self.daemon.clock.at < to:
+            self.daemon.tick()
+            at = self.daemon.clock.at
+            cache = self._reader()
+            for n in range(24):
+                question = traffic[n % len(traffic)]
+                self.app.ask(at + timedelta(seconds=n), question, cache)
+            if cache:
+                cache.disconnect()
+                self._look(at)
+            self.app.flush()
+            self.daemon.clock.at += STEP
+
+    def _reader(self) -> WarmedSemanticCache | None:
+        try:
+            return WarmedSemanticCache("week", self.redis_url, clock=self.daemon.clock)
+        except CacheError:
+            assert not self.up or not self.lives, "the cache cannot be opened though Redis is up"
+            return None
+
+    def _look(self, at: datetime) -> None:
+        """What is served is a verified, whole generation, for stock readers as for ours."""
+        store = self.store()
+        live = store.live()
+        assert live is not None
+        assert live.state == State.LIVE
+        assert store._index.alias_target() == live.id
+        assert len(store.entry_ids(live.id)) == live.entries
+        if not self.lives or self.lives[-1][1] != live.id:
+            self.lives.append((at, live.id))
+
+    def outage(self, until: datetime, traffic: list[str]) -> None:
+        stop_redis(self.home)
+        self.up = False
+        self.advance(until, traffic)
+        assert ensure_redis(self.home) == self.redis_url
+        self.up = True
+
+    def runs(self, by: str) -> list[Started]:
+        return [run for run in self.daemon.started if run.by == by]
+
+
+@pytest.fixture
+def week(tmp_path: Path) -> Iterator[Week]:
+    home = tmp_path / "home"
+    home.mkdir()
+    url = ensure_redis(home)
+    app = App(tmp_path / "source" / "llm_query_logs")
+    for back in range(12, 0, -1):
+        for n in range(60):
+            app.ask(MONDAY - timedelta(days=back) + timedelta(minutes=20 * n), USUAL[n % len(USUAL)], None)
+    app.flush()
+    settings = {
+        "CACHEWARM_HOME": str(home),
+        "CACHEWARM_NAME": "week",
+        "CACHEWARM_REDIS_URL": url,
+        "CACHEWARM_SOURCE_URL": str(tmp_path / "source"),
+        "CACHEWARM_JUDGE": "exact",
+        "CACHEWARM_LOOKBACK_DAYS": "10",
+        "CACHEWARM_REPLAY_DAYS": "2",
+        "CACHEWARM_TIME_ZONE": "Europe/Vienna",
+        "CACHEWARM_HIT_RATE_FLOOR": "0.5",
+        "CACHEWARM_HIT_RATE_MIN_LOOKUPS": "40",
+    }
+    try:
+        with environment(settings), daemon(MONDAY, STEP) as own:
+            yield Week(own, app, home, url)
+    finally:
+        stop_redis(home)
+
+
+def test_a_week_runs_itself_and_never_serves_what_is_not_verified(week: Week) -> None:
+    app = week.app
+    week.advance(MONDAY + timedelta(days=3), USUAL)  # Monday to Wednesday
+    assert [run.partition for run in week.runs("daily schedule")] == ["2026-03-22", "2026-03-23", "2026-03-24"]
+    assert [(run.job, run.success) for run in week.runs("catch up")] == [("mine_log", True)]
+    assert "look-ups, floor 50.0%" in week.daemon.skipped["hit_rate_falls"]
+
+    # Thursday: from nine on another five questions are four fifths of the traffic.
+    thursday = MONDAY + timedelta(days=3)
+    week.advance(thursday + timedelta(hours=9), USUAL)
+    shifted = [*USUAL[:1], *NEW[:4]]
+    week.advance(thursday + timedelta(days=1), shifted)
+    assert week.runs("hit rate"), week.daemon.skipped
+    (rewarm,) = week.runs("hit rate")
+    assert rewarm.success
+    assert rewarm.partition == "2026-03-26"  # the present day: what is asked today is warmed today
+    assert thursday + timedelta(hours=10) < rewarm.at < thursday + timedelta(hours=13)
+    assert "floor 50.0%, low for" in rewarm.tags["cachewarm/why"]
+    with WarmedSemanticCache("week", week.redis_url, clock=week.daemon.clock) as cache:
+        assert all(cache.check(question, agent_type=AGENT) for question in NEW[:4])
+
+    # Friday: Redis is away over the daily run, 02:00 in Vienna.
+    friday = MONDAY + timedelta(days=4)
+    before = week.lives[-1][1]
+    week.outage(friday + timedelta(hours=4), USUAL)
+    failed = week.runs("daily schedule")[-1]
+    assert (failed.partition, failed.success) == ("2026-03-26", False)
+    assert week.store().live().id == before  # type: ignore[union-attr]
+    week.advance(friday + timedelta(days=1), USUAL)
+    again = [run for run in week.runs("catch up") if run.job == "warm_cache"]
+    assert [(run.partition, run.success) for run in again] == [("2026-03-26", True)]
+
+    # Saturday: two people report an answer.
+    saturday = MONDAY + timedelta(days=5)
+    week.advance(saturday + timedelta(hours=12), USUAL)
+    with WarmedSemanticCache("week", week.redis_url, clock=week.daemon.clock) as cache:
+        (hit,) = cache.check(BAD, agent_type=AGENT)
+        assert cache.report_wrong_hit(hit, reporter="anna")
+        week.daemon.tick()
+        assert not week.runs("wrong hits")  # one person may be mistaken
+        assert cache.report_wrong_hit(hit, reporter="ben")
+        week.daemon.clock.at += timedelta(minutes=1)
+        week.daemon.tick()
+        (withdrawal,) = week.runs("wrong hits")
+        assert withdrawal.success
+        assert cache.check(BAD, agent_type=AGENT) == []
+    week.daemon.clock.at += timedelta(minutes=59)
+
+    # Sunday: 02:00 does not exist in Vienna.
+    sunday = MONDAY + timedelta(days=6)
+    week.advance(sunday + timedelta(days=1), USUAL)
+    daily, weekly = week.runs("daily schedule"), week.runs("weekly schedule")
+    assert [run.partition for run in daily] == [str(MONDAY.date() + timedelta(days=n)) for n in range(-1, 6)]
+    assert [run.at.astimezone(VIENNA).hour for run in daily] == [2, 2, 2, 2, 2, 2, 3]
+    assert [(run.partition, run.success) for run in weekly] == [("2026-03-28", True)]
+    with WarmedSemanticCache("week", week.redis_url, clock=week.daemon.clock) as cache:
+        assert cache.check(BAD, agent_type=AGENT) == []  # out of the later plan too
+        assert cache.check(USUAL[1], agent_type=AGENT)
+
+    assert app.wrong == []
+    started = Counter((run.job, run.by, run.success) for run in week.daemon.started)
+    assert started == {
+        ("mine_log", "catch up", True): 1,
+        ("warm_cache", "daily schedule", True): 6,
+        ("warm_cache", "daily schedule", False): 1,
+        ("warm_cache", "catch up", True): 1,
+        ("warm_cache", "hit rate", True): 1,
+        ("withdraw_wrong_hits", "wrong hits", True): 1,
+        ("refresh_cache", "weekly schedule", True): 1,
+    }
+    assert len({live for _, live in week.lives}) == len(week.lives)  # none came back
