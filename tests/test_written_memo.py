@@ -3,12 +3,14 @@
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.core.base_queries import Base
 from cachewarm_pipeline.core.errors import DatasetError
@@ -16,9 +18,16 @@ from cachewarm_pipeline.resources import segments as segments_module
 from cachewarm_pipeline.resources.files import below
 from cachewarm_pipeline.resources.writers.memo import Memo
 from cachewarm_pipeline.resources.writers.questions import Question, answer_question, variants_question
+from tests.writer_server import WriterServer, bases, open_writer
 
 ID = "gpt-4.1-mini@0123abcd"
 texts = st.lists(st.text(max_size=8), min_size=1, max_size=3)
+
+
+@pytest.fixture
+def server(_openai_http: HTTPServer) -> WriterServer:
+    _openai_http.clear()
+    return WriterServer(_openai_http)
 
 
 @pytest.fixture(params=["folder", "fsspec"])
@@ -128,3 +137,17 @@ def test_a_damaged_segment_is_named_with_what_to_do(tmp_path: Path, damage: byte
         Memo(str(tmp_path), ID).get("key1")
     assert segment.name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_question_is_paid_for_once_in_a_period_and_again_in_the_next(server: WriterServer, tmp_path: Path) -> None:
+    (base,) = bases(1)
+    weeks = [replace(base, period=period) for period in ("", "2026-W11", "2026-W12")]
+    for week in weeks:
+        for _ in range(2):
+            assert open_writer(server, tmp_path).answers([week]) == [f"The answer to {base.prompt}"]
+    assert len(server.requests) == len(weeks)
+
+
+def test_a_question_without_a_period_has_the_key_that_it_always_had() -> None:
+    (base,) = bases(1)
+    assert answer_question().key("gpt", base) == "c636bbaecd10a3a42b8bb2bcf4289899"

@@ -75,15 +75,20 @@ def check_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Pro
     ids = {row["entry_id"] for row in (*entries, *previous)}
     today = candidates_of((datasets.read(name, day) for name in CANDIDATES), ids)
     at = end_of(day)
-    not_checked: Counter[str] = Counter()
-    most = None if whole else settings.refresh_sample
+    # A day that is run again is not checked again: its plan may have taken the answers that were found.
+    done = {row["entry_id"]: row for row in previous if row["checked_at"] == at}
+    to_check = [entry for entry in entries if entry["entry_id"] not in done]
+    sample = _Sample(
+        None if whole else settings.refresh_sample, day, Counter(row["agent_type"] for row in done.values())
+    )
     fresh = _Fresh(workspace, day, judge, progress) if settings.refresh == "llm" else None
-    if fresh:
-        findings = fresh.check(entries, most, not_checked)
-    else:
-        findings = _by_log(workspace, day, entries, most, judge, not_checked)
+    findings = fresh.check(to_check, sample) if fresh else _by_log(workspace, day, to_check, sample, judge)
     progress(f"checked {len(findings):,} of {len(entries):,} entries of {planned}")
-    rates, overall = _rates(workspace, day, entries, findings)
+    agent_of = {entry["entry_id"]: entry["agent_type"] for entry in entries}
+    checks_of_today = [(agent_of[id], finding.age_days, finding.changed) for id, finding in findings.items()]
+    checks_of_today += [(row["agent_type"], row["age_days"], row["changed"]) for row in done.values()]
+    rates, overall = _rates(workspace, day, set(agent_of.values()), checks_of_today)
+    findings |= {id: Finding(row["changed"], row["age_days"], False) for id, row in done.items()}
     pooled = overall.rate or 0.0
 
     def rate_of(agent_type: str) -> float:
@@ -102,7 +107,7 @@ def check_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Pro
         table,
         planned,
         overall,
-        +not_checked,
+        +sample.not_checked,
         fresh.llm if fresh else None,
         fresh.fault if fresh else "",
     )
@@ -119,15 +124,23 @@ def week_of(day: date) -> str:
     return f"{year}-W{week:02d}"
 
 
+class _Sample:
+    """Draws entries to check, at most ``most`` an agent_type (None: all), and counts the others by reason."""
+
+    def __init__(self, most: int | None, day: date, already: Counter[str]) -> None:
+        self._most, self._seed, self._already = most, week_of(day), already
+        self.not_checked: Counter[str] = Counter()
+
+    def draw(self, able: Sequence[Row]) -> list[Row]:
+        drawn = sampled(able, self._most, self._seed, self._already)
+        self.not_checked[NotChecked.NOT_SAMPLED] += len(able) - len(drawn)
+        return drawn
+
+
 def _by_log(
-    workspace: Workspace,
-    day: date,
-    entries: Sequence[Row],
-    most: int | None,
-    judge: Judge,
-    not_checked: Counter[str],
+    workspace: Workspace, day: date, entries: Sequence[Row], sample: _Sample, judge: Judge
 ) -> dict[str, Finding]:
-    logged = {}
+    logged, not_checked = {}, sample.not_checked
     for entry in entries:
         if entry["source"] == "query_log":
             logged[entry["agent_type"], canonical(cut(entry["prompt"]))] = entry
@@ -145,8 +158,7 @@ def _by_log(
         else:
             able.append(entry)
             of_entry[entry["entry_id"]] = history
-    drawn = sampled(able, most, week_of(day))
-    not_checked[NotChecked.NOT_SAMPLED] += len(able) - len(drawn)
+    drawn = sample.draw(able)
     compared = compare([(of_entry[entry["entry_id"]], entry["response"]) for entry in drawn], judge, judge.same)
     findings = {}
     for entry, one in zip(drawn, compared, strict=True):
@@ -177,13 +189,12 @@ class _Fresh:
     def fault(self) -> str:
         return self._writing.fault
 
-    def check(self, entries: Sequence[Row], most: int | None, not_checked: Counter[str]) -> dict[str, Finding]:
+    def check(self, entries: Sequence[Row], sample: _Sample) -> dict[str, Finding]:
         able = [entry for entry in entries if entry["source"] != "synthetic"]
-        not_checked[NotChecked.VARIANT] += len(entries) - len(able)
-        drawn = sampled(able, most, week_of(self._day))
-        not_checked[NotChecked.NOT_SAMPLED] += len(able) - len(drawn)
+        sample.not_checked[NotChecked.VARIANT] += len(entries) - len(able)
+        drawn = sample.draw(able)
         told = [(entry, text) for entry, text in zip(drawn, self._answers(drawn), strict=True) if text is not None]
-        not_checked[NotChecked.NO_ANSWER] += len(drawn) - len(told)
+        sample.not_checked[NotChecked.NO_ANSWER] += len(drawn) - len(told)
         pairs = [(entry["response"], text) for entry, text in told]
         same = self._judge.same(pairs).tolist() if pairs else []
         by = f"llm:{self.llm.model}"
@@ -220,16 +231,16 @@ class _Fresh:
 
 
 def _rates(
-    workspace: Workspace, day: date, entries: Sequence[Row], findings: dict[str, Finding]
+    workspace: Workspace, day: date, agent_types: set[str], checks: Sequence[tuple[str, float, bool]]
 ) -> tuple[dict[str, ChangeRate], ChangeRate]:
-    """Rates by agent_type of the plan or the checks, and of all together, from this day's checks and earlier ones."""
+    """Rates by agent_type of the plan or the checks, and of all together, from this day's checks and earlier ones.
+
+    ``checks``: this day's, as (agent_type, age in days, changed).
+    """
     settings = workspace.settings
-    pool: dict[str, list[tuple[float, bool]]] = {entry["agent_type"]: [] for entry in entries}
-    for row in _earlier_checks(workspace.datasets, day):
-        pool.setdefault(row["agent_type"], []).append((row["age_days"], row["changed"]))
-    agent_of = {entry["entry_id"]: entry["agent_type"] for entry in entries}
-    for id, finding in findings.items():
-        pool[agent_of[id]].append((finding.age_days, finding.changed))
+    pool: dict[str, list[tuple[float, bool]]] = {name: [] for name in agent_types}
+    for name, age, changed in (*_earlier_checks(workspace.datasets, day), *checks):
+        pool.setdefault(name, []).append((age, changed))
 
     def rate(checks: Sequence[tuple[float, bool]]) -> ChangeRate:
         return change_rate(
@@ -243,14 +254,15 @@ def _rates(
     return {name: rate(own) for name, own in pool.items()}, rate([check for own in pool.values() for check in own])
 
 
-def _earlier_checks(datasets: DatasetStore, day: date) -> list[Row]:
+def _earlier_checks(datasets: DatasetStore, day: date) -> list[tuple[str, float, bool]]:
     """The checks that were made on the days before: of each file those of its own day, as it carries older rows too."""
     found = []
     for there in datasets.days("answer_checks"):
         if day - timedelta(days=POOLED_DAYS) < there < day:
             columns = ["agent_type", "age_days", "changed", "checked_at"]
             rows = datasets.read("answer_checks", there, columns).to_pylist()
-            found += [row for row in rows if row["changed"] is not None and row["checked_at"] == end_of(there)]
+            own = [row for row in rows if row["checked_at"] == end_of(there)]
+            found += [(row["agent_type"], row["age_days"], row["changed"]) for row in own]
     return found
 
 

@@ -56,10 +56,10 @@ def candidates_of(tables: Iterable[pa.Table], entry_ids: Iterable[str]) -> dict[
     return found
 
 
-def sampled(entries: Sequence[Row], most: int | None, seed: str) -> list[Row]:
-    """At most ``most`` entries an agent_type (None: all), drawn by a hash of entry and seed: the same seed draws the
-    same, another one others."""
-    taken: Counter[str] = Counter()
+def sampled(entries: Sequence[Row], most: int | None, seed: str, already: Mapping[str, int] | None = None) -> list[Row]:
+    """At most ``most`` entries an agent_type (None: all), ``already`` drawn ones among them, by a hash of entry and
+    seed: the same seed draws the same, another one others."""
+    taken = Counter(already)
     drawn = []
     for entry in sorted(entries, key=lambda entry: sha256_hex("check", seed, entry["entry_id"])):
         if most is None or taken[entry["agent_type"]] < most:
@@ -160,8 +160,12 @@ class Checks:
         self._keep(row, _hits(entry))
 
     def _carry(self, before: Row) -> None:
-        """The row of an entry that is in no plan any more, say because it was left out as stale."""
-        if held := self._held(before):
+        """The row of an entry that is in no plan any more, say because it was left out as stale. A check of this very
+        day stays in any case: rates are measured from it."""
+        held = self._held(before)
+        if held is None and before["checked_at"] == self._at:
+            held = {**before, "reasons": frozenset()}
+        if held:
             candidate = self._match(before)
             self._keep(held, candidate.asked if candidate else 0.0)
 

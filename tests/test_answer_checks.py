@@ -1,0 +1,391 @@
+"""Checks of answers through the real assets: what is found, what the plan does about it, and what it costs."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pytest_httpserver import HTTPServer
+
+from cachewarm_pipeline.core.depends import Depends
+from cachewarm_pipeline.core.withdrawn import add
+from cachewarm_pipeline.resources.datasets import DatasetStore
+from tests.chat_server import KEY
+from tests.pipeline import LAST_DAY, environment
+from tests.writer_server import WriterServer
+
+NUMBER = 36
+CHANGED = 3
+DAYS = 17
+AT = datetime(LAST_DAY.year, LAST_DAY.month, LAST_DAY.day, tzinfo=UTC) + timedelta(days=1)
+Row = dict[str, Any]
+
+
+def question(n: int) -> str:
+    return f"How do I mend engine number {n}?"
+
+
+def log_of(
+    answer: Callable[[int, int], str | None], model: Callable[[int], str | None] = lambda back: "m1"
+) -> list[Row]:
+    """Each question once a day; ``answer`` by number and days before LAST_DAY, None: not asked then."""
+    return [
+        {
+            "query": question(n),
+            "agent_type": "a",
+            "response": text,
+            "created_at": datetime(2026, 3, 20, 12, tzinfo=UTC) - timedelta(days=back),
+            "model": model(back),
+        }
+        for back in range(-9, DAYS)
+        for n in range(NUMBER)
+        if (text := answer(n, back)) is not None
+    ]
+
+
+def steady(n: int, back: int) -> str | None:
+    return f"Answer {n}" if back >= 0 else None
+
+
+def changing(n: int, back: int) -> str | None:
+    """The first CHANGED have another answer in the last week."""
+    return None if back < 0 else f"New answer {n}" if n < CHANGED and back < 7 else f"Answer {n}"
+
+
+class Project:
+    """A source with what the assets made of it."""
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        self.source = source
+        source.mkdir(exist_ok=True)
+        self.environment = {
+            "CACHEWARM_HOME": str(folder / "home"),
+            "CACHEWARM_SOURCE_URL": str(self.source),
+            "CACHEWARM_JUDGE": "exact",
+            "CACHEWARM_SELECTION": "frequency",
+            "CACHEWARM_SYNTHETIC_TOP": "0",
+            "CACHEWARM_LOOKBACK_DAYS": str(DAYS),
+            "CACHEWARM_MIN_STABILITY": "0.5",
+            "CACHEWARM_MIN_ENTRY_QUALITY": "0.5",
+        }
+        self.datasets = DatasetStore(str(folder / "home" / "data"))
+
+    def log(self, rows: list[Row]) -> None:
+        pq.write_table(pa.Table.from_pylist(rows), self.source / "llm_query_logs.parquet")
+
+    def mine(self, last: date = LAST_DAY, days: int = DAYS) -> None:
+        tags = {
+            "dagster/asset_partition_range_start": (last - timedelta(days=days - 1)).isoformat(),
+            "dagster/asset_partition_range_end": last.isoformat(),
+        }
+        self._run(["daily_query_counts"], tags=tags)
+
+    def plan(self, day: date = LAST_DAY, **settings: str) -> list[Row]:
+        """Makes the day's plan as the daily run does."""
+        candidates = ["golden_candidates", "frequent_queries", "synthetic_variants", "labelled_queries", "embeddings"]
+        self.metadata = self._run([*candidates, "warming_plan"], day, **settings)
+        rows: list[Row] = self.datasets.read("warming_plan", day).to_pylist()
+        return rows
+
+    def check(self, day: date = LAST_DAY, whole: bool = False, **settings: str) -> dict[str, Row]:
+        """Checks of the day by prompt, as the weekly run does them."""
+        candidates = ["golden_candidates", "frequent_queries", "synthetic_variants"]
+        config = {"ops": {"answer_checks": {"config": {"whole": whole}}}}
+        self.metadata = self._run([*candidates, "answer_checks"], day, run_config=config, **settings)
+        return {row["prompt"]: row for row in self.datasets.read("answer_checks", day).to_pylist()}
+
+    def rates(self, day: date = LAST_DAY) -> list[Row]:
+        rows: list[Row] = self.datasets.read("change_rates", day).to_pylist()
+        return rows
+
+    def _run(self, names: list[str], day: date | None = None, **options: Any) -> dict[str, Any]:
+        """Metadata of the last asset."""
+        settings = {name: options.pop(name) for name in list(options) if name.isupper()}
+        with environment(self.environment | settings):
+            from cachewarm_pipeline.definitions import defs
+            from cachewarm_pipeline.resources.workspace import WorkspaceResource
+
+            found = [a for a in defs.assets or [] if isinstance(a, dg.AssetsDefinition) and a.key.path[-1] in names]
+            done = dg.materialize(
+                found,
+                partition_key=day.isoformat() if day else None,
+                resources={"workspace": WorkspaceResource()},
+                **options,
+            )
+        last = [e for e in done.get_asset_materialization_events() if e.asset_key == dg.AssetKey(names[-1])][-1]
+        return {name: value.value for name, value in last.materialization.metadata.items()}
+
+    @contextmanager
+    def workspace(self, **settings: str) -> Iterator[Any]:
+        with environment(self.environment | settings):
+            from cachewarm_pipeline.resources.workspace import Workspace
+
+            yield Workspace()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path, tmp_path / "source")
+
+
+@pytest.fixture(scope="module")
+def mined(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], Project]:
+    """A log that is mined once for all tests, in a project of its own."""
+    logs = {
+        "changing": log_of(changing, lambda back: "m1" if back >= 7 else "m2"),
+        "steady": log_of(steady, lambda back: None if back >= 7 else "m1"),
+        "half like the model's": log_of(
+            lambda n, back: f"The answer to {question(n)}" if n % 2 and back >= 0 else steady(n, back)
+        ),
+    }
+    made: dict[str, tuple[Path, Path]] = {}
+
+    def copy(name: str, folder: Path) -> Project:
+        if name not in made:
+            home = tmp_path_factory.mktemp("mined")
+            template = Project(home, home / "source")
+            template.log(logs[name])
+            template.mine(LAST_DAY + timedelta(7), DAYS + 7)
+            made[name] = template.source, home / "home"
+        source, home = made[name]
+        shutil.copytree(home, folder / "home")
+        return Project(folder, source)
+
+    return copy
+
+
+@pytest.fixture
+def changed(mined: Callable[[str, Path], Project], tmp_path: Path) -> Project:
+    return mined("changing", tmp_path)
+
+
+@pytest.fixture
+def unchanged(mined: Callable[[str, Path], Project], tmp_path: Path) -> Project:
+    return mined("steady", tmp_path)
+
+
+def test_changed_answers_are_found_measured_and_replaced_in_the_next_plan(changed: Project) -> None:
+    before = {row["prompt"]: row for row in changed.plan()}
+    assert len(before) == NUMBER
+    assert before[question(0)]["response"] == "Answer 0"
+    assert Depends.of(before[question(0)]["provenance"]).answer_model == "m1"
+
+    checks = changed.check()
+    assert len(checks) == NUMBER
+    assert {prompt for prompt, row in checks.items() if row["changed"]} == {question(n) for n in range(CHANGED)}
+    row = checks[question(0)]
+    assert (row["old_response"], row["new_response"], row["answered_by"]) == ("Answer 0", "New answer 0", "log")
+    assert (row["reasons"], row["age_days"], row["checked_at"]) == (["changed"], 7.0, AT)
+    (rate,) = changed.rates()
+    assert (rate["agent_type"], rate["checked"], rate["changed"], rate["entry_days"]) == ("a", 36, 3, 36 * 7)
+    assert rate["low"] < rate["rate"] < rate["high"]
+    assert rate["measured"]
+    shown = changed.metadata
+    assert (shown["checked"], shown["changed"], shown["refreshed"], shown["stale"]) == (36, 3, 3, 0)
+    assert shown["reasons"] == {"changed": 3}
+
+    after = {row["prompt"]: row for row in changed.plan()}
+    assert after.keys() == before.keys()
+    assert [after[question(n)]["response"] for n in (0, CHANGED)] == ["New answer 0", f"Answer {CHANGED}"]
+    provenance = json.loads(after[question(0)]["provenance"])
+    assert provenance["refreshed"] == {"at": AT.isoformat(), "by": "log"}
+    assert provenance["depends"]["answer_model"] == "m2"
+    assert changed.metadata["refreshed"] == CHANGED
+
+
+def test_a_check_and_a_plan_that_are_run_again_change_nothing(changed: Project) -> None:
+    changed.plan()
+    changed.check()
+    plan = changed.plan()
+    first = changed.datasets.read("answer_checks", LAST_DAY), changed.rates()
+    changed.check()
+    assert (changed.datasets.read("answer_checks", LAST_DAY), changed.rates()) == first
+    assert changed.plan() == plan
+
+
+def test_the_measured_rate_sets_the_ttl_by_the_settings_of_the_day_it_is_used(changed: Project) -> None:
+    changed.plan()
+    changed.check()
+    (rate,) = changed.rates()
+    from cachewarm_pipeline.assets.steps import ttl_days_by_agent
+
+    assert 2 < rate["ttl_days"] < 7
+    with changed.workspace() as workspace:
+        assert ttl_days_by_agent(changed.datasets, LAST_DAY, workspace.settings) == {"a": rate["ttl_days"]}
+        assert ttl_days_by_agent(changed.datasets, LAST_DAY - timedelta(1), workspace.settings) == {}
+    with changed.workspace(CACHEWARM_TTL_MIN_DAYS="4") as workspace:
+        assert ttl_days_by_agent(changed.datasets, LAST_DAY, workspace.settings) == {"a": 4.0}
+
+
+def test_a_sample_is_bounded_unless_the_whole_is_asked_for_and_too_few_checks_set_no_ttl(changed: Project) -> None:
+    changed.plan()
+    checks = changed.check(CACHEWARM_REFRESH_SAMPLE="5")
+    assert len(checks) == 5
+    assert changed.metadata["not_checked"] == {"not_in_the_sample": NUMBER - 5}
+    (rate,) = changed.rates()
+    assert (rate["measured"], rate["ttl_days"]) == (False, 7.0)
+    assert rate["why"].startswith("too little evidence: 5 checks")
+    assert len(changed.check(CACHEWARM_REFRESH_SAMPLE="5", whole=True)) == NUMBER
+
+
+def test_before_the_first_plan_there_is_nothing_to_check(unchanged: Project) -> None:
+    assert unchanged.check() == {}
+    assert "nothing is warmed yet" in unchanged.metadata["why_none"]
+    assert unchanged.rates() == []
+
+
+def test_answers_of_another_model_are_stale_when_the_setting_says_so(unchanged: Project) -> None:
+    unchanged.plan()
+    checks = unchanged.check(CACHEWARM_ANSWER_MODEL="m2")
+    assert {tuple(row["reasons"]) for row in checks.values()} == {("answer_model",)}
+    assert "another model answers now: m2" in unchanged.metadata["queue"].records[0].data["why"]
+    assert unchanged.plan(CACHEWARM_ANSWER_MODEL="m2") == []
+    assert unchanged.metadata["left_out"] == {"stale": NUMBER}
+    kept = unchanged.plan(CACHEWARM_ANSWER_MODEL="m2", CACHEWARM_STALE_ENTRIES="keep")
+    assert (len(kept), unchanged.metadata["stale"]) == (NUMBER, {"answer_model": NUMBER})
+    assert len(unchanged.plan()) == NUMBER  # no longer compared: nothing is held against them
+
+
+def test_a_new_prompt_version_is_noticed_however_late_and_ends_with_the_next_answer(project: Project) -> None:
+    later = LAST_DAY + timedelta(2)
+
+    def asked(n: int, back: int) -> str | None:
+        return f"Answer {n}" if back >= 0 or (n == 0 and back in (-2, -5)) else None
+
+    project.log(log_of(asked))
+    project.mine(later)
+    project.plan(LAST_DAY, CACHEWARM_PROMPT_VERSION="v1")
+    daily = project.plan(LAST_DAY + timedelta(1), CACHEWARM_PROMPT_VERSION="v2")
+    assert {Depends.of(row["provenance"]).prompt_version for row in daily} == {"v1"}
+    checks = project.check(later, CACHEWARM_PROMPT_VERSION="v2")
+    assert {tuple(row["reasons"]) for row in checks.values()} == {("prompt_version",)}
+    assert project.plan(later, CACHEWARM_PROMPT_VERSION="v2") == []
+
+    much_later = LAST_DAY + timedelta(5)
+    project.mine(much_later, 3)
+    (row,) = project.plan(much_later, CACHEWARM_PROMPT_VERSION="v2")
+    assert (row["prompt"], Depends.of(row["provenance"]).prompt_version) == (question(0), "v2")
+    assert question(0) not in project.check(much_later, CACHEWARM_PROMPT_VERSION="v2", CACHEWARM_REFRESH_SAMPLE="0")
+
+
+def test_a_plan_only_knows_the_checks_of_its_day_and_before(changed: Project) -> None:
+    from cachewarm_pipeline.assets.steps import standing
+
+    changed.plan()
+    changed.check()
+    with changed.workspace() as workspace:
+        assert standing(workspace, LAST_DAY - timedelta(1)).checks == {}
+        assert len(standing(workspace, LAST_DAY).checks) == NUMBER
+        assert len(standing(workspace, LAST_DAY + timedelta(6)).checks) == NUMBER
+
+
+def test_a_withdrawn_answer_stays_out_of_plans_of_every_day(unchanged: Project) -> None:
+    first, second, *_ = unchanged.plan()
+    reported = {"why": "wrong", "reports": 2, "by": "person"}
+    rows = [first | reported, second | reported | {"response": "an answer that it has no more"}]
+    unchanged.datasets.write("withdrawn_entries", LAST_DAY + timedelta(30), add(None, rows, AT))
+    again = unchanged.plan()
+    assert first["entry_id"] not in {row["entry_id"] for row in again}
+    assert len(again) == NUMBER - 1
+    assert unchanged.metadata["left_out"] == {"reported_wrong": 1}
+
+
+class Answering:
+    """A project whose answers a model checks."""
+
+    def __init__(self, project: Project, http: HTTPServer) -> None:
+        self.project, self.server = project, WriterServer(http)
+        project.environment |= {
+            "CACHEWARM_REFRESH": "llm",
+            "CACHEWARM_LLM": "openai",
+            "CACHEWARM_LLM_MODEL": "m2",
+            "OPENAI_API_KEY": KEY,
+            "OPENAI_BASE_URL": self.server.url,
+        }
+
+
+@pytest.fixture
+def answering(mined: Callable[[str, Path], Project], tmp_path: Path, _openai_http: HTTPServer) -> Answering:
+    _openai_http.clear()
+    return Answering(mined("half like the model's", tmp_path), _openai_http)
+
+
+def test_a_models_fresh_answers_are_compared_paid_for_once_a_week_and_taken_over(answering: Answering) -> None:
+    project, server = answering.project, answering.server
+    project.plan()
+    checks = project.check()
+    assert len(server.requests) == NUMBER
+    assert {prompt for prompt, row in checks.items() if row["changed"]} == {question(n) for n in range(0, NUMBER, 2)}
+    row = checks[question(0)]
+    assert (row["new_response"], row["answered_by"]) == (f"The answer to {question(0)}", "llm:m2")
+    assert row["age_days"] == 0.5
+    assert project.metadata["written"] == NUMBER
+    assert project.metadata["generation_usd"] > 0
+    plan = {row["prompt"]: row for row in project.plan()}
+    assert plan[question(0)]["response"] == f"The answer to {question(0)}"
+    assert Depends.of(plan[question(0)]["provenance"]).answer_model == "m2"
+
+    project.check()
+    weekend, week = LAST_DAY + timedelta(1), LAST_DAY + timedelta(7)
+    project.plan(weekend)
+    project.check(weekend)
+    assert len(server.requests) == NUMBER  # the same week
+    project.check(week)
+    assert len(server.requests) == 2 * NUMBER
+
+
+def test_of_the_queue_so_many_are_answered_again_most_worth_first_and_the_others_are_dropped(
+    answering: Answering,
+) -> None:
+    project, server = answering.project, answering.server
+    project.plan(CACHEWARM_PROMPT_VERSION="v1")
+    now = {"CACHEWARM_PROMPT_VERSION": "v2", "CACHEWARM_REFRESH_SAMPLE": "0", "CACHEWARM_REFRESH_MAX": "4"}
+    checks = project.check(**now)
+    assert len(server.requests) == 4
+    assert len(checks) == NUMBER
+    answered = {prompt for prompt, row in checks.items() if row["new_response"]}
+    assert answered == set(server.prompts)
+    assert {row["prompt"] for row in project.plan(**now)} == answered
+    assert project.metadata["left_out"] == {"stale": NUMBER - 4}
+
+
+def test_the_spend_cap_holds_and_what_was_not_answered_is_counted(answering: Answering) -> None:
+    project, server = answering.project, answering.server
+    project.plan()
+    project.check(CACHEWARM_LLM_MAX_TOKENS="6000")
+    assert 0 < len(server.requests) < NUMBER
+    assert project.metadata["not_checked"] == {"the_model_gave_no_usable_answer": NUMBER - len(server.requests)}
+    assert project.metadata["over_cap"] > 0
+
+
+def test_an_answer_that_may_not_be_warmed_takes_no_place(answering: Answering) -> None:
+    project, server = answering.project, answering.server
+    server.reply = lambda body: {
+        "choices": [{"message": {"content": json.dumps({"answer": "Ask ada.moss@corp.io"})}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+    }
+    project.plan()
+    assert project.check() == {}
+    assert project.metadata["not_checked"] == {"the_model_gave_no_usable_answer": NUMBER}
+
+
+def test_refreshing_by_a_model_without_one_is_refused_and_says_what_to_set(unchanged: Project) -> None:
+    unchanged.plan()
+    for llm in ("none", "recorded"):
+        with pytest.raises(Exception, match="CACHEWARM_REFRESH=llm needs a model that answers: set CACHEWARM_LLM=op"):
+            unchanged.check(CACHEWARM_REFRESH="llm", CACHEWARM_LLM=llm)
+
+
+def test_the_checks_are_no_part_of_the_daily_run() -> None:
+    from cachewarm_pipeline.definitions import defs
+
+    keys = {key.path[-1] for key in defs.resolve_job_def("warm_cache").asset_layer.executable_asset_keys}
+    assert "warming_plan" in keys
+    assert "answer_checks" not in keys

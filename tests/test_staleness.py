@@ -1,0 +1,159 @@
+"""What a plan does with answers that are stale, answered again or withdrawn."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cachewarm_pipeline.core.depends import Depends, dump
+from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.core.staleness import Admitted, Present, Stale, Standing, admit, stamp, still_stale
+from cachewarm_pipeline.resources.judges.exact import ExactJudge
+from tests.cache_fakes import make_plan
+from tests.test_plan import candidate, table
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+PRESENT = Present("new", "v2", "emb")
+
+
+def offered(prompt: str = "How?", answer: str = "old answer", **more: Any) -> dict[str, Any]:
+    """A candidate from the log; its source_row is its answer."""
+    depends = Depends(answer, more.pop("model", "old")).as_dict()
+    asked = more.pop("asked", NOW - timedelta(days=1))
+    provenance = dump({"last_answer_at": asked.isoformat(), "depends": depends})
+    return candidate(prompt, "query_log", response=answer, provenance=provenance, **more)
+
+
+def check(row: dict[str, Any], *reasons: Stale, **more: Any) -> dict[str, Any]:
+    found = {
+        "entry_id": row["entry_id"],
+        "reasons": [str(reason) for reason in reasons],
+        "source_row": Depends.of(row["provenance"]).source_row,
+        "answer_model": "old",
+        "prompt_version": "v1",
+        "marked_at": NOW,
+        "new_response": None,
+        "answered_by": None,
+        "answered_at": None,
+    }
+    return found | more
+
+
+def admitted(rows: list[dict[str, Any]], *checks: dict[str, Any], **standing: Any) -> Admitted:
+    known = {row["entry_id"]: row for row in checks}
+    return admit([table(*rows)], Standing(PRESENT, known, **standing), ExactJudge().same)
+
+
+def answers(found: Admitted) -> list[str]:
+    return [text for one in found.tables for text in one["response"].to_pylist()]
+
+
+@pytest.mark.parametrize("reason", [Stale.ANSWER_MODEL, Stale.PROMPT_VERSION, Stale.CHANGED])
+def test_a_stale_answer_that_nothing_answered_again_is_left_out_unless_it_is_to_be_kept(reason: Stale) -> None:
+    rows = [offered(), offered("Why?", "because")]
+    found = admitted(rows, check(rows[0], reason))
+    assert (answers(found), found.left_out) == (["because"], {LeftOut.STALE: 1})
+    kept = admitted(rows, check(rows[0], reason), keep_stale=True)
+    assert (answers(kept), kept.left_out) == (["old answer", "because"], {})
+    assert kept.stale == found.stale == {str(reason): 1}
+
+
+@pytest.mark.parametrize("reasons", [(), (Stale.EMBEDDER,), (Stale.SOURCE_ROW,)])
+def test_what_was_only_checked_and_what_a_new_plan_mends_stays(reasons: tuple[Stale, ...]) -> None:
+    found = admitted([offered()], check(offered(), *reasons))
+    assert (answers(found), found.left_out, found.stale) == (["old answer"], {}, {})
+
+
+def test_an_answer_that_was_given_again_takes_the_place_of_the_stale_one_and_says_from_where() -> None:
+    row = offered()
+    new = {"new_response": "new answer", "answered_by": "llm:new", "answered_at": NOW, "answer_model": "new"}
+    found = admitted([row], check(row, Stale.CHANGED, **new, prompt_version="v2"))
+    (entry,) = found.tables[0].to_pylist()
+    assert (entry["response"], found.refreshed, found.left_out) == ("new answer", 1, {})
+    assert json.loads(entry["provenance"])["refreshed"] == {"at": NOW.isoformat(), "by": "llm:new"}
+    assert Depends.of(entry["provenance"]) == Depends("old answer", "new", "v2")
+
+
+def test_where_the_source_has_moved_on_neither_a_mark_nor_a_new_answer_counts() -> None:
+    before, now = offered(), offered(answer="the source's newer answer")
+    for change in ({}, {"new_response": "new answer", "answered_by": "log", "answered_at": NOW}):
+        found = admitted([now], check(before, Stale.CHANGED, **change))
+        assert (answers(found), found.refreshed, found.left_out) == (["the source's newer answer"], 0, {})
+
+
+def test_a_mark_lapses_when_what_it_says_is_no_longer_so() -> None:
+    own, present = Depends("row", "old"), PRESENT
+    marked = check(offered(), *Stale)
+    before, after = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
+    assert still_stale(marked, own, before, present) == {Stale.ANSWER_MODEL, Stale.PROMPT_VERSION, Stale.CHANGED}
+    assert still_stale(marked, own, after, present) == {Stale.ANSWER_MODEL, Stale.CHANGED}
+    assert still_stale(marked, Depends("row", "new"), before, present) == {Stale.PROMPT_VERSION, Stale.CHANGED}
+    assert still_stale(marked, Depends("row", None), after, present) == {Stale.CHANGED}
+    assert still_stale(marked, own, before, Present(None, None, "emb")) == {Stale.CHANGED}
+    assert still_stale(marked, own, before, Present("old", "v1", "emb")) == {Stale.CHANGED}
+    assert still_stale(check(offered(), Stale.PROMPT_VERSION), own, None, present) == {Stale.PROMPT_VERSION}
+
+
+def test_a_withdrawn_answer_stays_out_and_a_different_one_of_the_same_entry_may_be_warmed() -> None:
+    golden, log = candidate("How?", response='{"a": 1}', provenance="{}"), offered()
+    withdrawn = {golden["entry_id"]: ['{ "a":1 }', "never seen"]}
+    found = admit([table(golden), table(log)], Standing(PRESENT, withdrawn=withdrawn), ExactJudge().same)  # type: ignore[arg-type]
+    assert [one.num_rows for one in found.tables] == [0, 1]
+    assert found.left_out == {LeftOut.REPORTED_WRONG: 1}
+
+
+def test_a_new_answer_does_not_bring_a_withdrawn_one_back_and_may_replace_it() -> None:
+    row = offered()
+    new = {"new_response": "new answer", "answered_by": "log", "answered_at": NOW}
+    for wrong, left_out in (("new answer", {LeftOut.REPORTED_WRONG: 1}), ("old answer", {})):
+        found = admitted([row], check(row, Stale.CHANGED, **new), withdrawn={row["entry_id"]: [wrong, wrong]})
+        assert found.left_out == left_out
+
+
+def test_candidates_that_nothing_is_known_of_are_handed_on_as_they_are() -> None:
+    rows = table(offered(), offered("Why?"))
+    found = admit([rows], Standing(PRESENT), ExactJudge().same)
+    assert found.tables[0] is rows
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), max_size=12, unique=True), st.data())
+def test_every_candidate_is_handed_on_in_its_order_or_counted(prompts: list[str], data: st.DataObject) -> None:
+    rows = [offered(prompt, f"answer {prompt}") for prompt in prompts]
+    marked = data.draw(st.sets(st.sampled_from(prompts or ["x"])))
+    withdrawn = data.draw(st.sets(st.sampled_from(prompts or ["x"])))
+    checks = [check(row, Stale.CHANGED) for row in rows if row["prompt"] in marked]
+    bad = {row["entry_id"]: [row["response"]] for row in rows if row["prompt"] in withdrawn}
+    found = admitted(rows, *checks, withdrawn=bad)
+    assert found.tables[0]["prompt"].to_pylist() == [p for p in prompts if p not in marked | withdrawn]
+    assert found.tables[0].num_rows + sum(found.left_out.values()) == len(prompts)
+
+
+def stamped(provenance: dict[str, Any], **standing: Any) -> Depends:
+    plan = make_plan([{"prompt": "How?", "provenance": dump(provenance)}])
+    found = stamp(plan, Standing(PRESENT, **standing))
+    assert found.schema.equals(plan.schema)
+    return Depends.of(found["provenance"].to_pylist()[0])
+
+
+def test_an_answer_keeps_the_prompt_version_that_it_came_with_and_a_new_one_has_the_present_one() -> None:
+    (key,) = make_plan([{"prompt": "How?"}])["entry_id"].to_pylist()
+    own = {"depends": Depends("row", "old").as_dict()}
+    assert stamped(own) == Depends("row", "old", "v2", "emb")
+    assert stamped(own, previous={key: Depends("row", None, "v1", "x")}).prompt_version == "v1"
+    assert stamped(own, previous={key: Depends("another row", None, "v1")}).prompt_version == "v2"
+    assert stamped(own, previous={key: Depends("row")}).prompt_version == "v2"
+    known = {"depends": Depends("row", "old", "v3").as_dict()}
+    assert stamped(known, previous={key: Depends("row", None, "v1")}).prompt_version == "v3"
+    assert stamped({}, previous={key: Depends()}) == Depends(None, None, "v2", "emb")
+
+
+def test_a_plan_that_is_stamped_twice_is_the_same() -> None:
+    plan = make_plan([{"prompt": "How?", "provenance": dump({"z": "é", "depends": Depends("row").as_dict()})}])
+    standing = Standing(PRESENT)
+    once = stamp(plan, standing)
+    assert stamp(once, standing).equals(once)
+    assert isinstance(once, pa.Table)
