@@ -139,7 +139,7 @@ def test_a_range_tells_of_each_day_what_a_run_of_that_day_tells(single: Home, wh
         assert {k: v for k, v in in_range.items() if k not in embedded} == {
             k: v for k, v in alone.items() if k not in embedded
         }, (asset, day)
-    assert len({whole.told["replay", str(day)]["by_day"] for day in DAYS}) == 3
+    assert len({whole.told["replay", str(day)]["hits_and_wrong_hits_by_day"] for day in DAYS}) == 3
 
 
 def test_a_range_writes_the_bytes_that_single_runs_write(single: Home, whole: Home) -> None:

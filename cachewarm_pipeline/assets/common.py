@@ -113,8 +113,14 @@ def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any
     """
     if "judge" in metadata or any(name in metadata for name in _SPENT):
         metadata = {**metadata, "cost_usd": sum(metadata.get(name, 0.0) for name in _SPENT)}
-    shown = {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in metadata.items()}
+    shown = {name: _rounded(value) for name, value in metadata.items()}
     context.add_asset_metadata(shown, partition_key=day.isoformat())
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def observe(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequence[date], what: str) -> None:

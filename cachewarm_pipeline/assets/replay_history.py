@@ -32,7 +32,7 @@ class ReplayHistory:
     def metadata(self, day: date, target: float) -> dict[str, Any]:
         """Sentence and chart of the days up to ``day``, as a run of that day alone would show them."""
         points = [p for d, p in self._points.items() if p and day - timedelta(days=MAX_DAYS) < d <= day]
-        return {"what_warming_would_have_brought": told(points), "by_day": _plots(points, target)}
+        return {"what_warming_would_have_brought": told(points), "hits_and_wrong_hits_by_day": _plots(points, target)}
 
 
 def _plots(points: list[Point], target: float) -> dg.MetadataValue:
@@ -48,7 +48,7 @@ def _plots(points: list[Point], target: float) -> dg.MetadataValue:
             y_label="hits / lookups",
             percent="y",
             days=True,
-            notes={name: f"{rates[-1]:.1%} at last" for name, (_, rates) in hits.items() if rates},
+            notes={name: f"latest: {rates[-1]:.1%}" for name, (_, rates) in hits.items() if rates},
         ),
         line_plot(
             {"wrong hits": wrong},
@@ -57,9 +57,9 @@ def _plots(points: list[Point], target: float) -> dg.MetadataValue:
             y_label="wrong hits / judged hits",
             percent="y",
             days=True,
-            limit=(target, f"target: {target:.3g}"),
+            limit=(target, f"target: {100 * target:.3g}%"),
             y_range=(0.0, top),
-            notes={"wrong hits": f"{wrong[1][-1]:.2%} at last"} if wrong[1] else {},
+            notes={"wrong hits": f"latest: {wrong[1][-1]:.2%}"} if wrong[1] else {},
         ),
     )
     alts = ("hit rate by day, warmed and cold", "wrong-hit rate by day")

@@ -60,8 +60,8 @@ def told(points: Iterable[Point]) -> str:
         return "No day has been replayed yet."
     newest = ordered[-1]
     better = sum((p.hit_rate or 0.0) > (p.cold_hit_rate or 0.0) for p in ordered)
-    wrong = "none was judged" if newest.wrong_hit_rate is None else f"{newest.wrong_hit_rate:.2%} of judged hits wrong"
+    wrong = "no hit judged" if newest.wrong_hit_rate is None else f"{newest.wrong_hit_rate:.2%} of hits wrong"
     return (
-        f"{newest.day}: {newest.hit_rate:.1%} hits warmed, {newest.cold_hit_rate:.1%} cold, {wrong}; warming was "
-        f"better on {better} of {len(ordered)} replayed days."
+        f"{newest.hit_rate:.1%} hits warmed, {newest.cold_hit_rate:.1%} cold, {wrong} ({newest.day}); better than cold "
+        f"on {better} of {len(ordered)} days"
     )
