@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cachewarm_pipeline.core.replay_summary import Curve, curve
-from cachewarm_pipeline.resources.plots import _apart, line_plot, markdown_image, precision_hit_rate
+from cachewarm_pipeline.resources.plots import _apart, _day, line_plot, markdown_image, precision_hit_rate
 
 
 def picture(uri: str) -> np.ndarray:
@@ -118,3 +119,17 @@ def test_markdown_keeps_the_alternative_text_on_one_line_and_in_its_brackets() -
 def test_the_plotting_library_is_loaded_only_where_something_is_plotted() -> None:
     code = "import sys, cachewarm_pipeline.resources.plots; print({'matplotlib', 'numpy', 'PIL'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_days_are_told_as_days_and_a_single_one_is_seen() -> None:
+    first = date(2026, 3, 20).toordinal()
+    many = {"warmed": (np.arange(first, first + 90), np.full(90, 0.5))}
+    one = {"warmed": (np.array([first]), np.array([0.5]))}
+    pictures = [line_plot(x, title="t", x_label="day", y_label="rate", days=True) for x in (many, one)]
+    assert all(len(inked(picture(uri), BLUE)) for uri in pictures)
+    assert line_plot(one, title="t", x_label="day", y_label="rate") != pictures[1]
+
+
+@pytest.mark.parametrize(("x", "text"), [(date(2026, 3, 1).toordinal(), "1 Mar"), (0.0, ""), (739_000.5, "")])
+def test_a_tick_between_two_days_has_no_name(x: float, text: str) -> None:
+    assert _day(x) == text

@@ -1,0 +1,94 @@
+"""Dagster's pages as a user interface: what every asset shows, before anything has run and after."""
+
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from cachewarm_pipeline.assets.common import record, records
+from cachewarm_pipeline.definitions import defs
+
+GRAPH = defs.resolve_asset_graph()
+ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
+SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+PAID = {
+    "synthetic_variants",
+    "embeddings",
+    "frequent_queries",
+    "match_rules",
+    "replay",
+    "warming_plan",
+}
+
+
+@pytest.mark.parametrize("asset", ASSETS)
+def test_every_asset_has_a_group_an_owner_kinds_and_a_description(asset: str) -> None:
+    spec = SPECS[asset]
+    assert spec.group_name in {"sources", "candidates", "verification", "cache"}
+    assert spec.owners
+    assert spec.kinds
+    assert len(spec.description or "") > 40
+
+
+@pytest.mark.parametrize("asset", ["analyses", "findings", "llm_query_logs", "live_cache"])
+def test_external_assets_show_their_columns_before_anything_has_run(asset: str) -> None:
+    assert "dagster/column_schema" in SPECS[asset].metadata
+
+
+def test_the_lineage_goes_from_each_source_to_the_live_cache() -> None:
+    reached, todo = set(), [dg.AssetKey("live_cache")]
+    while todo:
+        key = todo.pop()
+        reached.add(key.to_user_string())
+        todo += [parent for parent in GRAPH.get(key).parent_keys if parent.to_user_string() not in reached]
+    assert {"analyses", "findings", "llm_query_logs"} <= reached
+
+
+def test_assets_that_may_call_a_paid_server_share_a_pool() -> None:
+    pools = {
+        key.to_user_string(): assets.op.pool
+        for assets in GRAPH.assets_defs
+        if assets.is_executable
+        for key in assets.keys
+        if assets.is_materializable
+    }
+    assert {asset for asset, pool in pools.items() if pool == "openai"} >= PAID
+    assert pools["cache_entries"] == "redis"
+
+
+def test_the_counts_of_the_log_are_late_after_a_missed_night() -> None:
+    policy = SPECS["daily_query_counts"].freshness_policy
+    assert isinstance(policy, dg.FreshnessPolicy)
+    assert policy.fail_window.to_timedelta().total_seconds() == 36 * 3600  # type: ignore[attr-defined]
+
+
+def recorded(metadata: dict[str, Any]) -> dict[str, Any]:
+    days = dg.DailyPartitionsDefinition("2026-03-01")
+
+    @dg.asset(partitions_def=days)
+    def one(context: dg.AssetExecutionContext) -> None:
+        record(context, date(2026, 3, 20), metadata)
+
+    result = dg.materialize([one], partition_key="2026-03-20")
+    (event,) = result.get_asset_materialization_events()
+    return {name: value.value for name, value in event.materialization.metadata.items()}
+
+
+def test_a_day_that_could_cost_has_its_cost_as_a_number_also_when_it_was_free() -> None:
+    assert recorded({"judge": "embedding"})["cost_usd"] == 0
+    assert recorded({"usd": 0.25, "judge_usd": 0.5, "generation_usd": 1.0})["cost_usd"] == 1.75
+    assert "cost_usd" not in recorded({"rows": 1})
+
+
+def test_numbers_have_as_many_digits_as_a_person_reads() -> None:
+    told = recorded({"hit_rate": 0.2614991482112436, "lift_interval": [-0.009748978240700298, 1.0], "rows": 1234567})
+    assert (told["hit_rate"], told["lift_interval"], told["rows"]) == (0.261499, [-0.00974898, 1.0], 1234567)
+
+
+def test_days_and_personal_data_in_tables_are_shown_as_a_person_may_see_them() -> None:
+    table = records([{"day": date(2026, 3, 20), "prompt": "write to jane.doe@example.org", "rate": 0.123456}])
+    (row,) = table.records  # type: ignore[attr-defined]
+    assert row.data["day"] == "2026-03-20"
+    assert "jane.doe" not in row.data["prompt"]
+    assert row.data["rate"] == 0.1235
