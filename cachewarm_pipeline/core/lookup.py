@@ -17,6 +17,8 @@ from cachewarm_pipeline.core.search import DISTANCE_FIELD, RULE_VECTORS, STORED_
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, canonical, cut, entry_id, sha256_hex
 from cachewarm_pipeline.core.words import contradiction, tokens
 
+_ENTRY_ID, _RESPONSE = STORED_FIELDS.index("entry_id"), STORED_FIELDS.index("response")
+
 _REQUIRED = ("entry_id", "prompt", "response", "inserted_at", "updated_at")
 
 
@@ -50,8 +52,7 @@ def exact_row(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
 
 def is_withdrawn(name: str, key: str, values: Sequence[Any]) -> bool:
     """Whether an exact key's HMGET of STORED_FIELDS is that of a warmed entry whose answer was taken out of service."""
-    fields = dict(zip(STORED_FIELDS, values, strict=True))
-    return not is_own(name, key) and fields["entry_id"] is not None and fields["response"] is None
+    return values[_RESPONSE] is None and values[_ENTRY_ID] is not None and not is_own(name, key)
 
 
 @dataclass(frozen=True)
