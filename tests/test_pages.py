@@ -4,9 +4,10 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
-from cachewarm_pipeline.assets.common import record, records
+from cachewarm_pipeline.assets.common import column_schema, record, records
 from cachewarm_pipeline.definitions import defs
 
 GRAPH = defs.resolve_asset_graph()
@@ -86,8 +87,16 @@ def test_numbers_have_as_many_digits_as_a_person_reads() -> None:
     assert (told["hit_rate"], told["lift_interval"], told["rows"]) == (0.261499, [-0.00974898, 1.0], 1234567)
 
 
+def test_nested_types_are_told_by_their_parts() -> None:
+    answers = pa.list_(pa.struct([("response", pa.string()), ("count", pa.int64())]))
+    (column,) = column_schema(pa.schema([("responses", answers)])).columns
+    assert column.type == "list of (response, count)"
+
+
 def test_days_and_personal_data_in_tables_are_shown_as_a_person_may_see_them() -> None:
-    table = records([{"day": date(2026, 3, 20), "prompt": "write to jane.doe@example.org", "rate": 0.123456}])
+    table = records(
+        [{"day": date(2026, 3, 20), "prompt": "call +43 1 5337123 or write to jane.doe@corp.at", "rate": 0.123456}]
+    )
     (row,) = table.records  # type: ignore[attr-defined]
     assert row.data["day"] == "2026-03-20"
     assert "jane.doe" not in row.data["prompt"]

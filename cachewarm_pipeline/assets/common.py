@@ -61,13 +61,22 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
         columns=[
             dg.TableColumn(
                 field.name,
-                str(field.type),
+                _kind(field.type),
                 description=(field.metadata or {}).get(b"description", b"").decode(),
                 constraints=dg.TableColumnConstraints(nullable=field.nullable),
             )
             for field in schema
         ]
     )
+
+
+def _kind(kind: pa.DataType) -> str:
+    """Nested types by the names of their parts: Arrow's own words are cut off on the page, and push the rest aside."""
+    if pa.types.is_list(kind):
+        return f"list of {_kind(kind.value_type)}"
+    if pa.types.is_struct(kind):
+        return f"({', '.join(part.name for part in kind)})"
+    return str(kind)
 
 
 def table_metadata(

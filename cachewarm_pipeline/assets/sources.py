@@ -4,9 +4,16 @@ import dagster as dg
 
 from cachewarm_pipeline.assets.common import OWNERS, SOURCES
 
+_OPTIONAL = "Optional: used when it is there. "
 
-def _external(name: str, description: str, columns: dict[str, str]) -> dg.AssetSpec:
-    schema = dg.TableSchema(columns=[dg.TableColumn(column, kind) for column, kind in columns.items()])
+Column = tuple[str, str]
+"""Type, and what it holds."""
+
+
+def _external(name: str, description: str, columns: dict[str, Column]) -> dg.AssetSpec:
+    schema = dg.TableSchema(
+        columns=[dg.TableColumn(column, kind, description=what) for column, (kind, what) in columns.items()]
+    )
     return dg.AssetSpec(
         name,
         description=description,
@@ -20,31 +27,43 @@ def _external(name: str, description: str, columns: dict[str, str]) -> dg.AssetS
 analyses = _external(
     "analyses",
     "Contents that the app's agents analysed. Column names are mapped with `CACHEWARM_COLUMNS`.",
-    {"id": "text", "url": "text", "content_preview": "text", "created_at": "timestamp"},
+    {
+        "id": ("text", "What findings name as analysis_id."),
+        "url": ("text", "Where the content is from."),
+        "content_preview": ("text", "The prompt of golden entries: its first 2,000 characters."),
+        "created_at": ("timestamp", "When; later ones than the day are not seen."),
+    },
 )
 
 findings = _external(
     "findings",
-    "What an agent found in an analysis, with its confidence: the golden dataset of answers.",
-    {"analysis_id": "text", "agent_type": "text", "output": "JSON", "confidence_score": "0..1"},
+    "What an agent found in an analysis, with its confidence: the golden dataset of answers. The row count is of "
+    "findings up to the day that was run last.",
+    {
+        "analysis_id": ("text", "The analysis it is of."),
+        "agent_type": ("text", "The agent that found it: a look-up only matches entries of its own."),
+        "output": ("JSON", "The answer that is warmed."),
+        "confidence_score": ("0..1", "From CACHEWARM_MIN_QUALITY on it is golden."),
+    },
 )
 
 llm_query_logs = _external(
     "llm_query_logs",
-    "Every LLM request of the app. Columns after `created_at` are optional and used when there.",
+    "Every LLM request of the app. Columns after `created_at` are optional and used when there. The row count is of "
+    "the days that were mined last: a run reads its own days and no others.",
     {
-        "query": "text",
-        "agent_type": "text",
-        "response": "text",
-        "created_at": "timestamp",
-        "user_id": "text",
-        "cache_hit": "bool",
-        "feedback": "-1, 0, 1",
-        "model": "text",
-        "prompt_tokens": "int",
-        "completion_tokens": "int",
-        "cost_usd": "float",
-        "latency_ms": "float",
+        "query": ("text", "What the app embeds to look the cache up."),
+        "agent_type": ("text", "Tenant or category of the request."),
+        "response": ("text", "What was answered."),
+        "created_at": ("timestamp", "When; its UTC day is the partition."),
+        "user_id": ("text", _OPTIONAL + "Who asked: what too few ask is not warmed. Only hashes are kept."),
+        "cache_hit": ("bool", _OPTIONAL + "Served by a cache: counts as demand, never as evidence for an answer."),
+        "feedback": ("int", _OPTIONAL + "-1, 0 or 1: answers that users rejected are not warmed."),
+        "model": ("text", _OPTIONAL + "The model that answered: a change of it makes entries stale."),
+        "prompt_tokens": ("int", _OPTIONAL + "Of the request."),
+        "completion_tokens": ("int", _OPTIONAL + "Of the answer."),
+        "cost_usd": ("float", _OPTIONAL + "Of the call: what a hit saves."),
+        "latency_ms": ("float", _OPTIONAL + "Of the call."),
     },
 )
 
