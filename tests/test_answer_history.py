@@ -49,11 +49,17 @@ def test_an_answer_that_is_given_again_has_not_changed_and_its_age_is_the_time_b
 
 
 def test_another_later_answer_is_a_change_and_makes_the_entry_stale_unless_it_has_it_already() -> None:
-    days = {**one("old", 12), **one("new", 2)}
+    days = {**one("old", 12), **one("new", 2, 2)}
     for own, stale in (("old", True), ("third", True), ("NEW", False)):
         found = compared(days, own)
         assert found is not None
         assert (found.later.text, found.changed, found.stale) == ("new", True, stale)
+
+
+def test_a_single_row_that_says_something_else_counts_for_the_rate_and_takes_no_place() -> None:
+    found = compared({**one("old", 12), **one("new", 2)})
+    assert found is not None
+    assert (found.changed, found.stale) == (True, False)
 
 
 def test_the_last_seven_days_are_later_and_all_before_is_earlier() -> None:
@@ -113,6 +119,6 @@ def test_the_later_answer_brings_the_model_of_its_newest_row() -> None:
 @pytest.mark.parametrize("number", [0, 3])
 def test_no_query_or_several_are_asked_in_one_call(number: int) -> None:
     judge = ExactJudge()
-    history = histories(log(**one("old", 10), **one("new", 2)), [Q], DAY)[Q]
+    history = histories(log(**one("old", 10), **one("new", 2, 2)), [Q], DAY)[Q]
     found = compare([(history, "old")] * number + [(History([], []), "old")] * bool(number), judge, judge.same)
     assert [one and one.stale for one in found] == [True] * number + [None] * bool(number)

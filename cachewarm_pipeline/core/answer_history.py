@@ -4,6 +4,7 @@ the log rests on."""
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from cachewarm_pipeline.core.staleness import Same
 WEEK = 7
 """Days of log that one answer is chosen from: the last ones for the later answer; for the earlier one those that end at
 the newest day before them with an answer."""
+
+CONFIRMED = 2
+"""Rows in the last week that must say the later answer before it takes an entry's place: a single one may be an odd
+one. For the rate it counts all the same, which can only shorten a TTL."""
 
 Key = tuple[str, str]
 """agent_type and canonical query."""
@@ -34,7 +39,8 @@ class History:
 @dataclass(frozen=True)
 class Compared:
     """``later`` is the answer of the last week. ``changed``: the earlier one says something else; ``age_days``: days
-    between the newest row of each. ``stale``: it changed, and the entry's own answer is not the later one."""
+    between the newest row of each. ``stale``: it changed, CONFIRMED rows say so, and the entry's own
+    answer is not the later one."""
 
     later: Answer
     changed: bool
@@ -48,10 +54,11 @@ def histories(days: Days, wanted: Collection[Key], day: date) -> dict[Key, Histo
     by_day: dict[Key, dict[date, list[dict[str, Any]]]] = {}
     forms = pa.array(sorted({canonical for _, canonical in wanted}), pa.string())
     keys = set(wanted)
+    personal = cache(lambda text: bool(find(text)))  # an answer comes again on many days
     for of, table in days(("agent_type", "canonical", "responses")):
         for row in table.filter(pc.is_in(table["canonical"], value_set=forms)).to_pylist():
             key = row["agent_type"], row["canonical"]
-            if key in keys and of <= day and (said := [r for r in row["responses"] if not find(r["response"])]):
+            if key in keys and of <= day and (said := [r for r in row["responses"] if not personal(r["response"])]):
                 by_day.setdefault(key, {})[of] = said
     cut = day - timedelta(WEEK)
     found = {}
@@ -75,7 +82,7 @@ def compare(asked: Sequence[tuple[History, str]], group: GroupResponses, same: S
     labels = group([[answer.text for answer in week] for week in answers])
     choices = [choose(week, of) for week, of in zip(answers, labels, strict=True)]
     pairs = list(zip(choices[::2], choices[1::2], (own for _, own in asked), strict=True))
-    told = [(one.answer, other.answer, own) for one, other, own in pairs if one is not None and other is not None]
+    told = [(one.answer, other.answer, own) for one, other, own in pairs if one and other]
     verdicts = _verdicts(
         [*((earlier.text, later.text) for earlier, later, _ in told), *((own, later.text) for _, later, own in told)],
         same,
@@ -86,9 +93,10 @@ def compare(asked: Sequence[tuple[History, str]], group: GroupResponses, same: S
         if one is None or other is None:
             found.append(None)
             continue
-        changed = not verdicts[at]
+        changed, own = not verdicts[at], bool(verdicts[len(told) + at])
+        stale = changed and not own and other.support >= CONFIRMED
         age = (other.answer.last_at - one.answer.last_at) / 86_400e6
-        found.append(Compared(other.answer, changed, changed and not verdicts[len(told) + at], age))
+        found.append(Compared(other.answer, changed, stale, age))
         at += 1
     return found
 

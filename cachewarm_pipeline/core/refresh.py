@@ -241,7 +241,11 @@ class Checks:
         }
         found = "; ".join(said[reason] for reason in sorted(row["reasons"]))
         if not found:
-            found = "changed, and the entry has the later answer already" if row["changed"] else "checked, unchanged"
+            found = (
+                "changed, but the entry has the later answer already, or a single row says it"
+                if row["changed"]
+                else "checked, unchanged"
+            )
         return found + (f"; answered again by {row['answered_by']}" if row["new_response"] is not None else "")
 
 
