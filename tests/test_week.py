@@ -4,13 +4,10 @@ entry on day 6, the change to summer time on day 7. Real Redis, real Dagster, re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from cachewarm_pipeline.core.errors import CacheError
@@ -21,58 +18,13 @@ from cachewarm_pipeline.resources.redis_client import connect
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.daemon import Daemon, Started, daemon
 from tests.pipeline import environment
+from tests.small_app import AGENT, USUAL, App, settings_of
 
 VIENNA = ZoneInfo("Europe/Vienna")
 MONDAY = datetime(2026, 3, 23, tzinfo=UTC)
 STEP = timedelta(hours=1)
-AGENT = "support"
-USUAL = [f"How do I {verb} {thing}?" for verb in ("rotate", "revoke", "export") for thing in ("keys", "logs", "users")]
 NEW = [f"Why does the {thing} fail after the update?" for thing in ("build", "login", "search", "backup", "upload")]
 BAD = USUAL[0]
-
-
-def truth(question: str) -> str:
-    return f"The answer to: {question}"
-
-
-@dataclass
-class App:
-    """An application with its log: it asks the cache, else its model, and logs both."""
-
-    folder: Path
-    rows: dict[date, list[dict[str, Any]]] = field(default_factory=dict)
-    hits: Counter[bool] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    asked: int = 0
-
-    def ask(self, at: datetime, question: str, cache: WarmedSemanticCache | None) -> bool:
-        """One question of one of five users; whether the cache answered."""
-        self.asked += 1
-        hits = cache.check(question, agent_type=AGENT) if cache else []
-        answer = hits[0]["response"] if hits else truth(question)
-        if answer != truth(question):
-            self.wrong.append(f"{at}: {question} -> {answer}")
-        self.hits[bool(hits)] += 1
-        row = {
-            "query": question,
-            "agent_type": AGENT,
-            "response": answer,
-            "created_at": at,
-            "user_id": f"user {self.asked % 5}",
-            "cache_hit": bool(hits),
-        }
-        self.rows.setdefault(at.date(), []).append(row)
-        return bool(hits)
-
-    def flush(self) -> None:
-        """Write the days that have new rows, each a file that is there whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for day, rows in self.rows.items():
-            file = self.folder / f"{day}.parquet"
-            if not file.exists() or pq.read_metadata(file).num_rows != len(rows):
-                part = file.with_suffix(".part")
-                pq.write_table(pa.Table.from_pylist(rows), part)
-                part.replace(file)
 
 
 @dataclass
@@ -137,23 +89,17 @@ def week(tmp_path: Path) -> Iterator[Week]:
     home = tmp_path / "home"
     home.mkdir()
     url = ensure_redis(home)
-    app = App(tmp_path / "source" / "llm_query_logs")
-    for back in range(12, 0, -1):
-        for n in range(60):
-            app.ask(MONDAY - timedelta(days=back) + timedelta(minutes=20 * n), USUAL[n % len(USUAL)], None)
-    app.flush()
-    settings = {
-        "CACHEWARM_HOME": str(home),
-        "CACHEWARM_NAME": "week",
-        "CACHEWARM_REDIS_URL": url,
-        "CACHEWARM_SOURCE_URL": str(tmp_path / "source"),
-        "CACHEWARM_JUDGE": "exact",
-        "CACHEWARM_LOOKBACK_DAYS": "10",
-        "CACHEWARM_REPLAY_DAYS": "2",
-        "CACHEWARM_TIME_ZONE": "Europe/Vienna",
-        "CACHEWARM_HIT_RATE_FLOOR": "0.5",
-        "CACHEWARM_HIT_RATE_MIN_LOOKUPS": "40",
-    }
+    app = App(tmp_path / "source")
+    app.history(MONDAY, 12)
+    settings = settings_of(
+        home,
+        app.folder,
+        url,
+        "week",
+        CACHEWARM_TIME_ZONE="Europe/Vienna",
+        CACHEWARM_HIT_RATE_FLOOR="0.5",
+        CACHEWARM_HIT_RATE_MIN_LOOKUPS="40",
+    )
     try:
         with environment(settings), daemon(MONDAY, STEP) as own:
             yield Week(own, app, home, url)

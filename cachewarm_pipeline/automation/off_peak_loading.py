@@ -72,7 +72,7 @@ def off_peak_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(f"{loaded} loaded; run {run[:8]} is at work")
         tick = int((now.astimezone(UTC) - _EPOCH) / timedelta(minutes=own.progressive_minutes))
         return dg.RunRequest(
-            run_key=f"load:{own.name}:{day}:{tick}",
+            run_key=f"load:{own.name}:{tick}",
             partition_key=day.isoformat(),
             tags=started_by("off-peak loading", f"{loaded} loaded"),
         )

@@ -75,9 +75,8 @@ def withdraw_confirmed(workspace: Workspace, progress: Callable[[str], Any]) -> 
     if worst:
         withdraw_entries(workspace, cache, {entry: bad[entry] for entry in worst}, entries)
         progress(f"{len(worst)} entries are out of service")
-    cache.clear_reports(
-        [report.entry_id for report in reports if report.entry_id not in bad or report.entry_id in worst]
-    )
+    over = bad.keys() - set(worst)
+    cache.clear_reports([report.entry_id for report in reports if report.entry_id not in over])
     if len(worst) < len(bad):
         raise CacheError(
             f"{len(bad)} entries of {live.id} are confirmed to be wrong, and at most "
