@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterEvent, DagsterInstance
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.utils import make_new_run_id
 from rich.text import Text
 
@@ -147,10 +148,16 @@ def warm_lock(home: Path) -> Iterator[None]:
 
 
 def end_dead_runs(instance: DagsterInstance, tags: Mapping[str, str]) -> None:
-    """Mark runs of a `warm` that was killed as failed. To be called under the lock: then none of them is alive."""
+    """Mark runs of a `warm` that was killed as failed, and free the pools that they hold. To be called under the lock:
+    then none of them is alive."""
     unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished, tags=dict(tags))):
         instance.report_run_failed(run, "its `cachewarm warm` ended before the run did")
+    # A killed run's step holds its pool for ever where no daemon looks after it, and the next run would wait for it.
+    pools = instance.event_log_storage
+    if holding := list(pools.get_concurrency_run_ids()):
+        for run in instance.get_runs(dg.RunsFilter(run_ids=holding, statuses=FINISHED_STATUSES)):
+            pools.free_concurrency_slots_for_run(run.run_id)
 
 
 def run_job(
