@@ -59,13 +59,13 @@ class App:
                 self.ask(until - timedelta(days=back) + timedelta(minutes=20 * n), questions[n % len(questions)])
         self.flush()
 
-    def flush(self) -> None:
-        """Write the days that have new rows, each a file that is there whole or not at all."""
+    def flush(self, again: bool = False) -> None:
+        """Write the days that have new rows (``again``: all), each a file that is there whole or not at all."""
         folder = self.folder / "llm_query_logs"
         folder.mkdir(parents=True, exist_ok=True)
         for day, rows in self.rows.items():
             file = folder / f"{day}.parquet"
-            if not file.exists() or pq.read_metadata(file).num_rows != len(rows):
+            if again or not file.exists() or pq.read_metadata(file).num_rows != len(rows):
                 part = file.with_suffix(".part")
                 schema = pa.Table.from_pylist(rows).schema
                 feedback = schema.get_field_index("feedback")

@@ -118,6 +118,39 @@ def test_a_generation_is_filled_over_nights_and_restarts_and_goes_live_only_when
     assert nights.store().live() == live
 
 
+def test_a_day_that_is_planned_again_while_it_is_being_filled_begins_anew(nights: Nights) -> None:
+    nights.until(22, 0, timedelta(hours=1))
+    nights.until(22, 3, timedelta(minutes=1))
+    first = nights.store().filling()
+    assert first is not None
+    with environment({**nights.environment, "CACHEWARM_BUDGET": "5"}):  # another plan of the same day
+        result = nights.daemon.defs.resolve_job_def("warm_cache").execute_in_process(
+            run_config=QUIET, partition_key="2026-03-22", instance=nights.daemon.instance
+        )
+        assert result.success
+        second = nights.store().filling()
+        assert second is not None
+        assert (second.entries, second.id != first.id) == (5, True)
+        nights.until(22, 6, timedelta(minutes=1))
+        nights.until(22, 0, timedelta(hours=2))
+        nights.until(22, 6, timedelta(minutes=1))
+    live = nights.store().live()
+    assert live is not None
+    assert live.entries == 5
+
+
+def test_a_generation_whose_plan_may_not_be_published_any_more_makes_room(nights: Nights) -> None:
+    nights.until(22, 0, timedelta(hours=1))
+    nights.until(22, 3, timedelta(minutes=1))
+    assert nights.loaded() == 4
+    # Stricter than what the gates judged by: their verdicts do not count any more.
+    with environment({**nights.environment, "CACHEWARM_MAX_WRONG_HIT_RATE": "0.01"}):
+        nights.until(22, 6, timedelta(minutes=1))
+    assert [run.success for run in nights.loads()] == [True, True, False]
+    assert nights.store().filling() is None
+    assert nights.dump() == {}
+
+
 def test_loading_at_once_overrides_the_window(nights: Nights) -> None:
     nights.until(3, 0, timedelta(hours=1))
     assert nights.store().live() is None

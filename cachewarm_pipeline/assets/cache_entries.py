@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.assets.common import CACHE, OWNERS, record, records, table_metadata
+from cachewarm_pipeline.core.errors import CachewarmError
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.off_peak import allowance
 from cachewarm_pipeline.core.plan import plan_hash
@@ -38,7 +39,11 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     for passed_by in days[:-1]:
         record(context, passed_by, {"published": False, "why_not": "a range publishes its last day only"})
     day = days[-1]
-    plan, rules = _proven(workspace, day)
+    try:
+        plan, rules = _proven(workspace, day)
+    except CachewarmError:
+        _let_go(workspace, day, context.log.warning)
+        raise
     published = _publish(workspace, day, plan, rules, context.log.info)
     if not published.published:
         context.log.info(published.why_not)
@@ -77,7 +82,7 @@ def _publish(workspace: Workspace, day: date, plan: pa.Table, rules: MatchRules,
         "ttl_days": settings.ttl_days,
         "ttl_days_by_agent": steps.ttl_days_by_agent(workspace.datasets, day, settings),
         "ttl_jitter": settings.ttl_jitter,
-        "forecast_hit_rate": forecast_hit_rate(workspace.datasets.read("replay", day, ["warmed_hits", "lookups"])),
+        "forecast_hit_rate": _forecast(workspace, day),
         "now": now,
         "allow_rollback": settings.allow_rollback,
         "progress": progress,
@@ -93,10 +98,27 @@ def _publish(workspace: Workspace, day: date, plan: pa.Table, rules: MatchRules,
     return cache.publish_some(plan, vectors, allowance=allowed, **what)
 
 
+def _let_go(workspace: Workspace, day: date, warn: steps.Progress) -> None:
+    """A generation of the day that is being filled, whose plan may not be published any more, makes room."""
+    if not workspace.settings.progressive or not workspace.settings.window.contains(workspace.now()):
+        return
+    filling = workspace.cache.filling()
+    if filling and filling.as_of == day:
+        workspace.cache.drop_filling(workspace.now())
+        warn(f"{filling.id} was being filled, but its plan may not be published any more: it was removed")
+
+
+def _forecast(workspace: Workspace, day: date) -> float | None:
+    """Hit rate that the day's replay expects; None where nothing was held out."""
+    if not workspace.datasets.exists("replay", day):
+        return None
+    return forecast_hit_rate(workspace.datasets.read("replay", day, ["warmed_hits", "lookups"]))
+
+
 def _expected(workspace: Workspace, day: date, rules: MatchRules) -> dict[str, Any]:
     """Numbers that Dagster draws as a history: the forecast, and the worst bound that a certificate gives."""
     bounds = [rule["upper"] for rule in rules.describe() if rule["certified"] and rule["upper"] is not None]
-    forecast = forecast_hit_rate(workspace.datasets.read("replay", day, ["warmed_hits", "lookups"]))
+    forecast = _forecast(workspace, day)
     return {
         **({"hit_rate_forecast": forecast} if forecast is not None else {}),
         **({"wrong_hit_bound": max(bounds)} if bounds else {}),

@@ -70,9 +70,8 @@ def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
     ) -> Sequence[dg.RunRequest] | dg.SkipReason:
         try:
-            if context.cursor:
-                first = date.fromisoformat(context.cursor)
-            else:
+            first = _day(context.cursor)
+            if first is None:
                 found = workspace.source.describe(workspace.today).first_log_day
                 if found is None:
                     return dg.SkipReason("the log has no rows yet, so there is nothing to mine")
@@ -85,6 +84,13 @@ def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
             return why_not(error)
 
     return catch_up
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        return None
 
 
 def _mining(instance: DagsterInstance, missing: list[date], today: date) -> Sequence[dg.RunRequest] | dg.SkipReason:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from cachewarm_pipeline.automation.jobs import warm_cache
-from cachewarm_pipeline.automation.looking import at_work, cache_of, why_not
+from cachewarm_pipeline.automation.looking import at_work, cache_of, cursor_of, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.core.episodes import Episode, Policy, look
 from cachewarm_pipeline.core.errors import CachewarmError
@@ -21,6 +21,10 @@ DAILY = "daily_query_counts"
 
 EVER = 7 * 24
 """Hours without any count after which nobody counts here: then the log's own `cache_hit` is asked."""
+
+
+LOG_DAYS = 7
+"""Days of the log that are looked at for any hit: a log without one says nothing of the cache."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,15 @@ def measured(workspace: Workspace, cache: CacheStore) -> Rate:
     stats = cache.stats(hours, now)
     if stats.lookups or cache.stats(EVER, now).lookups:
         return Rate(stats.hits, stats.lookups, f"last {hours} h")
-    days = [day for day in workspace.datasets.days(DAILY) if day <= workspace.today]
-    if not days:
-        return Rate(0, 0, "no counters and no log")
-    counts = workspace.datasets.read(DAILY, days[-1], ["count", "cache_hits"])
-    return Rate(sum(counts["cache_hits"].to_pylist()), sum(counts["count"].to_pylist()), f"log of {days[-1]}")
+    days = [day for day in workspace.datasets.days(DAILY) if day <= workspace.today][-LOG_DAYS:]
+    found = {day: workspace.datasets.read(DAILY, day, ["count", "cache_hits"]) for day in days}
+    hits = {day: sum(counts["cache_hits"].to_pylist()) for day, counts in found.items()}
+    if not any(hits.values()):
+        return Rate(0, 0, "no reader counts, and the log knows no cache_hit")
+    live, newest = cache.live(), days[-1]
+    if live and live.published_at and newest < live.published_at.date():
+        return Rate(0, 0, f"the log's newest mined day, {newest}, is older than the live generation")
+    return Rate(hits[newest], sum(found[newest]["count"].to_pylist()), f"log of {newest}")
 
 
 def floor_of(settings: Settings, forecast: float | None) -> float | None:
@@ -83,7 +91,7 @@ def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
             rate = measured(workspace, cache)
         except CachewarmError as error:
             return why_not(error)
-        cursor = json.loads(context.cursor or "{}")
+        cursor = cursor_of(context)
         events = list(_observed(cursor, workspace.now(), rate, live.entries, live.forecast_hit_rate))
         floor = floor_of(workspace.settings, live.forecast_hit_rate)
         if floor is None:

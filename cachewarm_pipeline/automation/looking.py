@@ -1,5 +1,6 @@
 """What the sensors look at: the live cache, runs at work, how a run ended. Each look is one cheap question."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,6 +85,15 @@ def root_cause(event: dg.DagsterEvent) -> tuple[str, str]:
     name = (error.cls_name if error else None) or "unknown error"
     text = error.message.strip() if error else "no message"
     return name, text.partition(": ")[2] if text.startswith(_OURS) else text
+
+
+def cursor_of(context: dg.SensorEvaluationContext) -> dict[str, str]:
+    """What a sensor wrote down at its last tick; nothing where that is no JSON object (somebody edited it)."""
+    try:
+        found = json.loads(context.cursor or "{}")
+    except ValueError:
+        return {}
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def why_not(error: CachewarmError) -> dg.SkipReason:

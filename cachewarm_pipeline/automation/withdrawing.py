@@ -81,7 +81,8 @@ def withdraw_confirmed(workspace: Workspace, progress: Callable[[str], Any]) -> 
         raise CacheError(
             f"{len(bad)} entries of {live.id} are confirmed to be wrong, and at most "
             f"{settings.wrong_hit_max_share:.0%} of its {live.entries:,} may be withdrawn one by one "
-            f"(CACHEWARM_WRONG_HIT_MAX_SHARE; {len(worst)} were now): look at them, and `cachewarm rollback` if the generation is bad"
+            f"(CACHEWARM_WRONG_HIT_MAX_SHARE; {len(worst)} were now): look at them, and `cachewarm rollback` if the "
+            "generation is bad"
         )
     return {"reported": len(reports), "withdrawn": len(worst)}
 

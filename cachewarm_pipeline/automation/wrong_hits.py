@@ -8,7 +8,7 @@ import dagster as dg
 from dagster import DagsterInstance
 
 from cachewarm_pipeline.automation.jobs import withdraw_wrong_hits
-from cachewarm_pipeline.automation.looking import at_work, cache_of, why_not
+from cachewarm_pipeline.automation.looking import at_work, cache_of, cursor_of, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.automation.withdrawing import LOG_DAYS, rejected_rows
 from cachewarm_pipeline.core.errors import CachewarmError
@@ -40,12 +40,12 @@ def wrong_hit_sensor(settings: Settings) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.SensorResult | dg.SkipReason:
         own, now = workspace.settings, workspace.now()
-        cursor: dict[str, str] = json.loads(context.cursor or "{}")
+        cursor = cursor_of(context)
         try:
             reports = cache_of(workspace).wrong_hit_reports()
             bad = confirmed(reports, own.wrong_hit_reports)
             handed = cursor.get("log", "")
-            if not cursor.get("asked") or now - datetime.fromisoformat(cursor["asked"]) >= _LOG_EVERY:
+            if now - _moment(cursor.get("asked")) >= _LOG_EVERY:
                 handed = _digest(workspace)
                 cursor["asked"] = now.isoformat()
         except CachewarmError as error:
@@ -67,6 +67,13 @@ def wrong_hit_sensor(settings: Settings) -> dg.SensorDefinition:
         return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
 
     return wrong_hits
+
+
+def _moment(text: str | None) -> datetime:
+    try:
+        return datetime.fromisoformat(text or "")
+    except ValueError:
+        return _EPOCH
 
 
 def _last_failed(instance: DagsterInstance) -> bool:

@@ -70,6 +70,12 @@ class Filling(Publishing):
         if why := self._newer(wanted):
             return self._stays(wanted, why)
         filling = self.filling()
+        replanned = filling and filling.as_of == wanted.record.as_of and not filling.same_content(wanted.record)
+        # In peak hours nothing is written, so nothing is removed either.
+        if filling and replanned and allowance(filling.filled_at) > 0:
+            wanted.progress(f"{filling.id} was being filled, but its day has another plan by now: beginning anew")
+            self._remove(lock, filling.id)
+            filling = None
         if filling and not filling.same_content(wanted.record):
             far = f"{filling.loaded:,} of {filling.entries:,}"
             why = f"generation {filling.id} is still being filled ({far}); it is finished first"
