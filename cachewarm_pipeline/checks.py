@@ -59,7 +59,7 @@ def _page(gate: str, verdict: Verdict) -> dict[str, Any]:
         "metadata": {
             **({"what_to_do": dg.MetadataValue.text(todo)} if todo else {}),
             **{k: _short(v) for k, v in verdict.numbers.items()},
-            **({"worst": records(verdict.worst)} if verdict.worst else {}),
+            **({"by_day" if "days" in verdict.numbers else "worst": records(verdict.worst)} if verdict.worst else {}),
         },
     }
 

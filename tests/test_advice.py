@@ -65,11 +65,16 @@ def test_the_last_day_decides_and_every_failed_day_is_counted(verdicts: list[Ver
 
 def test_a_failed_day_of_the_past_has_advice_though_the_range_goes_on() -> None:
     whole = of_days({FIRST: Verdict(False, "three are bad"), FIRST + timedelta(days=1): Verdict(True, "fine")})
-    assert whole.sentence == "1 of 2 days fail: 2026-03-01: three are bad"
+    assert whole.sentence == "1 of 2 days fail: 2026-03-01: three are bad."
     assert (what_to_do("quality_threshold", whole) or "").startswith("Look at the entries below")
+
+
+def test_many_days_that_warn_are_counted_and_only_the_last_one_is_quoted() -> None:
+    days = {FIRST + timedelta(days=n): Verdict(True, f"{n} weak.", warning=True) for n in range(3)}
+    assert of_days(days).sentence == "3 of 3 days warn, 2 before these: 2026-03-03: 2 weak."
 
 
 def test_days_that_all_pass_are_told_in_one_sentence() -> None:
     whole = of_days({FIRST + timedelta(days=n): Verdict(True, f"all {n} fine") for n in range(3)})
-    assert whole.sentence == "3 of 3 days pass: 2026-03-03: all 2 fine"
+    assert whole.sentence == "3 of 3 days pass: 2026-03-03: all 2 fine."
     assert what_to_do("quality_threshold", whole) is None

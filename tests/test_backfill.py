@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -274,19 +275,10 @@ def test_the_dagster_command_mines_a_range_as_one_run(source: Path, tmp_path: Pa
 
 
 def test_the_daemon_mines_a_range_as_one_run(source: Path, tmp_path: Path) -> None:
-    from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
-    from dagster._core.test_utils import create_test_daemon_workspace_context
-    from dagster._core.workspace.load_target import ModuleTarget
-    from dagster._daemon.backfill import execute_backfill_iteration
-    from dagster._daemon.run_coordinator import QueuedRunCoordinatorDaemon
+    from dagster._core.execution.backfill import PartitionBackfill
 
     values = {"CACHEWARM_HOME": str(tmp_path / "home"), "CACHEWARM_SOURCE_URL": str(source)}
-    target = ModuleTarget("cachewarm_pipeline.definitions", None, working_directory=None, location_name="cachewarm")
-    with (
-        environment(values),
-        dg.instance_for_test() as instance,
-        create_test_daemon_workspace_context(target, instance) as daemon,
-    ):
+    with environment(values), in_daemon() as (instance, daemon):
         graph = daemon.create_request_context().asset_graph
         # As the UI asks for it: these days of that asset.
         instance.add_backfill(
@@ -304,16 +296,70 @@ def test_the_daemon_mines_a_range_as_one_run(source: Path, tmp_path: Path) -> No
                 run_config=None,
             )
         )
-        queue, logger = QueuedRunCoordinatorDaemon(interval_seconds=1), logging.getLogger("backfill")
-        deadline = time.monotonic() + 90
-        while (backfill := instance.get_backfill("past")) and backfill.status == BulkActionStatus.REQUESTED:
-            assert time.monotonic() < deadline
-            assert not [error for error in execute_backfill_iteration(daemon, logger) if error]
-            assert not [error for error in queue.run_iteration(daemon) if error]
-            time.sleep(0.2)  # the run is a process of its own: nothing here tells when it ends
-        assert backfill
-        assert backfill.status == BulkActionStatus.COMPLETED_SUCCESS
+        carry_out(daemon, instance)
         assert_one_run_mined(instance, MINED)
+
+
+def test_the_daemon_runs_the_whole_job_over_exactly_these_days_as_one_run(
+    thin_and_full: tuple[Path, date, date],
+) -> None:
+    """From the job's page, that is: a selection of assets would also take the days after it that read these."""
+    from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+    _, thin, full = thin_and_full
+    with in_daemon() as (instance, daemon):
+        location = daemon.create_request_context().get_code_location("cachewarm")
+        job = location.get_repository("__repository__").get_partition_set("warm_cache_partition_set")
+        instance.add_backfill(
+            PartitionBackfill(
+                backfill_id="past",
+                partition_set_origin=job.get_remote_origin(),
+                status=BulkActionStatus.REQUESTED,
+                partition_names=[str(thin), str(full)],
+                from_failure=False,
+                reexecution_steps=None,
+                tags={},
+                backfill_timestamp=time.time(),
+            )
+        )
+        carry_out(daemon, instance)
+        assert instance.get_runs_count() == 1
+        plans = instance.fetch_materializations(dg.AssetKey("warming_plan"), limit=9).records
+        assert {record.partition_key for record in plans} == {str(thin), str(full)}
+    live = Workspace().cache.live()
+    assert live
+    assert live.as_of == full
+
+
+@contextmanager
+def in_daemon() -> Iterator[tuple[dg.DagsterInstance, Any]]:
+    """A new instance, and what a daemon of it works with: the definitions in a code server of their own."""
+    from dagster._core.test_utils import create_test_daemon_workspace_context
+    from dagster._core.workspace.load_target import ModuleTarget
+
+    target = ModuleTarget("cachewarm_pipeline.definitions", None, working_directory=None, location_name="cachewarm")
+    with dg.instance_for_test() as instance, create_test_daemon_workspace_context(target, instance) as daemon:
+        yield instance, daemon
+
+
+def carry_out(daemon: Any, instance: dg.DagsterInstance) -> None:
+    """Ticks of the daemon until the backfill "past" is done; fails where it fails."""
+    from dagster._core.execution.backfill import BulkActionStatus
+    from dagster._daemon.backfill import execute_backfill_iteration
+    from dagster._daemon.run_coordinator import QueuedRunCoordinatorDaemon
+
+    queue, logger = QueuedRunCoordinatorDaemon(interval_seconds=1), logging.getLogger("backfill")
+    going_on = {BulkActionStatus.REQUESTED, BulkActionStatus.COMPLETED}
+    deadline = time.monotonic() + 120
+    while (backfill := instance.get_backfill("past")) and backfill.status in going_on:
+        assert time.monotonic() < deadline
+        assert not [error for error in execute_backfill_iteration(daemon, logger) if error]
+        assert not [error for error in queue.run_iteration(daemon) if error]
+        time.sleep(0.2)  # the run is a process of its own: nothing here tells when it ends
+    assert backfill
+    assert backfill.status == BulkActionStatus.COMPLETED_SUCCESS
 
 
 def assert_one_run_mined(instance: dg.DagsterInstance, days: list[date]) -> None:

@@ -58,14 +58,14 @@ def of_days(verdicts: Mapping[date, Verdict]) -> Verdict:
     last = max(verdicts)
     failed = [day for day, verdict in sorted(verdicts.items()) if not verdict.passed]
     warned = [day for day, verdict in sorted(verdicts.items()) if verdict.passed and verdict.warning]
-    shown = failed or warned or [last]
     word = "fail" if failed else "warn" if warned else "pass"
-    count = len(verdicts) if word == "pass" else len(shown)
-    named = "; ".join(f"{day}: {verdicts[day].sentence}" for day in shown[-_NAMED:])
-    before = f"{len(shown) - _NAMED} earlier ones and " if len(shown) > _NAMED else ""
+    count = len(failed or warned or verdicts)
+    shown = failed[-_NAMED:] or warned[-1:] or [last]
+    named = "; ".join(f"{day}: {verdicts[day].sentence.rstrip('.')}" for day in shown)
+    before = f", {count - len(shown)} before these" if count > len(shown) and word != "pass" else ""
     return Verdict(
         verdicts[last].passed,
-        f"{count} of {len(verdicts)} days {word}: {before}{named}",
+        f"{count} of {len(verdicts)} days {word}{before}: {named}.",
         {"days": len(verdicts), "days_failed": len(failed), "days_warned": len(warned)},
         [
             {"day": str(day), "result": _word(verdict), "sentence": verdict.sentence}
@@ -79,7 +79,7 @@ def of_days(verdicts: Mapping[date, Verdict]) -> Verdict:
 
 
 _NAMED = 3
-"""Days that the sentence names, the latest ones."""
+"""Days that fail and that the sentence names, the latest ones."""
 
 _LISTED = 100
 """Days in the table, failed ones first; each day has a page of its own too."""
