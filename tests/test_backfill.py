@@ -371,3 +371,9 @@ def assert_one_run_mined(instance: dg.DagsterInstance, days: list[date]) -> None
     rows = {r.partition_key: r.asset_materialization.metadata["dagster/row_count"].value for r in records}  # type: ignore[union-attr]
     datasets = Workspace().datasets
     assert rows == {str(day): datasets.read("daily_query_counts", day).num_rows for day in days}
+    (seen,) = instance.fetch_observations(dg.AssetKey("llm_query_logs"), limit=9).records
+    told = seen.event_log_entry.asset_observation
+    assert told
+    assert told.metadata["read_for"].value == f"{days[0]} to {days[-1]}"
+    # 200 rows a day; the sample puts no date, or an absurd one, on a few of them.
+    assert 190 * len(days) < told.metadata["dagster/row_count"].value <= 200 * len(days)

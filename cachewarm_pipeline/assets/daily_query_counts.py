@@ -6,8 +6,12 @@ import dagster as dg
 from cachewarm_pipeline.assets.common import CANDIDATES, DAILY_FRESH, OWNERS, observe, record, table_metadata
 from cachewarm_pipeline.assets.steps import DAILY as ASSET
 from cachewarm_pipeline.core.mining import daily_query_counts as count_day
+from cachewarm_pipeline.core.reasons import LeftOut
 from cachewarm_pipeline.partitions import daily, days_of, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
+
+_ANSWERS = {LeftOut.EMPTY_RESPONSE, LeftOut.UNPARSABLE_OUTPUT, LeftOut.RESPONSE_TOO_LARGE}
+"""Reasons why an answer is left out: its row still counts as a look-up."""
 
 
 @dg.asset(
@@ -28,7 +32,7 @@ def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.Resource
         table, left_out = count_day(groups.queries, groups.responses, groups.users)
         lookups = sum(table["count"].to_pylist())
         left_out += groups.left_out
-        rows += lookups + left_out.total()
+        rows += lookups + sum(number for reason, number in left_out.items() if reason not in _ANSWERS)
         workspace.datasets.write(ASSET, day, table, fingerprint=workspace.counts_fingerprint(day))
         record(
             context,
