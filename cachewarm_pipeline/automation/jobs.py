@@ -39,13 +39,16 @@ load_cache = dg.define_asset_job(
 )
 
 
+# No pool: what a person or a report does to the live cache waits for no publishing run, and needs no lock of theirs.
+
+
 class Why(dg.Config):
     """Why a person does this; it is kept beside the pin and shown with it."""
 
     why: str = ""
 
 
-@dg.op(pool="redis")
+@dg.op
 def roll_back_and_pin(context: dg.OpExecutionContext, config: Why, workspace: dg.ResourceParam[Workspace]) -> None:
     """The previous generation becomes live in one step, and stays so until the pin is released."""
     record = workspace.cache.rollback(workspace.now(), config.why)
@@ -53,14 +56,14 @@ def roll_back_and_pin(context: dg.OpExecutionContext, config: Why, workspace: dg
     context.log.info(f"live again and pinned: {record.id} with {record.entries:,} entries, as of {record.as_of}")
 
 
-@dg.op(pool="redis")
+@dg.op
 def release(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """New generations may be published again."""
     pin = workspace.cache.release(workspace.now())
     context.log.info(f"released {pin.generation}, pinned since {pin.since}" if pin else "nothing was pinned")
 
 
-@dg.op(pool="redis")
+@dg.op
 def withdraw(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """Entries that enough people report as wrong leave the live generation now, and later plans."""
     context.add_output_metadata(withdraw_confirmed(workspace, context.log.info))
