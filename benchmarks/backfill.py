@@ -8,6 +8,10 @@ medians are compared. The loop reads a day, calls the core function and writes t
 a backfill needs: no metadata, no look whether a day was mined from this source. That both wrote the same bytes is
 asserted. `mining` is daily_query_counts; `candidates` is that with golden_candidates and frequent_queries (30 days
 rolled up for each day, the exact judge).
+
+Measured on two cores that were busy with other work: mining 1.30 (21.9 s against 16.8 s, median of three rounds; peak
+memory 407 against 355 MiB); candidates 0.96 (238 s against 249 s, two rounds that differ by up to 1.5 among themselves:
+what Dagster adds is lost in that noise).
 """
 
 import argparse
