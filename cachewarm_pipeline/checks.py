@@ -195,7 +195,13 @@ def loaded_equals_planned(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.AssetCheckResult:
     def judge(day: date) -> Verdict:
-        live = workspace.cache.live()
+        cache = workspace.cache
+        live, filling, pin = cache.live(), cache.filling(), cache.pinned()
+        if pin:
+            return Verdict(True, f"{day} was not published: {pin.describe()}.", warning=True)
+        if filling or (live is None and workspace.settings.progressive):
+            loaded = f"{filling.loaded:,} of {filling.entries:,} of {filling.id}" if filling else "nothing so far"
+            return Verdict(True, f"Loading goes on in the off-peak window ({loaded}); until then what was live serves.")
         if live is None:
             return Verdict(False, f"Nothing is live under the name {workspace.settings.name!r}.")
         if live.as_of != day:

@@ -14,7 +14,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from cachewarm_pipeline.definitions import definitions
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import load_settings
-from tests.pipeline import QUIET
+from tests.pipeline import QUIET, tell_failure
 
 
 @dataclass
@@ -120,6 +120,8 @@ class Daemon:
             instance=self.instance,
             raise_on_error=False,
         )
+        if not result.success:
+            tell_failure(result, self.instance, load_settings())
         by = request.tags.get("cachewarm/started_by", "")
         self.started.append(
             Started(

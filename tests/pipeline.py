@@ -8,12 +8,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from cachewarm_pipeline.settings import Settings
+
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Run configuration of a run whose log nobody reads."""
+
+
+def tell_failure(result: "dg.ExecuteInProcessResult", instance: "dg.DagsterInstance", settings: "Settings") -> None:
+    """What Dagster's daemon does after a run that failed: the sensor `failed_runs`."""
+    import dagster as dg
+
+    from cachewarm_pipeline.automation.alerts import alert
+
+    event = next(e for e in result.all_events if e.is_failure and not e.is_step_event)
+    with dg.build_run_status_sensor_context(
+        sensor_name="failed_runs", dagster_event=event, dagster_instance=instance, dagster_run=result.dagster_run
+    ) as context:
+        alert(context.for_run_failure(), settings)
+
 
 LAST_DAY = date(2026, 3, 20)
 """Last day of the tests' sample; long over, so that it is a partition whenever the tests run."""

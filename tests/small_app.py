@@ -83,7 +83,7 @@ def settings_of(home: Path, source: Path, redis_url: str, name: str, **more: str
         "CACHEWARM_REDIS_URL": redis_url,
         "CACHEWARM_SOURCE_URL": str(source),
         "CACHEWARM_JUDGE": "exact",
-        "CACHEWARM_LOOKBACK_DAYS": "10",
-        "CACHEWARM_REPLAY_DAYS": "2",
+        "CACHEWARM_LOOKBACK_DAYS": "5",
+        "CACHEWARM_REPLAY_DAYS": "1",
         **more,
     }

@@ -9,11 +9,10 @@ import pytest
 from pydantic import SecretStr
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.automation.alerts import alert
 from cachewarm_pipeline.automation.looking import failure_of
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.settings import Settings
-from tests.pipeline import QUIET
+from tests.pipeline import QUIET, tell_failure
 
 
 @dg.asset
@@ -68,15 +67,6 @@ def said(caplog: pytest.LogCaptureFixture) -> str:
     return "".join(record.getMessage() for record in caplog.records if record.name != "werkzeug")
 
 
-def fail(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance, settings: Settings) -> None:
-    """What Dagster's daemon does after a failed run."""
-    event = next(e for e in result.all_events if e.is_failure and not e.is_step_event)
-    with dg.build_run_status_sensor_context(
-        sensor_name="failed_runs", dagster_event=event, dagster_instance=instance, dagster_run=result.dagster_run
-    ) as context:
-        alert(context.for_run_failure(), settings)
-
-
 def test_the_reason_is_the_first_fault_in_its_own_words(instance: dg.DagsterInstance) -> None:
     found = failure_of(instance, run(instance, "entries").run_id)
     assert found.reason == "entries: lost Redis while publishing: connection refused; run again when it is back"
@@ -95,7 +85,7 @@ def test_a_failed_run_is_posted_and_logged(
     hook.expect_oneshot_request("/hook", method="POST").respond_with_data("ok")
     result = run(instance, "entries")
     with caplog.at_level(logging.ERROR):
-        fail(result, instance, Settings(name="shop", alert_webhook=SecretStr(hook.url_for("/hook"))))
+        tell_failure(result, instance, Settings(name="shop", alert_webhook=SecretStr(hook.url_for("/hook"))))
     body = json.loads(hook.log[0][0].data)
     assert body["reason"].startswith("entries: lost Redis")
     assert body["run_id"] == result.run_id
@@ -108,7 +98,7 @@ def test_a_webhook_that_refuses_is_logged_without_its_address(
     instance: dg.DagsterInstance, hook: HTTPServer, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     hook.expect_request("/hook-s3cret").respond_with_data("no", status=status)
-    fail(run(instance, "entries"), instance, Settings(alert_webhook=SecretStr(hook.url_for("/hook-s3cret"))))
+    tell_failure(run(instance, "entries"), instance, Settings(alert_webhook=SecretStr(hook.url_for("/hook-s3cret"))))
     assert f"refused (HTTP {status}): check CACHEWARM_ALERT_WEBHOOK" in caplog.text
     assert "s3cret" not in said(caplog)
 
@@ -116,7 +106,9 @@ def test_a_webhook_that_refuses_is_logged_without_its_address(
 def test_a_webhook_that_is_not_there_is_logged_without_its_address(
     instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fail(run(instance, "entries"), instance, Settings(alert_webhook=SecretStr("http://127.0.0.1:1/hook-s3cret")))
+    tell_failure(
+        run(instance, "entries"), instance, Settings(alert_webhook=SecretStr("http://127.0.0.1:1/hook-s3cret"))
+    )
     assert "could not be posted (ConnectionError)" in caplog.text
     assert "s3cret" not in said(caplog)
 
@@ -124,5 +116,5 @@ def test_a_webhook_that_is_not_there_is_logged_without_its_address(
 def test_without_a_webhook_the_log_has_the_reason(
     instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fail(run(instance, "entries"), instance, Settings())
+    tell_failure(run(instance, "entries"), instance, Settings())
     assert "lost Redis while publishing" in caplog.text

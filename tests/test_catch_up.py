@@ -1,10 +1,10 @@
 """What was missed is done again: patiently, a few times, and not where a gate said no."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from cachewarm_pipeline.core.catch_up import TRIES, Again, Tried, try_again
 
-DAY = date(2026, 3, 4)
+WHAT = "the run for 2026-03-04"
 AT = datetime(2026, 3, 5, 2, 5, tzinfo=UTC)
 
 
@@ -13,7 +13,7 @@ def failed(*minutes: int, gate: bool = False) -> list[Tried]:
 
 
 def again(tried: list[Tried], minutes: int) -> Again:
-    return try_again(DAY, tried, AT + timedelta(minutes=minutes))
+    return try_again(WHAT, tried, AT + timedelta(minutes=minutes))
 
 
 def test_a_failed_day_is_tried_again_after_half_an_hour_then_an_hour_then_two() -> None:
@@ -27,7 +27,7 @@ def test_a_failed_day_is_tried_again_after_half_an_hour_then_an_hour_then_two() 
 def test_it_is_given_up_after_three_more_tries() -> None:
     found = again(failed(0, 40, 110, 240), 100_000)
     assert not found.start
-    assert f"{TRIES + 1} runs" in found.sentence
+    assert f"failed {TRIES + 1} times" in found.sentence
 
 
 def test_what_a_gate_stopped_is_not_tried_again() -> None:
@@ -39,3 +39,8 @@ def test_what_a_gate_stopped_is_not_tried_again() -> None:
 def test_a_day_that_succeeded_or_has_no_run_is_left_alone() -> None:
     assert not again([*failed(0), Tried(AT + timedelta(hours=1), True)], 100_000).start
     assert not again([], 100_000).start
+
+
+def test_failures_before_a_success_do_not_count() -> None:
+    tried = [*failed(0, 40, 110, 240), Tried(AT + timedelta(hours=5), True), *failed(400)]
+    assert again(tried, 430).number == 1

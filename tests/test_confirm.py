@@ -1,24 +1,20 @@
-"""Rejected answers in the log are blamed on the entry that gave them, and people are counted once."""
+"""Rejected answers in the log are blamed on the entry that gave them."""
 
 from datetime import UTC, datetime
 
-from cachewarm_pipeline.core.confirm import Rejected, blame, reporters
+from cachewarm_pipeline.core.confirm import Rejected, blame
 from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.core.wrong_hits import Served
 
 AT = datetime(2026, 3, 4, tzinfo=UTC)
 
 
-def row(query: str, response: str, *users: str, reports: int = 1, agent_type: str = "a") -> Rejected:
-    return Rejected(agent_type, query, response, users, reports, AT)
+def row(query: str, response: str, *users: str, agent_type: str = "a") -> Rejected:
+    return Rejected(agent_type, query, response, users, AT)
 
 
-def entry(prompt: str, response: str, agent_type: str = "a") -> dict[str, str]:
-    return {
-        "entry_id": entry_id(prompt, agent_type),
-        "agent_type": agent_type,
-        "prompt": prompt,
-        "response": response,
-    }
+def entry(prompt: str, response: str, agent_type: str = "a") -> Served:
+    return Served(entry_id(prompt, agent_type), agent_type, prompt, response, "query_log", "{}")
 
 
 def first(query: str, able: object) -> str:
@@ -28,13 +24,13 @@ def first(query: str, able: object) -> str:
 def test_a_rejected_answer_is_blamed_on_the_entry_of_its_own_prompt() -> None:
     entries = [entry("How to rotate a key", "one"), entry("How to rotate keys", "one")]
     rows = [row("how to  rotate A key?", "one", "u1")]
-    assert blame(rows, entries, first) == {entries[0]["entry_id"]: rows}
+    assert blame(rows, entries, first) == {entries[0].entry_id: rows}
 
 
 def test_an_answer_by_meaning_is_blamed_on_the_one_entry_with_that_answer() -> None:
     entries = [entry("rotate", "one"), entry("revoke", "two"), entry("rotate", "one", "b")]
     rows = [row("how do I rotate", "one", "u1")]
-    assert blame(rows, entries, first) == {entries[0]["entry_id"]: rows}
+    assert blame(rows, entries, first) == {entries[0].entry_id: rows}
 
 
 def test_among_entries_of_the_same_answer_the_nearest_is_blamed() -> None:
@@ -43,16 +39,12 @@ def test_among_entries_of_the_same_answer_the_nearest_is_blamed() -> None:
 
     def nearest(query: str, able: object) -> str:
         asked.append((query, able))
-        return entries[1]["entry_id"]
+        return entries[1].entry_id
 
     rows = [row("turn it", "one", "u1")]
-    assert blame(rows, entries, nearest) == {entries[1]["entry_id"]: rows}
-    assert asked == [("turn it", [one["entry_id"] for one in entries])]
+    assert blame(rows, entries, nearest) == {entries[1].entry_id: rows}
+    assert asked == [("turn it", [one.entry_id for one in entries])]
 
 
 def test_an_entry_that_has_another_answer_by_now_is_not_blamed() -> None:
     assert blame([row("rotate", "old", "u1")], [entry("rotate", "new")], first) == {}
-
-
-def test_people_are_counted_once_over_all_rows_and_unknown_ones_by_row() -> None:
-    assert reporters([row("q", "r", "u1", "u2"), row("q2", "r", "u2"), row("q3", "r", reports=3)]) == 5

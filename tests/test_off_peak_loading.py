@@ -60,7 +60,7 @@ def nights(tmp_path: Path) -> Iterator[Nights]:
     home.mkdir()
     url = ensure_redis(home)
     app = App(tmp_path / "source")
-    app.history(START.replace(hour=0), 12)
+    app.history(START.replace(hour=0), 6)
     settings = settings_of(
         home,
         app.folder,

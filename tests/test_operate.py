@@ -36,7 +36,7 @@ def team(tmp_path: Path, redis_url: str, cache_name: str, capsys: pytest.Capture
     """One generation, of 21 March."""
     (tmp_path / "home").mkdir()
     app = App(tmp_path / "source")
-    app.history(NOW, 12)
+    app.history(NOW, 6)
     team = Team(
         Cachewarm(capsys, settings_of(tmp_path / "home", app.folder, redis_url, cache_name)),
         CacheStore(connect(redis_url), cache_name),

@@ -1,14 +1,18 @@
 """A week by itself on a clock of the test: daily runs, a hit rate that falls on day 4, a Redis outage on day 5, a bad
 entry on day 6, the change to summer time on day 7. Real Redis, real Dagster, real embedder."""
 
+import json
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.records import State
@@ -27,12 +31,52 @@ NEW = [f"Why does the {thing} fail after the update?" for thing in ("build", "lo
 BAD = USUAL[0]
 
 
+class Watcher:
+    """Looks at the live generation again and again while the daemon is at work: is it verified and whole?"""
+
+    def __init__(self, redis_url: str) -> None:
+        self._store = CacheStore(connect(redis_url), "week")
+        self._at_work, self._ended = threading.Event(), threading.Event()
+        self.looks, self.faults = 0, list[str]()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        self._at_work.set()
+        try:
+            yield
+        finally:
+            self._at_work.clear()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._at_work.set()
+        self._thread.join(60)
+
+    def _watch(self) -> None:
+        while self._at_work.wait() and not self._ended.is_set():
+            try:
+                live = self._store.live()
+                found = len(self._store.entry_ids(live.id)) if live else 0
+                after = self._store.live()
+            except CacheError:
+                continue  # the outage
+            if live and after and after.id == live.id:
+                self.looks += 1
+                if live.state != State.LIVE or found != live.entries:
+                    self.faults.append(f"{live.id} is {live.state} with {found} of {live.entries} entries")
+            self._ended.wait(0.02)
+
+
 @dataclass
 class Week:
     daemon: Daemon
     app: App
     home: Path
     redis_url: str
+    watcher: Watcher
+    alerts: HTTPServer
     up: bool = True
     lives: list[tuple[datetime, str]] = field(default_factory=list)
     """Whenever it changed: the generation that is live."""
@@ -43,7 +87,8 @@ class Week:
     def advance(self, to: datetime, traffic: list[str]) -> None:
         """Step by step: what is due is done, then the traffic of the step is asked, and the cache looked at."""
         while self.daemon.clock.at < to:
-            self.daemon.tick()
+            with self.watcher.watching():
+                self.daemon.tick()
             at = self.daemon.clock.at
             cache = self._reader()
             for n in range(24):
@@ -67,7 +112,6 @@ class Week:
         store = self.store()
         live = store.live()
         assert live is not None
-        assert live.state == State.LIVE
         assert store._index.alias_target() == live.id
         assert len(store.entry_ids(live.id)) == live.entries
         if not self.lives or self.lives[-1][1] != live.id:
@@ -90,7 +134,7 @@ def week(tmp_path: Path) -> Iterator[Week]:
     home.mkdir()
     url = ensure_redis(home)
     app = App(tmp_path / "source")
-    app.history(MONDAY, 12)
+    app.history(MONDAY, 6)
     settings = settings_of(
         home,
         app.folder,
@@ -100,10 +144,15 @@ def week(tmp_path: Path) -> Iterator[Week]:
         CACHEWARM_HIT_RATE_FLOOR="0.5",
         CACHEWARM_HIT_RATE_MIN_LOOKUPS="40",
     )
+    watcher = Watcher(url)
     try:
-        with environment(settings), daemon(MONDAY, STEP) as own:
-            yield Week(own, app, home, url)
+        with HTTPServer(host="127.0.0.1", port=0) as alerts:
+            alerts.expect_request("/alerts", method="POST").respond_with_data("ok")
+            settings["CACHEWARM_ALERT_WEBHOOK"] = alerts.url_for("/alerts")
+            with environment(settings), daemon(MONDAY, STEP) as own:
+                yield Week(own, app, home, url, watcher, alerts)
     finally:
+        watcher.end()
         stop_redis(home)
 
 
@@ -167,6 +216,11 @@ def test_a_week_runs_itself_and_never_serves_what_is_not_verified(week: Week) ->
         assert cache.check(USUAL[1], agent_type=AGENT)
 
     assert app.wrong == []
+    assert week.watcher.faults == []
+    assert week.watcher.looks > 100
+    (alert,) = [json.loads(request.data) for request, _ in week.alerts.log]
+    assert (alert["job"], alert["partition"]) == ("warm_cache", "2026-03-26")
+    assert "Redis" in alert["reason"]
     started = Counter((run.job, run.by, run.success) for run in week.daemon.started)
     assert started == {
         ("mine_log", "catch up", True): 1,

@@ -2,14 +2,14 @@
 touches Redis. A range of days publishes its last day; an older day never replaces a newer live generation. With
 progressive loading each run writes its off-peak allowance and ends; the last one verifies and publishes."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import CACHE, OWNERS, record, records, table_metadata
+from cachewarm_pipeline.assets.common import CACHE, DAILY_FRESH, OWNERS, record, records, table_metadata
 from cachewarm_pipeline.core.errors import CachewarmError
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.off_peak import allowance
@@ -31,7 +31,7 @@ from cachewarm_pipeline.resources.workspace import Workspace
     owners=OWNERS,
     kinds={"redis", "redisvl"},
     pool="redis",
-    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)),
+    freshness_policy=DAILY_FRESH,
     description=__doc__,
 )
 def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
@@ -47,7 +47,8 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     published = _publish(workspace, day, plan, rules, context.log.info)
     if not published.published:
         context.log.info(published.why_not)
-        loading = {"loaded": published.loaded, "of": published.of} if published.waits else {}
+        waits = published.waits or (workspace.settings.progressive and workspace.cache.pinned() is not None)
+        loading = {"loaded": published.loaded if published.waits else 0, "of": plan.num_rows} if waits else {}
         record(context, day, {"published": False, "why_not": published.why_not, **loading})
         return
     record(
@@ -56,6 +57,7 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
         {
             "published": True,
             "generation": published.generation,
+            "entries": published.entries,
             **_expected(workspace, day, rules),
             "written": published.written,
             "unchanged": published.unchanged,

@@ -34,8 +34,8 @@ from cachewarm_pipeline.core.withdrawn import withdrawn_answers
 from cachewarm_pipeline.partitions import window
 from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.embedding import embed_missing
-from cachewarm_pipeline.resources.ports import Judge, Llm
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.resources.ports import SOURCE_CHARS, Judge, Llm
+from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
 from cachewarm_pipeline.settings import Settings
 
 DAILY = "daily_query_counts"
@@ -67,10 +67,13 @@ class Synthetic:
 def mined_days(workspace: Workspace, day: date, days: int) -> list[date]:
     """The days of a window that ends at ``day`` whose counts were made from this source, oldest first.
 
+    Counts from before a file changed are used too: a log that is appended to all day changes its file all day. Those of
+    a day that was not over count for that day alone.
     Raises DatasetError when the day itself is not among them.
     """
-    fingerprint = workspace.counts_fingerprint
-    there = [d for d in window(day, days) if workspace.datasets.fingerprint(DAILY, d) == fingerprint(d)]
+    source = workspace.source.fingerprint(day)[:SOURCE_CHARS]
+    stored = {d: workspace.datasets.fingerprint(DAILY, d) or "" for d in window(day, days)}
+    there = [d for d, found in stored.items() if found[:SOURCE_CHARS] == source or (d == day and found == PARTIAL)]
     if day not in there:
         raise DatasetError(f"{DAILY} of {day} is not there for this source: materialise it for that day first")
     return there

@@ -1,12 +1,13 @@
 """The sensor that does what was missed: days without counts, and a daily run that failed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 from dagster import DagsterInstance
 
-from cachewarm_pipeline.automation.jobs import mine_log, warm_cache
+from cachewarm_pipeline.automation.jobs import mine_log, refresh_cache, warm_cache
 from cachewarm_pipeline.automation.looking import at_work, cache_of, failure_of, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.core.catch_up import TRIES, Tried, stretches, try_again
@@ -23,35 +24,42 @@ _LOOKED_AT = 20
 """Runs of a day that are looked at, newest first."""
 
 
-def missing_days(workspace: Workspace, first: date) -> list[date]:
+@dataclass(frozen=True)
+class Days:
+    """Days of the window that are to be mined: ``missing`` have no counts, ``changed`` have some of another state of
+    the log's files."""
+
+    missing: list[date]
+    changed: list[date]
+
+
+def days_to_mine(workspace: Workspace, first: date) -> Days:
     """Complete days of the look-back window and the replay's, from the log's ``first`` one on, without counts of this
-    source. Yesterday is the daily run's own, where there is one."""
+    source as it is now. Yesterday is the daily run's own, where there is one."""
     settings = workspace.settings
     last = workspace.today - timedelta(days=2 if settings.daily_schedule else 1)
     days = [day for day in window(last, settings.lookback_days + settings.replay_days) if day >= settings.first_day]
-    known = set(workspace.datasets.days(DAILY))
-    fingerprint = workspace.counts_fingerprint
-    return [
+    known, fingerprint = set(workspace.datasets.days(DAILY)), workspace.counts_fingerprint
+    changed = [
         day
         for day in days
-        if day >= first and (day not in known or workspace.datasets.fingerprint(DAILY, day) != fingerprint(day))
+        if day >= first and day in known and workspace.datasets.fingerprint(DAILY, day) != fingerprint(day)
     ]
+    return Days([day for day in days if day >= first and day not in known], changed)
 
 
-def tried(instance: DagsterInstance, day: date) -> list[Tried]:
-    """How the runs ended that warmed for a day."""
+def ended_runs(instance: DagsterInstance, job: str, tags: Mapping[str, str]) -> list[tuple[Tried, dg.DagsterRun]]:
+    """How the runs of a job with these tags ended, in the order of their ends."""
+    runs = instance.get_run_records(
+        dg.RunsFilter(job_name=job, statuses=_ENDED, tags=dict(tags)), limit=_LOOKED_AT, order_by="update_timestamp"
+    )
     found = []
-    tags = {"dagster/partition": day.isoformat()}
-    for job in ("warm_cache", "refresh_cache"):
-        runs = instance.get_run_records(
-            dg.RunsFilter(job_name=job, statuses=_ENDED, tags=tags), limit=_LOOKED_AT, order_by="update_timestamp"
-        )
-        for record in runs:
-            run = record.dagster_run
-            failed = run.status == dg.DagsterRunStatus.FAILURE
-            ended = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
-            found.append(Tried(ended, not failed, failed and failure_of(instance, run.run_id).gate))
-    return found
+    for record in runs:
+        run = record.dagster_run
+        failed = run.status == dg.DagsterRunStatus.FAILURE
+        ended = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
+        found.append((Tried(ended, not failed, failed and failure_of(instance, run.run_id).gate), run))
+    return sorted(found, key=lambda one: one[0].ended)
 
 
 def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -60,11 +68,11 @@ def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="catch_up",
-        jobs=[mine_log, warm_cache],
+        jobs=[mine_log, warm_cache, refresh_cache],
         minimum_interval_seconds=600,
         default_status=dg.DefaultSensorStatus.RUNNING if settings.catch_up else dg.DefaultSensorStatus.STOPPED,
-        description="Mines days of the look-back window that are missing or changed, and tries a failed daily run "
-        f"again up to {TRIES} times, when Redis answers. What a gate stopped is not tried again.",
+        description="Mines days of the look-back window that are missing or changed, and tries a failed run for "
+        f"yesterday again up to {TRIES} times, when Redis answers. What a gate stopped is not tried again.",
     )
     def catch_up(
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
@@ -77,9 +85,11 @@ def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
                     return dg.SkipReason("the log has no rows yet, so there is nothing to mine")
                 first = found
                 context.update_cursor(first.isoformat())
-            if missing := missing_days(workspace, first):
-                return _mining(context.instance, missing, workspace.today)
-            return _again(context.instance, workspace)
+            mining = _mining(context.instance, days_to_mine(workspace, first), workspace.today)
+            if isinstance(mining, list):
+                return mining
+            requests, said = _again(context.instance, workspace)
+            return requests or dg.SkipReason("; ".join(part for part in (mining, *said) if part))
         except CachewarmError as error:
             return why_not(error)
 
@@ -93,46 +103,65 @@ def _day(text: str | None) -> date | None:
         return None
 
 
-def _mining(instance: DagsterInstance, missing: list[date], today: date) -> Sequence[dg.RunRequest] | dg.SkipReason:
-    said = f"{len(missing)} days of the log are not mined"
+def _mining(instance: DagsterInstance, days: Days, today: date) -> list[dg.RunRequest] | str:
+    """Runs that mine what is to be mined, or why none starts; empty where nothing is to be mined.
+
+    A missing day is tried TRIES times more a day. A changed one is mined once a day: a log that is appended to changes
+    all the time, and its older counts are used meanwhile.
+    """
+    if not days.missing and not days.changed:
+        return ""
+    said = f"{len(days.missing)} days of the log are not mined, {len(days.changed)} changed since"
     if run := at_work(instance, job="mine_log") or at_work(instance):
-        return dg.SkipReason(f"{said}; run {run[:8]} is at work")
-    requests, given_up = [], []
-    for first, last in stretches(missing):
-        span = f"{first}...{last}"
-        tags = {_MINES: span, "cachewarm/on": today.isoformat()}
-        before = instance.get_runs_count(dg.RunsFilter(job_name="mine_log", tags=tags))
-        if before > TRIES:
-            given_up.append(span)
-            continue
-        ends = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
-        requests.append(
-            dg.RunRequest(
-                run_key=f"mine:{span}:{today}:{before}",
-                job_name="mine_log",
-                tags={**started_by("catch up", said), **tags, **({} if first == last else ends)},
-                partition_key=first.isoformat() if first == last else None,
+        return f"{said}; run {run[:8]} is at work"
+    requests = []
+    for part, most in ((days.missing, TRIES + 1), (days.changed, 1)):
+        for first, last in stretches(part):
+            span = f"{first}...{last}"
+            tags = {_MINES: span, "cachewarm/on": today.isoformat()}
+            before = instance.get_runs_count(dg.RunsFilter(job_name="mine_log", tags=tags))
+            if before >= most:
+                continue
+            ends = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
+            requests.append(
+                dg.RunRequest(
+                    run_key=f"mine:{span}:{today}:{before}",
+                    job_name="mine_log",
+                    tags={**started_by("catch up", said), **tags, **({} if first == last else ends)},
+                    partition_key=first.isoformat() if first == last else None,
+                )
             )
-        )
-    return requests or dg.SkipReason(f"{said}, and mining {', '.join(given_up)} failed {TRIES + 1} times today")
+    return requests or f"{said}, and were tried often enough today"
 
 
-def _again(instance: DagsterInstance, workspace: Workspace) -> Sequence[dg.RunRequest] | dg.SkipReason:
+def _again(instance: DagsterInstance, workspace: Workspace) -> tuple[list[dg.RunRequest], list[str]]:
+    """Yesterday's runs that failed, each job by itself, as it was asked for then; and what was decided."""
     day = workspace.today - timedelta(days=1)
-    found = try_again(day, tried(instance, day), workspace.now())
-    if not found.start:
-        return dg.SkipReason(found.sentence)
-    if run := at_work(instance):
-        return dg.SkipReason(f"{found.sentence}, but run {run[:8]} is at work")
-    live = cache_of(workspace).live()  # also: no try while Redis does not answer
-    # One of that day which was made before the day was over is only a part of it.
-    if live and live.as_of >= day and live.created_at.astimezone(UTC).date() > day:
-        return dg.SkipReason(f"{live.id} is live, of {day} or later")
-    return [
-        dg.RunRequest(
-            run_key=f"again:{day}:{found.number}",
-            job_name="warm_cache",
-            partition_key=day.isoformat(),
-            tags=started_by("catch up", found.sentence),
-        )
-    ]
+    requests: list[dg.RunRequest] = []
+    said: list[str] = []
+    for job in ("warm_cache", "refresh_cache"):
+        ended = ended_runs(instance, job, {"dagster/partition": day.isoformat()})
+        if not ended and job == "refresh_cache":
+            continue
+        found = try_again(f"{job} for {day}", [one for one, _ in ended], workspace.now())
+        sentence = found.sentence
+        if found.start and (run := at_work(instance)):
+            sentence = f"{found.sentence}, but run {run[:8]} is at work"
+        elif found.start:
+            live = cache_of(workspace).live()  # also: no try while Redis does not answer
+            if job == "warm_cache" and live and live.as_of >= day and not live.partial:
+                sentence = f"{live.id} is live, of {day} or later"
+            else:
+                last = ended[-1][1]
+                requests.append(
+                    dg.RunRequest(
+                        run_key=f"again:{job}:{day}:{found.number}",
+                        job_name=job,
+                        partition_key=day.isoformat(),
+                        run_config=dict(last.run_config),
+                        tags=started_by("catch up", found.sentence),
+                    )
+                )
+                return requests, said
+        said.append(sentence)
+    return requests, said

@@ -3,21 +3,26 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
+from cachewarm_pipeline.automation.catching_up import ended_runs
 from cachewarm_pipeline.automation.jobs import warm_cache
 from cachewarm_pipeline.automation.looking import at_work, cache_of, cursor_of, why_not
 from cachewarm_pipeline.automation.tags import started_by
+from cachewarm_pipeline.core.catch_up import try_again
 from cachewarm_pipeline.core.episodes import Episode, Policy, look
 from cachewarm_pipeline.core.errors import CachewarmError
 from cachewarm_pipeline.core.stats import hour_of
 from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
 from cachewarm_pipeline.settings import Settings
 
 DAILY = "daily_query_counts"
+
+EPISODE = "cachewarm/episode"
+"""Of the runs that one low started: the second and later ones are tries after a failed one."""
 
 EVER = 7 * 24
 """Hours without any count after which nobody counts here: then the log's own `cache_hit` is asked."""
@@ -47,9 +52,10 @@ def measured(workspace: Workspace, cache: CacheStore) -> Rate:
     hits = {day: sum(counts["cache_hits"].to_pylist()) for day, counts in found.items()}
     if not any(hits.values()):
         return Rate(0, 0, "no reader counts, and the log knows no cache_hit")
-    live, newest = cache.live(), days[-1]
-    if live and live.published_at and newest < live.published_at.date():
-        return Rate(0, 0, f"the log's newest mined day, {newest}, is older than the live generation")
+    newest = days[-1]
+    first = min((one.published_at for one in cache.generations() if one.published_at), default=None)
+    if first is None or newest < first.date():
+        return Rate(0, 0, f"the log's newest mined day, {newest}, is from before anything was published")
     return Rate(hits[newest], sum(found[newest]["count"].to_pylist()), f"log of {newest}")
 
 
@@ -60,14 +66,23 @@ def floor_of(settings: Settings, forecast: float | None) -> float | None:
     return None if forecast is None else settings.hit_rate_floor_share * forecast
 
 
-def policy_of(settings: Settings, floor: float) -> Policy:
+def policy_of(settings: Settings, floor: float, forecast: float | None) -> Policy:
     return Policy(
         floor=floor,
         margin=settings.hit_rate_margin,
         low_for=timedelta(minutes=settings.hit_rate_low_minutes),
         min_lookups=settings.hit_rate_min_lookups,
         cooldown=timedelta(hours=settings.rewarm_cooldown_hours),
+        expected=forecast,
     )
+
+
+def day_to_warm(workspace: Workspace) -> date:
+    """The present day, with what is asked today; yesterday until that was mined as a whole, or it would be passed
+    over."""
+    yesterday = workspace.today - timedelta(days=1)
+    mined = workspace.datasets.fingerprint(DAILY, yesterday)
+    return workspace.today if mined not in (None, PARTIAL) else yesterday
 
 
 def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -106,17 +121,22 @@ def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
             hits=rate.hits,
             lookups=rate.lookups,
             now=workspace.now(),
-            policy=policy_of(workspace.settings, floor),
+            policy=policy_of(workspace.settings, floor, live.forecast_hit_rate),
             busy=busy,
         )
         cursor["episode"] = found.state.to_json()
-        sentence = f"{found.sentence} ({rate.of})"
-        if not found.start:
+        sentence, number = f"{found.sentence} ({rate.of})", 0
+        if not found.start and found.state.started and not busy:
+            ended = ended_runs(context.instance, warm_cache.name, {EPISODE: found.state.name})
+            again = try_again("the warming of this low", [one for one, _ in ended], workspace.now())
+            number = again.number if again.start else 0
+            sentence = f"{sentence}; {again.sentence}"
+        if not found.start and not number:
             return dg.SensorResult(skip_reason=sentence, asset_events=events, cursor=json.dumps(cursor))
         request = dg.RunRequest(
-            run_key=f"hit_rate:{workspace.settings.name}:{found.state.name}",
-            partition_key=workspace.today.isoformat(),
-            tags=started_by("hit rate", sentence),
+            run_key=f"hit_rate:{workspace.settings.name}:{found.state.name}:{number}",
+            partition_key=day_to_warm(workspace).isoformat(),
+            tags={**started_by("hit rate", sentence), EPISODE: found.state.name},
         )
         return dg.SensorResult(run_requests=[request], asset_events=events, cursor=json.dumps(cursor))
 

@@ -10,6 +10,9 @@ from cachewarm_pipeline.resources.workspace import Workspace
 
 _ONE_AT_A_TIME = {PUBLISHES: "true"}
 
+_FIRST = {"dagster/priority": "10"}
+"""Of what a person or a report does to the live cache: it overtakes runs that wait in the queue."""
+
 mine_log = dg.define_asset_job(
     "mine_log",
     selection=dg.AssetSelection.assets("daily_query_counts"),
@@ -69,17 +72,19 @@ def withdraw(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspa
     context.add_output_metadata(withdraw_confirmed(workspace, context.log.info))
 
 
-@dg.job(description="Go back to the previous generation within a second, and pin it. `release_pin` ends that.")
+@dg.job(
+    tags=_FIRST, description="Go back to the previous generation within a second, and pin it. `release_pin` ends that."
+)
 def roll_back() -> None:
     roll_back_and_pin()
 
 
-@dg.job(description="End the pin that `roll_back` set: the next run publishes again.")
+@dg.job(tags=_FIRST, description="End the pin that `roll_back` set: the next run publishes again.")
 def release_pin() -> None:
     release()
 
 
-@dg.job(description="Take entries out of service that enough different people report as wrong.")
+@dg.job(tags=_FIRST, description="Take entries out of service that enough different people report as wrong.")
 def withdraw_wrong_hits() -> None:
     withdraw()
 

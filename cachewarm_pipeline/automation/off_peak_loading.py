@@ -7,18 +7,17 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterInstance
 
+from cachewarm_pipeline.automation.catching_up import ended_runs
 from cachewarm_pipeline.automation.jobs import load_cache
 from cachewarm_pipeline.automation.looking import at_work, cache_of, why_not
 from cachewarm_pipeline.automation.tags import started_by
+from cachewarm_pipeline.core.catch_up import try_again
 from cachewarm_pipeline.core.errors import CachewarmError
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 
 CACHE_ENTRIES = dg.AssetKey("cache_entries")
-
-_LOOKED_AT = 50
-"""Materializations, newest first: those of the day that waits are among them, however many ticks another one took."""
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -27,15 +26,14 @@ def waiting(instance: DagsterInstance, cache: CacheStore) -> tuple[date, str] | 
     """The day whose plan is to be loaded, and how far it is: the one being filled, else the newest that waits."""
     if filling := cache.filling():
         return filling.as_of, f"{filling.loaded:,} of {filling.entries:,} entries of {filling.id}"
-    latest: dict[str, dict[str, Any]] = {}
-    for record in instance.fetch_materializations(CACHE_ENTRIES, limit=_LOOKED_AT).records:
-        found = record.asset_materialization
-        if found and found.partition:
-            latest.setdefault(found.partition, {name: value.value for name, value in found.metadata.items()})
-    if not latest:
+    partitions = instance.get_materialized_partitions(CACHE_ENTRIES)
+    if not partitions:
         return None
-    newest = max(latest)
-    metadata = latest[newest]
+    newest = max(partitions)
+    asked = dg.AssetRecordsFilter(asset_key=CACHE_ENTRIES, asset_partitions=[newest])
+    (record,) = instance.fetch_materializations(asked, limit=1).records
+    found = record.asset_materialization
+    metadata: dict[str, Any] = {name: value.value for name, value in (found.metadata if found else {}).items()}
     if metadata.get("published") or "loaded" not in metadata:
         return None
     return date.fromisoformat(newest), f"{metadata['loaded']:,} of {metadata['of']:,} entries"
@@ -62,12 +60,19 @@ def off_peak_sensor(settings: Settings) -> dg.SensorDefinition:
             begins = own.window.next_begin(now)
             return dg.SkipReason(f"peak hours: the window ({own.window}) opens at {begins:%Y-%m-%d %H:%M} UTC")
         try:
-            found = waiting(context.instance, cache_of(workspace))
+            cache = cache_of(workspace)
+            found, pin = waiting(context.instance, cache), cache.pinned()
         except CachewarmError as error:
             return why_not(error)
         if found is None:
             return dg.SkipReason("no plan waits to be loaded")
         day, loaded = found
+        if pin:
+            return dg.SkipReason(f"{loaded} loaded; {pin.describe()}")
+        ended = ended_runs(context.instance, load_cache.name, {"dagster/partition": day.isoformat()})
+        again = try_again(f"loading {day}", [one for one, _ in ended], now)
+        if ended and not ended[-1][0].succeeded and not again.start:
+            return dg.SkipReason(f"{loaded} loaded; {again.sentence}")
         if run := at_work(context.instance):
             return dg.SkipReason(f"{loaded} loaded; run {run[:8]} is at work")
         tick = int((now.astimezone(UTC) - _EPOCH) / timedelta(minutes=own.progressive_minutes))

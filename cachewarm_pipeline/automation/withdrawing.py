@@ -1,7 +1,10 @@
-"""Taking bad entries out of service: from the live generation at once, from later plans by the ledger."""
+"""Taking bad answers out of service: in every generation at once, and out of later plans by the ledger.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+What is served is asked of Redis, not of a plan: the day's plan may have been made again since it was published.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -10,9 +13,16 @@ import numpy as np
 
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.core import withdrawn
-from cachewarm_pipeline.core.confirm import Rejected, blame, reporters
-from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.wrong_hits import confirmed, response_sha
+from cachewarm_pipeline.core.confirm import Rejected, blame
+from cachewarm_pipeline.core.errors import CacheError, CachewarmError
+from cachewarm_pipeline.core.wrong_hits import (
+    ANONYMOUS,
+    Served,
+    WrongHitReport,
+    confirmed,
+    expired,
+    response_sha,
+)
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.workspace import Workspace
@@ -20,90 +30,116 @@ from cachewarm_pipeline.resources.workspace import Workspace
 LEDGER = "withdrawn_entries"
 
 LOG_DAYS = 2
-"""Days of the log that are looked at for rejected answers: today and yesterday, so that midnight hides nothing."""
-
+"""Days of the log that are looked at for rejected answers: today and yesterday, so that midnight hides nothing. What is
+found is counted as a report, and reports are kept."""
 
 ALWAYS = 3
 """Entries that may be withdrawn one by one however small the generation is."""
 
-
-@dataclass(frozen=True)
-class Bad:
-    """Why an entry is to go, and by how many people."""
-
-    why: str
-    by: str
-    reports: int = 1
+IN_LOG = "negative feedback on served answers in the log"
 
 
-def rejected_rows(workspace: Workspace, day: date) -> list[Rejected]:
-    """Served answers of one day of the log that users rejected."""
+def rejected_rows(workspace: Workspace) -> list[Rejected]:
+    """Served answers of the last days of the log that users rejected."""
     return [
-        Rejected(row["agent_type"], row["query"], row["response"], tuple(row["users"]), row["reports"], row["last_at"])
-        for row in workspace.source.rejected(day).to_pylist()
+        Rejected(row["agent_type"], row["query"], row["response"], tuple(row["users"]), row["last_at"])
+        for back in range(LOG_DAYS)
+        for row in workspace.source.rejected(workspace.today - timedelta(days=back)).to_pylist()
     ]
-
-
-def planned_entries(workspace: Workspace, day: date) -> dict[str, dict[str, Any]]:
-    """entry_id to the planned entry of a day: agent_type, prompt, response."""
-    plan = workspace.datasets.read("warming_plan", day, ["entry_id", "agent_type", "prompt", "response"])
-    return {row["entry_id"]: row for row in plan.to_pylist()}
 
 
 def withdraw_confirmed(workspace: Workspace, progress: Callable[[str], Any]) -> dict[str, Any]:
     """Withdraw what enough different people report, in Redis or in the log; returns counts.
 
-    Raises CacheError after it took out ``wrong_hit_max_share`` of the generation (and ALWAYS entries) where more is
-    confirmed: that is no case for single entries any more, and a person must look (and roll back).
+    The log is asked last: where it cannot be read, what is confirmed without it is out of service already, and only
+    then its fault is raised. Raises CacheError after it took out ``wrong_hit_max_share`` of the generation (and ALWAYS
+    entries) where more is confirmed: that is no case for single entries any more, and a person must look.
     """
-    settings, cache = workspace.settings, workspace.cache
+    cache = workspace.cache
     live = cache.live()
     if live is None:
         return {"withdrawn": 0}
-    entries = planned_entries(workspace, live.as_of)
-    ledger = _ledger(workspace)
-    known = withdrawn.active(ledger)
-    reports = confirmed(cache.wrong_hit_reports(), settings.wrong_hit_reports)
-    bad = _of_log(workspace, entries)
-    for report in reports:
-        entry = entries.get(report.entry_id)
-        if entry and response_sha(entry["response"]) == report.response_sha:
-            bad[report.entry_id] = Bad(report.why, "reports", len(report.reporters))
-    bad = {entry: one for entry, one in bad.items() if entry not in known}
-    most = max(ALWAYS, int(settings.wrong_hit_max_share * live.entries)) - len(known & entries.keys())
-    worst = sorted(bad, key=lambda entry: (-bad[entry].reports, entry))[: max(0, most)]
-    if worst:
-        withdraw_entries(workspace, cache, {entry: bad[entry] for entry in worst}, entries)
-        progress(f"{len(worst)} entries are out of service")
-    over = bad.keys() - set(worst)
-    cache.clear_reports([report.entry_id for report in reports if report.entry_id not in over])
-    if len(worst) < len(bad):
+    cache.clear_reports(expired(cache.wrong_hit_reports(), workspace.now()))
+    done, over = _act(workspace, cache, live.id, live.entries)
+    fault: CachewarmError | None = None
+    try:
+        found = _count_rejected(workspace, cache)
+    except CachewarmError as error:
+        found, fault = 0, error
+    if found:
+        more, over = _act(workspace, cache, live.id, live.entries)
+        done += more
+    if done:
+        progress(f"{done} answers are out of service")
+    if over:
         raise CacheError(
-            f"{len(bad)} entries of {live.id} are confirmed to be wrong, and at most "
-            f"{settings.wrong_hit_max_share:.0%} of its {live.entries:,} may be withdrawn one by one "
-            f"(CACHEWARM_WRONG_HIT_MAX_SHARE; {len(worst)} were now): look at them, and `cachewarm rollback` if the "
-            "generation is bad"
+            f"{over} more answers of {live.id} are confirmed to be wrong than may be withdrawn one by one "
+            f"({workspace.settings.wrong_hit_max_share:.0%} of its {live.entries:,} entries, "
+            "CACHEWARM_WRONG_HIT_MAX_SHARE): look at them, and `cachewarm rollback` if the generation is bad"
         )
-    return {"reported": len(reports), "withdrawn": len(worst)}
+    if fault:
+        raise fault
+    return {"withdrawn": done, "rejected_in_log": found}
 
 
-def withdraw_entries(
-    workspace: Workspace, cache: CacheStore, bad: Mapping[str, Bad], entries: Mapping[str, Mapping[str, Any]]
+def _act(workspace: Workspace, cache: CacheStore, generation: str, entries: int) -> tuple[int, int]:
+    """Withdraw what is confirmed now, most reported first; returns how many, and how many had to stay."""
+    settings = workspace.settings
+    reports = confirmed(cache.wrong_hit_reports(), settings.wrong_hit_reports)
+    served = {
+        (one.entry_id, response_sha(one.response)): one for one in cache.answers([one.entry_id for one in reports])
+    }
+    bad = [report for report in reports if (report.entry_id, report.response_sha) in served]
+    room = max(ALWAYS, int(settings.wrong_hit_max_share * entries)) - cache.out_of_service(generation)
+    worst = sorted(bad, key=lambda report: (-len(report.reporters), report.entry_id))[: max(0, room)]
+    for by in ("reports", "log"):
+        own = [report for report in worst if (report.why == IN_LOG) == (by == "log")]
+        if own:
+            answers = [served[report.entry_id, report.response_sha] for report in own]
+            withdraw_answers(workspace, cache, answers, by=by, reports=own)
+    # Also those of answers that no generation holds any more; what had to stay is still to be looked at.
+    cache.clear_reports([report for report in reports if report in worst or report not in bad])
+    return len(worst), len(bad) - len(worst)
+
+
+def withdraw_answers(
+    workspace: Workspace,
+    cache: CacheStore,
+    answers: Sequence[Served],
+    *,
+    by: str,
+    why: str = "",
+    reports: Sequence[WrongHitReport] = (),
 ) -> None:
-    """Take entries of a plan out of service, and write them to the ledger that later plans read."""
+    """Take answers out of service, with the variants that have the same one, and write them to the ledger."""
     now = workspace.now()
-    cache.withdraw({entry: entries[entry]["response"] for entry in bad}, now)
-    rows = [{**entries[entry], "why": one.why, "reports": one.reports, "by": one.by} for entry, one in bad.items()]
-    workspace.datasets.write(LEDGER, now.date(), withdrawn.add(_ledger(workspace), rows, now))
+    told = {report.entry_id: report for report in reports}
+    cache.withdraw({one.entry_id: one.response for one in answers}, now, why)
+    if variants := _variants(cache, answers):
+        cache.withdraw({one.entry_id: one.response for one in variants}, now, "a variant of a withdrawn entry")
+    rows = [
+        {
+            "entry_id": one.entry_id,
+            "agent_type": one.agent_type,
+            "prompt": one.prompt,
+            "response": one.response,
+            "why": told[one.entry_id].why if one.entry_id in told else why,
+            "reports": len(told[one.entry_id].reporters) if one.entry_id in told else 1,
+            "by": by,
+        }
+        for one in answers
+    ]
+    with cache.ledger_lock():
+        _write(workspace, withdrawn.add(_ledger(workspace), rows, now))
 
 
 def reinstate_entry(workspace: Workspace, cache: CacheStore, entry_id: str) -> bool:
     """Let an entry be warmed again; False where it was not withdrawn."""
-    ledger = _ledger(workspace)
-    if entry_id not in withdrawn.active(ledger):
-        return False
-    now = workspace.now()
-    workspace.datasets.write(LEDGER, now.date(), withdrawn.reinstate(ledger, [entry_id], now))
+    with cache.ledger_lock():
+        ledger = _ledger(workspace)
+        if entry_id not in withdrawn.active(ledger):
+            return False
+        _write(workspace, withdrawn.reinstate(ledger, [entry_id], workspace.now()))
     cache.reinstate([entry_id])
     return True
 
@@ -113,25 +149,46 @@ def _ledger(workspace: Workspace) -> Any:
     return workspace.datasets.read(LEDGER, days[-1]) if days else withdrawn.empty()
 
 
-def _of_log(workspace: Workspace, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Bad]:
-    """Entries whose answers enough people rejected in the log since they were last brought back."""
-    today = workspace.today
-    rows = [row for back in range(LOG_DAYS) for row in rejected_rows(workspace, today - timedelta(days=back))]
+def _write(workspace: Workspace, ledger: Any) -> None:
+    """As the newest file, also where a machine whose clock is ahead wrote one."""
+    newest: date = max([workspace.today, *workspace.datasets.days(LEDGER)[-1:]])
+    workspace.datasets.write(LEDGER, newest, ledger)
+
+
+def _variants(cache: CacheStore, answers: Sequence[Served]) -> list[Served]:
+    """Live entries that are variants of withdrawn ones and have the same answer."""
+    live = cache.live()
+    if live is None or not live.by_source.get("synthetic"):
+        return []
+    bad = {(one.entry_id, one.response) for one in answers}
+    return [
+        one
+        for one in cache.live_answers()
+        if one.source == "synthetic" and (json.loads(one.provenance).get("base_id"), one.response) in bad
+    ]
+
+
+def _count_rejected(workspace: Workspace, cache: CacheStore) -> int:
+    """Count what the log rejects as reports; returns how many rows were blamed on an entry. Counting again is harmless:
+    a user counts once, and those whose ids are unknown are one reporter together."""
+    rows = rejected_rows(workspace)
     if not rows:
-        return {}
+        return 0
+    entries = {one.entry_id: one for one in cache.live_answers()}
     back_at = withdrawn.reinstated(_ledger(workspace))
-    found = {}
+    blamed = 0
     for entry, of_entry in blame(rows, list(entries.values()), partial(_nearest, workspace, entries)).items():
-        later = [row for row in of_entry if entry not in back_at or row.last_at > back_at[entry]]
-        if (people := reporters(later)) >= workspace.settings.wrong_hit_reports:
-            found[entry] = Bad("negative feedback on served answers in the log", "log", people)
-    return found
+        for row in of_entry:
+            if entry in back_at and row.last_at <= back_at[entry]:
+                continue
+            blamed += 1
+            for user in row.users or (ANONYMOUS,):
+                cache.count_report(entries[entry], user, row.last_at, IN_LOG)
+    return blamed
 
 
-def _nearest(
-    workspace: Workspace, entries: Mapping[str, Mapping[str, Any]], query: str, able: "list[str] | tuple[str, ...]"
-) -> str:
-    texts = [query, *(entries[entry]["prompt"] for entry in able)]
+def _nearest(workspace: Workspace, entries: Mapping[str, Served], query: str, able: Sequence[str]) -> str:
+    texts = [query, *(entries[entry].prompt for entry in able)]
     embed_missing(workspace.embedder, workspace.vectors, texts)
     vectors = steps.vectors_of(workspace, texts)
     return able[int(np.argmax(vectors[1:] @ vectors[0]))]

@@ -2,7 +2,7 @@
 rows of the log every quarter of an hour. It only looks; the run that it asks for decides again and acts."""
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster import DagsterInstance
@@ -10,10 +10,10 @@ from dagster import DagsterInstance
 from cachewarm_pipeline.automation.jobs import withdraw_wrong_hits
 from cachewarm_pipeline.automation.looking import at_work, cache_of, cursor_of, why_not
 from cachewarm_pipeline.automation.tags import started_by
-from cachewarm_pipeline.automation.withdrawing import LOG_DAYS, rejected_rows
+from cachewarm_pipeline.automation.withdrawing import rejected_rows
 from cachewarm_pipeline.core.errors import CachewarmError
 from cachewarm_pipeline.core.text import sha256_hex
-from cachewarm_pipeline.core.wrong_hits import confirmed
+from cachewarm_pipeline.core.wrong_hits import confirmed, expired
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 
@@ -43,20 +43,24 @@ def wrong_hit_sensor(settings: Settings) -> dg.SensorDefinition:
         cursor = cursor_of(context)
         try:
             reports = cache_of(workspace).wrong_hit_reports()
-            bad = confirmed(reports, own.wrong_hit_reports)
-            handed = cursor.get("log", "")
-            if now - _moment(cursor.get("asked")) >= _LOG_EVERY:
-                handed = _digest(workspace)
-                cursor["asked"] = now.isoformat()
         except CachewarmError as error:
             return why_not(error)
+        bad, old = confirmed(reports, own.wrong_hit_reports), expired(reports, now)
+        handed, in_log = cursor.get("log", ""), "no new"
+        if now - _moment(cursor.get("asked")) >= _LOG_EVERY:
+            try:
+                handed = _digest(workspace)
+            except CachewarmError as error:  # what is reported in Redis does not wait for the log
+                in_log = f"{error}; no new"
+            cursor["asked"] = now.isoformat()
         again = _last_failed(context.instance)
-        new_in_log = bool(handed) and (again or handed != cursor.get("log", ""))
+        if handed and (again or handed != cursor.get("log", "")):
+            in_log = "new"
         said = (
-            f"{len(reports)} entries reported, {len(bad)} of them by {own.wrong_hit_reports} or more; "
-            f"{'new' if new_in_log else 'no new'} negative feedback on served answers in the log"
+            f"{len(reports)} answers reported, {len(bad)} of them by {own.wrong_hit_reports} or more; "
+            f"{in_log} negative feedback on served answers in the log"
         )
-        if not bad and not new_in_log:
+        if not bad and not old and in_log != "new":
             return dg.SensorResult(skip_reason=said, cursor=json.dumps(cursor))
         if run := at_work(context.instance, job=withdraw_wrong_hits.name):
             return dg.SkipReason(f"{said}; run {run[:8]} is at work")
@@ -82,13 +86,6 @@ def _last_failed(instance: DagsterInstance) -> bool:
 
 
 def _digest(workspace: Workspace) -> str:
-    """Identifies the served rows that enough people rejected; empty without any."""
-    today: date = workspace.today
-    rows = [
-        row
-        for back in range(LOG_DAYS)
-        for row in rejected_rows(workspace, today - timedelta(days=back))
-        if row.reporters >= workspace.settings.wrong_hit_reports
-    ]
-    found = sorted((row.agent_type, row.query, row.response, row.reporters) for row in rows)
+    """Identifies the served rows that users rejected; empty without any. What they amount to is the run's to say."""
+    found = sorted((row.agent_type, row.query, row.response, row.users) for row in rejected_rows(workspace))
     return sha256_hex(json.dumps(found))[:16] if found else ""

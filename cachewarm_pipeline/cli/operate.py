@@ -59,17 +59,17 @@ def withdraw(
     """Take an entry out of service now, and keep its answer out of later plans."""
     settings = settings_with(name=name, redis_url=redis_url)
     store = store_of(settings)  # before anything else: a cache that is not there is told first
-    from cachewarm_pipeline.automation.withdrawing import Bad, planned_entries, withdraw_entries
+    from cachewarm_pipeline.automation.withdrawing import withdraw_answers
     from cachewarm_pipeline.resources.workspace import Workspace
 
-    workspace, live, key = Workspace(settings), store.live(), entry_id(prompt, agent_type)
-    entries = planned_entries(workspace, live.as_of) if live else {}
-    if key not in entries:
+    key = entry_id(prompt, agent_type)
+    answers = store.answers([key])
+    if not answers:
         raise CacheError(
             f"no entry of {agent_type!r} has this prompt; nothing was changed (`cachewarm lookup` shows the entry "
             "that answers)"
         )
-    withdraw_entries(workspace, store, {key: Bad(why, "person")}, entries)
+    withdraw_answers(Workspace(settings), store, answers, by="person", why=why)
     if json:
         emit({"withdrawn": key})
     else:

@@ -182,7 +182,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         end_dead_runs(instance, tags)
         outcome, left_out = Outcome(success=True), Counter(as_metadata(info.left_out))
         timings: Counter[str] = Counter()
-        if live_before and not may_replace(live_before.as_of, day, settings.allow_rollback):
+        if live_before and not may_replace(live_before.as_of, day, settings.allow_rollback, live_before.partial):
             newer = (
                 f"the live generation {live_before.id} is newer than {day}; --allow-rollback replaces it all the same"
             )

@@ -31,6 +31,8 @@ _FAILED: Mapping[str, str] = {
 }
 
 _WARNED: Mapping[str, str] = {
+    "loaded_equals_planned": "A rollback pinned what is live, so nothing newer is published. When what was wrong is "
+    "mended: `cachewarm release`, or the job release_pin; then the next run publishes.",
     "false_positive_rate": "Nothing has to be done: agent types without a certificate answer exact hits only. For more "
     "semantic hits they need more evidence: a longer log (CACHEWARM_LOOKBACK_DAYS), logged answers for more distinct "
     "queries, or a higher CACHEWARM_MAX_WRONG_HIT_RATE. The page of match_rules says for each how far it is.",

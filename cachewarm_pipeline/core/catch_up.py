@@ -24,7 +24,7 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
 
 @dataclass(frozen=True)
 class Tried:
-    """A finished run for a day. ``gate``: a gate stopped it, which a second try would find as well."""
+    """A finished run. ``gate``: a gate stopped it, which a second try would find as well."""
 
     ended: datetime
     succeeded: bool
@@ -40,20 +40,21 @@ class Again:
     number: int = 0
 
 
-def try_again(day: date, tried: Sequence[Tried], now: datetime) -> Again:
-    """Whether a day whose runs failed is to be tried again. ``tried``: its finished runs, in any order."""
+def try_again(what: str, tried: Sequence[Tried], now: datetime) -> Again:
+    """Whether ``what`` ("the run for 2026-03-04") is to be tried again. ``tried``: its finished runs, in any order."""
     runs = sorted(tried, key=lambda run: run.ended)
     if not runs:
-        return Again(False, f"no run has ended for {day} yet")
+        return Again(False, f"{what} has not ended yet")
     last = runs[-1]
     if last.succeeded:
-        return Again(False, f"the last run for {day} succeeded")
+        return Again(False, f"{what} succeeded")
     if last.gate:
-        return Again(False, f"a gate stopped the last run for {day}: trying again would not change that")
-    failed = sum(not run.succeeded for run in runs)
+        return Again(False, f"a gate stopped {what}: trying again would not change that")
+    since = max((run.ended for run in runs if run.succeeded), default=None)
+    failed = sum(not run.succeeded and (since is None or run.ended > since) for run in runs)
     if failed > TRIES:
-        return Again(False, f"{failed} runs for {day} failed; no more is tried: see the alerts, then run it by hand")
+        return Again(False, f"{what} failed {failed} times; no more is tried: see the alerts, then run it by hand")
     due = last.ended + FIRST_WAIT * 2 ** (failed - 1)
     if now < due:
-        return Again(False, f"the run for {day} failed ({failed} so far); try {failed} is due at {due:%H:%M} UTC")
-    return Again(True, f"try {failed} after a failed run for {day}", failed)
+        return Again(False, f"{what} failed ({failed} so far); try {failed} is due at {due:%H:%M} UTC")
+    return Again(True, f"try {failed} after {what} failed", failed)

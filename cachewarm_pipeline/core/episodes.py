@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 class Policy:
     """What counts as low, and how patient to be.
 
-    ``floor``: rate under which it is low. ``margin``: an episode is over at floor + margin. ``low_for``: how long it
-    must stay low. ``min_lookups``: fewer say nothing. ``cooldown``: between two starts, whatever the rate.
+    ``floor``: rate under which it is low. ``margin``: an episode is over at floor + margin, or half way to what is
+    ``expected`` (None: not known) if that is less: a low rate that is as good as it gets must end a low. ``low_for``:
+    how long it must stay low. ``min_lookups``: fewer say nothing. ``cooldown``: between two starts, whatever the rate.
     """
 
     floor: float
@@ -19,6 +20,13 @@ class Policy:
     low_for: timedelta
     min_lookups: int
     cooldown: timedelta
+    expected: float | None = None
+
+    @property
+    def over(self) -> float:
+        """Rate at which an episode is over."""
+        half_way = 1.0 if self.expected is None else max(self.floor, (self.floor + self.expected) / 2)
+        return min(1.0, self.floor + self.margin, half_way)
 
 
 @dataclass(frozen=True)
@@ -73,9 +81,8 @@ def look(state: Episode, *, hits: int, lookups: int, now: datetime, policy: Poli
     rate = hits / lookups
     numbers = f"hit rate {rate:.1%} of {lookups:,} look-ups, floor {policy.floor:.1%}"
     if state.started:
-        over = min(1.0, policy.floor + policy.margin)
-        if rate < over:
-            return Look(False, f"{numbers}; {_since(state)}, over at {over:.1%}", state)
+        if rate < policy.over:
+            return Look(False, f"{numbers}; {_since(state)}, over at {policy.over:.1%}", state)
         state = Episode(last_start=state.last_start)
         return Look(False, f"{numbers}: the low is over", state)
     if rate >= policy.floor:

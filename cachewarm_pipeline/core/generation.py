@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from datetime import date
+from datetime import date, timedelta
 
 from cachewarm_pipeline.core.errors import ConfigurationError
 
@@ -60,6 +60,11 @@ def withdrawn_key(name: str) -> str:
     return f"{RESERVED}:{name}:withdrawn"
 
 
+def ledger_lock_key(name: str) -> str:
+    """Lock of the list of withdrawn entries (not of publishing, which a withdrawal never waits for)."""
+    return f"{RESERVED}:{name}:ledger"
+
+
 def wrong_hits_key(name: str) -> str:
     """Hash of reported wrong hits (core.wrong_hits)."""
     return f"{RESERVED}:{name}:wrong_hits"
@@ -103,6 +108,11 @@ def ttl_seconds(entry: str, ttl_days: float, jitter: float) -> int:
     return max(1, round(ttl_days * 86_400 * (1 + jitter * (2 * fraction - 1))))
 
 
-def may_replace(live_as_of: date, as_of: date, allow_rollback: bool) -> bool:
-    """Whether a plan of ``as_of`` may become live: never over a newer day, unless told to."""
-    return as_of >= live_as_of or allow_rollback
+def may_replace(live_as_of: date, as_of: date, allow_rollback: bool, live_is_partial: bool = False) -> bool:
+    """Whether a plan of ``as_of`` may become live: never over a newer day, unless told to.
+
+    ``live_is_partial``: it was made before its day was over. Then the plan of the day before it, which is whole, may
+    follow: else a warming at night would keep out the daily run.
+    """
+    oldest = live_as_of - timedelta(days=1) if live_is_partial else live_as_of
+    return as_of >= oldest or allow_rollback

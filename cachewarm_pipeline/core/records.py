@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -95,6 +95,11 @@ class GenerationRecord:
     @property
     def dimensions(self) -> int:
         return int(self.embedder["dimensions"])
+
+    @property
+    def partial(self) -> bool:
+        """Whether it was made before its UTC day was over."""
+        return self.created_at.astimezone(UTC).date() <= self.as_of
 
     def ttl_of(self, agent_type: str) -> float:
         """Days that entries of an agent_type live, before jitter."""

@@ -1,9 +1,10 @@
 """Reports of wrong hits: what an answer is known by, and who says that it is wrong. No Redis here."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.core.text import canonical, sha256_hex
@@ -19,6 +20,9 @@ MAX_REPORTS = 10_000
 
 MAX_WHY_CHARS = 200
 
+KEPT_DAYS = 30
+"""A report that nobody confirmed in so long is forgotten: else they would fill the room that new ones need."""
+
 
 def response_sha(response: str) -> str:
     """What an answer is known by: 16 hex digits of a hash of its canonical form (of itself, where nothing is left)."""
@@ -26,8 +30,13 @@ def response_sha(response: str) -> str:
 
 
 def reporter_sha(reporter: str | None) -> str:
-    """A reporter as it is kept: hashed, 16 hex digits; ``ANONYMOUS`` without one."""
-    return ANONYMOUS if reporter is None else sha256_hex(reporter)[:16]
+    """A reporter as it is kept: hashed, 16 hex digits; ``ANONYMOUS`` without one.
+
+    Hashed as users of the log are (core.mining.hash_user), so that one person is one reporter in both.
+    """
+    if reporter is None:
+        return ANONYMOUS
+    return hashlib.sha256(reporter.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def shortened(why: str) -> str:
@@ -65,6 +74,23 @@ class WrongHitReport:
             last_at=datetime.fromisoformat(data["last_at"]),
             why=str(data.get("why", "")),
         )
+
+
+@dataclass(frozen=True)
+class Served:
+    """An answer that some generation holds. ``provenance``: JSON, where it comes from."""
+
+    entry_id: str
+    agent_type: str
+    prompt: str
+    response: str
+    source: str
+    provenance: str
+
+
+def expired(reports: Iterable[WrongHitReport], now: datetime) -> list[WrongHitReport]:
+    """Reports that nobody added to for KEPT_DAYS."""
+    return [report for report in reports if now - report.last_at > timedelta(days=KEPT_DAYS)]
 
 
 def confirmed(reports: Iterable[WrongHitReport], least: int) -> list[WrongHitReport]:

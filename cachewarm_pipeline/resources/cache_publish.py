@@ -94,7 +94,7 @@ class Publishing(Pinning):
     def _newer(self, wanted: Wanted) -> str:
         """Why an older plan is not published. Asked under the lock: another run may have published since."""
         live = self.live()
-        if not live or may_replace(live.as_of, wanted.record.as_of, wanted.allow_rollback):
+        if not live or may_replace(live.as_of, wanted.record.as_of, wanted.allow_rollback, live.partial):
             return ""
         return f"the live generation {live.id} is newer (CACHEWARM_ALLOW_ROLLBACK=true replaces it all the same)"
 

@@ -88,8 +88,19 @@ def report(client: "redis.Redis", name: str, wrong: Reported) -> bool:
         if there is None:
             return False
         agent_type, response = agent_type or there[0], there[1] if response is None else response
-    entry, sha, at = found[1], response_sha(response), wrong.at.isoformat()
-    said = [entry, sha, agent_type, reporter_sha(wrong.reporter), at, shortened(wrong.why), MAX_REPORTS, MAX_REPORTERS]
+    return count(
+        client, name, found[1], response_sha(response), agent_type, reporter_sha(wrong.reporter), wrong.at, wrong.why
+    )
+
+
+def count(
+    client: "redis.Redis", name: str, entry: str, sha: str, agent_type: str, reporter: str, at: datetime, why: str
+) -> bool:
+    """Count a report of an answer by a reporter (``reporter_sha``); False where there is no room for another answer.
+
+    A reporter counts once, however often. Raises redis-py's exceptions.
+    """
+    said = [entry, sha, agent_type, reporter, at.isoformat(), shortened(why), MAX_REPORTS, MAX_REPORTERS]
     return bool(client.eval(_REPORT, 1, wrong_hits_key(name), f"{entry}:{sha}", *map(str, said)))
 
 
@@ -121,11 +132,11 @@ def read_reports(client: "redis.Redis", name: str) -> list[WrongHitReport]:
     return sorted(found, key=lambda one: (one.last_at, one.entry_id, one.response_sha), reverse=True)
 
 
-def clear_reports(client: "redis.Redis", name: str, entry_ids: Iterable[str]) -> int:
-    """Forget the reports of these entries; returns how many answers that were. Raises redis-py's exceptions."""
-    wanted, key = set(entry_ids), wrong_hits_key(name)
-    fields: Any = client.hkeys(key)
-    gone = [field for field in fields if text(field).partition(":")[0] in wanted]
-    if gone:
-        client.hdel(key, _REFUSED, *gone)
-    return len(gone)
+def clear_reports(client: "redis.Redis", name: str, reports: Iterable[WrongHitReport]) -> int:
+    """Forget these reports; returns how many there were. Raises redis-py's exceptions."""
+    fields = [f"{report.entry_id}:{report.response_sha}" for report in reports]
+    if not fields:
+        return 0
+    client.hdel(wrong_hits_key(name), _REFUSED)
+    gone: Any = client.hdel(wrong_hits_key(name), *fields)
+    return int(gone)

@@ -4,12 +4,18 @@ Generations are made and gone back to in cache_publish, cache_fill and cache_pin
 bad answers are taken out of service in cache_withdraw; what readers report is in cache_reports.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
+import redis
+from redis.exceptions import LockError
+
+from cachewarm_pipeline.core.errors import CacheError
+from cachewarm_pipeline.core.generation import ledger_lock_key
 from cachewarm_pipeline.core.out_of_service import Withdrawal, Withdrawn
 from cachewarm_pipeline.core.stats import CacheStats
-from cachewarm_pipeline.core.wrong_hits import WrongHitReport
+from cachewarm_pipeline.core.wrong_hits import Served, WrongHitReport, response_sha
 from cachewarm_pipeline.resources import cache_reports, cache_withdraw
 from cachewarm_pipeline.resources.cache_counters import read_stats
 from cachewarm_pipeline.resources.cache_fill import Filling
@@ -17,6 +23,9 @@ from cachewarm_pipeline.resources.cache_index import told_clearly
 from cachewarm_pipeline.resources.cache_wanted import Published
 
 __all__ = ["CacheStore", "Published"]
+
+_LEDGER_SECONDS = 60
+"""Far longer than writing one small file takes."""
 
 
 class CacheStore(Filling):
@@ -64,7 +73,46 @@ class CacheStore(Filling):
         with told_clearly("reading the reports of wrong hits"):
             return cache_reports.read_reports(self.client, self.name)
 
-    def clear_reports(self, entry_ids: Iterable[str]) -> int:
-        """Forget the reports of these entries; returns how many answers that were."""
+    def count_report(self, served: Served, reporter: str, at: datetime, why: str) -> bool:
+        """Count a report of an answer by a reporter (hashed: ``reporter_sha``); False where there is no room."""
+        sha = response_sha(served.response)
+        with told_clearly("counting a report of a wrong hit"):
+            return cache_reports.count(
+                self.client, self.name, served.entry_id, sha, served.agent_type, reporter, at, why
+            )
+
+    def clear_reports(self, reports: Iterable[WrongHitReport]) -> int:
+        """Forget these reports; returns how many there were."""
         with told_clearly("clearing the reports of wrong hits"):
-            return cache_reports.clear_reports(self.client, self.name, entry_ids)
+            return cache_reports.clear_reports(self.client, self.name, reports)
+
+    # Served answers
+
+    def answers(self, entry_ids: Iterable[str]) -> list[Served]:
+        """The answers of these entries that any generation has in service, each once."""
+        with told_clearly("reading answers"):
+            return cache_withdraw.answers(self._index, set(entry_ids))
+
+    def live_answers(self) -> list[Served]:
+        """All answers that the live generation has in service. Memory: the texts once."""
+        with told_clearly("reading the live answers"):
+            live = self.live()
+            return cache_withdraw.answers_of(self._index, live.id, self.entry_ids(live.id)) if live else []
+
+    def out_of_service(self, generation: str) -> int:
+        """Entries of a generation that were taken out of service."""
+        with told_clearly("counting what is out of service"):
+            return cache_withdraw.taken_out(self._index, generation)
+
+    @contextmanager
+    def ledger_lock(self) -> Iterator[None]:
+        """Held while the list of withdrawn entries is read, changed and written: two at once would lose one change."""
+        lock = self.client.lock(ledger_lock_key(self.name), timeout=_LEDGER_SECONDS, blocking_timeout=_LEDGER_SECONDS)
+        with told_clearly("waiting for another withdrawal"):
+            if not lock.acquire():
+                raise CacheError("another withdrawal is at work; nothing was changed: try again in a minute")
+        try:
+            yield
+        finally:
+            with suppress(redis.RedisError, LockError):
+                lock.release()

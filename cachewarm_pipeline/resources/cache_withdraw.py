@@ -4,6 +4,7 @@ An answer is written down as withdrawn first and taken out of every generation t
 down just before its switch. So whichever comes first, no generation that holds the answer goes live with it.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from cachewarm_pipeline.core.generation import generations_key, is_entry_id, key
 from cachewarm_pipeline.core.out_of_service import Settlement, Withdrawal, Withdrawn, by_entry, field_of, settlement
 from cachewarm_pipeline.core.records import LIVE_FIELD, PINNED_FIELD
 from cachewarm_pipeline.core.search import text
-from cachewarm_pipeline.core.wrong_hits import response_sha, shortened
+from cachewarm_pipeline.core.wrong_hits import Served, response_sha, shortened
 from cachewarm_pipeline.resources.cache_index import CacheIndex
 
 TRIES = 3
@@ -87,6 +88,37 @@ def reinstate(index: CacheIndex, entry_ids: Iterable[str]) -> tuple[str, ...]:
     if found:
         index.client.hdel(withdrawn_key(index.name), *(one.field for one in found))
     return tuple(sorted({one.entry_id for one in found}))
+
+
+def answers(index: CacheIndex, entry_ids: Collection[str]) -> list[Served]:
+    """The answers of these entries that any generation has in service, each once. Raises redis-py's exceptions."""
+    found = {
+        (one.entry_id, response_sha(one.response)): one
+        for generation in reversed(_generations(index))  # the live one last: its texts win
+        for one in answers_of(index, generation, entry_ids)
+    }
+    return list(found.values())
+
+
+def answers_of(index: CacheIndex, generation: str, entry_ids: Collection[str]) -> list[Served]:
+    """The answers of these entries that a generation has in service. Raises redis-py's exceptions."""
+    ids, prefix, found = sorted(entry_ids), key_prefix(index.name, generation), []
+    for start in range(0, len(ids), _AT_ONCE):
+        part = ids[start : start + _AT_ONCE]
+        pipe: Any = index.client.pipeline(transaction=False)
+        for entry in part:
+            pipe.hmget(prefix + entry, "agent_type", "prompt", "response", "source", "metadata")
+        for entry, values in zip(part, pipe.execute(), strict=True):
+            if None not in values:
+                agent_type, prompt, response, source, metadata = map(text, values)
+                provenance = json.dumps(json.loads(metadata).get("provenance") or {})
+                found.append(Served(entry, agent_type, prompt, response, source, provenance))
+    return found
+
+
+def taken_out(index: CacheIndex, generation: str) -> int:
+    """Entries of a generation that are out of service. Raises redis-py's exceptions."""
+    return int(index.command("SCARD", taken_out_key(index.name, generation)))
 
 
 def take_out_withdrawn(index: CacheIndex, generation: str, at: datetime) -> None:

@@ -131,8 +131,14 @@ class Source(Protocol):
         ...
 
     def fingerprint(self, day: date) -> str:
-        """Identifies what a day's counts were made from, without secrets: counts with another one are not reused."""
+        """Identifies what a day's counts were made from, without secrets: the source in the first SOURCE_CHARS
+        characters, the state of its files in the rest. Counts of another source are not used; those of another state
+        are, until they are made again."""
         ...
+
+
+SOURCE_CHARS = 16
+"""Of a fingerprint: what names the source."""
 
 
 class VectorStore(Protocol):

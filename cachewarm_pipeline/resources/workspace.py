@@ -4,7 +4,7 @@ It has no Dagster configuration on purpose: settings come from the environment, 
 """
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PARTIAL = "the day is not over"
 """Fingerprint of counts of a day that was not over when it was mined."""
+
+SETTLED = timedelta(minutes=15)
+"""After its end a day's log is taken for complete: applications write in batches."""
 
 
 class Workspace:
@@ -71,14 +74,19 @@ class Workspace:
             tables=self.settings.tables,
             columns=self.settings.columns,
             max_response_bytes=self.settings.max_response_bytes,
+            log_format=self.settings.log_format,
         )
 
     def counts_fingerprint(self, day: date) -> str:
         """What counts of the day are stored under: counts with another one are mined again.
 
-        Those of an unfinished day are the day's until it is over, however its files grow meanwhile.
+        Those of a day that is not over, or not for SETTLED, are partial: late rows are still to come.
         """
-        return self.source.fingerprint(day) if day < self.today else PARTIAL
+        return self.source.fingerprint(day) if self.settled(day) else PARTIAL
+
+    def settled(self, day: date) -> bool:
+        """Whether the UTC day is over, and the last rows of its log had time to be written."""
+        return self.now() >= datetime.combine(day + timedelta(days=1), time(0), UTC) + SETTLED
 
     @cached_property
     def datasets(self) -> DatasetStore:

@@ -1,0 +1,182 @@
+"""Reports of wrong hits, in Redis and in the log: who confirms, what goes, and what stays. Real Redis, a clock."""
+
+from datetime import timedelta
+from typing import Any
+
+from cachewarm_pipeline.core.wrong_hits import response_sha
+from cachewarm_pipeline.resources.redis_client import connect
+from tests.pipeline import QUIET, environment
+from tests.small_app import AGENT, USUAL, truth
+from tests.watch import DAY, NOW, Watch, own_environment
+
+pytest_plugins = ["tests.watch"]
+
+
+def test_negative_feedback_of_two_users_on_a_served_answer_withdraws_the_entry(watch: Watch) -> None:
+    watch.warm()
+    with watch.reader() as cache:
+        for n in range(3):
+            assert watch.app.ask(NOW + timedelta(minutes=n), USUAL[0], cache, feedback=-1 if n < 2 else None)
+    watch.app.flush()
+    found = watch.look("wrong_hits")
+    (request,) = found.run_requests
+    assert "new negative feedback" in request.tags["cachewarm/why"]
+    assert watch.run(request, "withdraw_wrong_hits").success
+    with watch.reader() as cache:
+        assert cache.check(USUAL[0], agent_type=AGENT) == []
+        assert cache.check(USUAL[1], agent_type=AGENT)
+    watch.clock.at += timedelta(minutes=20)
+    again = watch.look("wrong_hits")
+    assert not again.run_requests, again
+    assert "no new negative feedback" in again.skip_message
+    watch.warm()  # the same day again: the answer stays out
+    live = watch.store().live()
+    assert live is not None
+    assert live.entries == len(USUAL) - 1
+
+
+def test_one_users_feedback_withdraws_nothing(watch: Watch) -> None:
+    watch.warm()
+    with watch.reader() as cache:
+        for n in range(0, 15, 5):  # every fifth question is the same user's
+            watch.app.asked = n
+            watch.app.ask(NOW + timedelta(minutes=n), USUAL[0], cache, feedback=-1)
+    watch.app.flush()
+    watch.act("wrong_hits")
+    with watch.reader() as cache:
+        assert cache.check(USUAL[0], agent_type=AGENT)
+    (report,) = watch.store().wrong_hit_reports()
+    assert len(report.reporters) == 1
+
+
+def test_feedback_in_two_spellings_and_on_two_days_adds_up(watch: Watch) -> None:
+    watch.warm()
+    with watch.reader() as cache:
+        watch.app.ask(NOW, USUAL[0].upper(), cache, feedback=-1)
+    watch.app.flush()
+    watch.act("wrong_hits")
+    watch.clock.at += timedelta(days=3)
+    with watch.reader() as cache:
+        assert cache.check(USUAL[0], agent_type=AGENT)
+        watch.app.ask(watch.clock.at, f"  {USUAL[0]}", cache, feedback=-1)
+    watch.app.flush()
+    watch.act("wrong_hits")
+    with watch.reader() as cache:
+        assert cache.check(USUAL[0], agent_type=AGENT) == []
+
+
+def test_rows_without_a_user_are_one_reporter_together(watch: Watch) -> None:
+    watch.warm()
+    with watch.reader() as cache:
+        for n in range(3):
+            watch.app.ask(NOW + timedelta(minutes=n), USUAL[0], cache, feedback=-1)
+    for row in watch.app.rows[NOW.date()]:
+        row["user_id"] = None
+    watch.app.flush()
+    watch.act("wrong_hits")
+    with watch.reader() as cache:
+        assert cache.check(USUAL[0], agent_type=AGENT)
+
+
+def test_a_log_that_cannot_be_read_keeps_no_confirmed_report_waiting(watch: Watch) -> None:
+    watch.warm()
+    watch.report(USUAL[0], "anna", "ben")
+    with environment(own_environment(CACHEWARM_SOURCE_URL=str(watch.app.folder / "gone"))):
+        (request,) = watch.look("wrong_hits").run_requests
+        assert not watch.run(request, "withdraw_wrong_hits").success  # it says so, after it acted
+    with watch.reader() as cache:
+        assert cache.check(USUAL[0], agent_type=AGENT) == []
+
+
+def test_the_live_answer_is_withdrawn_though_the_days_plan_was_made_again_without_it(watch: Watch) -> None:
+    watch.warm()
+    with environment(own_environment(CACHEWARM_MIN_FREQUENCY="1000", CACHEWARM_NAME="another")):
+        result = watch.defs.resolve_job_def("warm_cache").execute_in_process(
+            run_config=QUIET, instance=watch.instance, partition_key=DAY.isoformat(), raise_on_error=False
+        )
+        assert not result.success  # an empty plan, which a gate stopped
+    watch.report(USUAL[0], "anna", "ben")
+    watch.act("wrong_hits")
+    with watch.reader() as cache:
+        assert cache.check(USUAL[0], agent_type=AGENT) == []
+
+
+def test_a_second_wrong_answer_of_an_entry_is_withdrawn_too(watch: Watch) -> None:
+    watch.warm()
+    watch.report(USUAL[0], "anna", "ben")
+    watch.act("wrong_hits")
+    for row in watch.app.rows[DAY + timedelta(days=-1)] + watch.app.rows[DAY]:
+        if row["query"] == USUAL[0]:
+            row["response"] = "another wrong answer"
+    for day, rows in watch.app.rows.items():
+        if day < DAY - timedelta(days=1):
+            watch.app.rows[day] = [row for row in rows if row["query"] != USUAL[0]]
+    watch.app.flush(again=True)
+    watch.warm()
+    with watch.reader() as cache:
+        (hit,) = cache.check(USUAL[0], agent_type=AGENT)
+        assert hit["response"] == "another wrong answer"
+    watch.report(USUAL[0], "anna", "ben")
+    watch.clock.at += timedelta(minutes=11)
+    watch.act("wrong_hits")
+    with watch.reader() as cache:
+        assert cache.check(USUAL[0], agent_type=AGENT) == []
+
+
+def test_a_report_that_nobody_confirms_is_forgotten_after_thirty_days(watch: Watch) -> None:
+    watch.warm()
+    watch.report(USUAL[0], "anna")
+    watch.clock.at += timedelta(days=31)
+    watch.act("wrong_hits")
+    assert watch.store().wrong_hit_reports() == []
+
+
+def test_a_log_feedback_run_that_failed_is_asked_for_again_and_not_at_once(watch: Watch) -> None:
+    watch.warm()
+    with watch.reader() as cache:
+        for n in range(2):
+            watch.app.ask(NOW + timedelta(minutes=n), USUAL[0], cache, feedback=-1)
+    watch.app.flush()
+    (request,) = watch.look("wrong_hits").run_requests
+    with environment(own_environment(CACHEWARM_REDIS_URL="redis://127.0.0.1:1/0")):
+        assert not watch.run(request, "withdraw_wrong_hits").success
+    (soon,) = watch.look("wrong_hits").run_requests
+    watch.clock.at += timedelta(minutes=59)
+    (later,) = watch.look("wrong_hits").run_requests
+    assert request.run_key != later.run_key
+    assert soon.run_key != request.run_key
+
+
+def test_more_wrong_entries_than_may_go_one_by_one_stop_the_run_and_say_so(watch: Watch) -> None:
+    watch.warm()
+    with watch.reader() as cache:
+        for question in USUAL[:5]:
+            (hit,) = cache.check(question, agent_type=AGENT)
+            for reporter in ("anna", "ben"):
+                assert cache.report_wrong_hit(hit, reporter=reporter)
+    (request,) = watch.look("wrong_hits").run_requests
+    result = watch.run(request, "withdraw_wrong_hits")
+    assert not result.success
+    with watch.reader() as cache:
+        gone = [question for question in USUAL if not cache.check(question, agent_type=AGENT)]
+    assert len(gone) == 3
+    assert len(watch.store().wrong_hit_reports()) == 2  # what is left to be looked at
+
+
+def test_a_report_of_an_answer_that_is_no_more_served_withdraws_nothing(watch: Watch) -> None:
+    watch.warm()
+    with watch.reader() as cache:
+        (hit,) = cache.check(USUAL[0], agent_type=AGENT)
+        client: Any = connect(watch.redis_url)
+        client.hset(hit["key"], "response", "an older answer")
+        (old,) = cache.check(USUAL[0], agent_type=AGENT)
+        for reporter in ("anna", "ben"):
+            cache.report_wrong_hit(old, reporter=reporter)
+        client.hset(hit["key"], "response", truth(USUAL[0]))
+    (report,) = watch.store().wrong_hit_reports()
+    assert report.response_sha == response_sha("an older answer")
+    (request,) = watch.look("wrong_hits").run_requests
+    assert watch.run(request, "withdraw_wrong_hits").success
+    assert watch.store().wrong_hit_reports() == []
+    with watch.reader() as cache:
+        assert cache.check(USUAL[0], agent_type=AGENT)

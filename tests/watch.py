@@ -1,0 +1,140 @@
+"""Sensors as the daemon evaluates them, one look at a time, over a small application with a real Redis and a clock.
+
+Test modules ask for the fixture with ``pytest_plugins = ["tests.watch"]``.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import freeze_time
+
+from cachewarm_pipeline.definitions import definitions
+from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.resources.redis_client import connect
+from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.serving import WarmedSemanticCache
+from cachewarm_pipeline.settings import load_settings
+from tests.daemon import Clock
+from tests.pipeline import QUIET, environment
+from tests.small_app import AGENT, App, settings_of
+
+DAY = date(2026, 3, 22)
+NOW = datetime(2026, 3, 23, 9, tzinfo=UTC)
+
+
+def own_environment(**changed: str) -> dict[str, str]:
+    """The variables of the test, some of them changed."""
+    ours = ("CACHEWARM_", "OPENAI_", "DAGSTER_")
+    return {**{name: value for name, value in os.environ.items() if name.startswith(ours)}, **changed}
+
+
+@dataclass
+class Watch:
+    """One sensor after the other, as the daemon evaluates them."""
+
+    instance: dg.DagsterInstance
+    clock: Clock
+    app: App
+    redis_url: str
+    name: str
+
+    def __post_init__(self) -> None:
+        clock = self.clock
+
+        @dg.resource
+        def workspace(_: Any) -> Workspace:
+            return Workspace(load_settings(), clock)
+
+        self.defs = definitions(load_settings(), workspace)
+        self.cursors: dict[str, str | None] = {}
+
+    def store(self) -> CacheStore:
+        return CacheStore(connect(self.redis_url), self.name)
+
+    def frozen(self) -> Any:
+        """Dagster's own clock stands at the test's."""
+        return freeze_time(self.clock.at)
+
+    def act(self, name: str) -> None:
+        """Look, and do the run that is asked for."""
+        for request in self.look(name).run_requests or []:
+            sensor = self.defs.get_repository_def().get_sensor_def(name)
+            assert self.run(request, request.job_name or sensor.job.name).success
+
+    def report(self, question: str, *reporters: str) -> None:
+        with self.reader() as cache:
+            (hit,) = cache.check(question, agent_type=AGENT)
+            for reporter in reporters:
+                assert cache.report_wrong_hit(hit, reporter=reporter)
+
+    def warm(self, day: date = DAY, published: bool = True) -> None:
+        """What the daily run does; ``published``: whether the plan is live then."""
+        for job, tags in (("mine_log", self.span(day)), ("warm_cache", {})):
+            result = self.defs.resolve_job_def(job).execute_in_process(
+                run_config=QUIET,
+                instance=self.instance,
+                tags=tags,
+                partition_key=None if tags else day.isoformat(),
+            )
+            assert result.success
+        live = self.store().live()
+        assert (live is not None and live.as_of == day) is published
+
+    @staticmethod
+    def span(day: date) -> dict[str, str]:
+        return {
+            "dagster/asset_partition_range_start": str(day - timedelta(days=5)),
+            "dagster/asset_partition_range_end": str(day - timedelta(days=1)),
+        }
+
+    def look(self, name: str) -> Any:
+        sensor = self.defs.get_repository_def().get_sensor_def(name)
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursors.get(name),
+            repository_def=self.defs.get_repository_def(),
+            resources={"workspace": Workspace(load_settings(), self.clock)},
+        ) as context:
+            found = sensor.evaluate_tick(context)
+        self.cursors[name] = found.cursor
+        return found
+
+    def run(self, request: dg.RunRequest, job: str) -> dg.ExecuteInProcessResult:
+        return self.defs.resolve_job_def(job).execute_in_process(
+            run_config=QUIET,
+            instance=self.instance,
+            tags=request.tags,
+            partition_key=request.partition_key,
+            raise_on_error=False,
+        )
+
+    def reader(self) -> WarmedSemanticCache:
+        return WarmedSemanticCache(self.name, self.redis_url, clock=self.clock)
+
+    def ask(self, *questions: str) -> None:
+        with self.reader() as cache:
+            for question in questions:
+                cache.check(question, agent_type=AGENT)
+
+
+@pytest.fixture
+def watch(tmp_path: Path, redis_url: str, cache_name: str) -> Iterator[Watch]:
+    (tmp_path / "home").mkdir()
+    app = App(tmp_path / "source")
+    app.history(NOW.replace(hour=0), 6)
+    settings = settings_of(
+        tmp_path / "home",
+        app.folder,
+        redis_url,
+        cache_name,
+        CACHEWARM_HIT_RATE_MIN_LOOKUPS="10",
+        CACHEWARM_HIT_RATE_LOW_MINUTES="0",
+    )
+    with environment(settings), dg.DagsterInstance.ephemeral() as instance:
+        yield Watch(instance, Clock(NOW), app, redis_url, cache_name)
