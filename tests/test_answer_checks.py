@@ -182,14 +182,14 @@ def test_changed_answers_are_found_measured_and_replaced_in_the_next_plan(change
     assert {prompt for prompt, row in checks.items() if row["changed"]} == {question(n) for n in range(CHANGED)}
     row = checks[question(0)]
     assert (row["old_response"], row["new_response"], row["answered_by"]) == ("Answer 0", "New answer 0", "log")
-    assert (row["reasons"], row["age_days"], row["checked_at"]) == (["changed"], 7.0, AT)
+    assert (row["reasons"], row["age_days"], row["checked_at"]) == (["age", "changed"], 7.0, AT)
     (rate,) = changed.rates()
     assert (rate["agent_type"], rate["checked"], rate["changed"], rate["entry_days"]) == ("a", 36, 3, 36 * 7)
     assert rate["low"] < rate["rate"] < rate["high"]
     assert rate["measured"]
     shown = changed.metadata
     assert (shown["checked"], shown["changed"], shown["refreshed"], shown["stale"]) == (36, 3, 3, 0)
-    assert shown["reasons"] == {"changed": 3}
+    assert shown["reasons"] == {"age": 3, "changed": 3}
 
     after = {row["prompt"]: row for row in changed.plan()}
     assert after.keys() == before.keys()

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from cachewarm_pipeline.core.depends import Depends, dump
-from cachewarm_pipeline.core.refresh import Candidate, Checks, Finding, candidates_of, marks, sampled
+from cachewarm_pipeline.core.entries_today import Candidate, candidates_of
+from cachewarm_pipeline.core.refresh import Checks, Finding, marks, sampled
 from cachewarm_pipeline.core.staleness import Present, Stale
 from tests.cache_fakes import make_plan
 from tests.test_plan import candidate, table
@@ -242,4 +243,5 @@ def test_candidates_are_found_in_every_table_with_what_they_depend_on() -> None:
     provenance = dump({"last_answer_at": DAY1.isoformat(), "depends": Depends("row", "m").as_dict()})
     golden, log = candidate("How?"), candidate("How?", "query_log", demand=3.0, provenance=provenance)
     found = candidates_of([table(golden), table(log, candidate("Why?"))], [golden["entry_id"]])  # type: ignore[list-item]
-    assert found == {golden["entry_id"]: [Candidate(Depends(), None, 0.0), Candidate(Depends("row", "m"), DAY1, 3.0)]}
+    both = [Candidate(Depends(), None, 0.0), Candidate(Depends("row", "m"), DAY1, 3.0, DAY1)]
+    assert found == {golden["entry_id"]: both}

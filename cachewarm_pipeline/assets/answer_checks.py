@@ -1,18 +1,21 @@
-"""Whether the answers of the newest plan are still right. A weekly sample is compared with the log's later answers
-(CACHEWARM_REFRESH=log) or a model's fresh ones (llm), which measures how fast the answers of an agent_type change and
-so sets its TTL. Entries whose model, prompt version, embedder, source or answer has changed are marked; the stale ones
+"""Whether the answers of the newest plan are still right. A weekly sample of all frequent queries is compared with the
+log's later answers (CACHEWARM_REFRESH=log) or a model's fresh ones (llm), which measures how fast the answers of an
+agent_type change, and so sets its TTL and how old an answer may be. Entries whose model, prompt version, embedder,
+source or answer has changed, or whose answer is too old, are marked; the stale ones
 are a queue, ordered by hits x change rate, of which a model answers the first again. The next plan follows this."""
 
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
+from cachewarm_pipeline.assets.check_answers import end_of
 from cachewarm_pipeline.assets.checking import CANDIDATES, Checked, check_day
 from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, judge_metadata, record, records, table_metadata
 from cachewarm_pipeline.assets.synthetic_variants import llm_metadata
-from cachewarm_pipeline.core.staleness import ANSWER
+from cachewarm_pipeline.core.refresh import waits
 from cachewarm_pipeline.partitions import daily, days_of, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -44,13 +47,14 @@ def answer_checks(
         found = check_day(workspace, day, judge, context.log.info, whole=config.whole)
         if found.fault:
             context.log.warning(f"{day}: answers are missing: {found.fault}")
+        datasets.write("change_checks", day, found.checks)
         datasets.write("change_rates", day, found.rates)
         datasets.write("answer_checks", day, found.table)
         record(
             context,
             day,
             {
-                **_of_checks(found),
+                **_of_checks(found, end_of(day)),
                 **table_metadata(
                     found.table, None, ("prompt", "agent_type", "why", "old_response", "new_response", "priority")
                 ),
@@ -60,12 +64,12 @@ def answer_checks(
         )
 
 
-def _of_checks(found: Checked) -> dict[str, Any]:
+def _of_checks(found: Checked, at: datetime) -> dict[str, Any]:
     """Numbers with a history first, then the rates and the top of the queue."""
     if found.plan is None or found.overall is None:
         return {"checked": 0, "why_none": "there is no warming_plan at or before this day: nothing is warmed yet"}
     rows = found.table.to_pylist()
-    waiting = [row for row in rows if ANSWER & set(row["reasons"]) and row["new_response"] is None]
+    waiting = [row for row in rows if waits(row, at)]
     shown = ("prompt", "agent_type", "why", "priority", "old_response")
     return {
         "plan": found.plan.isoformat(),

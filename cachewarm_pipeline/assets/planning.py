@@ -16,6 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.assets.check_answers import end_of
+from cachewarm_pipeline.core.answer_age import AgeLimits
+from cachewarm_pipeline.core.change_rate import age_limit
 from cachewarm_pipeline.core.demand import AgentDemand, agent_demands
 from cachewarm_pipeline.core.limits import Limits
 from cachewarm_pipeline.core.plan import Plan, Rows, build_plan, by_frequency, plan_table
@@ -66,7 +69,7 @@ def plan_day(
     """The entries of a day. ``candidates``: tables in the order of admission; ``labelled``: the day's labelled queries;
     ``embedded``: keys of prompts that have vectors."""
     settings = workspace.settings
-    standing = steps.standing(workspace, day)
+    standing = replace(steps.standing(workspace, day), limits=age_limits(workspace, day))
     admitted = admit(candidates, standing, judge.same)
     chooser = _Coverage(workspace, labelled, judge, progress) if settings.selection == "coverage" else None
     plan = build_plan(
@@ -82,6 +85,21 @@ def plan_day(
     if chooser is None:
         return Planned(plan, admitted)
     return Planned(plan, admitted, chooser.curves, chooser.second, chooser.agents)
+
+
+def age_limits(workspace: Workspace, day: date) -> AgeLimits:
+    """How old answers may be at the end of a day, by agent_type: from the newest ``change_rates`` at or before it and
+    today's settings. Agent types whose rate is not measured have no limit."""
+    settings, datasets = workspace.settings, workspace.datasets
+    there = steps.newest(datasets, "change_rates", day)
+    rows = datasets.read("change_rates", there, ["agent_type", "high", "measured"]).to_pylist() if there else []
+    bounds = {
+        "max_stale_share": settings.max_stale_share,
+        "ttl_days": settings.ttl_days,
+        "ttl_min_days": settings.ttl_min_days,
+    }
+    limits = {row["agent_type"]: age_limit(row["high"], **bounds) for row in rows if row["measured"]}
+    return AgeLimits(limits, end_of(day))
 
 
 class _Coverage:

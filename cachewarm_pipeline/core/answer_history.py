@@ -1,6 +1,7 @@
-"""An earlier and a later answer of the log to one query, and whether they say the same: what a check of an entry from
-the log rests on."""
+"""An earlier and a later answer of the log to one query, and whether they say the same: what a check by the log rests
+on."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.responses import Answer, GroupResponses, choose
+from cachewarm_pipeline.core.responses import Answer, Choice, GroupResponses, choose
 from cachewarm_pipeline.core.rollup import Days
 from cachewarm_pipeline.core.staleness import Same
 
@@ -23,6 +24,9 @@ the newest day before them with an answer."""
 CONFIRMED = 2
 """Rows in the last week that must say the later answer before it takes an entry's place: a single one may be an odd
 one. For the rate it counts all the same, which can only shorten a TTL."""
+
+STEADY = 2 / 3
+"""Share of both weeks' rows from which an answer is a query's usual one, however often others come between."""
 
 Key = tuple[str, str]
 """agent_type and canonical query."""
@@ -37,15 +41,25 @@ class History:
 
 
 @dataclass(frozen=True)
+class Weeks:
+    """The answer of each week, None where users rejected all of it. ``volatile``: the answers go back and forth."""
+
+    earlier: Choice | None
+    later: Choice | None
+    volatile: bool
+
+
+@dataclass(frozen=True)
 class Compared:
     """``later`` is the answer of the last week. ``changed``: the earlier one says something else; ``age_days``: days
     between the newest row of each. ``stale``: it changed, CONFIRMED rows say so, and the entry's own
-    answer is not the later one."""
+    answer is not the later one. ``volatile``: as of ``Weeks``; then it says nothing about the rate."""
 
     later: Answer
     changed: bool
     stale: bool
     age_days: float
+    volatile: bool = False
 
 
 def histories(days: Days, wanted: Collection[Key], day: date) -> dict[Key, History]:
@@ -71,33 +85,52 @@ def histories(days: Days, wanted: Collection[Key], day: date) -> dict[Key, Histo
     return found
 
 
-def compare(asked: Sequence[tuple[History, str]], group: GroupResponses, same: Same) -> list[Compared | None]:
-    """Of each history and the answer of its entry, whether the answer changed; None where users rejected all answers of
-    one of the weeks.
+def weeks(found: Sequence[History], group: GroupResponses) -> list[Weeks]:
+    """The answer of each week: the best supported one, as the roll-up chooses. Of the newest row alone, a query that
+    says something else every fifth time would change in every third check.
 
-    A week's answer is the best supported one, as the roll-up chooses: of the newest row alone, a query that says
-    something else every fifth time would change in every third check.
+    A query is volatile by nature where two answers both occur in both weeks and none has STEADY of the rows. An answer
+    that changed over time never looks like that, however often it changed: the old one does not come back. So volatile
+    queries can be left out of a rate, both when their weeks differ and when they happen to agree, without leaving out
+    changes. Where the log is too thin to show it (a row or two a week), such a query counts as it falls, changed in
+    about half of its checks: that can only shorten a TTL.
     """
-    answers = [week for history, _ in asked for week in (history.earlier, history.later)]
-    labels = group([[answer.text for answer in week] for week in answers])
-    choices = [choose(week, of) for week, of in zip(answers, labels, strict=True)]
-    pairs = list(zip(choices[::2], choices[1::2], (own for _, own in asked), strict=True))
-    told = [(one.answer, other.answer, own) for one, other, own in pairs if one and other]
-    verdicts = _verdicts(
-        [*((earlier.text, later.text) for earlier, later, _ in told), *((own, later.text) for _, later, own in told)],
-        same,
-    )
+    texts = [list(dict.fromkeys(answer.text for answer in (*one.earlier, *one.later))) for one in found]
+    made = []
+    for one, its, labels in zip(found, texts, group(texts), strict=True):
+        label = dict(zip(its, labels, strict=True))
+        earlier, later = ([label[answer.text] for answer in week] for week in (one.earlier, one.later))
+        rows = Counter[int]()
+        for answer in (*one.earlier, *one.later):
+            rows[label[answer.text]] += answer.count
+        back = len({*earlier} & {*later}) > 1 and max(rows.values()) < STEADY * rows.total()
+        made.append(Weeks(choose(one.earlier, earlier), choose(one.later, later), back))
+    return made
+
+
+def compare(asked: Sequence[tuple[History, str | None]], group: GroupResponses, same: Same) -> list[Compared | None]:
+    """Of each history and the answer of its entry (None: it has no entry), whether the answer changed; None where users
+    rejected all answers of one of the weeks."""
+    told = [
+        (its, its.earlier.answer, its.later, own) if its.earlier and its.later else None
+        for its, (_, own) in zip(weeks([history for history, _ in asked], group), asked, strict=True)
+    ]
+    pairs = [(earlier.text, later.answer.text) for _, earlier, later, _ in filter(None, told)]
+    owns = [(own, later.answer.text) for _, _, later, own in filter(None, told) if own is not None]
+    verdicts = _verdicts([*pairs, *owns], same).tolist()
+    equal, of_own = iter(verdicts[: len(pairs)]), iter(verdicts[len(pairs) :])
     found: list[Compared | None] = []
-    at = 0
-    for one, other, _ in pairs:
-        if one is None or other is None:
+    for one in told:
+        if one is None:
             found.append(None)
             continue
-        changed, own = not verdicts[at], bool(verdicts[len(told) + at])
-        stale = changed and not own and other.support >= CONFIRMED
-        age = (other.answer.last_at - one.answer.last_at) / 86_400e6
-        found.append(Compared(other.answer, changed, stale, age))
-        at += 1
+        its, earlier, later, own = one
+        changed = not next(equal)
+        other = own is not None and not next(of_own)
+        age = (later.answer.last_at - earlier.last_at) / 86_400e6
+        found.append(
+            Compared(later.answer, changed, changed and other and later.support >= CONFIRMED, age, its.volatile)
+        )
     return found
 
 

@@ -88,8 +88,19 @@ def change_rate(
 
 def ttl_of(high: float, *, max_stale_share: float, ttl_days: float, ttl_min_days: float) -> float:
     """Days after which at most ``max_stale_share`` have changed at the rate ``high``, within the two bounds."""
+    return min(age_limit(high, max_stale_share=max_stale_share, ttl_days=ttl_days, ttl_min_days=ttl_min_days), ttl_days)
+
+
+def age_limit(high: float, *, max_stale_share: float, ttl_days: float, ttl_min_days: float) -> float:
+    """Days without a confirmation after which an answer is stale: when at most ``max_stale_share`` have changed at the
+    rate ``high``, as for ``ttl_of``.
+
+    A TTL begins anew with every generation, whatever the age of the answer; so it bounds no age. Here ``ttl_days`` is
+    no upper limit: it is how long entries live without runs and no evidence against older answers, and an entry that
+    always hits would leave once a TTL for nothing.
+    """
     wanted = -math.log1p(-max_stale_share) / high if high > 0 else math.inf
-    return min(max(wanted, min(ttl_min_days, ttl_days)), ttl_days)
+    return max(wanted, min(ttl_min_days, ttl_days))
 
 
 def rate_of_share(ages: NDArray[np.float64], share: float) -> float:

@@ -2,6 +2,7 @@
 for another look at the answer (core.staleness)."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,7 +26,12 @@ class Depends:
     @classmethod
     def of(cls, provenance: str) -> "Depends":
         """Of a candidate's or an entry's provenance; all None where it has no ``depends``."""
-        found = json.loads(provenance).get("depends") or {}
+        return cls.of_row(json.loads(provenance))
+
+    @classmethod
+    def of_row(cls, provenance: Mapping[str, Any]) -> "Depends":
+        """The same of provenance that is parsed."""
+        found = provenance.get("depends") or {}
         return cls(**{name: found.get(name) for name in cls.__dataclass_fields__})
 
     def as_dict(self) -> dict[str, str | None]:

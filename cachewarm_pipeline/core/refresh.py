@@ -3,17 +3,19 @@ are worth answering again. What a plan does with them is in core.staleness."""
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
+from cachewarm_pipeline.core.answer_age import AgeLimits
 from cachewarm_pipeline.core.depends import Depends
+from cachewarm_pipeline.core.entries_today import Candidate, is_over_age
 from cachewarm_pipeline.core.schemas import conform
 from cachewarm_pipeline.core.schemas_answers import ANSWER_CHECKS
-from cachewarm_pipeline.core.staleness import ANSWER, Present, Stale, answered_at, differs, still_stale
+from cachewarm_pipeline.core.staleness import ANSWER, Present, Stale, differs, still_stale
 from cachewarm_pipeline.core.text import sha256_hex
 
 Row = Mapping[str, Any]
@@ -32,30 +34,6 @@ class Finding:
     model: str | None = None
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """What today's candidates say of an entry. ``asked``: look-ups a day."""
-
-    own: Depends
-    answered_at: datetime | None
-    asked: float
-
-
-def candidates_of(tables: Iterable[pa.Table], entry_ids: Iterable[str]) -> dict[str, list[Candidate]]:
-    """Today's candidates of these entries, in the order of admission."""
-    import pyarrow.compute as pc
-
-    wanted = pa.array(sorted(set(entry_ids)), pa.string())
-    found: dict[str, list[Candidate]] = {}
-    for table in tables:
-        columns = table.select(["entry_id", "provenance", "demand"])
-        for row in columns.filter(pc.is_in(columns["entry_id"], value_set=wanted)).to_pylist():
-            provenance = json.loads(row["provenance"])
-            one = Candidate(Depends.of(row["provenance"]), answered_at(provenance), row["demand"])
-            found.setdefault(row["entry_id"], []).append(one)
-    return found
-
-
 def sampled(entries: Sequence[Row], most: int | None, seed: str, already: Mapping[str, int] | None = None) -> list[Row]:
     """At most ``most`` entries an agent_type (None: all), ``already`` drawn ones among them, by a hash of entry and
     seed: the same seed draws the same, another one others."""
@@ -68,8 +46,11 @@ def sampled(entries: Sequence[Row], most: int | None, seed: str, already: Mappin
     return drawn
 
 
-def marks(entry: Row, today: Sequence[Candidate], present: Present, llm: str | None) -> frozenset[Stale]:
-    """Why an entry of the live plan is stale, apart from checks of its answer. ``today``: the candidates of its id.
+def marks(
+    entry: Row, today: Sequence[Candidate], present: Present, llm: str | None, limits: AgeLimits | None = None
+) -> frozenset[Stale]:
+    """Why an entry of the live plan is stale, apart from checks of its answer. ``today``: the candidates of its id;
+    ``limits``: how old its answer may be.
 
     Where its source has another answer now, or none, nothing else matters: the next plan has that. An answer of the
     ``llm`` that answers afresh is as good as the present model's: it was chosen to answer as that does.
@@ -83,7 +64,16 @@ def marks(entry: Row, today: Sequence[Candidate], present: Present, llm: str | N
         found.add(Stale.ANSWER_MODEL)
     if differs(own.prompt_version, present.prompt_version):
         found.add(Stale.PROMPT_VERSION)
+    if limits and is_over_age(entry, today, limits):
+        found.add(Stale.AGE)
     return frozenset(found)
+
+
+def waits(row: Row, at: datetime) -> bool:
+    """Whether a row of the checks of a day that ends at ``at`` is stale and nothing has answered it again. One that is
+    only growing old keeps the new answer that it has until there is another one."""
+    reasons = set(row["reasons"]) & ANSWER
+    return bool(reasons) and (row["new_response"] is None or (Stale.AGE in reasons and row["answered_at"] < at))
 
 
 class Checks:
@@ -99,9 +89,11 @@ class Checks:
         present: Present,
         llm: str | None,
         at: datetime,
+        limits: AgeLimits | None = None,
     ) -> None:
         """``findings``: of the entries that were checked now; ``rates``: changes an entry and day of an agent_type;
-        ``at``: the end of the day."""
+        ``at``: the end of the day; ``limits``: how old an answer may be, on the day up to which it is to last."""
+        self._limits = limits or AgeLimits()
         self._today, self._rates, self._present, self._llm, self._at = today, rates, present, llm, at
         self._entries = {entry["entry_id"]: entry for entry in entries}
         self._rows: dict[str, dict[str, Any]] = {}
@@ -119,7 +111,7 @@ class Checks:
 
         Hits are what the plan expects of an entry (``gain``, else its demand) until they are measured.
         """
-        waiting = [row for row in self._rows.values() if row["reasons"] & ANSWER and row["new_response"] is None]
+        waiting = [row for row in self._rows.values() if waits(row, self._at)]
         return sorted((row for row in waiting if self._base(row["entry_id"]) is None), key=self._order)
 
     def answer(self, entry_id: str, response: str, by: str, model: str | None) -> None:
@@ -135,12 +127,12 @@ class Checks:
         return conform("answer_checks", pa.Table.from_pylist(told, schema=ANSWER_CHECKS))
 
     def _look_at(self, entry: Row, before: Row | None, finding: Finding | None) -> None:
-        own = marks(entry, self._today.get(entry["entry_id"], ()), self._present, self._llm)
+        own = marks(entry, self._today.get(entry["entry_id"], ()), self._present, self._llm, self._limits)
         if Stale.SOURCE_ROW in own and finding:
             finding = Finding(finding.changed, finding.age_days, False)
         reasons = own | ({Stale.CHANGED} if finding and finding.stale else set())
         carried = None if before is None or Stale.SOURCE_ROW in own else self._held(before)
-        if carried and reasons & ANSWER and "refreshed" in json.loads(entry["provenance"]):
+        if carried and reasons & ANSWER - {Stale.AGE} and "refreshed" in json.loads(entry["provenance"]):
             carried = None  # the new answer that it brought is stale itself by now
         if carried:
             # A mark for a change that brought no new answer stands until the next check of the entry.
@@ -161,7 +153,7 @@ class Checks:
 
     def _carry(self, before: Row) -> None:
         """The row of an entry that is in no plan any more, say because it was left out as stale. A check of this very
-        day stays in any case: rates are measured from it."""
+        day stays in any case: it is not made twice."""
         held = self._held(before)
         if held is None and before["checked_at"] == self._at:
             held = {**before, "reasons": frozenset()}
@@ -175,10 +167,15 @@ class Checks:
         candidate = self._match(before)
         if candidate is None:
             return None
-        if before["new_response"] is not None:
-            return dict(before)
-        still = still_stale(before, candidate.own, candidate.answered_at, self._present)
-        return {**before, "reasons": still} if still else None
+        if before["new_response"] is None:
+            still = still_stale(before, candidate.own, candidate.answered_at, self._present)
+            confirmed = candidate.confirmed_at
+        else:
+            still, confirmed = before["reasons"] - {Stale.AGE}, before["answered_at"]
+        answered_now = before["answered_at"] == self._at  # why it was asked stays with the answer on its day
+        if Stale.AGE in before["reasons"] and (answered_now or self._limits.over(before["agent_type"], confirmed)):
+            still |= {Stale.AGE}
+        return {**before, "reasons": still} if still or before["new_response"] is not None else None
 
     def _match(self, row: Row) -> Candidate | None:
         today = self._today.get(row["entry_id"], ())
@@ -237,6 +234,7 @@ class Checks:
             Stale.PROMPT_VERSION: f"the application's prompt has another version now: {present.prompt_version}",
             Stale.CHANGED: "a later answer says something else",
             Stale.EMBEDDER: f"embedded by another model than {present.embedder}: the next plan embeds it again",
+            Stale.AGE: "confirmed too long ago for how fast answers change here, or will be before the next check",
             Stale.SOURCE_ROW: "its source has another answer now, or none: the next plan does as it",
         }
         found = "; ".join(said[reason] for reason in sorted(row["reasons"]))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from cachewarm_pipeline.core.errors import DatasetError
 from cachewarm_pipeline.core.schema_fields import TIMESTAMP as TIMESTAMP
 from cachewarm_pipeline.core.schema_fields import column as _field
-from cachewarm_pipeline.core.schemas_answers import ANSWER_CHECKS, CHANGE_RATES, WITHDRAWN_ENTRIES
+from cachewarm_pipeline.core.schemas_answers import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES, WITHDRAWN_ENTRIES
 
 CANDIDATE_FIELDS = [
     _field("entry_id", pa.string(), "hash of canonical prompt and agent_type"),
@@ -255,6 +255,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "match_vectors": MATCH_VECTORS,
     "match_evidence": MATCH_EVIDENCE,
     "answer_checks": ANSWER_CHECKS,
+    "change_checks": CHANGE_CHECKS,
     "change_rates": CHANGE_RATES,
     "withdrawn_entries": WITHDRAWN_ENTRIES,
     "replay": REPLAY,

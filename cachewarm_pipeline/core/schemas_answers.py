@@ -14,8 +14,8 @@ ANSWER_CHECKS = pa.schema(
         _field(
             "reasons",
             pa.list_(pa.string()),
-            "why it is stale: answer_model, prompt_version, embedder, source_row, changed; none of one that was only "
-            "checked",
+            "why it is stale: answer_model, prompt_version, embedder, source_row, changed, age; none of one that was "
+            "only checked",
         ),
         _field("why", pa.string(), "the same in words, and what became of it"),
         _field("old_response", pa.string(), "the answer that was checked or marked"),
@@ -30,6 +30,16 @@ ANSWER_CHECKS = pa.schema(
         _field("answer_model", pa.string(), "what wrote the answer; the new one where there is one", nullable=True),
         _field("prompt_version", pa.string(), "of the application's prompt then, likewise", nullable=True),
         _field("source_row", pa.string(), "hash of what the old answer was made from; null: not known", nullable=True),
+    ]
+)
+
+CHANGE_CHECKS = pa.schema(
+    [
+        _field("entry_id", pa.string(), "hash of canonical prompt and agent_type"),
+        _field("agent_type", pa.string(), "tenant or category"),
+        _field("planned", pa.bool_(), "whether it was an entry of the plan; the sample is of all frequent queries"),
+        _field("age_days", pa.float64(), "age of the answer that was checked"),
+        _field("changed", pa.bool_(), "whether there is another answer now"),
     ]
 )
 

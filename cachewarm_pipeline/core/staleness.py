@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachewarm_pipeline.core.answer_age import AgeLimits, Confirmed, confirmation, confirmations
 from cachewarm_pipeline.core.depends import Depends, dump
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 
@@ -32,9 +33,10 @@ class Stale(StrEnum):
     CHANGED = "changed"
     EMBEDDER = "embedder"
     SOURCE_ROW = "source_row"
+    AGE = "age"
 
 
-ANSWER = frozenset([Stale.ANSWER_MODEL, Stale.PROMPT_VERSION, Stale.CHANGED])
+ANSWER = frozenset([Stale.ANSWER_MODEL, Stale.PROMPT_VERSION, Stale.CHANGED, Stale.AGE])
 """Those that say the answer itself is stale. The other two need no more than a new plan: it embeds the prompt again,
 and has the source's new answer."""
 
@@ -52,13 +54,14 @@ class Present:
 class Standing:
     """What is known when a plan is made. ``checks``: rows of ANSWER_CHECKS by entry_id. ``withdrawn``: answers that
     stay out, by entry_id. ``previous``: what the entries of the plan before depend on. ``keep_stale``: whether a stale
-    entry that nothing answered again stays in."""
+    entry that nothing answered again stays in. ``limits``: how old an answer may be on the day of the plan."""
 
     present: Present
     checks: Mapping[str, Row] = field(default_factory=dict)
     withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)
     previous: Mapping[str, Depends] = field(default_factory=dict)
     keep_stale: bool = False
+    limits: AgeLimits = field(default_factory=AgeLimits)
 
 
 class Same(Protocol):
@@ -82,19 +85,27 @@ def admit(tables: Sequence[pa.Table], standing: Standing, same: Same) -> Admitte
     """The candidate tables without what is left out as STALE or REPORTED_WRONG, and with refreshed answers.
 
     A candidate is only met by a check of exactly its answer (``source_row``): where its source has moved on since,
-    neither a mark nor a new answer counts any more. A withdrawn answer stays out as long as ``same`` holds the
-    candidate's for it. Costs what the candidates with a check or a withdrawal cost, however many others there are.
+    neither a mark nor a new answer counts any more. An answer that was confirmed too long ago (``standing.limits``) is
+    stale whether it was checked or not; a variant's is as old as its base's. A withdrawn answer stays out as long as
+    ``same`` holds the candidate's for it, and so it does in variants of its entry. Costs what the candidates with a
+    check or a withdrawal cost, and a look at the provenance of variants and of agent types with a limit.
     """
     left_out, stale = Counts(), Counter[str]()
     refreshed = 0
     wanted = pa.array(sorted({*standing.checks, *standing.withdrawn}), pa.string())
+    limited = pa.array(sorted(standing.limits.days), pa.string())
+    confirmed = confirmations(tables, standing.limits)
     taken: list[dict[int, dict[str, Any]]] = []
     for table in tables:
-        places = np.flatnonzero(pc.is_in(table["entry_id"], value_set=wanted).to_numpy())
-        rows = table.select(["entry_id", "response", "provenance"]).take(pa.array(places, pa.int64())).to_pylist()
+        known = pc.is_in(table["entry_id"], value_set=wanted)
+        looked_at = pc.or_(known, pc.is_in(table["agent_type"], value_set=limited))
+        if standing.withdrawn:
+            looked_at = pc.or_(looked_at, pc.equal(table["source"], "synthetic"))
+        places = np.flatnonzero(looked_at.to_numpy())
+        columns = table.select(["entry_id", "agent_type", "response", "provenance"])
         taken.append({})
-        for place, row in zip(places.tolist(), rows, strict=True):
-            reasons = _apply(row, standing)
+        for place, row in zip(places.tolist(), columns.take(pa.array(places, pa.int64())).to_pylist(), strict=True):
+            reasons = _apply(row, standing, confirmed)
             stale.update(str(reason) for reason in reasons)
             refreshed += row["refreshed"]
             row["stays"] = standing.keep_stale or not reasons
@@ -105,7 +116,8 @@ def admit(tables: Sequence[pa.Table], standing: Standing, same: Same) -> Admitte
         for rows in taken
         for row in rows.values()
         if row["stays"]
-        for answer in standing.withdrawn.get(row["entry_id"], ())
+        for entry in (row["entry_id"], row["base_id"])
+        for answer in standing.withdrawn.get(entry, ())
     ]
     verdicts = same([(row["response"], answer) for row, answer in asked]).tolist() if asked else []
     for (row, _), wrong in zip(asked, verdicts, strict=True):
@@ -121,9 +133,9 @@ def still_stale(check: Row, own: Depends, answered_at: datetime | None, present:
     ``answered_at``: when the application last gave its answer.
 
     A model that is now the right one, or is not compared any more, is no reason; nor is a prompt version when the
-    application has given the same answer again since the mark.
+    application has given the same answer again since the mark. Age is none either: it is looked at anew each time.
     """
-    found = {Stale(reason) for reason in check["reasons"]} & ANSWER
+    found = ({Stale(reason) for reason in check["reasons"]} & ANSWER) - {Stale.AGE}
     if not differs(own.answer_model, present.answer_model):
         found.discard(Stale.ANSWER_MODEL)
     again = answered_at is not None and check["marked_at"] is not None and answered_at > check["marked_at"]
@@ -157,26 +169,37 @@ def stamp(plan: pa.Table, standing: Standing) -> pa.Table:
     return _set(plan, "provenance", stamped)
 
 
-def _apply(row: dict[str, Any], standing: Standing) -> frozenset[Stale]:
+def _apply(row: dict[str, Any], standing: Standing, confirmed: Confirmed) -> frozenset[Stale]:
     """Puts the check's new answer, or the prompt's version that is known, into a candidate's row; says why it is stale
     where there is no new answer."""
-    row["refreshed"] = False
+    provenance = json.loads(row["provenance"])
+    row["refreshed"], row["base_id"] = False, provenance.get("base_id") or ""
+    reasons = _checked(row, provenance, standing)
+    if standing.limits.over(row["agent_type"], confirmation(row["entry_id"], provenance, confirmed)):
+        reasons |= {Stale.AGE}
+    return reasons
+
+
+def _checked(row: dict[str, Any], provenance: dict[str, Any], standing: Standing) -> frozenset[Stale]:
     check = standing.checks.get(row["entry_id"])
-    own = Depends.of(row["provenance"])
+    own = Depends.of_row(provenance)
     if check is None or own.source_row is None or check["source_row"] != own.source_row:
         return frozenset()
-    provenance = json.loads(row["provenance"])
     reasons: frozenset[Stale] = frozenset()
-    version = check["prompt_version"]
+    version, given = check["prompt_version"], answered_at(provenance)
     if check["new_response"] is not None:
+        at = check["answered_at"]
+        if given is not None and given > at and standing.limits.over(row["agent_type"], at):
+            return frozenset()  # too old itself, and the application has gone back to its own since
         row["refreshed"], row["response"] = True, check["new_response"]
-        provenance["refreshed"] = {"at": check["answered_at"].isoformat(), "by": check["answered_by"]}
+        provenance["refreshed"] = {"at": at.isoformat(), "by": check["answered_by"]}
         own = replace(own, answer_model=check["answer_model"])
     else:
-        reasons = still_stale(check, own, answered_at(provenance), standing.present)
+        reasons = still_stale(check, own, given, standing.present)
         if Stale.PROMPT_VERSION in check["reasons"] and Stale.PROMPT_VERSION not in reasons:
             version = standing.present.prompt_version
-    row["provenance"] = dump({**provenance, "depends": replace(own, prompt_version=version).as_dict()})
+    provenance["depends"] = replace(own, prompt_version=version).as_dict()
+    row["provenance"] = dump(provenance)
     return reasons
 
 

@@ -3,6 +3,7 @@
 One table for all times (WITHDRAWN_ENTRIES), each file of it the whole: rows are added and reinstated, never removed.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -85,6 +86,21 @@ def withdrawn_answers(table: pa.Table | None) -> dict[str, list[str]]:
         if row["reinstated_at"] is None:
             answers.setdefault(row["entry_id"], []).append(row["response"])
     return answers
+
+
+def variants_of(entry_ids: Collection[str], plan_rows: Rows) -> list[str]:
+    """The planned entries that are variants of these ones and have the same response, in the plan's order: they go with
+    them. Those of ``entry_ids`` themselves, and variants of entries that are not planned, are not among them.
+
+    ``plan_rows``: entry_id, response and provenance (JSON; ``base_id`` makes an entry a variant) of WARMING_PLAN.
+    """
+    gone = {row["entry_id"]: canonical_response(row["response"]) for row in plan_rows if row["entry_id"] in entry_ids}
+    found = []
+    for row in plan_rows if gone else ():
+        base = gone.get(json.loads(row["provenance"]).get("base_id") or "")
+        if base is not None and row["entry_id"] not in gone and canonical_response(row["response"]) == base:
+            found.append(row["entry_id"])
+    return found
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:
