@@ -53,6 +53,11 @@ class Settings(AutomationSettings, BaseSettings):
     )
 
     # The source's shape
+    log_format: Literal["own", "litellm", "langfuse", "otel"] = Field(
+        "own",
+        description="Whose columns the log has: `own`, LiteLLM's SpendLogs, Langfuse's observations or OpenTelemetry's "
+        "GenAI spans. See Your own data.",
+    )
     tables: dict[str, str] = Field(
         default_factory=dict, description='JSON, our table name to yours: {"llm_query_logs": "prod.llm_requests"}.'
     )

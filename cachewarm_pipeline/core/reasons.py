@@ -14,6 +14,15 @@ class LeftOut(StrEnum):
     BAD_AGENT_TYPE = "bad_agent_type"
     NO_DATE = "no_date"
     ABSURD_DATE = "absurd_date"
+    # Rows of another tool's log (CACHEWARM_LOG_FORMAT); the last two leave the row as demand without an answer
+    OTHER_CALL = "not_a_chat_call"
+    FAILED_CALL = "failed_call"
+    NOT_RECORDED = "text_not_recorded"
+    TEXT_CUT = "text_cut"
+    MULTI_TURN = "multi_turn"
+    NO_TEXT = "no_text_message"
+    UNFINISHED = "unfinished_answer"
+    NO_TEXT_ANSWER = "no_text_answer"
     # Golden findings and logged responses
     UNPARSABLE_OUTPUT = "unparsable_output"
     EMPTY_RESPONSE = "empty_response"

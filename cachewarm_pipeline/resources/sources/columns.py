@@ -38,6 +38,9 @@ LOG = TableSpec(
         "latency_ms",
     ),
 )
+LEFT_OUT, ANSWER_LEFT_OUT = "cachewarm_left_out", "cachewarm_answer_left_out"
+"""Columns of a log that came through a connector: why the row, or its answer alone, is left out; null for none."""
+
 SPECS = {spec.name: spec for spec in (ANALYSES, FINDINGS, LOG)}
 
 
@@ -97,13 +100,16 @@ class Bound:
             return column
         if kind.is_json() or kind.is_integer() or kind.is_floating() or kind.is_decimal() or kind.is_uuid():
             return column.cast("string")
-        raise self._wrong(name, "text")
+        raise self._wrong(name, kind, "text")
 
     def time(self, name: str) -> Any:
         """The column as a timestamp with or without a zone (none means UTC); null where text is not ISO-8601."""
-        column, kind = self._column(name)
-        if column is None:
-            return _null("timestamp('UTC')")
+        column, _ = self._column(name)
+        return _null("timestamp('UTC')") if column is None else self.as_time(name, column)
+
+    def as_time(self, name: str, column: Any) -> Any:
+        """See ``time``; ``column`` is any value of the table, ``name`` what messages call it."""
+        kind = column.type()
         if kind.is_timestamp():
             return column
         if kind.is_date():
@@ -112,7 +118,7 @@ class Bound:
             return column.cast("timestamp('UTC')")
         if kind.is_string():
             return _time_of_text(column)
-        raise self._wrong(name, "a time")
+        raise self._wrong(name, kind, "a time")
 
     def number(self, name: str, low: float, high: float) -> Any:
         """The column as float64; null outside low..high, which is also where NaN and the infinities are."""
@@ -124,7 +130,7 @@ class Bound:
         elif kind.is_integer() or kind.is_floating() or kind.is_decimal():
             column = column.cast("float64")
         else:
-            raise self._wrong(name, "a number")
+            raise self._wrong(name, kind, "a number")
         # NaN is above any bound on every engine here.
         return _only_if(column.between(low, high), column)
 
@@ -142,22 +148,30 @@ class Bound:
         if kind.is_string():
             words = ["true", "t", "yes", "y", "1", "1.0", "hit"]
             return column.strip().lower().isin(words).fill_null(False)
-        raise self._wrong(name, "a truth value")
+        raise self._wrong(name, kind, "a truth value")
 
     def _column(self, name: str) -> tuple[Any, Any]:
         if name not in self.names:
             return None, None
         column = self.table[self.names[name]]
-        return column, column.type()
+        kind = column.type()
+        return (None, None) if is_untyped(kind) else (column, kind)
 
-    def _wrong(self, name: str, wanted: str) -> SourceError:
-        theirs = self.names[name]
-        kind = str(self.table.schema()[theirs])
-        kind = kind if len(kind) <= 60 else kind[:57] + "..."
+    def _wrong(self, name: str, kind: Any, wanted: str) -> SourceError:
+        theirs, shown = self.names.get(name, name), str(kind)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
         return SourceError(
-            f"{self.place}: column {theirs!r} is of type {kind}, which cannot be {wanted}; name another column for "
-            f'{name} with CACHEWARM_COLUMNS={{"{self.spec.name}": {{"{name}": "your_column"}}}}'
+            f"{self.place}: column {theirs!r} is of type {shown}, which cannot be {wanted}{self._remedy(name)}"
         )
+
+    def _remedy(self, name: str) -> str:
+        example = f'{{"{self.spec.name}": {{"{name}": "your_column"}}}}'
+        return f"; name another column for {name} with CACHEWARM_COLUMNS={example}"
+
+
+def is_untyped(kind: Any) -> bool:
+    """Whether a column was written without a type, which writers of Parquet do where every value is null."""
+    return bool(kind.is_null() or (kind.is_unknown() and 'kind="NULL"' in str(kind)))
 
 
 def find_name(name: str, found: list[str]) -> str | None:

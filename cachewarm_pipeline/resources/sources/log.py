@@ -19,7 +19,7 @@ from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.schemas import MAX_RESPONSES, MAX_USERS, TIMESTAMP
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.resources.ports import DayGroups
-from cachewarm_pipeline.resources.sources.columns import Bound, moment
+from cachewarm_pipeline.resources.sources.columns import ANSWER_LEFT_OUT, LEFT_OUT, Bound, moment
 from cachewarm_pipeline.resources.sources.rows import (
     EARLIEST,
     MAX_AGENT_TYPE_CHARS,
@@ -143,6 +143,18 @@ def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
     cached = log.flag("cache_hit")
     # Not strip(): its notion of space is not the same on every engine, and DuckDB's is ten times slower.
     answered = ~cached & response.re_search(r"[^ \t\n\r]").fill_null(False)
+    reason = reason_of(
+        (query.isnull(), LeftOut.EMPTY_PROMPT),
+        (query.length() > MAX_PROMPT_CHARS, LeftOut.PROMPT_TOO_LONG),
+        (agent_type.isnull(), LeftOut.EMPTY_AGENT_TYPE),
+        (agent_type.length() > MAX_AGENT_TYPE_CHARS, LeftOut.BAD_AGENT_TYPE),
+    )
+    silent = ibis.null("string")
+    if LEFT_OUT in log.table.columns:
+        reason = ibis.coalesce(log.table[LEFT_OUT], reason)
+        silent = cached.ifelse(silent, log.table[ANSWER_LEFT_OUT])
+        # An answer of another kind than text is another answer; one that was not logged in full may be any.
+        answered |= ~cached & (silent == str(LeftOut.NO_TEXT_ANSWER)).fill_null(False)
     columns = {
         "query": query,
         "agent_type": agent_type,
@@ -151,6 +163,7 @@ def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
         "cached": cached,
         "answered": answered,
         "usable": answered & (response.length() <= max_response_bytes).fill_null(False),
+        "silent": silent,
         "response": response,
         "model": _model(log),
         "negative": (log.number("feedback", -1e9, 1e9) < 0).fill_null(False),
@@ -161,12 +174,7 @@ def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
             + _whole(log.number("completion_tokens", 0, _MAX_TOKENS), 1).fill_null(0),
             0,
         ),
-        "reason": reason_of(
-            (query.isnull(), LeftOut.EMPTY_PROMPT),
-            (query.length() > MAX_PROMPT_CHARS, LeftOut.PROMPT_TOO_LONG),
-            (agent_type.isnull(), LeftOut.EMPTY_AGENT_TYPE),
-            (agent_type.length() > MAX_AGENT_TYPE_CHARS, LeftOut.BAD_AGENT_TYPE),
-        ),
+        "reason": reason,
     }
     return log.table.filter(at >= moment(start_of(day), at), at < moment(start_of(day + timedelta(days=1)), at)).select(
         **columns
@@ -228,12 +236,16 @@ def _first_of_each(table: Any, by: list[str], order: list[Any], most: int) -> An
 def _left_out(connection: Any, rows: Any) -> Counts:
     counted = fetch(
         connection,
-        rows.group_by("reason").aggregate(rows=rows.count(), large=rows.count(where=rows.answered & ~rows.usable)),
+        rows.group_by("reason", "silent").aggregate(
+            rows=rows.count(), large=rows.count(where=rows.answered & ~rows.usable & rows.silent.isnull())
+        ),
     )
     left_out: Counts = Counts()
     for row in counted.to_pylist():
         if row["reason"] is None:
             left_out[LeftOut.RESPONSE_TOO_LARGE] += row["large"]
+            if row["silent"] is not None:
+                left_out[LeftOut(row["silent"])] += row["rows"]
         else:
             left_out[LeftOut(row["reason"])] += row["rows"]
     return left_out
