@@ -19,7 +19,10 @@ class AutomationSettings(BaseModel):
         description="Named zone (Europe/Vienna) of the schedules and of the off-peak window. Partitions stay UTC days.",
     )
     daily_schedule: bool = Field(True, description="Warm every day for the last complete UTC day. Gates guard it.")
-    daily_cron: str = Field("0 2 * * *", description="When, in CACHEWARM_TIME_ZONE; the seed's 02:00.")
+    daily_cron: str = Field(
+        "0 2 * * *",
+        description="When, in CACHEWARM_TIME_ZONE; the seed's 02:00. All year after UTC midnight: in Athens 04:00.",
+    )
     weekly_schedule: bool = Field(
         True, description="Once a week also measure how fast answers change, refresh stale ones and set TTLs by it."
     )

@@ -287,6 +287,6 @@ def test_secrets_in_an_analysed_url_do_not_reach_redis(
     pq.write_table(table.set_column(at, "url", url), tmp_path / "source" / "analyses.parquet")
     assert cachewarm("warm").code == 0
     with redis.Redis.from_url(redis_url) as client:
-        stored = [client.hgetall(key) for key in client.scan_iter(f"warm:{cache_name}:2*")]
+        stored = [client.hgetall(key) for key in client.scan_iter(f"warm:{cache_name}:2*", _type="HASH")]
     assert len(stored) == 1
     assert b"hunter2" not in b"".join(stored[0].values())

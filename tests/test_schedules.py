@@ -60,6 +60,15 @@ def test_the_daily_run_is_for_yesterday_at_two_in_the_named_zone() -> None:
     assert request.tags["cachewarm/started_by"] == "daily schedule"
 
 
+def test_where_two_oclock_crosses_utc_midnight_a_day_may_be_missed_and_a_later_cron_misses_none() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    early = requests(of("daily", time_zone="Europe/Athens"), start, 365)
+    assert max(Counter(request.run_key for request in early).values()) == 2  # the scheduler drops the second one
+    later = requests(of("daily", time_zone="Europe/Athens", daily_cron="0 4 * * *"), start, 365)
+    days = [date.fromisoformat(str(request.partition_key)) for request in later]
+    assert all(later - early == timedelta(days=1) for early, later in pairwise(days))
+
+
 def test_the_last_complete_day_is_a_utc_day_whatever_the_clock_on_the_wall() -> None:
     assert last_complete_day(datetime(2026, 7, 1, 1, 30, tzinfo=ZoneInfo("Europe/Vienna"))) == date(2026, 6, 29)
     assert last_complete_day(datetime(2026, 7, 1, 2, tzinfo=ZoneInfo("Europe/Vienna"))) == date(2026, 6, 30)

@@ -109,6 +109,7 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
         "published",
         "blocked_by",
         "reason",
+        "loading",
         "budget",
         "entries",
         "plan",
@@ -191,7 +192,7 @@ def test_a_tenant_with_quotes_commas_braces_and_spaces_is_served_like_any_other(
     assert cachewarm("warm").code == 0
     with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache, redis.Redis.from_url(redis_url) as client:
         prefix = f"warm:{cache_name}:{cache.generation}:"
-        keys = list(client.scan_iter(f"{prefix}*"))
+        keys = list(client.scan_iter(f"{prefix}*", _type="HASH"))
         prompts = [
             client.hget(key, "prompt").decode() for key in keys if client.hget(key, "agent_type").decode() == tenant
         ]
@@ -209,7 +210,7 @@ def test_asking_for_a_bound_that_no_rule_is_certified_for_publishes_exact_hits_o
     assert {rule["rule"] for rule in rules.values()} == {"exact_only"}
     assert "228" in rules["api_designer"]["why"]
     with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache, redis.Redis.from_url(redis_url) as client:
-        entries = client.scan_iter(f"warm:{cache_name}:{cache.generation}:*")
+        entries = client.scan_iter(f"warm:{cache_name}:{cache.generation}:*", _type="HASH")
         key = next(key for key in entries if client.hget(key, "source") == b"query_log")
         prompt, agent_type = (client.hget(key, field).decode() for field in ("prompt", "agent_type"))
         assert cache.check(prompt=prompt, agent_type=agent_type)[0]["match"] == "exact"

@@ -3,7 +3,6 @@
 What is served is asked of Redis, not of a plan: the day's plan may have been made again since it was published.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
@@ -160,12 +159,9 @@ def _variants(cache: CacheStore, answers: Sequence[Served]) -> list[Served]:
     live = cache.live()
     if live is None or not live.by_source.get("synthetic"):
         return []
-    bad = {(one.entry_id, one.response) for one in answers}
-    return [
-        one
-        for one in cache.live_answers()
-        if one.source == "synthetic" and (json.loads(one.provenance).get("base_id"), one.response) in bad
-    ]
+    synthetic = {one.entry_id: one for one in cache.live_answers() if one.source == "synthetic"}
+    rows = [vars(one) for one in (*answers, *synthetic.values())]
+    return [synthetic[entry] for entry in withdrawn.variants_of([one.entry_id for one in answers], rows)]
 
 
 def _count_rejected(workspace: Workspace, cache: CacheStore) -> int:
