@@ -81,6 +81,35 @@ def test_a_rare_other_answer_is_no_change_of_a_query_that_is_not_always_answered
     assert (found.later.text, found.changed) == ("old", False)
 
 
+def test_a_query_whose_answers_go_back_and_forth_is_told_apart_whether_its_weeks_agree_or_not() -> None:
+    def back_and_forth(*counts: int) -> bool:
+        old, new, old_again, new_again = counts
+        earlier = asked("q", old + new, said("old", old, at(10)), said("new", new, at(9)))
+        later = asked("q", old_again + new_again, said("old", old_again, at(3)), said("new", new_again, at(2)))
+        found = compared({"d10": [earlier], "d3": [later]})
+        assert found is not None
+        return found.volatile
+
+    assert back_and_forth(3, 2, 3, 2)
+    assert back_and_forth(3, 2, 2, 3)
+    assert not back_and_forth(9, 1, 9, 1)  # odd answers now and then
+
+
+def test_answers_that_changed_more_than_once_are_not_taken_for_volatile() -> None:
+    days = {**one("a", 12), **one("b", 10), **one("c", 8), **one("d", 5), **one("e", 3), **one("f", 1)}
+    found = compared(days)
+    assert found is not None
+    assert (found.volatile, found.changed) == (False, True)
+
+
+def test_a_query_that_is_no_entry_is_compared_and_nothing_is_stale() -> None:
+    judge = ExactJudge()
+    history = histories(log(**one("old", 12), **one("new", 2, 2)), [Q], DAY)[Q]
+    (found,) = compare([(history, None)], judge, judge.same)
+    assert found is not None
+    assert (found.changed, found.stale) == (True, False)
+
+
 def test_answers_that_users_rejected_are_not_compared() -> None:
     assert compared({**one("old", 10), **one("bad", 2, negative=1)}) is None
     found = compared({**one("old", 10), "d2": [asked("q", 3, said("bad", 2, at(2), 2), said("old", 1, at(2)))]})

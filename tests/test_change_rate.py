@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.change_rate import MIN_CHECKS, ChangeRate, change_rate, rate_of_share, ttl_of
+from cachewarm_pipeline.core.change_rate import MIN_CHECKS, ChangeRate, age_limit, change_rate, rate_of_share, ttl_of
 
 LIMITS = {"max_stale_share": 0.1, "ttl_days": 7.0, "ttl_min_days": 2.0}
 AGES = st.lists(st.floats(1e-3, 1e4), min_size=1, max_size=80)
@@ -54,6 +54,16 @@ def test_within_the_bounds_a_ttl_ends_when_the_share_has_changed(high: float, sh
     ttl = ttl_of(high, max_stale_share=share, ttl_days=1e9, ttl_min_days=0.0)
     assert 1 - math.exp(-high * ttl) <= share + 1e-9
     assert ttl == 1e9 or 1 - math.exp(-high * ttl) == pytest.approx(share)
+
+
+@given(st.floats(1e-9, 1e3), st.floats(0.1, 400), st.floats(0.1, 400))
+def test_an_answer_may_be_as_old_as_the_ttl_says_and_older_where_the_rate_says_nothing_against_it(
+    high: float, most: float, least: float
+) -> None:
+    bounds = {"max_stale_share": 0.1, "ttl_days": most, "ttl_min_days": least}
+    ttl, limit = ttl_of(high, **bounds), age_limit(high, **bounds)
+    assert limit == ttl if ttl < most else limit >= ttl
+    assert limit <= min(least, most) or -math.expm1(-high * limit) <= 0.1 + 1e-9
 
 
 def test_no_change_at_all_keeps_the_full_ttl_and_says_how_much_is_known() -> None:

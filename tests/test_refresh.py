@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from cachewarm_pipeline.core.answer_age import AgeLimits
 from cachewarm_pipeline.core.depends import Depends, dump
-from cachewarm_pipeline.core.entries_today import Candidate, candidates_of
-from cachewarm_pipeline.core.refresh import Checks, Finding, marks, sampled
+from cachewarm_pipeline.core.entries_today import Candidate, aged_out, candidates_of
+from cachewarm_pipeline.core.refresh import Checks, Finding, marks, sampled, waits
 from cachewarm_pipeline.core.staleness import Present, Stale
 from tests.cache_fakes import make_plan
 from tests.test_plan import candidate, table
@@ -41,12 +42,13 @@ def checks(
     at: datetime = DAY1,
     rate: float = 0.1,
     present: Present = PRESENT,
+    limits: AgeLimits | None = None,
     **findings: Finding,
 ) -> Checks:
     """``findings`` by prompt."""
     found = {e["entry_id"]: findings[e["prompt"]] for e in entries if e["prompt"] in findings}
     known = today(*entries) if of_today is None else of_today
-    return Checks(entries, previous, known, found, lambda _: rate, present, "answerer", at)
+    return Checks(entries, previous, known, found, lambda _: rate, present, "answerer", at, limits)
 
 
 def rows(found: Checks) -> list[dict[str, Any]]:
@@ -245,3 +247,65 @@ def test_candidates_are_found_in_every_table_with_what_they_depend_on() -> None:
     found = candidates_of([table(golden), table(log, candidate("Why?"))], [golden["entry_id"]])  # type: ignore[list-item]
     both = [Candidate(Depends(), None, 0.0), Candidate(Depends("row", "m"), DAY1, 3.0, DAY1)]
     assert found == {golden["entry_id"]: both}
+
+
+def limits(at: datetime = DAY1, days: float = 3.0) -> AgeLimits:
+    return AgeLimits({"auditor": days}, at)
+
+
+def of_age(*entries: dict[str, Any], days: float, at: datetime = DAY1) -> dict[str, list[Candidate]]:
+    return {e["entry_id"]: [Candidate(Depends.of(e["provenance"]), None, 1.0, at - timedelta(days))] for e in entries}
+
+
+def test_an_entry_whose_answer_is_too_old_waits_for_a_new_one() -> None:
+    for days, expected in ((2.9, set()), (3.1, {Stale.AGE})):
+        assert marks(entry(), of_age(entry(), days=days)[entry()["entry_id"]], PRESENT, None, limits()) == expected
+    found = checks([entry()], of_today=of_age(entry(), days=4), limits=limits())
+    assert [row["reasons"] for row in found.queue()] == [{Stale.AGE}]
+    found.answer(entry()["entry_id"], "fresh", "llm:answerer", "answerer")
+    (row,) = rows(found)
+    assert (row["reasons"], row["new_response"], found.queue()) == (["age"], "fresh", [])
+
+
+def test_a_new_answer_that_grows_old_stays_until_it_is_answered_again() -> None:
+    own = entry()
+    candidates = of_age(own, days=30)
+    first = rows(checks([own], of_today=candidates, **{"How?": STALE}))
+    refreshed = entry(response="new answer", refreshed={"at": DAY1.isoformat(), "by": "log"})
+    found = checks([refreshed], first, of_today=candidates, at=DAY2, limits=limits(DAY2))
+    (row,) = rows(found)
+    assert (row["reasons"], row["new_response"]) == (["age", "changed"], "new answer")
+    assert [one["entry_id"] for one in found.queue()] == [own["entry_id"]]
+    found.answer(own["entry_id"], "newest", "llm:answerer", "answerer")
+    again = rows(found)
+    assert (again[0]["new_response"], found.queue()) == ("newest", [])
+    assert rows(checks([refreshed], again, of_today=candidates, at=DAY2, limits=limits(DAY2))) == again
+    assert not waits(again[0], DAY2)
+
+
+def test_an_entry_that_left_the_plan_for_its_age_is_asked_anew_and_one_that_left_otherwise_is_not() -> None:
+    aged, young, planned, moved = (entry(name) for name in ("aged", "young", "planned", "moved"))
+    candidates = of_age(aged, planned, days=4) | of_age(young, days=1)
+    candidates[moved["entry_id"]] = [Candidate(Depends("another"), None, 1.0, DAY1 - timedelta(30))]
+    earlier = [aged, young, planned, moved, entry("aged", gain=7.0)]
+    assert aged_out(earlier, {planned["entry_id"]}, candidates, limits()) == [aged]
+    waiting = checks(aged_out(earlier, set(), candidates, limits()), of_today=candidates, limits=limits())
+    assert {row["prompt"] for row in waiting.queue()} == {"aged", "planned"}
+
+
+def test_a_mark_for_age_stays_in_the_queue_until_the_answer_is_confirmed() -> None:
+    own = entry()
+    first = rows(checks([own], of_today=of_age(own, days=4), limits=limits()))
+    still = checks([], first, of_today=of_age(own, days=11, at=DAY2), at=DAY2, limits=limits(DAY2))
+    assert [row["reasons"] for row in still.queue()] == [{Stale.AGE}]
+    assert rows(checks([], first, of_today=of_age(own, days=1, at=DAY2), at=DAY2, limits=limits(DAY2))) == []
+
+
+def test_a_variant_without_its_base_in_the_plan_is_as_old_as_the_base_among_the_candidates() -> None:
+    provenance = dump({"last_answer_at": (DAY1 - timedelta(4)).isoformat(), "depends": CURRENT.as_dict()})
+    base = candidate("base", "query_log", provenance=provenance, agent_type="auditor")
+    follows = dump({"base_id": base["entry_id"], "depends": CURRENT.as_dict()})
+    offered = candidate("variant", "synthetic", provenance=follows, agent_type="auditor")
+    variant = entry("variant", source="synthetic", base_id=base["entry_id"], entry_id=offered["entry_id"])
+    found = candidates_of([table(base), table(offered)], [variant["entry_id"]], limits())
+    assert [row["prompt"] for row in checks([variant], of_today=found, limits=limits()).queue()] == ["variant"]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachewarm_pipeline.core.answer_age import AgeLimits
 from cachewarm_pipeline.core.depends import Depends, dump
 from cachewarm_pipeline.core.reasons import LeftOut
 from cachewarm_pipeline.core.staleness import Admitted, Present, Stale, Standing, admit, stamp, still_stale
@@ -112,6 +113,85 @@ def test_a_new_answer_does_not_bring_a_withdrawn_one_back_and_may_replace_it() -
     for wrong, left_out in (("new answer", {LeftOut.REPORTED_WRONG: 1}), ("old answer", {})):
         found = admitted([row], check(row, Stale.CHANGED, **new), withdrawn={row["entry_id"]: [wrong, wrong]})
         assert found.left_out == left_out
+
+
+def variant(base: dict[str, Any], prompt: str = "How then?", answer: str | None = None) -> dict[str, Any]:
+    provenance = dump({"base_id": base["entry_id"], "depends": Depends.of(base["provenance"]).as_dict()})
+    return candidate(prompt, "synthetic", response=answer or base["response"], provenance=provenance)
+
+
+def test_a_withdrawn_answer_does_not_come_back_through_variants_and_another_answer_of_a_variant_may() -> None:
+    base, other = offered(), offered("Why?")
+    rows = [variant(base), variant(base, "How else?", "an answer of its own"), variant(other, "Why then?")]
+    for withdrawn, left in (("Old  answer", ["an answer of its own", "old answer"]), ("another", 3 * [None])):
+        found = admitted(rows, withdrawn={base["entry_id"]: [withdrawn]})
+        assert len(answers(found)) == len(left)
+        assert found.left_out == ({LeftOut.REPORTED_WRONG: 1} if withdrawn == "Old  answer" else {})
+    assert admitted(rows, withdrawn={rows[2]["entry_id"]: ["old answer"]}).left_out == {LeftOut.REPORTED_WRONG: 1}
+
+
+LIMITS = AgeLimits({"a": 3.0}, NOW)
+
+
+def aged(days: float, prompt: str = "How?", **more: Any) -> dict[str, Any]:
+    return offered(prompt, asked=NOW - timedelta(days=days), **more)
+
+
+def test_an_answer_that_was_confirmed_too_long_ago_is_stale_where_its_rate_is_measured() -> None:
+    rows = [aged(3.0, "in time"), aged(3.01, "too late"), aged(99, "not measured", agent_type="b")]
+    found = admitted(rows, limits=LIMITS)
+    assert found.tables[0]["prompt"].to_pylist() == ["in time", "not measured"]
+    assert (found.left_out, found.stale) == ({LeftOut.STALE: 1}, {"age": 1})
+    kept = admitted(rows, limits=LIMITS, keep_stale=True)
+    assert (kept.tables[0].num_rows, kept.left_out, kept.stale) == (3, {}, {"age": 1})
+
+
+def test_a_golden_answer_is_as_old_as_its_finding_and_one_of_unknown_age_stays() -> None:
+    rows = [
+        candidate(prompt, provenance=dump({"created_at": at.isoformat()} if at else {}))
+        for prompt, at in (("old", NOW - timedelta(4)), ("new", NOW - timedelta(2)), ("unknown", None))
+    ]
+    assert admitted(rows, limits=LIMITS).tables[0]["prompt"].to_pylist() == ["new", "unknown"]
+
+
+def test_a_new_answer_makes_an_old_one_young_until_it_is_too_old_itself() -> None:
+    row = aged(20)
+    for days, left_out in ((1, {}), (4, {LeftOut.STALE: 1})):
+        new = {"new_response": "new answer", "answered_by": "log", "answered_at": NOW - timedelta(days)}
+        found = admitted([row], check(row, Stale.AGE, **new), limits=LIMITS)
+        assert (answers(found), found.left_out) == ([] if left_out else ["new answer"], left_out)
+
+
+def test_a_new_answer_that_is_too_old_gives_way_to_one_that_the_application_gave_since() -> None:
+    row = aged(1)
+    new = {"new_response": "new answer", "answered_by": "log", "answered_at": NOW - timedelta(4)}
+    found = admitted([row], check(row, Stale.CHANGED, **new), limits=LIMITS)
+    assert (answers(found), found.stale, found.refreshed) == (["old answer"], {}, 0)
+
+
+def test_a_mark_for_age_is_looked_at_anew_by_each_plan() -> None:
+    row = aged(1)
+    assert admitted([row], check(row, Stale.AGE), limits=LIMITS).left_out == {}
+    assert admitted([row], check(row, Stale.AGE)).left_out == {}
+
+
+def test_a_variant_is_as_old_as_the_answer_of_its_base() -> None:
+    rows = [aged(4), aged(1, "Why?")]
+    both = [*rows, variant(rows[0]), variant(rows[1], "Why then?")]
+    found = admitted(both, limits=LIMITS)
+    assert found.tables[0]["prompt"].to_pylist() == ["Why?", "Why then?"]
+    assert found.stale == {"age": 2}
+
+
+@given(st.lists(st.tuples(st.floats(0, 40), st.booleans()), max_size=8), st.floats(0.5, 30))
+def test_no_answer_older_than_its_limit_is_handed_on(ages: list[tuple[float, bool]], limit: float) -> None:
+    rows = [aged(days, f"q{n}", agent_type="ab"[other]) for n, (days, other) in enumerate(ages)]
+    found = admitted(rows, limits=AgeLimits({"a": limit}, NOW))
+    assert found.tables[0].num_rows + sum(found.left_out.values()) == len(rows)
+    stay = {row["prompt"] for row in found.tables[0].to_pylist()}
+    for n, (days, other) in enumerate(ages):
+        if abs(days - limit) > 1e-6:
+            assert (f"q{n}" in stay) == (other or days < limit)
 
 
 def test_candidates_that_nothing_is_known_of_are_handed_on_as_they_are() -> None:

@@ -1,5 +1,6 @@
 """The ledger of withdrawn answers: grows, forgets nothing, says what stays out."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,7 +8,15 @@ import pytest
 
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.schemas import WITHDRAWN_ENTRIES
-from cachewarm_pipeline.core.withdrawn import active, add, empty, reinstate, reinstated, withdrawn_answers
+from cachewarm_pipeline.core.withdrawn import (
+    active,
+    add,
+    empty,
+    reinstate,
+    reinstated,
+    variants_of,
+    withdrawn_answers,
+)
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -67,3 +76,22 @@ def test_prompts_and_reasons_are_stored_masked() -> None:
 def test_a_stranger_cannot_withdraw() -> None:
     with pytest.raises(ConfigurationError, match=r"entry e: by is one of reports, log, person, not 'me'"):
         add(None, [bad(by="me")], NOW)
+
+
+def planned(entry_id: str, response: str, base: str | None = None) -> dict[str, Any]:
+    return {"entry_id": entry_id, "response": response, "provenance": json.dumps({"base_id": base} if base else {})}
+
+
+def test_variants_with_the_same_response_go_with_their_base_and_no_others() -> None:
+    rows = [
+        planned("base", '{"a": 1}'),
+        planned("variant", '{ "a":1 }', "base"),
+        planned("answered otherwise", '{"a": 2}', "base"),
+        planned("of another", '{"a": 1}', "other"),
+        planned("no variant", '{"a": 1}'),
+        planned("of one that is not planned", '{"a": 1}', "gone"),
+    ]
+    assert variants_of(["base", "gone"], rows) == ["variant"]
+    assert variants_of(["base", "variant"], rows) == []
+    assert variants_of(["variant"], rows) == []
+    assert variants_of([], rows) == []
