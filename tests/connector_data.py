@@ -224,16 +224,18 @@ def counted(source: Source) -> tuple[list[tuple[str, str, int, int, list[str]]],
     )
 
 
-def reasons(
-    url: str, log_format: str, table: str, key: str, day: date = DAY
-) -> dict[str, tuple[str | None, str | None]]:
-    """Per value of the column ``key``: why the row is left out, and why its answer is."""
+def reasons(url: str, log_format: str, key: str) -> dict[str, tuple[str | None, str | None]]:
+    """Per value of a column, or of an attribute of a span: why the row is left out, and why its answer is."""
     if url.startswith("postgresql"):
         tables: Any = engines.DatabaseTables(engines.connect_postgres(url), "the test's database")
     else:
         tables = FolderTables(Path(url), engines.DuckReader(), {})
     connector = connector_of(log_format)
     assert connector is not None
-    bound = connector.bound(tables.connection, tables.table(table), {"user_id": key}, "the table", day)
-    rows = bound.table.select("user_id", LEFT_OUT, ANSWER_LEFT_OUT)
-    return {key: (row, answer) for key, row, answer in zip(*rows.to_pyarrow().to_pydict().values(), strict=True)}
+    table = next(tables.table(name) for name in connector.tables if tables.has(name))
+    where = next((f"{name}.{key}" for name in ("SpanAttributes", "attributes") if name in table.columns), key)
+    if "resourceSpans" in table.columns:
+        where = f"attributes.{key}"
+    rows = connector.bound(tables.connection, table, {"user_id": where}, "the table", DAY).table
+    found = rows.select("user_id", LEFT_OUT, ANSWER_LEFT_OUT).to_pyarrow().to_pydict()
+    return {key: (row, answer) for key, row, answer in zip(*found.values(), strict=True)}

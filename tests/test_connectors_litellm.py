@@ -129,13 +129,13 @@ ANSWERS: dict[str, tuple[Row, str | None]] = {
 
 def test_a_row_that_is_no_prompt_of_its_own_is_left_out_for_its_reason(write: Write) -> None:
     rows = [spend_log(request_id=name, **more) for name, (more, _) in PROMPTS.items()]
-    found = reasons(write(TABLE, rows), "litellm", TABLE, "request_id")
+    found = reasons(write(TABLE, rows), "litellm", "request_id")
     assert {name: row for name, (row, _) in found.items()} == {name: reason for name, (_, reason) in PROMPTS.items()}
 
 
 def test_an_answer_that_is_no_whole_text_is_left_out_for_its_reason(write: Write) -> None:
     rows = [spend_log(request_id=name, response=response) for name, (response, _) in ANSWERS.items()]
-    found = reasons(write(TABLE, rows), "litellm", TABLE, "request_id")
+    found = reasons(write(TABLE, rows), "litellm", "request_id")
     assert found == {name: (None, reason) for name, (_, reason) in ANSWERS.items()}
 
 

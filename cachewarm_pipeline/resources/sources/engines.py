@@ -45,6 +45,13 @@ class DuckReader:
             hive_partitioning=False,
         )
 
+    def empty(self, columns: Sequence[str]) -> Any:
+        import ibis
+
+        # Not a memtable: what is held is compiled, and that does not bring a memtable to the engine.
+        schema = ibis.schema(dict.fromkeys(columns, "string"))
+        return self.connection.create_table(ibis.util.gen_name("empty"), schema=schema, temp=True)
+
     @contextmanager
     def hold(self, expression: Any) -> Iterator[Any]:
         """The expression's rows as a temporary table: files are read, and the expression compiled, once."""
@@ -117,6 +124,11 @@ class SparkReader:
             raise SourceError(f"{paths[0]} holds no line that is a JSON object")
         schema = ", ".join(f"`{key.replace('`', '``')}` STRING" for key in keys)
         return self._table(self._spark.read.schema(schema).json(_strings(paths)))
+
+    def empty(self, columns: Sequence[str]) -> Any:
+        import ibis
+
+        return ibis.memtable([], schema=dict.fromkeys(columns, "string"))
 
     @contextmanager
     def hold(self, expression: Any) -> Iterator[Any]:

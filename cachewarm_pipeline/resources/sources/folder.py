@@ -52,6 +52,10 @@ class Reader(Protocol):
         """All columns as text; a line that is not JSON is a row of nulls."""
         ...
 
+    def empty(self, columns: Sequence[str]) -> Any:
+        """A table of text columns without rows."""
+        ...
+
     def hold(self, expression: Any) -> AbstractContextManager[Any]:
         """The expression's rows, read once for several questions."""
         ...
@@ -130,11 +134,9 @@ class FolderTables:
         return self._tables[key]
 
     def _read_text(self, name: str, files: TableFiles) -> Any:
-        import ibis
-
         filled = [path for path in files.paths if path.stat().st_size]
         if not filled:
-            return ibis.memtable([], schema=dict.fromkeys(self._expected[name], "string"))
+            return self._reader.empty(self._expected[name])
         return self._reader.csv(filled) if files.format == "csv" else self._reader.jsonl(filled)
 
 

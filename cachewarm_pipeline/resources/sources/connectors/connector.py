@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from cachewarm_pipeline.resources.sources.columns import LOG, Bound, TableSpec, find_name, moment
-from cachewarm_pipeline.resources.sources.connectors.dialect import dialect_of
+from cachewarm_pipeline.resources.sources.connectors.dialect import Dialect, dialect_of
 from cachewarm_pipeline.resources.sources.connectors.messages import texts_of
 from cachewarm_pipeline.resources.sources.connectors.tool_table import Document, ToolTable
 from cachewarm_pipeline.resources.sources.rows import start_of
@@ -27,16 +27,18 @@ class Connector:
     columns: tuple[str, ...]
     """All columns that the connector knows."""
     needs: Mapping[str, tuple[str, ...]]
-    """Per column of ours that there is nothing without (query, response, created_at, ...): the tool's columns, one of
-    which has to be there. What CACHEWARM_COLUMNS maps needs none."""
+    """Per column of ours that there is nothing without (query, response, created_at): the tool's columns, one of which
+    has to be there. What CACHEWARM_COLUMNS maps needs none."""
     read: Callable[[ToolTable], dict[str, Any]]
-    """Our columns but for time and texts, and ``asked``, ``told`` (Documents), ``finish`` and ``call``, see texts_of."""
+    """Our columns but for time and texts, and ``asked``, ``told`` (Documents), ``finish`` and ``call``: texts_of."""
     plain_answers: bool = False
     """Whether an answer may be logged as a JSON object of the application's own."""
     attributes: tuple[str, ...] = ()
     """Columns whose keys hold dots themselves."""
-    unnest: Callable[[Any, Any], Any] = lambda table, _dialect: table
+    unnest: Callable[[Any, Dialect], Any] = lambda table, _dialect: table
     """Rows of calls, out of a table with several calls in a row."""
+    unpack: Callable[[ToolTable], Any] = lambda calls: calls.table
+    """The table with the columns that ``read`` looks for, out of one that holds them otherwise."""
 
     def time_column(self, mapping: Mapping[str, str], found: Callable[[], list[str]]) -> str:
         """The table's column that says when a call began. ``found`` gives its columns, where they are needed."""
@@ -66,6 +68,7 @@ class Connector:
             at = self._time(calls, mapping)
             first, end = (moment(start_of(one), at) for one in (day, day + timedelta(days=1)))
             calls = self._table(calls.table.filter(at >= first, at < end), place, calls.dialect)
+        calls = self._table(self.unpack(calls), place, calls.dialect)
         columns = self.read(calls)
         asked, told = columns.pop("asked"), columns.pop("told")
         for ours, theirs in mapping.items():
@@ -88,7 +91,7 @@ class Connector:
         calls.need(self.format, *(names for ours, names in self.needs.items() if ours not in mapping))
         return calls
 
-    def _table(self, table: Any, place: str, dialect: Any) -> ToolTable:
+    def _table(self, table: Any, place: str, dialect: Dialect) -> ToolTable:
         return ToolTable(self.tool, self.columns, self.attributes, table, place, dialect)
 
     def _time(self, calls: ToolTable, mapping: Mapping[str, str]) -> Any:

@@ -79,7 +79,10 @@ class DuckDialect:
         return _udf("json_extract", ("json", "string"), "json")(json, f'$."{quoted}"')
 
     def moment(self, nanoseconds: Any) -> Any:
-        return _udf("make_timestamptz", ("int64",), "timestamp('UTC')")(nanoseconds // 1_000)
+        return _udf("make_timestamptz", ("int64",), "timestamp('UTC')")(
+            # Not //, which Ibis divides as floats here: they are a microsecond off.
+            _udf("divide", ("int64", "int64"), "int64")(nanoseconds, 1_000)
+        )
 
     def seconds(self, time: Any) -> Any:
         return _udf("epoch", (str(time.type()),), "float64")(time)

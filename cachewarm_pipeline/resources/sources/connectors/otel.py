@@ -12,7 +12,7 @@ from typing import Any
 
 from cachewarm_pipeline.core.reasons import LeftOut
 from cachewarm_pipeline.resources.sources.connectors.connector import Connector
-from cachewarm_pipeline.resources.sources.connectors.tool_table import Document, ToolTable, scalar_text
+from cachewarm_pipeline.resources.sources.connectors.tool_table import ToolTable, attribute_text, scalar_text
 from cachewarm_pipeline.resources.sources.rows import reason_of
 
 _OPERATIONS = ["chat", "generate_content"]
@@ -26,79 +26,55 @@ _ATTRIBUTES = ("SpanAttributes", "span_attributes", "attributes")
 _RESOURCES = ("ResourceAttributes", "resource_attributes", "resource")
 _SERVICES = ("ServiceName", "service_name", "service.name")
 _STATES = ("StatusCode", "status_code", "status")
-_KEYS = {
-    "input": "gen_ai.input.messages",
-    "output": "gen_ai.output.messages",
-    "operation": "gen_ai.operation.name",
-    "agent": "gen_ai.agent.name",
-    "model": "gen_ai.request.model",
-    "prompt_tokens": "gen_ai.usage.input_tokens",
-    "completion_tokens": "gen_ai.usage.output_tokens",
-    "finish": "gen_ai.response.finish_reasons",
-    "previous": "gen_ai.request.previous_response.id",
-    "error": "error.type",
-    "enduser": "enduser.id",
-    "user": "user.id",
-}
+_INPUT, _OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
+_OPERATION, _AGENT, _MODEL = "gen_ai.operation.name", "gen_ai.agent.name", "gen_ai.request.model"
+_READ, _WRITTEN = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
+_FINISH, _PREVIOUS = "gen_ai.response.finish_reasons", "gen_ai.request.previous_response.id"
+_ERROR, _USERS = "error.type", ("enduser.id", "user.id")
+_KEYS = (_INPUT, _OUTPUT, _OPERATION, _AGENT, _MODEL, _READ, _WRITTEN, _FINISH, _PREVIOUS, _ERROR, *_USERS)
+_SERVICE = "service.name"
+
+
+def _unpack(calls: ToolTable) -> Any:
+    """A column an attribute."""
+    packed = {
+        "own": (calls.first(*_ATTRIBUTES), [key for key in _KEYS if key not in calls.names]),
+        "of_resource": (calls.first(*_RESOURCES), [] if calls.first(*_SERVICES) else [_SERVICE]),
+    }
+    packed = {name: (column, keys) for name, (column, keys) in packed.items() if column is not None and keys}
+    if not packed:
+        return calls.table
+    step = calls.dialect.step
+    parsed = step(calls.table.mutate(**{name: calls.json(column or "") for name, (column, _) in packed.items()}))
+    pairs = [(name, key) for name, (_, keys) in packed.items() for key in keys]
+    found = step(parsed.mutate(**{key: calls.attribute(parsed[name], key) for name, key in pairs}).drop(*packed))
+    return step(found.mutate(**{key: attribute_text(found[key]) for _, key in pairs}))
 
 
 def _read(calls: ToolTable) -> dict[str, Any]:
     import ibis
 
-    own = _Attributes(calls, calls.first(*_ATTRIBUTES))
-    of_resource = _Attributes(calls, calls.first(*_RESOURCES))
-    service = calls.first(*_SERVICES)
+    def text(key: str) -> Any:
+        return calls.document(key).raw.nullif("")
+
     return {
-        "user_id": ibis.coalesce(own.text("enduser"), own.text("user")),
-        "model": own.text("model"),
-        "prompt_tokens": own.text("prompt_tokens"),
-        "completion_tokens": own.text("completion_tokens"),
+        "user_id": ibis.coalesce(*map(text, _USERS)),
+        "model": text(_MODEL),
+        "prompt_tokens": text(_READ),
+        "completion_tokens": text(_WRITTEN),
         **_latency(calls),
-        "agent_type": ibis.coalesce(
-            own.text("agent"),
-            of_resource.value("service.name") if service is None else calls.text(service).nullif(""),
-        ),
-        "asked": own.document("input"),
-        "told": own.document("output"),
+        "agent_type": ibis.coalesce(text(_AGENT), text(calls.first(*_SERVICES) or _SERVICE)),
+        "asked": calls.document(_INPUT),
+        "told": calls.document(_OUTPUT),
         # Of several answers the worst does not count: only an answer of one message is read at all.
-        "finish": calls.dialect.parse(own.text("finish")).array[0].str,
+        "finish": calls.json(_FINISH).array[0].str,
         "call": reason_of(
-            (~own.text("operation").isin(_OPERATIONS).fill_null(False), LeftOut.OTHER_CALL),
-            (own.text("error").notnull() | _state(calls).isin(_FAILED).fill_null(False), LeftOut.FAILED_CALL),
+            (~text(_OPERATION).isin(_OPERATIONS).fill_null(False), LeftOut.OTHER_CALL),
+            (text(_ERROR).notnull() | _state(calls).isin(_FAILED).fill_null(False), LeftOut.FAILED_CALL),
             # What was said before is at the provider, and not in the span.
-            (own.text("previous").notnull(), LeftOut.MULTI_TURN),
+            (text(_PREVIOUS).notnull(), LeftOut.MULTI_TURN),
         ),
     }
-
-
-class _Attributes:
-    """A span's attributes by their keys, wherever they are."""
-
-    def __init__(self, calls: ToolTable, column: str | None) -> None:
-        self._calls = calls
-        self._json = None if column is None else calls.json(column)
-
-    def text(self, name: str) -> Any:
-        """The attribute as text; null where it is not there or empty."""
-        key = _KEYS[name]
-        return self._calls.document(key).raw.nullif("") if key in self._calls.names else self.value(key)
-
-    def value(self, key: str) -> Any:
-        """As ``text``, of the column with all attributes alone."""
-        import ibis
-
-        if self._json is None:
-            return ibis.null("string")
-        listed = self._json.array.filter(lambda one: (one["key"].str == key).fill_null(False))[0]["value"]
-        # OTLP says the kind of a value by its key.
-        kinds = [listed[kind] for kind in ("stringValue", "intValue", "doubleValue", "boolValue")]
-        return ibis.coalesce(scalar_text(self._calls.dialect.member(self._json, key)), *map(scalar_text, kinds)).nullif(
-            ""
-        )
-
-    def document(self, name: str) -> Document:
-        raw = self.text(name)
-        return Document(raw, self._calls.dialect.parse(raw))
 
 
 def _latency(calls: ToolTable) -> dict[str, Any]:
@@ -149,15 +125,16 @@ OTEL = Connector(
         *_RESOURCES,
         *_SERVICES,
         *_STATES,
-        *_KEYS.values(),
+        *_KEYS,
         "resourceSpans",
     ),
     needs={
-        "query": (*_ATTRIBUTES, _KEYS["input"]),
-        "response": (*_ATTRIBUTES, _KEYS["output"]),
+        "query": (*_ATTRIBUTES, _INPUT),
+        "response": (*_ATTRIBUTES, _OUTPUT),
         "created_at": _STARTS,
     },
     read=_read,
     attributes=(*_ATTRIBUTES, *_RESOURCES),
     unnest=_unnest,
+    unpack=_unpack,
 )

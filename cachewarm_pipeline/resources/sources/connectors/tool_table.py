@@ -92,8 +92,17 @@ class ToolTable(Bound):
         """``latency_ms`` from one column to another, where both are there."""
         if not {start, end} <= self.names.keys():
             return {}
+        if start.lower().endswith("nano") and end.lower().endswith("nano"):
+            return {"latency_ms": (self.nanoseconds(end) - self.nanoseconds(start)) / 1e6}
         first, last = (self.dialect.seconds(self.moment(name)) for name in (start, end))
         return {"latency_ms": (last - first) * 1e3}
+
+    def attribute(self, json: Any, key: str) -> Any:
+        """The attribute of that key, out of an object or OTLP's list of keys and values; see ``attribute_text``."""
+        import ibis
+
+        listed = json.array.filter(lambda one: (one["key"].str == key).fill_null(False))[0]["value"]
+        return ibis.coalesce(self.dialect.member(json, key), listed)
 
     def at_path(self, path: str, ours: str) -> Any:
         """What a name in CACHEWARM_COLUMNS means: a column, or a column's JSON and a path of keys into it, as text.
@@ -107,7 +116,9 @@ class ToolTable(Bound):
             if (name := find_name(path[:end], found)) is None:
                 continue
             json = self._as_json(self.table[name])
-            for key in [path[end + 1 :]] if name in self._attributes else path[end + 1 :].split("."):
+            if name in self._attributes:
+                return attribute_text(self.attribute(json, path[end + 1 :]))
+            for key in path[end + 1 :].split("."):
                 json = self.dialect.member(json, key)
             return scalar_text(json)
         raise SourceError(
@@ -135,6 +146,15 @@ def scalar_text(json: Any) -> Any:
     import ibis
 
     return ibis.coalesce(json.str, json.cast("string").nullif("null"))
+
+
+def attribute_text(value: Any) -> Any:
+    """An attribute's value as text; null where there is none or it is empty."""
+    import ibis
+
+    # OTLP says the kind of a value by its key.
+    kinds = [value[kind] for kind in ("stringValue", "intValue", "doubleValue", "boolValue")]
+    return ibis.coalesce(*map(scalar_text, [*kinds, value])).nullif("")
 
 
 def _no_text() -> Any:
