@@ -96,7 +96,9 @@ class AutomationSettings(BaseModel):
         "where that model answers as your application does (costs money, so it is never the default).",
     )
     refresh_sample: int = Field(
-        50, ge=0, description="Entries an agent_type whose answer is checked each week; 0 of 50 changed bounds 6%."
+        50,
+        ge=0,
+        description="Frequent queries an agent_type whose answer is checked each week; 0 of 50 changed bounds 6%.",
     )
     refresh_max: int = Field(
         200, ge=0, description="Stale entries that a run answers again with CACHEWARM_REFRESH=llm; most worth first."
