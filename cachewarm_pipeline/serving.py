@@ -21,7 +21,7 @@ from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.core.generation import check_name, generations_key
 from cachewarm_pipeline.core.stats import CacheStats
 from cachewarm_pipeline.resources.cache_connection import Connection
-from cachewarm_pipeline.resources.cache_counters import Counters, read_stats
+from cachewarm_pipeline.resources.cache_counters import Counters, Listener, read_stats
 from cachewarm_pipeline.resources.cache_index import CacheIndex, told_clearly
 from cachewarm_pipeline.resources.cache_reader import Ask, Reader, Steps
 from cachewarm_pipeline.resources.cache_reports import Reported, report
@@ -238,6 +238,10 @@ class WarmedSemanticCache(OwnEntriesOnly):
     def stats_errors(self) -> int:
         """Counter commands that were lost; no lookup fails for them."""
         return self._counters.errors
+
+    def listen(self, listener: Listener) -> None:
+        """Tell ``listener`` of each lookup from now on; see `serving_metrics`. What it raises is swallowed."""
+        self._counters.listen(listener)
 
     def flush(self) -> None:
         """Send the counts that wait for the next lookup. Never raises."""

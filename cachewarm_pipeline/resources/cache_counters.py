@@ -4,8 +4,10 @@ Counting never breaks a lookup: what fails is dropped and counted in ``errors``.
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +18,9 @@ from cachewarm_pipeline.core.generation import generations_key, index_name, stat
 from cachewarm_pipeline.core.records import parse_live
 from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.resources.cache_index import CacheIndex
+
+Listener = Callable[[stats.Outcome, str, str, float], None]
+"""Hears of each lookup: outcome, agent_type, arm, seconds until it was decided. It runs within the lookup."""
 
 
 class Counters:
@@ -28,7 +33,26 @@ class Counters:
         self._lock = threading.Lock()
         self._pending: Counter[tuple[str, str]] = Counter()
         self._expiring = ""
+        self._listeners: tuple[Listener, ...] = ()
         self.errors = 0
+
+    def listen(self, listener: Listener) -> None:
+        """Tell ``listener`` of each lookup from now on."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def began(self, agent_type: str, arm: str = stats.WARMED_ARM) -> Callable[[stats.Outcome], None]:
+        """A lookup begins; call what comes back with its outcome."""
+        start = time.perf_counter()
+
+        def ended(outcome: stats.Outcome) -> None:
+            self.add(outcome, agent_type, arm)
+            for listener in self._listeners:
+                # Whoever counts along must not break a lookup.
+                with suppress(Exception):
+                    listener(outcome, agent_type, arm, time.perf_counter() - start)
+
+        return ended
 
     def add(self, outcome: stats.Outcome, agent_type: str, arm: str = stats.WARMED_ARM) -> None:
         """Count one lookup, now, to be sent later."""

@@ -134,6 +134,7 @@ class Reader:
         generation whose rule and embedder are applied, whatever is published meanwhile.
         """
         vector, made_by = ask.vector, None
+        ended = self.counters.began(ask.agent_type)
         for _ in range(TRIES):
             live = self.live
             exact = ask.prompt is not None and not ask.also
@@ -155,16 +156,16 @@ class Reader:
                 continue
             rows = [row for key, value in zip(keys, values, strict=True) if (row := lookup.exact_row(key, value))]
             if rows:
-                self.counters.add("exact", ask.agent_type)
+                ended("exact")
                 return (yield from self._renew(rows[:1], ask.ttl))
             if any(lookup.is_withdrawn(self.name, *pair) for pair in zip(keys, values, strict=True)):
-                self.counters.add("miss", ask.agent_type)
+                ended("miss")
                 return []  # what is near may be the same wrong answer
             rule = live.record.match_rules.for_agent_type(ask.agent_type)
             k = neighbours(rule, ask.num_results) if whole or not rule.certified else 0
             # Certificates do not speak of prompts with personal data, and what is somebody's own is answered afresh.
             if k == 0 or (ask.prompt and find(cut(ask.prompt))):
-                self.counters.add("miss", ask.agent_type)
+                ended("miss")
                 return []
             if ask.vector is None and made_by is not live.vectorizer:
                 vector, made_by = (yield Embed(live.vectorizer, cut(ask.prompt or ""))), live.vectorizer
@@ -173,7 +174,7 @@ class Reader:
                 yield from self.refresh()
                 continue
             looked = near.decide(ask, vector or b"")
-            self.counters.add("semantic" if looked.rows else "miss", ask.agent_type)
+            ended("semantic" if looked.rows else "miss")
             if ask.explain:
                 why = lookup.explanation(live.record.match_rules, ask.agent_type, looked, near.found)
                 for row in looked.rows:
