@@ -146,12 +146,12 @@ def test_an_answer_that_was_confirmed_too_long_ago_is_stale_where_its_rate_is_me
     assert (kept.tables[0].num_rows, kept.left_out, kept.stale) == (3, {}, {"age": 1})
 
 
-def test_a_golden_answer_is_as_old_as_its_finding_and_one_of_unknown_age_stays() -> None:
+def test_a_golden_answer_has_no_age_and_one_of_unknown_age_stays() -> None:
     rows = [
         candidate(prompt, provenance=dump({"created_at": at.isoformat()} if at else {}))
         for prompt, at in (("old", NOW - timedelta(4)), ("new", NOW - timedelta(2)), ("unknown", None))
     ]
-    assert admitted(rows, limits=LIMITS).tables[0]["prompt"].to_pylist() == ["new", "unknown"]
+    assert admitted(rows, limits=LIMITS).tables[0]["prompt"].to_pylist() == ["old", "new", "unknown"]
 
 
 def test_a_new_answer_makes_an_old_one_young_until_it_is_too_old_itself() -> None:

@@ -36,10 +36,13 @@ class AgeLimits:
 
 
 def confirmed_at(provenance: Row) -> datetime | None:
-    """When an answer was last confirmed: when it was found again (``refreshed``), else last given in the log, else when
-    the golden finding was created. None for a variant, which has its base's answer."""
+    """When an answer was last confirmed: when it was found again (``refreshed``), else last given in the log.
+
+    None for a variant, which has its base's answer, and for a golden one: the rate is measured on the log's answers and
+    says nothing of those that people vouch for. Their source row tells when they change.
+    """
     refreshed = provenance.get("refreshed") or {}
-    found = refreshed.get("at") or provenance.get("last_answer_at") or provenance.get("created_at")
+    found = refreshed.get("at") or provenance.get("last_answer_at")
     return datetime.fromisoformat(found) if found else None
 
 
