@@ -1,5 +1,6 @@
 """Langfuse's observation exports as a log: JSONL and Parquet as it writes them, CSV-like text, and a real Postgres."""
 
+import csv
 import json
 from datetime import datetime
 from pathlib import Path
@@ -146,3 +147,16 @@ def test_a_question_within_an_object_of_the_apps_is_found_where_it_is_mapped(wri
         [("support", QUESTION, 1, 1, [ANSWER])],
         {},
     )
+
+
+def test_a_csv_export_reads_as_the_others(tmp_path: Path) -> None:
+    rows = [observation(), observation(QUESTION, ANSWER, input=QUESTION, output='With "quotes", and\nlines.')]
+    folder = tmp_path / "project" / TABLE
+    folder.mkdir(parents=True)
+    with (folder / "2026-11-10.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows({k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in row.items()} for row in rows)
+    (row,), left_out = counted(read(tmp_path / "project", "langfuse"))
+    assert row == ("support", QUESTION, 2, 2, ['With "quotes", and\nlines.', ANSWER])
+    assert not left_out

@@ -207,3 +207,16 @@ def test_json_that_was_written_twice_is_read_once(write: Write) -> None:
     twice["response"] = json.dumps(twice["response"])
     row["proxy_server_request"], row["response"] = json.dumps(row["proxy_server_request"]), json.dumps(row["response"])
     assert counted(read(write(TABLE, [row, twice]), "litellm")) == ([("support", QUESTION, 2, 2, [ANSWER])], {})
+
+
+def test_feedback_that_is_mapped_reaches_what_users_rejected(write: Write) -> None:
+    rows = [
+        spend_log(cache_hit="True", metadata={"thumb": -1, "status": "success"}),
+        spend_log("Other?", cache_hit="True", metadata={"thumb": 1}),
+        spend_log("Ours?", metadata={"thumb": -1}),
+    ]
+    source = read(write(TABLE, rows), "litellm", feedback="metadata.thumb")
+    (row,) = source.rejected(DAY).to_pylist()
+    assert (row["agent_type"], row["query"], row["response"], row["reports"]) == ("support", QUESTION, ANSWER, 1)
+    responses = source.day_groups(DAY).responses
+    assert dict(zip(*(responses[n].to_pylist() for n in ("query", "negative")), strict=True)) == {"Ours?": 1}
