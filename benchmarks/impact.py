@@ -1,0 +1,108 @@
+"""Does the interval of the measured lift keep its promise? Drawn traffic of two arms whose true lift is known exactly.
+
+    uv run python -m benchmarks.impact [--trials 300]
+
+Each column: trials whose 95% interval holds the true lift, and its median half width. `16 buckets`: what the project
+keeps. `own`: the jackknife of 16 buckets without the design effect of the other arm. `days`: days left out, for counts
+without buckets. `look-ups`: as if every look-up were independent. `off`: what plain before/after is off by on average,
+and `beyond` the share of trials in which that is more than the half width of the project's interval.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cachewarm_pipeline.core.impact import BUCKETS, Count, before_after, impact
+from cachewarm_pipeline.core.impact.counts import cells
+from cachewarm_pipeline.core.impact.jackknife import groups_of, student
+from cachewarm_pipeline.core.impact.simulate import EVEN, HEAVY, SMALL, Kind, Traffic, trials
+
+COLD = Traffic(
+    (Kind(0.6, 0.5, 0.03, 0.2), Kind(0.37, 3, 0.03, 0.3), Kind(0.03, 30, 0.04, 0.5)), drift=0.02, spread=0.02
+)
+"""A cold holdout: hardly a hit, whoever asks; warmed, heavy users gain most."""
+
+WORKLOADS = {
+    "heavy": HEAVY,
+    "heavy, 16,000 users": replace(HEAVY, users=16_000),
+    "heavy, half held out": replace(HEAVY, holdout=0.5),
+    "heavy, 600 users": SMALL,
+    "heavy, 150 users": replace(HEAVY, users=150),
+    "even": EVEN,
+    "even, 150 users": replace(EVEN, users=150),
+    "cold": COLD,
+}
+
+Interval = tuple[float, float] | None
+
+
+def project(counts: Sequence[Count], buckets: int) -> Interval:
+    found = impact([count._replace(bucket=(count.bucket or 0) % buckets) for count in counts]).total
+    return None if found.low is None or found.high is None else (found.low, found.high)
+
+
+def own_buckets(counts: Sequence[Count]) -> Interval:
+    table = cells([count._replace(bucket=(count.bucket or 0) % BUCKETS) for count in counts])
+    if (table.lookups.sum(1) > 0).sum(1).min() < 5:
+        return None
+    groups = groups_of(table, np.zeros(len(table.agent), np.int64), 1, by_day=False)
+    variance = [
+        (values.shape[1] - 1) / values.shape[1] * float(((values - groups.lift[0]) ** 2).sum())
+        for values in groups.replicates
+    ]
+    freedom = [max(1.0, float((n**2).sum()) ** 2 / float((n**4).sum()) - 1) for n in table.lookups.sum(1)]
+    welch = sum(variance) ** 2 / sum(v**2 / f for v, f in zip(variance, freedom, strict=True))
+    half = student(max(1.0, welch)) * sum(variance) ** 0.5
+    return float(groups.lift[0]) - half, float(groups.lift[0]) + half
+
+
+def days(counts: Sequence[Count]) -> Interval:
+    found = impact([count._replace(bucket=None) for count in counts], returning=False).total
+    return None if found.low is None or found.high is None else (found.low, found.high)
+
+
+def look_ups(counts: Sequence[Count]) -> Interval:
+    found = impact(counts).total
+    if found.lift is None or found.warmed_hit_rate is None or found.holdout_hit_rate is None:
+        return None
+    p, q = found.warmed_hit_rate, found.holdout_hit_rate
+    half = 1.96 * (p * (1 - p) / found.warmed_lookups + q * (1 - q) / found.holdout_lookups) ** 0.5
+    return found.lift - half, found.lift + half
+
+
+METHODS: dict[str, Callable[[Sequence[Count]], Interval]] = {
+    "16 buckets": lambda counts: project(counts, BUCKETS),
+    "64 buckets": lambda counts: project(counts, 64),
+    "own": own_buckets,
+    "days": days,
+    "look-ups": look_ups,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--trials", type=int, default=300)
+    number = parser.parse_args().trials
+    print(f"{'':22}{'lift':>6}" + "".join(f"{name:>16}" for name in METHODS) + f"{'off':>8}{'beyond':>8}")
+    for name, traffic in WORKLOADS.items():
+        found: dict[str, list[tuple[bool, float]]] = {method: [] for method in METHODS}
+        off, beyond = [], 0
+        for trial in trials(traffic, number, seed=7, buckets=64):
+            for method, interval in METHODS.items():
+                ends = interval(trial.after)
+                if ends is not None:
+                    found[method].append((ends[0] <= traffic.lift <= ends[1], (ends[1] - ends[0]) / 2))
+            warmed = [count for count in trial.after if count.arm == "warmed"]
+            off.append((before_after(trial.before, warmed).difference or 0.0) - traffic.lift)
+            beyond += bool(found["16 buckets"]) and abs(off[-1]) > found["16 buckets"][-1][1]
+        told = "".join(
+            f"{np.mean([hit for hit, _ in rows]):8.1%} ±{np.median([half for _, half in rows]):.4f}"
+            for rows in found.values()
+        )
+        print(f"{name:22}{traffic.lift:6.3f}{told}{np.mean(off):+8.3f}{beyond / number:8.0%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The forecast against what came, day by day; and the seed's before/after figure. Tables, no plots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from cachewarm_pipeline.core.impact.counts import Count
+from cachewarm_pipeline.core.impact.lift import impact
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the replay behind a day's plan expected, shares of look-ups; None where it held nothing out."""
+
+    hit_rate: float | None
+    cold_hit_rate: float | None
+
+    @property
+    def lift(self) -> float | None:
+        if self.hit_rate is None or self.cold_hit_rate is None:
+            return None
+        return self.hit_rate - self.cold_hit_rate
+
+
+@dataclass(frozen=True)
+class DayCompared:
+    """One day. ``hit_rate``: of the warmed arm, as it came; ``off``: hit_rate - forecast_hit_rate. ``lift`` with
+    ``low`` and ``high``: of that day alone. ``inside``: whether forecast_lift lies in that interval. All None where not
+    known. ``why``: what the day's lift lacks.
+
+    ``forecast_hit_rate`` is what the warmed arm should have; ``forecast_lift`` is over a cold cache that all traffic
+    fills, while a holdout finds fewer own entries (see impact): expect a lift somewhat above it.
+    """
+
+    day: date
+    lookups: int
+    forecast_hit_rate: float | None
+    hit_rate: float | None
+    off: float | None
+    forecast_lift: float | None
+    lift: float | None
+    low: float | None
+    high: float | None
+    inside: bool | None
+    why: str
+
+
+def compare_days(counts: Sequence[Count], forecasts: Mapping[date, Forecast]) -> list[DayCompared]:
+    """A row for every day that was counted or forecast, oldest first. ``forecasts``: by the day that they are for.
+
+    Raises ValueError as ``impact`` does, and for a slot that is no date.
+    """
+    by_day: dict[date, list[Count]] = {day: [] for day in forecasts}
+    for count in counts:
+        by_day.setdefault(_day(count), []).append(count)
+    return [_compared(day, by_day[day], forecasts.get(day, Forecast(None, None))) for day in sorted(by_day)]
+
+
+def _compared(day: date, counts: Sequence[Count], expected: Forecast) -> DayCompared:
+    came = impact(counts).total
+    hit_rate, lift = came.warmed_hit_rate, expected.lift
+    return DayCompared(
+        day=day,
+        lookups=came.warmed_lookups + came.holdout_lookups,
+        forecast_hit_rate=expected.hit_rate,
+        hit_rate=hit_rate,
+        off=None if hit_rate is None or expected.hit_rate is None else hit_rate - expected.hit_rate,
+        forecast_lift=lift,
+        lift=came.lift,
+        low=came.low,
+        high=came.high,
+        inside=None if lift is None or came.low is None or came.high is None else came.low <= lift <= came.high,
+        why=came.why,
+    )
+
+
+def _day(count: Count) -> date:
+    try:
+        return date.fromisoformat(count.slot[:8])
+    except ValueError:
+        raise ValueError(f"impact: {count} has the slot {count.slot!r}, which is no date") from None
+
+
+@dataclass(frozen=True)
+class BeforeAfter:
+    """Plain hit rates before and after warming, of all look-ups; None without any.
+
+    ``difference`` is no effect of warming: all that changed in the meantime is in it (traffic, the application's own
+    entries). It is kept because it is what people know; show it beside the lift.
+    """
+
+    before: float | None
+    after: float | None
+
+    @property
+    def difference(self) -> float | None:
+        return None if self.before is None or self.after is None else self.after - self.before
+
+
+def before_after(before: Sequence[Count], after: Sequence[Count]) -> BeforeAfter:
+    """Of the counts before and after, arms and agent types together."""
+    return BeforeAfter(_rate(before), _rate(after))
+
+
+def _rate(counts: Sequence[Count]) -> float | None:
+    lookups = sum(count.lookups for count in counts)
+    return sum(count.hits for count in counts) / lookups if lookups else None
