@@ -1,0 +1,304 @@
+"""What warming earns and costs: savings a day, payback and break-even harm, expected or measured, with intervals.
+
+Savings a day = extra right hits x cost of a call - wrong hits x harm - running cost. Money is in USD.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from cachewarm_pipeline.core.impact import Estimate, Impact
+
+Combine = Callable[[Mapping[str, float]], Estimate | None]
+"""From the value of an extra hit by agent_type to the value of all extra hits a day, with the interval of the sum."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is known of one agent_type. None where it is not known; ``why``: for which reason, or with what reservation.
+
+    ``extra_hits`` a day over what there would be without warming. ``served_hits``: hits a day by warmed entries, extra
+    or not. ``wrong``: share of those that is wrong, in [0, 1], with its bounds. ``call_usd``: of the call that a hit
+    saves. ``running_usd`` a day: refreshing, judging, memory. ``warming_usd``: paid once, to be paid back.
+    """
+
+    agent_type: str
+    extra_hits: Estimate | None
+    served_hits: float
+    wrong: Estimate | None
+    call_usd: float | None
+    running_usd: float = 0.0
+    warming_usd: float = 0.0
+    why: str = ""
+
+
+class Payback(NamedTuple):
+    """Days until the warming cost is earned back: by the estimate, and by the ends of the interval of the savings. None
+    where that saves nothing: never."""
+
+    days: float | None
+    least: float | None
+    most: float | None
+
+
+@dataclass(frozen=True)
+class Return:
+    """A day of one agent_type, or of all where ``agent_type`` is None. None where something it needs is not known.
+
+    ``savings_usd`` = ``saved_usd`` - ``harm_usd`` - ``running_usd``. Intervals are boxes: the cautious end takes the
+    low end of the lift and the high end of the wrong hits, so that both hold at once with at least 1 - the sum of what
+    each may fail. ``break_even_harm_usd``: harm of a wrong hit at which all that is saved is lost, before running cost;
+    None where nothing is wrong (no harm is too much) or nothing is saved (any is); ``break_even_harm_low_usd``: by the
+    cautious ends, 0.0 where even no harm is too much.
+    """
+
+    agent_type: str | None
+    extra_hits: Estimate | None
+    wrong_hits: Estimate | None
+    call_usd: float | None
+    saved_usd: Estimate | None
+    harm_usd: Estimate | None
+    running_usd: float
+    savings_usd: Estimate | None
+    warming_usd: float
+    payback: Payback
+    break_even_harm_usd: float | None
+    break_even_harm_low_usd: float | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Returns:
+    """``parts`` by agent_type in the order given; ``total``: their sums. ``unknown``: agent types whose savings are not
+    known: what they save counts as nothing in the total, what they cost counts in full."""
+
+    parts: list[Return]
+    total: Return
+    unknown: tuple[str, ...]
+
+
+def returns(parts: Sequence[Part], harm_usd: float, combine: Combine | None = None) -> Returns:
+    """Savings, payback and break-even harm of each agent_type and in total; ``harm_usd``: of one wrong hit.
+
+    Every wrong hit of a warmed entry counts as one that would not have been without it, and as one that saves nothing:
+    who got a wrong answer asks again. So of X extra and W wrong hits a day, e = W / X, X (1 - e) save a call, and the
+    break-even harm is call_usd (1 - e) / e.
+
+    ``combine``: tells the total's interval of the same extra hits (measured_usd); without it the ends of the parts are
+    added, which is wider.
+
+    Raises ValueError, which names the agent_type and the figure, for figures that are not finite or negative where they
+    cannot be, ends that are no interval, shares outside 0 to 1, and for an agent_type that comes twice.
+    """
+    _amount("all agent types", "harm_usd", harm_usd)
+    for part in parts:
+        _check(part)
+    names = [part.agent_type for part in parts]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"returns: agent_type {twice!r} comes twice")
+    found = [_of_part(part, harm_usd) for part in parts]
+    unknown = tuple(one.agent_type or "" for one in found if one.saved_usd is None)
+    return Returns(found, _total(found, unknown, harm_usd, combine), unknown)
+
+
+def measured_hits(impact: Impact) -> dict[str, Estimate | None]:
+    """Extra hits a day of each agent_type: its lift x the look-ups of the warmed arm, over the days that were counted.
+    Of one with too few users the pooled lift stands in; None where there is neither. Give whole days."""
+    return {name: impact.weighted({name: _a_day(impact, name)}) for name in impact.agent_types}
+
+
+def measured_usd(impact: Impact) -> Combine:
+    """What ``returns`` needs to carry the lift's interval to the total: users ask several agent types, so that the
+    parts' intervals do not add up."""
+    return lambda usd: impact.weighted({name: value * _a_day(impact, name) for name, value in usd.items()})
+
+
+def _a_day(impact: Impact, name: str) -> float:
+    return impact.agent_types[name].warmed_lookups / max(1, impact.days)
+
+
+def expected_part(
+    agent_type: str,
+    replay: Mapping[str, Any],
+    days: int,
+    call_usd: float | None,
+    *,
+    running_usd: float = 0.0,
+    warming_usd: float = 0.0,
+) -> Part:
+    """What is to be expected of an agent_type by its replay (replay_summary.summary) over ``days`` held-out days."""
+    if days < 1:
+        raise ValueError(f"returns: the replay of agent_type {agent_type!r} is of {days} days, not of 1 or more")
+    lift, ends = replay["lift"], replay["lift_interval"] or (None, None)
+    wrong, bounds = replay["wrong_hit_rate"], (replay["wrong_hit_rate_lower"], replay["wrong_hit_rate_upper"])
+    return Part(
+        agent_type,
+        None if lift is None else _scaled(_around(lift, *ends), replay["lookups"] / days),
+        replay["hits"] / days,
+        None if wrong is None else _around(wrong, *bounds),
+        call_usd,
+        running_usd,
+        warming_usd,
+        "nothing was held out" if lift is None else "",
+    )
+
+
+def call_costs(log: pa.Table) -> dict[str, float | None]:
+    """Mean USD of an uncached call by agent_type; None where the log has no cost for it.
+
+    ``log``: agent_type, cost_usd and costed of DAILY_QUERY_COUNTS, of any number of days. A sum that is negative or not
+    finite counts nowhere.
+    """
+    sums: dict[str, list[float]] = {}
+    for name, usd, calls in zip(*(log[c].to_pylist() for c in ("agent_type", "cost_usd", "costed")), strict=True):
+        of = sums.setdefault(name, [0.0, 0.0])
+        if calls > 0 and math.isfinite(usd) and usd >= 0:
+            of[0] += usd
+            of[1] += calls
+    return {name: usd / calls if calls else None for name, (usd, calls) in sorted(sums.items())}
+
+
+def tokens_usd(tokens: float, usd_per_million: float) -> float:
+    return tokens * usd_per_million / 1e6
+
+
+def share_out(usd: float, weights: Mapping[str, float]) -> dict[str, float]:
+    """A cost that agent types have in common, in proportion to their weights (entries, tokens), evenly if all are 0."""
+    whole = sum(weights.values())
+    return {name: usd * (weight / whole if whole else 1 / len(weights)) for name, weight in weights.items()}
+
+
+def _of_part(part: Part, harm_usd: float) -> Return:
+    extra, saved, why = part.extra_hits, None, part.why
+    wrong = Estimate(0.0, 0.0, 0.0) if part.served_hits == 0 else part.wrong and _scaled(part.wrong, part.served_hits)
+    if extra is None:
+        why = why or "no lift"
+    elif wrong is None:
+        why = why or "no hit was judged"
+    elif part.call_usd is None:
+        why = why or "no call with a known cost"
+    else:
+        saved = _scaled(_minus(extra, wrong), part.call_usd)
+    costs = part.running_usd, part.warming_usd
+    return _return(part.agent_type, extra, wrong, part.call_usd, saved, harm_usd, costs, why)
+
+
+def _total(found: Sequence[Return], unknown: Sequence[str], harm_usd: float, combine: Combine | None) -> Return:
+    extra = _sum([one.extra_hits for one in found])
+    saved = _sum([one.saved_usd for one in found])
+    if combine:
+        usd = {one.agent_type or "": one.call_usd or 0.0 for one in found if one.saved_usd}
+        lost = _sum([_scaled(one.wrong_hits, one.call_usd or 0.0) for one in found if one.saved_usd and one.wrong_hits])
+        gross = combine(usd)
+        if saved and gross and lost:
+            saved = saved._replace(low=_minus(gross, lost).low, high=_minus(gross, lost).high)
+        hits = combine({one.agent_type or "": 1.0 for one in found if one.extra_hits})
+        if extra and hits:
+            extra = extra._replace(low=hits.low, high=hits.high)
+    costs = sum(one.running_usd for one in found), sum(one.warming_usd for one in found)
+    why = f"{len(unknown)} of {len(found)} agent types are not known and count as saving nothing" if unknown else ""
+    return _return(None, extra, _sum([one.wrong_hits for one in found]), None, saved, harm_usd, costs, why)
+
+
+def _return(
+    agent_type: str | None,
+    extra: Estimate | None,
+    wrong: Estimate | None,
+    call_usd: float | None,
+    saved: Estimate | None,
+    harm_usd: float,
+    costs: tuple[float, float],
+    why: str,
+) -> Return:
+    running_usd, warming_usd = costs
+    harm = wrong and _scaled(wrong, harm_usd)
+    savings = saved and harm and _minus(_minus(saved, harm), Estimate(running_usd, running_usd, running_usd))
+    even, even_low = None, None
+    if saved and wrong and wrong.value > 0 and saved.value > 0:
+        even = _ratio(saved.value, wrong.value)
+    if saved and wrong and saved.low is not None and wrong.high:
+        even_low = _ratio(max(0.0, saved.low), wrong.high)
+    return Return(
+        agent_type=agent_type,
+        extra_hits=extra,
+        wrong_hits=wrong,
+        call_usd=call_usd,
+        saved_usd=saved,
+        harm_usd=harm,
+        running_usd=running_usd,
+        savings_usd=savings,
+        warming_usd=warming_usd,
+        payback=Payback(
+            _payback(warming_usd, savings and savings.value),
+            _payback(warming_usd, savings and savings.high),
+            _payback(warming_usd, savings and savings.low),
+        ),
+        break_even_harm_usd=even,
+        break_even_harm_low_usd=even_low,
+        why=why,
+    )
+
+
+def _payback(warming_usd: float, savings_usd: float | None) -> float | None:
+    if savings_usd is None or savings_usd <= 0:
+        return None
+    return _ratio(warming_usd, savings_usd)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    """None where it is beyond all numbers."""
+    ratio = part / whole
+    return ratio if math.isfinite(ratio) else None
+
+
+def _around(value: float, low: float | None, high: float | None) -> Estimate:
+    """An interval of a bootstrap need not hold the estimate; then it is widened to it."""
+    return Estimate(value, None if low is None else min(low, value), None if high is None else max(high, value))
+
+
+def _scaled(of: Estimate, by: float) -> Estimate:
+    """``by`` >= 0."""
+    return Estimate(*(None if x is None else x * by for x in of))  # type: ignore[arg-type]
+
+
+def _minus(one: Estimate, other: Estimate) -> Estimate:
+    low = None if one.low is None or other.high is None else one.low - other.high
+    high = None if one.high is None or other.low is None else one.high - other.low
+    return Estimate(one.value - other.value, low, high)
+
+
+def _sum(parts: Sequence[Estimate | None]) -> Estimate | None:
+    """Of those that are known; without the ends where one has none."""
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    lows, highs = [part.low for part in known], [part.high for part in known]
+    return Estimate(
+        sum(part.value for part in known),
+        None if None in lows else sum(low or 0.0 for low in lows),
+        None if None in highs else sum(high or 0.0 for high in highs),
+    )
+
+
+def _check(part: Part) -> None:
+    for name in ("served_hits", "running_usd", "warming_usd", "call_usd"):
+        if (value := getattr(part, name)) is not None:
+            _amount(f"agent_type {part.agent_type!r}", name, value)
+    for name in ("extra_hits", "wrong"):
+        estimate: Estimate | None = getattr(part, name)
+        if estimate is None:
+            continue
+        told = [x for x in (estimate.low, estimate.value, estimate.high) if x is not None]
+        if not all(map(math.isfinite, told)) or told != sorted(told):
+            raise ValueError(f"returns: agent_type {part.agent_type!r} has {name} {estimate}, no figure in an interval")
+        if name == "wrong" and not (told[0] >= 0 and told[-1] <= 1):
+            raise ValueError(f"returns: agent_type {part.agent_type!r} has wrong {estimate}, not shares of 0 to 1")
+
+
+def _amount(whose: str, name: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"returns: {name} of {whose} is {value}, not a figure of 0 or more")

@@ -1,0 +1,346 @@
+"""What warming earns: the seed's example, sums that add up, and a break-even harm that does break even."""
+
+import math
+from dataclasses import fields, replace
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cachewarm_pipeline.core.impact import Count, Estimate, impact
+from cachewarm_pipeline.core.returns import (
+    Part,
+    Return,
+    call_costs,
+    expected_part,
+    measured_hits,
+    measured_usd,
+    returns,
+    share_out,
+    tokens_usd,
+)
+
+NOTHING_WRONG = Estimate(0.0, 0.0, 0.0)
+
+
+def test_the_seeds_example() -> None:
+    warming = tokens_usd(1_000 * 2_000, usd_per_million=0.00002 * 1_000)
+    assert warming == pytest.approx(0.04)
+    hits = Estimate(0.10 * 10_000, None, None)
+    total = returns([Part("all", hits, hits.value, NOTHING_WRONG, 0.03, warming_usd=warming)], harm_usd=0.0).total
+    assert total.savings_usd is not None
+    assert total.savings_usd.value == pytest.approx(30.0)
+    assert total.payback.days is not None
+    assert total.payback.days < 1
+    assert total.payback.days == pytest.approx(0.04 / 30)
+
+
+def test_the_break_even_harm_of_the_facts() -> None:
+    part = Part("a", Estimate(500.0, None, None), 500.0, Estimate(0.02, None, None), 0.03)
+    assert returns([part], 0.0).total.break_even_harm_usd == pytest.approx(0.03 * 0.98 / 0.02)
+
+
+def test_an_example_by_hand() -> None:
+    # 100 (80 to 120) extra hits, 200 served, 2% (1% to 5%) of them wrong: 4 (2 to 10) wrong hits a day.
+    part = Part("a", Estimate(100.0, 80.0, 120.0), 200.0, Estimate(0.02, 0.01, 0.05), 0.50, 3.0, 60.0)
+    found = returns([part], harm_usd=1.5).parts[0]
+    assert found.wrong_hits == pytest.approx((4.0, 2.0, 10.0))
+    assert found.saved_usd == pytest.approx((96 * 0.5, 70 * 0.5, 118 * 0.5))
+    assert found.harm_usd == pytest.approx((6.0, 3.0, 15.0))
+    assert found.savings_usd == pytest.approx((48 - 6 - 3, 35 - 15 - 3, 59 - 3 - 3))
+    assert found.payback == pytest.approx((60 / 39, 60 / 53, 60 / 17))
+    # e = 4 wrong of 100 extra hits.
+    assert found.break_even_harm_usd == pytest.approx(0.50 * 0.96 / 0.04)
+    assert found.break_even_harm_low_usd == pytest.approx(35 / 10)
+    assert found.why == ""
+
+
+ESTIMATES = st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3).map(sorted).map(lambda x: Estimate(x[1], x[0], x[2]))
+SHARES = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted).map(lambda x: Estimate(x[1], x[0], x[2]))
+OPEN = st.booleans()
+AMOUNTS = st.just(0.0) | st.floats(1e-6, 1e6)
+
+
+@st.composite
+def some_parts(draw: st.DrawFn) -> list[Part]:
+    def ends(estimate: Estimate) -> Estimate:
+        return estimate if draw(st.integers(0, 4)) else Estimate(estimate.value, None, None)
+
+    return [
+        Part(
+            f"agent {n}",
+            ends(draw(ESTIMATES)) if draw(st.integers(0, 5)) else None,
+            draw(AMOUNTS),
+            ends(draw(SHARES)) if draw(st.integers(0, 5)) else None,
+            draw(AMOUNTS) if draw(st.integers(0, 5)) else None,
+            draw(AMOUNTS),
+            draw(AMOUNTS),
+        )
+        for n in range(draw(st.integers(0, 5)))
+    ]
+
+
+def numbers(one: Return) -> list[float]:
+    told: list[float] = []
+    for field in fields(one):
+        value: Any = getattr(one, field.name)
+        told += [x for x in (value if isinstance(value, tuple) else (value,)) if isinstance(x, float)]
+    return told
+
+
+@given(some_parts(), AMOUNTS)
+def test_totals_are_sums_and_nothing_is_ever_not_a_number(parts: list[Part], harm: float) -> None:
+    found = returns(parts, harm)
+    assert all(math.isfinite(x) for one in (*found.parts, found.total) for x in numbers(one))
+    for name in ("extra_hits", "wrong_hits", "saved_usd", "harm_usd"):
+        known = [estimate for one in found.parts if (estimate := getattr(one, name)) is not None]
+        total = getattr(found.total, name)
+        if not known:
+            assert total is None
+            continue
+        for end in range(3):
+            ends = [estimate[end] for estimate in known]
+            assert total[end] == (None if None in ends else pytest.approx(sum(ends), abs=1e-3))
+    for name in ("running_usd", "warming_usd"):
+        assert getattr(found.total, name) == pytest.approx(sum(getattr(part, name) for part in parts))
+    for one in (*found.parts, found.total):
+        if one.savings_usd is None:
+            assert one.saved_usd is None
+            continue
+        assert one.saved_usd is not None
+        assert one.harm_usd is not None
+        parts_of = one.saved_usd.value - one.harm_usd.value - one.running_usd
+        assert one.savings_usd.value == pytest.approx(parts_of, abs=1e-3)
+    assert found.unknown == tuple(one.agent_type for one in found.parts if one.saved_usd is None)
+    assert all(one.why for one in found.parts if one.saved_usd is None)
+
+
+@given(some_parts(), AMOUNTS, AMOUNTS)
+def test_more_harm_never_saves_more(parts: list[Part], harm: float, more: float) -> None:
+    some, worse = returns(parts, harm), returns(parts, harm + more)
+    for one, other in zip((*some.parts, some.total), (*worse.parts, worse.total), strict=True):
+        assert (one.savings_usd is None) == (other.savings_usd is None)
+        if one.savings_usd is not None and other.savings_usd is not None:
+            for here, there in zip(one.savings_usd, other.savings_usd, strict=True):
+                assert (here is None) == (there is None)
+                assert here is None or there is None or there <= here
+        assert one.break_even_harm_usd == other.break_even_harm_usd
+
+
+@given(some_parts(), AMOUNTS, AMOUNTS)
+def test_more_extra_hits_and_as_many_wrong_ones_never_save_less(parts: list[Part], harm: float, more: float) -> None:
+    def with_more(hits: Estimate | None) -> Estimate | None:
+        return hits and Estimate(hits.value + more, *(None if end is None else end + more for end in hits[1:]))
+
+    richer = [replace(part, extra_hits=with_more(part.extra_hits)) for part in parts]
+    some, better = returns(parts, harm), returns(richer, harm)
+    for one, other in zip((*some.parts, some.total), (*better.parts, better.total), strict=True):
+        if one.savings_usd is not None and other.savings_usd is not None:
+            assert other.savings_usd.value >= one.savings_usd.value - 1e-3
+            if one.payback.days is not None:
+                assert other.payback.days is not None
+                assert other.payback.days <= one.payback.days * (1 + 1e-9)
+
+
+@given(some_parts())
+def test_at_the_break_even_harm_all_that_was_saved_is_lost_and_no_less_harm_does(parts: list[Part]) -> None:
+    free = [replace(part, running_usd=0.0) for part in parts]
+    before = returns(free, 0.0)
+    for place, one in enumerate((*before.parts, before.total)):
+        harm = one.break_even_harm_usd
+        if harm is None:
+            none_wrong = one.wrong_hits is None or one.wrong_hits.value == 0
+            assert one.saved_usd is None or none_wrong or one.saved_usd.value <= 0
+            continue
+        at = [*(now := returns(free, harm)).parts, now.total][place]
+        less = [*(now := returns(free, harm / 2)).parts, now.total][place]
+        assert at.savings_usd is not None
+        assert less.savings_usd is not None
+        assert one.saved_usd is not None
+        assert at.savings_usd.value == pytest.approx(0, abs=1e-9 * one.saved_usd.value)
+        assert less.savings_usd.value > 0
+        if one.break_even_harm_low_usd is not None:
+            assert one.break_even_harm_low_usd <= harm * (1 + 1e-9)
+
+
+@given(some_parts(), AMOUNTS)
+def test_estimates_lie_in_their_intervals_and_so_do_paybacks(parts: list[Part], harm: float) -> None:
+    found = returns(parts, harm)
+    for one in (*found.parts, found.total):
+        for estimate in (one.extra_hits, one.wrong_hits, one.saved_usd, one.harm_usd, one.savings_usd):
+            told = [x for x in (estimate.low, estimate.value, estimate.high) if x is not None] if estimate else []
+            assert all(a <= b + 1e-3 for a, b in pairwise(told))
+        payback = [x for x in (one.payback.least, one.payback.days, one.payback.most) if x is not None]
+        assert all(a <= b * (1 + 1e-6) + 1e-9 for a, b in pairwise(payback))
+
+
+def test_what_is_not_known_saves_nothing_in_the_total_and_costs_in_full() -> None:
+    hits = Estimate(100.0, 90.0, 110.0)
+    found = returns(
+        [
+            Part("known", hits, 100.0, Estimate(0.01, 0.0, 0.02), 1.0, running_usd=5.0, warming_usd=10.0),
+            Part("no cost", hits, 100.0, Estimate(0.01, 0.0, 0.02), None, running_usd=7.0),
+            Part("no lift", None, 100.0, Estimate(0.01, 0.0, 0.02), 1.0, why="no look-up of the holdout arm"),
+            Part("not judged", hits, 100.0, None, 1.0, warming_usd=20.0),
+        ],
+        harm_usd=2.0,
+    )
+    assert found.unknown == ("no cost", "no lift", "not judged")
+    assert [one.why for one in found.parts] == [
+        "",
+        "no call with a known cost",
+        "no look-up of the holdout arm",
+        "no hit was judged",
+    ]
+    assert [one.savings_usd is None for one in found.parts] == [False, True, True, True]
+    total = found.total
+    assert total.savings_usd is not None
+    assert total.savings_usd.value == pytest.approx(99 - 3 * 2.0 - 12)
+    assert (total.warming_usd, total.agent_type) == (30.0, None)
+    assert total.why == "3 of 4 agent types are not known and count as saving nothing"
+
+
+def test_without_a_part_there_is_no_total() -> None:
+    total = returns([], 1.0).total
+    assert (total.savings_usd, total.extra_hits, total.running_usd) == (None, None, 0.0)
+    assert total.payback == (None, None, None)
+
+
+def test_what_never_pays_back_says_so() -> None:
+    loses = Part("a", Estimate(10.0, 5.0, 40.0), 10.0, Estimate(0.5, 0.1, 0.9), 1.0, warming_usd=1.0)
+    found = returns([loses], harm_usd=2.0).parts[0]
+    assert found.savings_usd is not None
+    assert found.savings_usd.value < 0 < (found.savings_usd.high or 0)
+    assert (found.payback.days, found.payback.most) == (None, None)
+    assert found.payback.least is not None
+    assert returns([replace(loses, warming_usd=0.0)], harm_usd=0.0).parts[0].payback.days == 0.0
+    # Fewer hits than without warming: no harm is small enough, and nothing wrong: none is too large.
+    worse = returns([replace(loses, extra_hits=Estimate(-1.0, -2.0, 0.0))], harm_usd=0.0).parts[0]
+    assert (worse.break_even_harm_usd, worse.break_even_harm_low_usd) == (None, 0.0)
+    clean = returns([replace(loses, wrong=NOTHING_WRONG)], harm_usd=0.0).parts[0]
+    assert (clean.break_even_harm_usd, clean.break_even_harm_low_usd) == (None, None)
+
+
+def test_an_agent_type_that_served_nothing_has_nothing_wrong() -> None:
+    found = returns([Part("a", Estimate(0.0, 0.0, 0.0), 0.0, None, 1.0)], harm_usd=5.0).parts[0]
+    assert found.savings_usd == (0.0, 0.0, 0.0)
+
+
+def measured() -> list[Count]:
+    counts = []
+    for name, warmed, held in (("a", 600, 200), ("b", 450, 400)):
+        for slot in ("20260301", "20260302"):
+            for bucket in range(16):
+                noise = (bucket * 7 if name == "a" else bucket // 3) % 5 * 10
+                counts.append(Count("warmed", slot, name, warmed + noise, 1000, bucket))
+                counts.append(Count("holdout", slot, name, (held + 3 * noise) // 10, 100, bucket))
+    return [*counts, Count("warmed", "20260301", "unheld", 1, 2, 3)]
+
+
+def test_measured_hits_are_the_lift_of_the_warmed_arms_look_ups_a_day() -> None:
+    found = impact(measured())
+    hits = measured_hits(found)
+    lift = found.agent_types["a"].lift
+    assert lift is not None
+    assert hits["a"] is not None
+    assert hits["a"].value == pytest.approx(lift * 16_000)
+    assert hits["a"].low == pytest.approx((found.agent_types["a"].low or 0) * 16_000)
+    assert hits["unheld"] is None
+
+
+def test_the_total_carries_the_interval_of_the_sum_and_not_the_sum_of_the_intervals() -> None:
+    found = impact([count for count in measured() if count.agent_type != "unheld"])
+    hits = measured_hits(found)
+    parts = [
+        Part(name, hits[name], 5_000.0, Estimate(0.01, 0.005, 0.02), usd) for name, usd in (("a", 0.03), ("b", 0.10))
+    ]
+    carried, added = returns(parts, 0.5, measured_usd(found)).total, returns(parts, 0.5).total
+    for name in ("extra_hits", "saved_usd", "savings_usd"):
+        one, other = getattr(carried, name), getattr(added, name)
+        assert one.value == pytest.approx(other.value)
+        assert other.low - 1e-6 <= one.low < one.value < one.high <= other.high + 1e-6
+    gross = found.weighted({"a": 0.03 * 16_000, "b": 0.10 * 16_000})
+    assert gross is not None
+    assert gross.low is not None
+    assert carried.saved_usd is not None
+    assert carried.saved_usd.low == pytest.approx(gross.low - 100.0 * 0.13)
+
+
+REPLAY = {
+    "lookups": 7_000,
+    "lift": 0.2,
+    "lift_interval": [0.1, 0.3],
+    "hits": 3_500,
+    "wrong_hit_rate": 0.02,
+    "wrong_hit_rate_lower": 0.01,
+    "wrong_hit_rate_upper": 0.04,
+}
+
+
+def test_the_forecast_of_a_replay_is_of_one_day() -> None:
+    part = expected_part("a", REPLAY, 7, 0.03, running_usd=1.0, warming_usd=2.0)
+    assert part.extra_hits == pytest.approx((200.0, 100.0, 300.0))
+    assert (part.served_hits, part.wrong) == (500.0, Estimate(0.02, 0.01, 0.04))
+    assert (part.call_usd, part.running_usd, part.warming_usd, part.why) == (0.03, 1.0, 2.0, "")
+    assert returns([part], 1.0).total.savings_usd == pytest.approx((190 * 0.03 - 11, 80 * 0.03 - 21, 295 * 0.03 - 6))
+
+
+def test_a_replay_without_look_ups_or_judged_hits_expects_nothing_and_says_why() -> None:
+    nothing = expected_part("a", REPLAY | {"lift": None, "lift_interval": None, "hits": 0}, 7, 0.03)
+    assert (nothing.extra_hits, nothing.why) == (None, "nothing was held out")
+    unjudged = expected_part("a", REPLAY | {"wrong_hit_rate": None, "lift_interval": None}, 7, 0.03)
+    assert unjudged.extra_hits == (pytest.approx(200.0), None, None)
+    assert returns([unjudged], 1.0).parts[0].why == "no hit was judged"
+
+
+def test_an_interval_that_misses_its_estimate_is_widened_to_it() -> None:
+    part = expected_part("a", REPLAY | {"lift_interval": [0.21, 0.3]}, 7, 0.03)
+    assert part.extra_hits == pytest.approx((200.0, 200.0, 300.0))
+    assert returns([part], 1.0).total.savings_usd is not None
+
+
+def test_a_calls_cost_is_the_mean_of_the_logs_costed_calls_and_none_where_it_has_none() -> None:
+    log = pa.table(
+        {
+            "agent_type": ["b", "a", "a", "a", "free", "odd"],
+            "cost_usd": [0.0, 0.30, 0.10, math.nan, 0.0, -1.0],
+            "costed": [0, 9, 1, 5, 4, 2],
+        }
+    )
+    assert call_costs(log) == {"a": pytest.approx(0.04), "b": None, "free": 0.0, "odd": None}
+
+
+def test_a_shared_cost_is_shared_out_to_the_last_cent() -> None:
+    assert share_out(3.0, {"a": 1, "b": 2}) == {"a": pytest.approx(1.0), "b": pytest.approx(2.0)}
+    assert share_out(3.0, {"a": 0, "b": 0}) == {"a": 1.5, "b": 1.5}
+    assert share_out(3.0, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"call_usd": math.nan}, "call_usd of agent_type 'a' is nan"),
+        ({"served_hits": -1.0}, "served_hits of agent_type 'a' is -1.0"),
+        ({"running_usd": math.inf}, "running_usd of agent_type 'a' is inf"),
+        ({"wrong": Estimate(1.1, None, None)}, "agent_type 'a' has wrong .*not shares of 0 to 1"),
+        ({"extra_hits": Estimate(1.0, 2.0, 3.0)}, "agent_type 'a' has extra_hits .*no figure in an interval"),
+        ({"extra_hits": Estimate(math.nan, None, None)}, "agent_type 'a' has extra_hits .*no figure in an interval"),
+    ],
+)
+def test_figures_that_cannot_be_are_refused_by_name(changed: dict[str, Any], told: str) -> None:
+    part = Part("a", Estimate(1.0, 0.0, 2.0), 1.0, NOTHING_WRONG, 1.0)
+    with pytest.raises(ValueError, match=told):
+        returns([replace(part, **changed)], 1.0)
+
+
+def test_bad_harm_days_and_doubles_are_refused() -> None:
+    part = Part("a", Estimate(1.0, 0.0, 2.0), 1.0, NOTHING_WRONG, 1.0)
+    with pytest.raises(ValueError, match="harm_usd of all agent types is -1"):
+        returns([part], -1.0)
+    with pytest.raises(ValueError, match="'a' comes twice"):
+        returns([part, part], 1.0)
+    with pytest.raises(ValueError, match="'a' is of 0 days"):
+        expected_part("a", REPLAY, 0, 1.0)
