@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.impact import Count, Forecast, before_after, compare_days, impact
@@ -239,7 +239,6 @@ COUNTS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(COUNTS, max_size=80), st.booleans(), st.booleans(), st.randoms())
 def test_any_counts_give_a_number_within_its_interval_or_a_reason(
     counts: list[Count], bucketed: bool, returning: bool, random: "np.random.RandomState"

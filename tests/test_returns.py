@@ -58,10 +58,17 @@ def test_an_example_by_hand() -> None:
     assert found.why == ""
 
 
-ESTIMATES = st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3).map(sorted).map(lambda x: Estimate(x[1], x[0], x[2]))
-SHARES = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted).map(lambda x: Estimate(x[1], x[0], x[2]))
-OPEN = st.booleans()
-AMOUNTS = st.just(0.0) | st.floats(1e-6, 1e6)
+def numbers_from(low: int, high: int, unit: float) -> st.SearchStrategy[float]:
+    return st.integers(low, high).map(lambda number: number * unit)
+
+
+def estimates(of: st.SearchStrategy[float]) -> st.SearchStrategy[Estimate]:
+    return st.lists(of, min_size=3, max_size=3).map(sorted).map(lambda x: Estimate(x[1], x[0], x[2]))
+
+
+HITS = estimates(numbers_from(-(10**9), 10**9, 1e-3))
+SHARES = estimates(numbers_from(0, 10**6, 1e-6))
+AMOUNTS = numbers_from(0, 10**9, 1e-4)
 
 
 @st.composite
@@ -72,7 +79,7 @@ def some_parts(draw: st.DrawFn) -> list[Part]:
     return [
         Part(
             f"agent {n}",
-            ends(draw(ESTIMATES)) if draw(st.integers(0, 5)) else None,
+            ends(draw(HITS)) if draw(st.integers(0, 5)) else None,
             draw(AMOUNTS),
             ends(draw(SHARES)) if draw(st.integers(0, 5)) else None,
             draw(AMOUNTS) if draw(st.integers(0, 5)) else None,
