@@ -206,8 +206,11 @@ def loaded_equals_planned(
             return Verdict(False, f"Nothing is live under the name {workspace.settings.name!r}.")
         if live.as_of != day:
             return Verdict(True, f"The live generation is of {live.as_of}; {day} was not published over it.")
-        plan = workspace.datasets.read("warming_plan", day, columns=["entry_id"])
-        return gates.loaded_equals_planned(set(plan["entry_id"].to_pylist()), workspace.cache.entry_ids(live.id))
+        plan = set(workspace.datasets.read("warming_plan", day, columns=["entry_id"])["entry_id"].to_pylist())
+        found = cache.entry_ids(live.id)
+        if workspace.settings.progressive and len(found) == live.entries and found != plan:
+            return Verdict(True, f"{day} was planned again; loading that begins in the off-peak window.")
+        return gates.loaded_equals_planned(plan, found)
 
     return _result(context, judge)
 

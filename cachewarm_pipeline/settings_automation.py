@@ -1,5 +1,6 @@
 """The knobs of what runs by itself: schedules, sensors, off-peak loading, refreshing, alerts. A part of `Settings`."""
 
+import re
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -134,6 +135,13 @@ class AutomationSettings(BaseModel):
 
         if not is_valid_cron_schedule(value):
             raise ValueError(f"{value!r} is no cron expression: write five fields, such as '0 2 * * *'")
+        return value
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not re.match(r"https?://[^/\s]+", value.get_secret_value()):
+            raise ValueError("it is no address: write http(s)://host/path")
         return value
 
     @field_validator("off_peak")

@@ -224,7 +224,7 @@ def test_a_rollback_stops_a_fill_and_its_entries_wait_for_the_release(store: Cac
 
 
 def test_an_older_day_is_not_filled_over_a_newer_live_one(store: CacheStore, client: redis.Redis) -> None:
-    publish(store, numbered_plan(100, version="v1"), as_of=NEXT + timedelta(days=1))
+    publish(store, numbered_plan(100, version="v1"), as_of=NEXT + timedelta(days=2))
     before = state(client, store.name)
     done = some(store)
     assert "is newer" in done.why_not

@@ -2,7 +2,7 @@
 bad entry out and bring it back, load at once."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -29,6 +29,12 @@ class Team:
         live = self.store.live()
         assert live is not None
         return live.as_of.isoformat()
+
+
+def shut_now() -> dict[str, str]:
+    """A window that is not open now."""
+    begins = datetime.now(UTC) + timedelta(hours=2)
+    return {"CACHEWARM_OFF_PEAK": f"{begins:%H:%M}-{begins + timedelta(hours=1):%H:%M}"}
 
 
 @pytest.fixture
@@ -62,6 +68,11 @@ def test_a_rollback_pins_and_nothing_is_published_until_it_is_released(team: Tea
     assert "pinned since" in listed.out
     assert "looks old" in listed.out
     assert [one["pinned"] for one in team.cachewarm("generations", "--json").json] == [True, False]
+
+    twice = team.cachewarm("rollback")
+    assert twice.code == 1
+    assert "already rolled back: 20260321-" in twice.err
+    assert team.live() == "2026-03-21"
 
     assert "released 20260321-" in team.cachewarm("release").err
     assert team.cachewarm("release").err == "nothing was pinned\n"
@@ -107,7 +118,7 @@ def test_a_prompt_that_names_no_entry_changes_nothing(team: Team) -> None:
     assert unknown.code == 1
     assert "no entry of 'support' has this prompt; nothing was changed" in unknown.err
     served = team.cachewarm("reinstate", USUAL[0], "-a", AGENT)
-    assert served.code == 2
+    assert served.code == 1
     assert "no withdrawn entry of 'support' has this prompt" in served.err
     assert team.cachewarm("lookup", USUAL[0], "-a", AGENT).out.startswith("hit")
 
@@ -117,11 +128,16 @@ def test_a_progressive_warm_says_how_far_it_is_and_now_loads_at_once(team: Team)
     ran = team.cachewarm("warm", "--as-of", "2026-03-22", **slow)
     assert ran.code == 0, ran.err
     assert "Loading for 2026-03-22: 5 of 9 entries" in ran.out
+    assert "FAILED" not in ran.err
     assert team.live() == "2026-03-21"
     report = team.cachewarm("warm", "--as-of", "2026-03-22", "--json", "-", **slow).json
     assert report["published"] is False
     assert report["loading"]["of"] == 9
     assert "5 loaded so far" in team.cachewarm("generations").out
+
+    peak = team.cachewarm("warm", "--as-of", "2026-03-21", **{**slow, "CACHEWARM_BUDGET": "3", **shut_now()})
+    assert peak.code == 0, peak.err  # planned again in peak hours: nothing is wrong, and nothing was published
+    assert "FAILED" not in peak.err
 
     done = team.cachewarm("warm", "--as-of", "2026-03-22", "--now", **slow)
     assert done.code == 0, done.err

@@ -141,10 +141,28 @@ def test_a_log_feedback_run_that_failed_is_asked_for_again_and_not_at_once(watch
     with environment(own_environment(CACHEWARM_REDIS_URL="redis://127.0.0.1:1/0")):
         assert not watch.run(request, "withdraw_wrong_hits").success
     (soon,) = watch.look("wrong_hits").run_requests
-    watch.clock.at += timedelta(minutes=59)
+    assert "a run was asked for already" in watch.look("wrong_hits").skip_message
+    watch.clock.at += timedelta(minutes=60)
     (later,) = watch.look("wrong_hits").run_requests
-    assert request.run_key != later.run_key
-    assert soon.run_key != request.run_key
+    assert len({request.run_key, soon.run_key, later.run_key}) == 3
+
+
+def test_another_wording_with_the_same_answer_goes_too_and_stays_out_of_the_next_plan(watch: Watch) -> None:
+    other = f"{USUAL[0].removesuffix('?')}, please?"
+    for rows in watch.app.rows.values():
+        rows += [{**row, "query": other} for row in rows if row["query"] == USUAL[0]]
+    watch.app.flush(again=True)
+    watch.warm()
+    with watch.reader() as cache:
+        assert cache.check(other, agent_type=AGENT)[0]["match"] == "exact"
+    watch.report(USUAL[0], "anna", "ben")
+    watch.act("wrong_hits")
+    for _ in range(2):
+        with watch.reader() as cache:
+            assert cache.check(other, agent_type=AGENT) == []
+            assert cache.check(USUAL[0], agent_type=AGENT) == []
+            assert cache.check(USUAL[1], agent_type=AGENT)
+        watch.warm()
 
 
 def test_more_wrong_entries_than_may_go_one_by_one_stop_the_run_and_say_so(watch: Watch) -> None:

@@ -47,8 +47,10 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     published = _publish(workspace, day, plan, rules, context.log.info)
     if not published.published:
         context.log.info(published.why_not)
-        waits = published.waits or (workspace.settings.progressive and workspace.cache.pinned() is not None)
-        loading = {"loaded": published.loaded if published.waits else 0, "of": plan.num_rows} if waits else {}
+        pinned = workspace.settings.progressive and workspace.cache.pinned() is not None
+        loading: dict[str, Any] = {}
+        if published.waits or pinned:
+            loading = {"loaded": published.loaded if published.waits else 0, "of": plan.num_rows, "pinned": pinned}
         record(context, day, {"published": False, "why_not": published.why_not, **loading})
         return
     record(

@@ -23,10 +23,14 @@ from cachewarm_pipeline.core.demand import AgentDemand, agent_demands
 from cachewarm_pipeline.core.limits import Limits
 from cachewarm_pipeline.core.plan import Plan, Rows, build_plan, by_frequency, plan_table
 from cachewarm_pipeline.core.reach import NEVER, Reach, step
+from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.rules.foresee import foreseen_reach
 from cachewarm_pipeline.core.rules.tables import agent_logs
 from cachewarm_pipeline.core.selection import Curves, Selected, curves, graph_of, places_of, select
 from cachewarm_pipeline.core.staleness import Admitted, admit, stamp
+from cachewarm_pipeline.core.text import embedding_key
+from cachewarm_pipeline.core.withdrawn import near_same
+from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.ports import Judge
 from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -70,7 +74,7 @@ def plan_day(
     ``embedded``: keys of prompts that have vectors."""
     settings = workspace.settings
     standing = replace(steps.standing(workspace, day), limits=age_limits(workspace, day))
-    admitted = admit(candidates, standing, judge.same)
+    admitted = _without_near(workspace, admit(candidates, standing, judge.same), embedded, judge)
     chooser = _Coverage(workspace, labelled, judge, progress) if settings.selection == "coverage" else None
     plan = build_plan(
         admitted.tables,
@@ -85,6 +89,31 @@ def plan_day(
     if chooser is None:
         return Planned(plan, admitted)
     return Planned(plan, admitted, chooser.curves, chooser.second, chooser.agents)
+
+
+def _without_near(workspace: Workspace, admitted: Admitted, embedded: set[str], judge: Judge) -> Admitted:
+    """Leaves out the other wordings of a withdrawn prompt, within ``coverage_radius``, that have the same answer."""
+    bad = [row for row in steps.withdrawn_rows(workspace.datasets) if row["reinstated_at"] is None]
+    if not bad:
+        return admitted
+    model, radius = workspace.embedder.info.id, workspace.settings.coverage_radius
+    embed_missing(workspace.embedder, workspace.vectors, [row["prompt"] for row in bad])
+    tables, left_out = [], Counts(admitted.left_out)
+    for table in admitted.tables:
+        rows = table.select(["entry_id", "agent_type", "prompt", "response"]).to_pylist()
+        keys = [embedding_key(model, row["prompt"]) for row in rows]
+        drop: set[int] = set()
+        for agent_type in {row["agent_type"] for row in bad}:
+            own = [i for i, row in enumerate(rows) if row["agent_type"] == agent_type and keys[i] in embedded]
+            of_agent = [row for row in bad if row["agent_type"] == agent_type]
+            vectors = workspace.vectors.get([keys[i] for i in own]) if own else np.empty((0, 0))
+            found = near_same(list(steps.vectors_of(workspace, [row["prompt"] for row in of_agent])), vectors, radius)
+            pairs = [(own[i], row["response"]) for row, near in zip(of_agent, found, strict=True) for i in near]
+            same: Any = judge.same([(rows[i]["response"], response) for i, response in pairs]) if pairs else []
+            drop |= {i for (i, _), wrong in zip(pairs, same, strict=True) if wrong}
+        left_out[LeftOut.REPORTED_WRONG] += len(drop)
+        tables.append(table.filter(pa.array([i not in drop for i in range(len(rows))], pa.bool_())))
+    return replace(admitted, tables=tables, left_out=+left_out)
 
 
 def age_limits(workspace: Workspace, day: date) -> AgeLimits:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -276,6 +276,12 @@ def standing(workspace: Workspace, day: date) -> Standing:
         {row["entry_id"]: Depends.of(row["provenance"]) for row in plan},
         settings.stale_entries == "keep",
     )
+
+
+def withdrawn_rows(datasets: DatasetStore) -> list[dict[str, Any]]:
+    """Everything that was ever withdrawn, with what was reinstated."""
+    there = newest(datasets, "withdrawn_entries", date.max)
+    return datasets.read("withdrawn_entries", there).to_pylist() if there else []
 
 
 def present(workspace: Workspace) -> Present:

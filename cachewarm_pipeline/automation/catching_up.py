@@ -37,8 +37,9 @@ def days_to_mine(workspace: Workspace, first: date) -> Days:
     """Complete days of the look-back window and the replay's, from the log's ``first`` one on, without counts of this
     source as it is now. Yesterday is the daily run's own, where there is one."""
     settings = workspace.settings
-    last = workspace.today - timedelta(days=2 if settings.daily_schedule else 1)
-    days = [day for day in window(last, settings.lookback_days + settings.replay_days) if day >= settings.first_day]
+    yesterday = workspace.today - timedelta(days=1)
+    whole = window(yesterday, settings.lookback_days + settings.replay_days)
+    days = [day for day in whole if day >= settings.first_day and not (settings.daily_schedule and day == yesterday)]
     known, fingerprint = set(workspace.datasets.days(DAILY)), workspace.counts_fingerprint
     changed = [
         day

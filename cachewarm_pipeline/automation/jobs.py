@@ -6,6 +6,7 @@ import dagster as dg
 
 from cachewarm_pipeline.automation.tags import PUBLISHES
 from cachewarm_pipeline.automation.withdrawing import withdraw_confirmed
+from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.resources.workspace import Workspace
 
 _ONE_AT_A_TIME = {PUBLISHES: "true"}
@@ -46,14 +47,18 @@ load_cache = dg.define_asset_job(
 
 
 class Why(dg.Config):
-    """Why a person does this; it is kept beside the pin and shown with it."""
+    """``why`` a person does this is kept beside the pin and shown with it. ``again``: also where one is pinned already,
+    which brings back what the first rollback fled."""
 
     why: str = ""
+    again: bool = False
 
 
 @dg.op
 def roll_back_and_pin(context: dg.OpExecutionContext, config: Why, workspace: dg.ResourceParam[Workspace]) -> None:
     """The previous generation becomes live in one step, and stays so until the pin is released."""
+    if (pin := workspace.cache.pinned()) and not config.again:
+        raise CacheError(f"already rolled back: {pin.describe()}; launch with again: true if the other one is meant")
     record = workspace.cache.rollback(workspace.now(), config.why)
     context.add_output_metadata({"generation": record.id, "as_of": str(record.as_of), "entries": record.entries})
     context.log.info(f"live again and pinned: {record.id} with {record.entries:,} entries, as of {record.as_of}")

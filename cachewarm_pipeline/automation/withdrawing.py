@@ -110,12 +110,13 @@ def withdraw_answers(
     why: str = "",
     reports: Sequence[WrongHitReport] = (),
 ) -> None:
-    """Take answers out of service, with the variants that have the same one, and write them to the ledger."""
+    """Take answers out of service, with those of variants and other wordings that are the same, and write them to the
+    ledger: a later plan leaves all of them out by it."""
     now = workspace.now()
     told = {report.entry_id: report for report in reports}
     cache.withdraw({one.entry_id: one.response for one in answers}, now, why)
-    if variants := _variants(cache, answers):
-        cache.withdraw({one.entry_id: one.response for one in variants}, now, "a variant of a withdrawn entry")
+    if others := _companions(workspace, cache, answers):
+        cache.withdraw({one.entry_id: one.response for one in others}, now, "the same answer as a withdrawn entry")
     rows = [
         {
             "entry_id": one.entry_id,
@@ -133,13 +134,15 @@ def withdraw_answers(
 
 
 def reinstate_entry(workspace: Workspace, cache: CacheStore, entry_id: str) -> bool:
-    """Let an entry be warmed again; False where it was not withdrawn."""
+    """Let an entry, and those that went with it, be warmed again; False where it was not withdrawn."""
     with cache.ledger_lock():
         ledger = _ledger(workspace)
-        if entry_id not in withdrawn.active(ledger):
+        answers = withdrawn.withdrawn_answers(ledger).get(entry_id)
+        if not answers:
             return False
         _write(workspace, withdrawn.reinstate(ledger, [entry_id], workspace.now()))
-    cache.reinstate([entry_id])
+    shas = {response_sha(answer) for answer in answers}
+    cache.reinstate([entry_id, *(one.entry_id for one in cache.withdrawn() if one.response_sha in shas)])
     return True
 
 
@@ -154,14 +157,23 @@ def _write(workspace: Workspace, ledger: Any) -> None:
     workspace.datasets.write(LEDGER, newest, ledger)
 
 
-def _variants(cache: CacheStore, answers: Sequence[Served]) -> list[Served]:
-    """Live entries that are variants of withdrawn ones and have the same answer."""
-    live = cache.live()
-    if live is None or not live.by_source.get("synthetic"):
-        return []
-    synthetic = {one.entry_id: one for one in cache.live_answers() if one.source == "synthetic"}
-    rows = [vars(one) for one in (*answers, *synthetic.values())]
-    return [synthetic[entry] for entry in withdrawn.variants_of([one.entry_id for one in answers], rows)]
+def _companions(workspace: Workspace, cache: CacheStore, answers: Sequence[Served]) -> list[Served]:
+    """Live entries that give a withdrawn answer too: its variants, and other wordings of its prompt."""
+    own, radius = {one.entry_id for one in answers}, workspace.settings.coverage_radius
+    live = [one for one in cache.live_answers() if one.entry_id not in own]
+    found = set(withdrawn.variants_of(own, [vars(one) for one in (*answers, *live)]))
+    for bad in answers:
+        alike = [
+            one
+            for one in live
+            if one.agent_type == bad.agent_type and response_sha(one.response) == response_sha(bad.response)
+        ]
+        texts = [bad.prompt, *(one.prompt for one in alike)]
+        embed_missing(workspace.embedder, workspace.vectors, texts)
+        vectors = steps.vectors_of(workspace, texts)
+        (near,) = withdrawn.near_same([vectors[0]], vectors[1:], radius)
+        found |= {alike[place].entry_id for place in near}
+    return [one for one in live if one.entry_id in found]
 
 
 def _count_rejected(workspace: Workspace, cache: CacheStore) -> int:

@@ -67,7 +67,14 @@ def wrong_hit_sensor(settings: Settings) -> dg.SensorDefinition:
         cursor["log"] = handed
         what = sha256_hex(handed, *(report.entry_id for report in bad))[:16]
         slot = int((now - _EPOCH) / (_SLOT_AFTER_FAILURE if again else _SLOT))
-        request = dg.RunRequest(run_key=f"wrong:{own.name}:{what}:{slot}", tags=started_by("wrong hits", said))
+        key = f"wrong:{own.name}:{what}:{slot}"
+        if cursor.get("key") == key:
+            more = (
+                "some of them are over CACHEWARM_WRONG_HIT_MAX_SHARE and still served: see the alert" if again else ""
+            )
+            return dg.SkipReason(f"{said}; a run was asked for already. {more}".strip())
+        cursor["key"] = key
+        request = dg.RunRequest(run_key=key, tags=started_by("wrong hits", said))
         return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
 
     return wrong_hits

@@ -106,7 +106,8 @@ def stats(
         emit({"name": settings.name, "redis_url": redact_url(url), "hours": hours, **found})
         return
     out.print(f"'{settings.name}' on {redact_url(url)}, last {hours} h")
-    out.print(f"  live       {found['generation'] or 'nothing'} with {found['total_entries']:,} entries")
+    live = f"{found['generation']} with {found['total_entries']:,} entries" if found["generation"] else "nothing"
+    out.print(f"  live       {live}")
     out.print(_rates("all", found))
     for agent_type, counted in found["agent_types"].items():
         out.print(_rates(agent_type, counted))
@@ -139,7 +140,8 @@ def generations(
     if not found:
         out.print(f"no generation under '{settings.name}': run `cachewarm warm`")
     for record in found:
-        published = f"published {record['published_at'] or 'never'}"
+        live_since = f"{record['published_at']:.16}" if record["published_at"] else "never"
+        published = f"made {record['created_at']:.16}, last live {live_since}"
         if record["state"] == "filling":
             published = f"{record['loaded']:,} loaded so far"
         out.print(

@@ -1,13 +1,13 @@
 """What a person does to the live cache: go back, pin, release, take a bad entry out."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, settings_with
 from cachewarm_pipeline.cli.inspect import shown, store_of
-from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
+from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.text import entry_id
 
 Why = typer.Option("--why", help="Why, for those who look later.")
@@ -16,19 +16,31 @@ AgentType = typer.Option("--agent-type", "-a", help="agent_type of the entry.")
 
 def rollback(
     why: Annotated[str, Why] = "",
+    again: Annotated[bool, typer.Option("--again", help="Also where a rollback pinned one already: go on.")] = False,
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Make the previous generation live again, and pin it: nothing is published until `cachewarm release`."""
     settings = settings_with(name=name, redis_url=redis_url)
-    record = store_of(settings).rollback(datetime.now(UTC), why)
+    store = store_of(settings)
+    refuse_twice(store, again)
+    record = store.rollback(datetime.now(UTC), why)
     if json:
         emit(shown(record))
     else:
         err.print(
             f"live again: {record.id} with {record.entries:,} entries, as of {record.as_of}; it is pinned, so nothing "
             "is published until `cachewarm release`"
+        )
+
+
+def refuse_twice(store: Any, again: bool) -> None:
+    """A second rollback would bring back what the first one fled. Raises CacheError where one is pinned."""
+    if (pin := store.pinned()) and not again:
+        raise CacheError(
+            f"already rolled back: {pin.generation} is live and pinned since {pin.since:%Y-%m-%d %H:%M} UTC; a second "
+            "rollback would bring back the other one: `cachewarm rollback --again` if that is meant"
         )
 
 
@@ -64,6 +76,8 @@ def withdraw(
 
     key = entry_id(prompt, agent_type)
     answers = store.answers([key])
+    if not answers and any(one.entry_id == key for one in store.withdrawn()):
+        raise CacheError("this entry is withdrawn already; `cachewarm reinstate` lets it be warmed again")
     if not answers:
         raise CacheError(
             f"no entry of {agent_type!r} has this prompt; nothing was changed (`cachewarm lookup` shows the entry "
@@ -73,7 +87,10 @@ def withdraw(
     if json:
         emit({"withdrawn": key})
     else:
-        err.print("out of service; `cachewarm reinstate` with the same prompt brings it back with the next run")
+        err.print(
+            f"out of service in every generation: {answers[0].prompt[:80]}; `cachewarm reinstate` with the same prompt "
+            "lets the next run bring it back"
+        )
 
 
 def reinstate(
@@ -91,7 +108,7 @@ def reinstate(
 
     key = entry_id(prompt, agent_type)
     if not reinstate_entry(Workspace(settings), store, key):
-        raise ConfigurationError(f"no withdrawn entry of {agent_type!r} has this prompt; nothing was changed")
+        raise CacheError(f"no withdrawn entry of {agent_type!r} has this prompt; nothing was changed")
     if json:
         emit({"reinstated": key})
     else:

@@ -203,7 +203,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         stopped = "; ".join(f"{check}: {sentence}" for check, sentence in outcome.failed_checks.items())
     elif not outcome.success:
         stopped = str(outcome.error or CachewarmError("the run failed; `cachewarm dev` shows its log"))
-    elif not published and "loaded" not in recorded:
+    elif not published and ("loaded" not in recorded or recorded.get("pinned")):
         stopped = str(recorded.get("why_not", "nothing was published"))
     if stopped:
         unchanged = f"the live generation {live.id} is untouched" if live else "nothing is live"

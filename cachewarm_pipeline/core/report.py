@@ -57,7 +57,9 @@ def build_report(
         published=published,
         blocked_by=list(blocked_by),
         reason=reason,
-        loading={"loaded": cache["loaded"], "of": cache["of"]} if "loaded" in cache and not published else None,
+        loading={"loaded": cache["loaded"], "of": cache["of"]}
+        if "loaded" in cache and not (published or cache.get("pinned"))
+        else None,
         budget=budget,
         entries={
             "total": plan.get("dagster/row_count", 0),

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.core.errors import ConfigurationError
@@ -101,6 +102,16 @@ def variants_of(entry_ids: Collection[str], plan_rows: Rows) -> list[str]:
         if base is not None and row["entry_id"] not in gone and canonical_response(row["response"]) == base:
             found.append(row["entry_id"])
     return found
+
+
+def near_same(prompts: Sequence[np.ndarray], candidates: np.ndarray, radius: float) -> list[list[int]]:
+    """Of each withdrawn prompt (vectors (d,)) the candidates (n, d) within a cosine distance: another wording of it.
+
+    Vectors are of unit length. What such a one answers is as wrong where the answer is the same.
+    """
+    if not len(candidates):
+        return [[] for _ in prompts]
+    return [np.flatnonzero(1.0 - candidates @ prompt <= radius).tolist() for prompt in prompts]
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:
