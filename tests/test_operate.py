@@ -102,6 +102,10 @@ def test_a_withdrawn_entry_misses_at_once_and_comes_back_when_reinstated(team: T
     assert ran.code == 0, ran.err
     assert "out of service" in ran.err
     assert cachewarm("lookup", bad, "-a", AGENT).out.startswith("miss")
+    listed = cachewarm("withdrawn").out
+    assert listed.startswith("1 answers are withdrawn, 0 reported ones are still served")
+    assert f"{AGENT}: {bad}  wrong" in listed
+    assert cachewarm("withdraw", bad, "-a", AGENT).err.startswith("error: this entry is withdrawn already")
 
     report = cachewarm("warm", "--as-of", "2026-03-22", "--json", "-")
     assert report.code == 0, report.err

@@ -14,6 +14,7 @@ from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.core.catch_up import try_again
 from cachewarm_pipeline.core.episodes import Episode, Policy, look
 from cachewarm_pipeline.core.errors import CachewarmError
+from cachewarm_pipeline.core.records import GenerationRecord, Pin
 from cachewarm_pipeline.core.stats import hour_of
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
@@ -107,7 +108,7 @@ def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
         except CachewarmError as error:
             return why_not(error)
         cursor = cursor_of(context)
-        events = list(_observed(cursor, workspace.now(), rate, live.entries, live.forecast_hit_rate))
+        events = list(_observed(cursor, workspace.now(), rate, live, pin))
         floor = floor_of(workspace.settings, live.forecast_hit_rate)
         if floor is None:
             said = f"{rate.hits:,} of {rate.lookups:,} look-ups hit, but there is no floor: {live.id} has no forecast"
@@ -144,20 +145,22 @@ def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
 
 
 def _observed(
-    cursor: dict[str, str], now: datetime, rate: Rate, entries: int, forecast: float | None
+    cursor: dict[str, str], now: datetime, rate: Rate, live: GenerationRecord, pin: Pin | None
 ) -> Iterator[dg.AssetObservation]:
-    """Once an hour the rate as an observation, which the UI draws as a history."""
+    """Once an hour what is live and its rate as an observation, of which the UI draws the numbers as a history."""
     hour = hour_of(now)
-    if cursor.get("shown") == hour or not rate.lookups:
+    if cursor.get("shown") == hour:
         return
     cursor["shown"] = hour
     yield dg.AssetObservation(
         "live_cache",
         metadata={
-            "hit_rate": rate.hits / rate.lookups,
+            "generation": live.id,
+            "pinned": pin.describe() if pin else "no",
+            "entries": live.entries,
             "lookups": rate.lookups,
             "of": rate.of,
-            "entries": entries,
-            **({"forecast_hit_rate": forecast} if forecast is not None else {}),
+            **({"hit_rate": round(rate.hits / rate.lookups, 4)} if rate.lookups else {}),
+            **({"forecast_hit_rate": round(live.forecast_hit_rate, 4)} if live.forecast_hit_rate is not None else {}),
         },
     )

@@ -74,7 +74,8 @@ def withdraw_confirmed(workspace: Workspace, progress: Callable[[str], Any]) -> 
         raise CacheError(
             f"{over} more answers of {live.id} are confirmed to be wrong than may be withdrawn one by one "
             f"({workspace.settings.wrong_hit_max_share:.0%} of its {live.entries:,} entries, "
-            "CACHEWARM_WRONG_HIT_MAX_SHARE): look at them, and `cachewarm rollback` if the generation is bad"
+            "CACHEWARM_WRONG_HIT_MAX_SHARE): `cachewarm withdrawn` lists them, and `cachewarm rollback` goes back if "
+            "the generation is bad"
         )
     if fault:
         raise fault

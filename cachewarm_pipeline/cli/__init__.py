@@ -7,7 +7,7 @@ import typer
 from cachewarm_pipeline.cli.console import EXIT_STOPPED, EXIT_USAGE, err
 from cachewarm_pipeline.cli.dev import dev, down
 from cachewarm_pipeline.cli.inspect import generations, lookup, stats
-from cachewarm_pipeline.cli.operate import reinstate, release, rollback, withdraw
+from cachewarm_pipeline.cli.operate import reinstate, release, rollback, withdraw, withdrawn
 from cachewarm_pipeline.cli.warm import warm
 from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (warm, lookup, stats, generations, rollback, release, withdraw, reinstate, dev, down):
+for command in (warm, lookup, stats, generations, rollback, release, withdraw, withdrawn, reinstate, dev, down):
     app.command()(command)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, settings_with
+from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, out, settings_with
 from cachewarm_pipeline.cli.inspect import shown, store_of
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.text import entry_id
@@ -90,6 +90,47 @@ def withdraw(
         err.print(
             f"out of service in every generation: {answers[0].prompt[:80]}; `cachewarm reinstate` with the same prompt "
             "lets the next run bring it back"
+        )
+
+
+def withdrawn(
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """What is out of service, and what people reported that is still served."""
+    settings = settings_with(name=name, redis_url=redis_url)
+    store = store_of(settings)
+    from cachewarm_pipeline.assets.steps import withdrawn_rows
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+    gone = [row for row in withdrawn_rows(Workspace(settings).datasets) if row["reinstated_at"] is None]
+    reports = store.wrong_hit_reports()
+    served = {one.entry_id: one.prompt for one in store.answers([report.entry_id for report in reports])}
+    reported = [
+        {
+            "prompt": served[report.entry_id],
+            "agent_type": report.agent_type,
+            "reporters": len(report.reporters),
+            "last_at": report.last_at,
+            "why": report.why,
+        }
+        for report in reports
+        if report.entry_id in served
+    ]
+    if json:
+        emit({"withdrawn": gone, "reported": reported})
+        return
+    out.print(f"{len(gone)} answers are withdrawn, {len(reported)} reported ones are still served")
+    for row in gone:
+        out.print(
+            f"  withdrawn {row['withdrawn_at']:%Y-%m-%d %H:%M} by {row['by']} ({row['reports']})  {row['agent_type']}: "
+            f"{row['prompt'][:80]}  {row['why']}"
+        )
+    for one in reported:
+        out.print(
+            f"  reported by {one['reporters']}, last {one['last_at']:%Y-%m-%d %H:%M}  {one['agent_type']}: "
+            f"{one['prompt'][:80]}  {one['why']}"
         )
 
 
