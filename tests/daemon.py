@@ -27,6 +27,41 @@ class Clock:
         return self.at
 
 
+def definitions_at(clock: Clock) -> dg.Definitions:
+    """The project's definitions by the environment's settings, on a clock."""
+
+    @dg.resource
+    def workspace(_: Any) -> Workspace:
+        return Workspace(load_settings(), clock)
+
+    return definitions(load_settings(), workspace)
+
+
+def evaluate(defs: dg.Definitions, sensor: str, instance: dg.DagsterInstance, cursor: str | None, clock: Clock) -> Any:
+    """One tick of a sensor."""
+    repository = defs.get_repository_def()
+    with dg.build_sensor_context(
+        instance=instance,
+        cursor=cursor,
+        repository_def=repository,
+        resources={"workspace": Workspace(load_settings(), clock)},
+    ) as context:
+        return repository.get_sensor_def(sensor).evaluate_tick(context)
+
+
+def execute(
+    defs: dg.Definitions, request: dg.RunRequest, job: str, instance: dg.DagsterInstance
+) -> dg.ExecuteInProcessResult:
+    """The run that a sensor or schedule asks for, done in this process."""
+    return defs.resolve_job_def(job).execute_in_process(
+        run_config={**QUIET, **(request.run_config or {})},
+        partition_key=request.partition_key,
+        tags=request.tags,
+        instance=instance,
+        raise_on_error=False,
+    )
+
+
 @dataclass
 class Started:
     """A run that something started: when, what, why and whether it succeeded."""
@@ -52,14 +87,7 @@ class Daemon:
     """Sensor to the reason of its last tick without a run."""
 
     def __post_init__(self) -> None:
-        self.settings = load_settings()
-        clock = self.clock
-
-        @dg.resource
-        def workspace(_: Any) -> Workspace:
-            return Workspace(load_settings(), clock)
-
-        self.defs = definitions(self.settings, workspace)
+        self.defs = definitions_at(self.clock)
         self._repository = self.defs.get_repository_def()
         self._cursors: dict[str, str | None] = {}
         self._last: dict[str, datetime] = {}
@@ -69,7 +97,7 @@ class Daemon:
         for schedule in self._repository.schedule_defs:
             if schedule.default_status == dg.DefaultScheduleStatus.RUNNING:
                 zone, cron = schedule.execution_timezone or "UTC", str(schedule.cron_schedule)
-                due = schedule_execution_time_iterator(clock.at.timestamp(), cron, zone, ascending=True)
+                due = schedule_execution_time_iterator(self.clock.at.timestamp(), cron, zone, ascending=True)
                 self._due[schedule.name], self._next[schedule.name] = due, next(due)
 
     def tick(self) -> None:
@@ -93,13 +121,7 @@ class Daemon:
         if self.clock.at - self._last.get(sensor.name, self.clock.at - least) < least:
             return
         self._last[sensor.name] = self.clock.at
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self._cursors.get(sensor.name),
-            repository_def=self._repository,
-            resources={"workspace": Workspace(load_settings(), self.clock)},
-        ) as context:
-            found = sensor.evaluate_tick(context)
+        found = evaluate(self.defs, sensor.name, self.instance, self._cursors.get(sensor.name), self.clock)
         self._cursors[sensor.name] = found.cursor
         for event in found.asset_events:
             self.instance.report_runless_asset_event(event)
@@ -113,13 +135,7 @@ class Daemon:
             return
         if request.run_key:
             self._keys.add(request.run_key)
-        result = self.defs.resolve_job_def(job).execute_in_process(
-            run_config={**QUIET, **(request.run_config or {})},
-            partition_key=request.partition_key,
-            tags=request.tags,
-            instance=self.instance,
-            raise_on_error=False,
-        )
+        result = execute(self.defs, request, job, self.instance)
         if not result.success:
             tell_failure(result, self.instance, load_settings())
         by = request.tags.get("cachewarm/started_by", "")

@@ -14,7 +14,7 @@ from pytest_httpserver import HTTPServer
 from cachewarm_pipeline.core.change_sample import ChangeCheck
 from cachewarm_pipeline.core.depends import Depends
 from cachewarm_pipeline.core.schemas_answers import CHANGE_CHECKS
-from cachewarm_pipeline.core.withdrawn import add
+from cachewarm_pipeline.core.withdrawn import add, empty
 from tests.chat_server import KEY
 from tests.checked_project import (
     AT,
@@ -237,7 +237,7 @@ def test_a_withdrawn_answer_stays_out_of_plans_of_every_day(unchanged: Project) 
     first, second, *_ = unchanged.planned()
     reported = {"why": "wrong", "reports": 2, "by": "person"}
     rows = [first | reported, second | reported | {"response": "an answer that it has no more"}]
-    unchanged.datasets.write("withdrawn_entries", LAST_DAY + timedelta(30), add(None, rows, AT))
+    unchanged.datasets.write("withdrawn_entries", LAST_DAY + timedelta(30), add(empty(), rows, AT))
     again = unchanged.plan()
     assert first["entry_id"] not in {row["entry_id"] for row in again}
     assert len(again) == FEW - 1

@@ -51,7 +51,7 @@ def test_a_rollback_pins_what_it_goes_back_to_and_says_since_when_and_why(
 
 def test_a_second_rollback_goes_forth_again_and_moves_the_pin(store: CacheStore, two: tuple[str, str]) -> None:
     store.rollback(NOW)
-    assert store.rollback(NOW + timedelta(hours=1), "it was right").id == two[1]
+    assert store.rollback(NOW + timedelta(hours=1), "it was right", again=True).id == two[1]
     assert store.pinned() == Pin(two[1], NOW + timedelta(hours=1), "it was right")
     assert serving(store) == (two[1], two[1])
 
@@ -293,7 +293,7 @@ def test_a_rollback_killed_at_any_point_was_done_with_its_pin_or_not_at_all(
             assert pin.generation == first
             done += 1
             assert not publish(store, numbered_plan(ENTRIES, version="v3")).published
-            store.rollback(NOW)
+            store.rollback(NOW, again=True)
             store.release(NOW)
         if finished:
             break

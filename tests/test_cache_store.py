@@ -161,12 +161,17 @@ def test_the_live_generation_and_the_one_before_are_kept_and_no_other(store: Cac
         assert len(keys(client, key_prefix(store.name, generation))) == 20 + 3
 
 
-def test_rollback_serves_the_previous_generation_and_a_second_one_undoes_it(store: CacheStore) -> None:
+def test_rollback_serves_the_previous_generation_and_a_second_one_undoes_it_only_when_it_says_so(
+    store: CacheStore,
+) -> None:
     first, second = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
     assert store.rollback(NOW).id == first
     assert (store._index.alias_target(), store.live().id) == (first, first)  # type: ignore[union-attr]
     assert [(r.id, r.state) for r in store.generations()] == [(first, State.LIVE), (second, State.PREVIOUS)]
-    assert store.rollback(NOW).id == second
+    with pytest.raises(CacheError, match=f"already rolled back: {first} is live and pinned since .* takes `--again`"):
+        store.rollback(NOW)
+    assert store._index.alias_target() == first
+    assert store.rollback(NOW, again=True).id == second
     assert store._index.alias_target() == second
 
 

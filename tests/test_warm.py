@@ -135,7 +135,7 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
     }
     replay = report["replay"]
     assert replay["lookups"] > 500
-    assert replay["lift"] == pytest.approx(replay["hit_rate"] - replay["cold_hit_rate"], abs=1e-5)
+    assert replay["lift"] == pytest.approx(replay["hit_rate"] - replay["cold_hit_rate"])
     assert replay["lift_interval"][0] <= replay["lift"] <= replay["lift_interval"][1]
     assert replay["wrong_hits"] <= replay["judged_hits"] <= replay["hits"] <= replay["lookups"]
     assert 0 <= replay["wrong_hit_rate"] <= replay["wrong_hit_rate_upper"] <= 1

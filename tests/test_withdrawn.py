@@ -28,7 +28,7 @@ def bad(entry_id: str = "e", response: str = "wrong", **more: Any) -> dict[str, 
 
 
 def test_what_is_added_stays_out_and_nothing_before_is_lost() -> None:
-    first = add(None, [bad()], NOW)
+    first = add(empty(), [bad()], NOW)
     table = add(first, [bad("f", by="log"), bad("g", by="person")], LATER)
     assert table.schema.equals(WITHDRAWN_ENTRIES)
     assert [(r["entry_id"], r["withdrawn_at"], r["reinstated_at"]) for r in table.to_pylist()] == [
@@ -38,23 +38,23 @@ def test_what_is_added_stays_out_and_nothing_before_is_lost() -> None:
     ]
     assert active(table) == {"e", "f", "g"}
     assert withdrawn_answers(table)["e"] == ["wrong"]
-    assert withdrawn_answers(None) == withdrawn_answers(empty()) == {}
+    assert withdrawn_answers(empty()) == {}
 
 
 def test_the_same_withdrawal_twice_is_one_and_keeps_the_larger_number_of_reports() -> None:
-    table = add(None, [bad(response='{"a": 1, "b": 2}')], NOW)
+    table = add(empty(), [bad(response='{"a": 1, "b": 2}')], NOW)
     again = add(table, [bad(response='{"b":2,"a":1}', reports=5)], LATER)
     assert [(r["reports"], r["withdrawn_at"]) for r in again.to_pylist()] == [(5, NOW)]
     assert add(again, [bad(response='{"a": 1, "b": 2}', reports=1)], LATER).equals(again)
 
 
 def test_another_wrong_answer_of_an_entry_stays_out_beside_the_first() -> None:
-    table = add(add(None, [bad()], NOW), [bad(response="wrong too")], LATER)
+    table = add(add(empty(), [bad()], NOW), [bad(response="wrong too")], LATER)
     assert withdrawn_answers(table) == {"e": ["wrong", "wrong too"]}
 
 
 def test_what_is_reinstated_may_be_warmed_again_and_withdrawn_again() -> None:
-    table = reinstate(add(None, [bad(), bad("f")], NOW), ["e"], LATER)
+    table = reinstate(add(empty(), [bad(), bad("f")], NOW), ["e"], LATER)
     assert (active(table), reinstated(table)) == ({"f"}, {"e": LATER})
     assert set(withdrawn_answers(table)) == {"f"}
     once_more = add(table, [bad()], LATER + timedelta(hours=1))
@@ -63,19 +63,19 @@ def test_what_is_reinstated_may_be_warmed_again_and_withdrawn_again() -> None:
 
 
 def test_an_entry_that_is_not_withdrawn_cannot_be_reinstated_and_is_named() -> None:
-    table = add(None, [bad()], NOW)
+    table = add(empty(), [bad()], NOW)
     with pytest.raises(ConfigurationError, match="nothing to reinstate: x"):
         reinstate(table, ["e", "x"], LATER)
 
 
 def test_prompts_and_reasons_are_stored_masked() -> None:
-    (row,) = add(None, [bad(prompt="Ask ada.moss@corp.io", why="says ada.moss@corp.io")], NOW).to_pylist()
+    (row,) = add(empty(), [bad(prompt="Ask ada.moss@corp.io", why="says ada.moss@corp.io")], NOW).to_pylist()
     assert "ada.moss" not in row["prompt"] + row["why"]
 
 
 def test_a_stranger_cannot_withdraw() -> None:
     with pytest.raises(ConfigurationError, match=r"entry e: by is one of reports, log, person, not 'me'"):
-        add(None, [bad(by="me")], NOW)
+        add(empty(), [bad(by="me")], NOW)
 
 
 def planned(entry_id: str, response: str, base: str | None = None) -> dict[str, Any]:

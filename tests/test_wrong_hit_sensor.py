@@ -3,6 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from cachewarm_pipeline.automation import withdrawing
+from cachewarm_pipeline.automation.withdrawing import reinstate_entry, withdraw_answers
+from cachewarm_pipeline.core.errors import EmbeddingError
+from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.wrong_hits import response_sha
 from cachewarm_pipeline.resources.redis_client import connect
 from tests.pipeline import QUIET, environment
@@ -198,3 +204,60 @@ def test_a_report_of_an_answer_that_is_no_more_served_withdraws_nothing(watch: W
     assert watch.store().wrong_hit_reports() == []
     with watch.reader() as cache:
         assert cache.check(USUAL[0], agent_type=AGENT)
+
+
+def test_two_wrong_answers_of_one_entry_in_two_generations_both_go(watch: Watch) -> None:
+    watch.warm(DAY - timedelta(days=1))
+    for day, rows in watch.app.rows.items():
+        changed = "another answer" if day >= DAY - timedelta(days=1) else None
+        kept = [row for row in rows if row["query"] != USUAL[0] or changed]
+        watch.app.rows[day] = [{**row, "response": changed} if row["query"] == USUAL[0] else row for row in kept]
+    watch.app.flush(again=True)
+    watch.warm()
+    store = watch.store()
+    answers = store.answers([entry_id(USUAL[0], AGENT)])
+    assert {one.response for one in answers} == {truth(USUAL[0]), "another answer"}
+    withdraw_answers(watch.workspace(), store, answers, by="person")
+    assert store.answers([entry_id(USUAL[0], AGENT)]) == []
+
+
+def test_reinstating_an_entry_brings_back_those_that_went_with_it_and_no_other(watch: Watch) -> None:
+    other = f"{USUAL[0].removesuffix('?')}, please?"
+    for rows in watch.app.rows.values():
+        rows += [{**row, "query": other} for row in rows if row["query"] == USUAL[0]]
+        for row in rows:  # an answer that many questions share
+            row["response"] = (
+                "Ask your administrator." if row["query"] in (USUAL[0], other, USUAL[8]) else row["response"]
+            )
+    watch.app.flush(again=True)
+    watch.warm()
+    store, workspace = watch.store(), watch.workspace()
+    far = store.answers([entry_id(USUAL[8], AGENT)])
+    withdraw_answers(workspace, store, far, by="person")
+    withdraw_answers(workspace, store, store.answers([entry_id(USUAL[0], AGENT)]), by="person")
+    assert store.answers([entry_id(other, AGENT)]) == []
+    assert reinstate_entry(workspace, store, entry_id(USUAL[0], AGENT))
+    watch.warm()
+    with watch.reader() as cache:
+        assert cache.check(USUAL[0], agent_type=AGENT)
+        assert cache.check(other, agent_type=AGENT)
+        assert cache.check(USUAL[8], agent_type=AGENT) == []
+
+
+def test_the_ledger_is_written_though_what_went_with_an_answer_cannot_be_told(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.warm()
+
+    def lost(*_: object) -> None:
+        raise EmbeddingError("the server is away")
+
+    monkeypatch.setattr(withdrawing, "embed_missing", lost)
+    store = watch.store()
+    with pytest.raises(EmbeddingError):
+        withdraw_answers(watch.workspace(), store, store.answers([entry_id(USUAL[0], AGENT)]), by="person")
+    monkeypatch.undo()
+    watch.warm()
+    live = watch.store().live()
+    assert live is not None
+    assert live.entries == len(USUAL) - 1

@@ -14,13 +14,12 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import freeze_time
 
-from cachewarm_pipeline.definitions import definitions
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.redis_client import connect
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from cachewarm_pipeline.settings import load_settings
-from tests.daemon import Clock
+from tests.daemon import Clock, definitions_at, evaluate, execute
 from tests.pipeline import QUIET, environment
 from tests.small_app import AGENT, App, settings_of
 
@@ -45,14 +44,11 @@ class Watch:
     name: str
 
     def __post_init__(self) -> None:
-        clock = self.clock
-
-        @dg.resource
-        def workspace(_: Any) -> Workspace:
-            return Workspace(load_settings(), clock)
-
-        self.defs = definitions(load_settings(), workspace)
+        self.defs = definitions_at(self.clock)
         self.cursors: dict[str, str | None] = {}
+
+    def workspace(self) -> Workspace:
+        return Workspace(load_settings(), self.clock)
 
     def store(self) -> CacheStore:
         return CacheStore(connect(self.redis_url), self.name)
@@ -94,25 +90,12 @@ class Watch:
         }
 
     def look(self, name: str) -> Any:
-        sensor = self.defs.get_repository_def().get_sensor_def(name)
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursors.get(name),
-            repository_def=self.defs.get_repository_def(),
-            resources={"workspace": Workspace(load_settings(), self.clock)},
-        ) as context:
-            found = sensor.evaluate_tick(context)
+        found = evaluate(self.defs, name, self.instance, self.cursors.get(name), self.clock)
         self.cursors[name] = found.cursor
         return found
 
     def run(self, request: dg.RunRequest, job: str) -> dg.ExecuteInProcessResult:
-        return self.defs.resolve_job_def(job).execute_in_process(
-            run_config=QUIET,
-            instance=self.instance,
-            tags=request.tags,
-            partition_key=request.partition_key,
-            raise_on_error=False,
-        )
+        return execute(self.defs, request, job, self.instance)
 
     def reader(self) -> WarmedSemanticCache:
         return WarmedSemanticCache(self.name, self.redis_url, clock=self.clock)

@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.assets.check_answers import end_of
 from cachewarm_pipeline.assets.checking import CANDIDATES, Checked, check_day
 from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, judge_metadata, record, records, table_metadata
 from cachewarm_pipeline.assets.synthetic_variants import llm_metadata
+from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.refresh import waits
 from cachewarm_pipeline.partitions import daily, days_of, one_run
 from cachewarm_pipeline.resources.workspace import Workspace

@@ -44,7 +44,8 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     except CachewarmError:
         _let_go(workspace, day, context.log.warning)
         raise
-    published = _publish(workspace, day, plan, rules, context.log.info)
+    forecast = _forecast(workspace, day)
+    published = _publish(workspace, day, plan, rules, forecast, context.log.info)
     if not published.published:
         context.log.info(published.why_not)
         pinned = workspace.settings.progressive and workspace.cache.pinned() is not None
@@ -60,7 +61,7 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
             "published": True,
             "generation": published.generation,
             "entries": published.entries,
-            **_expected(workspace, day, rules),
+            **_expected(rules, forecast),
             "written": published.written,
             "unchanged": published.unchanged,
             "ttls_renewed": published.ttls_renewed,
@@ -74,7 +75,14 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     )
 
 
-def _publish(workspace: Workspace, day: date, plan: pa.Table, rules: MatchRules, progress: steps.Progress) -> Published:
+def _publish(
+    workspace: Workspace,
+    day: date,
+    plan: pa.Table,
+    rules: MatchRules,
+    forecast: float | None,
+    progress: steps.Progress,
+) -> Published:
     """At once, or with progressive loading as much as the window and the pace allow now."""
     settings, cache, now = workspace.settings, workspace.cache, workspace.now()
     vectors = workspace.vectors.get(plan["embedding_key"].to_pylist())
@@ -86,7 +94,7 @@ def _publish(workspace: Workspace, day: date, plan: pa.Table, rules: MatchRules,
         "ttl_days": settings.ttl_days,
         "ttl_days_by_agent": steps.ttl_days_by_agent(workspace.datasets, day, settings),
         "ttl_jitter": settings.ttl_jitter,
-        "forecast_hit_rate": _forecast(workspace, day),
+        "forecast_hit_rate": forecast,
         "now": now,
         "allow_rollback": settings.allow_rollback,
         "progress": progress,
@@ -119,10 +127,9 @@ def _forecast(workspace: Workspace, day: date) -> float | None:
     return forecast_hit_rate(workspace.datasets.read("replay", day, ["warmed_hits", "lookups"]))
 
 
-def _expected(workspace: Workspace, day: date, rules: MatchRules) -> dict[str, Any]:
+def _expected(rules: MatchRules, forecast: float | None) -> dict[str, Any]:
     """Numbers that Dagster draws as a history: the forecast, and the worst bound that a certificate gives."""
     bounds = [rule["upper"] for rule in rules.describe() if rule["certified"] and rule["upper"] is not None]
-    forecast = _forecast(workspace, day)
     return {
         **({"hit_rate_forecast": forecast} if forecast is not None else {}),
         **({"wrong_hit_bound": max(bounds)} if bounds else {}),

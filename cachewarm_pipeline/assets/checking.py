@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.check_answers import Fresh, NotChecked, Sample, by_log, end_of
+from cachewarm_pipeline.assets.comparing import Fresh, NotChecked, Sample, by_log
 from cachewarm_pipeline.core.answer_age import AgeLimits
 from cachewarm_pipeline.core.change_rate import ChangeRate, age_limit, change_rate
 from cachewarm_pipeline.core.change_sample import ChangeCheck, newest_of_each, population
+from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.entries_today import aged_out, candidates_of
 from cachewarm_pipeline.core.refresh import Checks, Finding
 from cachewarm_pipeline.core.schemas_answers import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES

@@ -117,8 +117,8 @@ def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any
 def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any]) -> None:
     """Metadata of one day, in the order given; in a range run every day has its own.
 
-    Floats are rounded to six digits. Where the day could cost money, ``cost_usd`` is all that it did cost: its history
-    has a point for every day, the free ones too.
+    Floats are rounded to nine digits: a page stays readable, and the report, which reads them, adds up. Where the day
+    could cost money, ``cost_usd`` is all that it did cost: its history has a point for every day, the free ones too.
     """
     if "judge" in metadata or any(name in metadata for name in _SPENT):
         metadata = {**metadata, "cost_usd": sum(metadata.get(name, 0.0) for name in _SPENT)}
@@ -129,7 +129,7 @@ def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any
 def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(each) for each in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
 def observe(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequence[date], what: str) -> None:

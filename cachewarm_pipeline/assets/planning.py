@@ -6,7 +6,7 @@ part of the log alone. Second pass: an entry reaches as far as they let it; wher
 beyond its own text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -14,22 +14,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.check_answers import end_of
 from cachewarm_pipeline.core.answer_age import AgeLimits
 from cachewarm_pipeline.core.change_rate import age_limit
+from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.demand import AgentDemand, agent_demands
 from cachewarm_pipeline.core.limits import Limits
 from cachewarm_pipeline.core.plan import Plan, Rows, build_plan, by_frequency, plan_table
 from cachewarm_pipeline.core.reach import NEVER, Reach, step
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.rules.foresee import foreseen_reach
 from cachewarm_pipeline.core.rules.tables import agent_logs
 from cachewarm_pipeline.core.selection import Curves, Selected, curves, graph_of, places_of, select
 from cachewarm_pipeline.core.staleness import Admitted, admit, stamp
 from cachewarm_pipeline.core.text import embedding_key
-from cachewarm_pipeline.core.withdrawn import near_same
+from cachewarm_pipeline.core.withdrawn import active_rows, near
 from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.ports import Judge
 from cachewarm_pipeline.resources.workspace import Workspace
@@ -74,7 +74,9 @@ def plan_day(
     ``embedded``: keys of prompts that have vectors."""
     settings = workspace.settings
     standing = replace(steps.standing(workspace, day), limits=age_limits(workspace, day))
-    admitted = _without_near(workspace, admit(candidates, standing, judge.same), embedded, judge)
+    if standing.withdrawn:
+        standing = replace(standing, withdrawn=_with_near(workspace, standing.withdrawn, candidates, embedded))
+    admitted = admit(candidates, standing, judge.same)
     chooser = _Coverage(workspace, labelled, judge, progress) if settings.selection == "coverage" else None
     plan = build_plan(
         admitted.tables,
@@ -91,29 +93,30 @@ def plan_day(
     return Planned(plan, admitted, chooser.curves, chooser.second, chooser.agents)
 
 
-def _without_near(workspace: Workspace, admitted: Admitted, embedded: set[str], judge: Judge) -> Admitted:
-    """Leaves out the other wordings of a withdrawn prompt, within ``coverage_radius``, that have the same answer."""
-    bad = [row for row in steps.withdrawn_rows(workspace.datasets) if row["reinstated_at"] is None]
-    if not bad:
-        return admitted
+def _with_near(
+    workspace: Workspace, withdrawn: Mapping[str, Sequence[str]], candidates: Sequence[pa.Table], embedded: set[str]
+) -> dict[str, list[str]]:
+    """The withdrawn answers by entry_id, and by that of candidates that word a withdrawn prompt in another way (within
+    ``coverage_radius``): what was wrong for the one is for the others."""
+    found = {entry: list(answers) for entry, answers in withdrawn.items()}
     model, radius = workspace.embedder.info.id, workspace.settings.coverage_radius
+    bad = active_rows(steps.withdrawn_entries(workspace.datasets))
     embed_missing(workspace.embedder, workspace.vectors, [row["prompt"] for row in bad])
-    tables, left_out = [], Counts(admitted.left_out)
-    for table in admitted.tables:
-        rows = table.select(["entry_id", "agent_type", "prompt", "response"]).to_pylist()
-        keys = [embedding_key(model, row["prompt"]) for row in rows]
-        drop: set[int] = set()
-        for agent_type in {row["agent_type"] for row in bad}:
-            own = [i for i, row in enumerate(rows) if row["agent_type"] == agent_type and keys[i] in embedded]
-            of_agent = [row for row in bad if row["agent_type"] == agent_type]
-            vectors = workspace.vectors.get([keys[i] for i in own]) if own else np.empty((0, 0))
-            found = near_same(list(steps.vectors_of(workspace, [row["prompt"] for row in of_agent])), vectors, radius)
-            pairs = [(own[i], row["response"]) for row, near in zip(of_agent, found, strict=True) for i in near]
-            same: Any = judge.same([(rows[i]["response"], response) for i, response in pairs]) if pairs else []
-            drop |= {i for (i, _), wrong in zip(pairs, same, strict=True) if wrong}
-        left_out[LeftOut.REPORTED_WRONG] += len(drop)
-        tables.append(table.filter(pa.array([i not in drop for i in range(len(rows))], pa.bool_())))
-    return replace(admitted, tables=tables, left_out=+left_out)
+    for agent_type in sorted({row["agent_type"] for row in bad}):
+        keys = {
+            row["entry_id"]: key
+            for table in candidates
+            for row in table.filter(pc.equal(table["agent_type"], agent_type))
+            .select(["entry_id", "prompt"])
+            .to_pylist()
+            if (key := embedding_key(model, row["prompt"])) in embedded
+        }
+        entries, vectors = list(keys), workspace.vectors.get(list(keys.values())) if keys else np.empty((0, 0))
+        of_agent = [row for row in bad if row["agent_type"] == agent_type]
+        for row, prompt in zip(of_agent, steps.vectors_of(workspace, [r["prompt"] for r in of_agent]), strict=True):
+            for place in near(prompt, vectors, radius):
+                found.setdefault(entries[place], []).append(row["response"])
+    return found
 
 
 def age_limits(workspace: Workspace, day: date) -> AgeLimits:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +30,7 @@ from cachewarm_pipeline.core.staleness import Present, Standing
 from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.core.variant_table import Writer, variants_table
 from cachewarm_pipeline.core.variants import filter_variants
-from cachewarm_pipeline.core.withdrawn import withdrawn_answers
+from cachewarm_pipeline.core.withdrawn import empty, withdrawn_answers
 from cachewarm_pipeline.partitions import window
 from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.embedding import embed_missing
@@ -39,6 +39,8 @@ from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
 from cachewarm_pipeline.settings import Settings
 
 DAILY = "daily_query_counts"
+
+WITHDRAWN = "withdrawn_entries"
 
 BASE_QUERIES = Path(__file__).parents[1] / "embedded" / "base_queries.yaml"
 """The packaged base queries."""
@@ -266,22 +268,21 @@ def standing(workspace: Workspace, day: date) -> Standing:
     on, and all withdrawals, whatever the day: what is wrong now is not warmed for the past either."""
     datasets, settings = workspace.datasets, workspace.settings
     checked, before = newest(datasets, "answer_checks", day), newest(datasets, "warming_plan", day - timedelta(1))
-    withdrawn = newest(datasets, "withdrawn_entries", date.max)
     rows = datasets.read("answer_checks", checked).to_pylist() if checked else []
     plan = datasets.read("warming_plan", before, ["entry_id", "provenance"]).to_pylist() if before else []
     return Standing(
         present(workspace),
         {row["entry_id"]: row for row in rows},
-        withdrawn_answers(datasets.read("withdrawn_entries", withdrawn) if withdrawn else None),
+        withdrawn_answers(withdrawn_entries(datasets)),
         {row["entry_id"]: Depends.of(row["provenance"]) for row in plan},
         settings.stale_entries == "keep",
     )
 
 
-def withdrawn_rows(datasets: DatasetStore) -> list[dict[str, Any]]:
-    """Everything that was ever withdrawn, with what was reinstated."""
-    there = newest(datasets, "withdrawn_entries", date.max)
-    return datasets.read("withdrawn_entries", there).to_pylist() if there else []
+def withdrawn_entries(datasets: DatasetStore) -> pa.Table:
+    """Everything that was ever withdrawn, and what of it was reinstated: the newest file is the whole."""
+    there = newest(datasets, WITHDRAWN, date.max)
+    return datasets.read(WITHDRAWN, there) if there else empty()
 
 
 def present(workspace: Workspace) -> Present:

@@ -1,27 +1,23 @@
 """The sensor that does what was missed: days without counts, and a daily run that failed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import dagster as dg
 from dagster import DagsterInstance
 
+from cachewarm_pipeline.assets.steps import DAILY
 from cachewarm_pipeline.automation.jobs import mine_log, refresh_cache, warm_cache
-from cachewarm_pipeline.automation.looking import at_work, cache_of, failure_of, why_not
+from cachewarm_pipeline.automation.looking import at_work, cache_of, ended_runs, running, why_not
 from cachewarm_pipeline.automation.tags import started_by
-from cachewarm_pipeline.core.catch_up import TRIES, Tried, stretches, try_again
+from cachewarm_pipeline.core.catch_up import TRIES, stretches, try_again
 from cachewarm_pipeline.core.errors import CachewarmError
 from cachewarm_pipeline.partitions import window
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 
-DAILY = "daily_query_counts"
-
 _MINES = "cachewarm/mines"
-_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-_LOOKED_AT = 20
-"""Runs of a day that are looked at, newest first."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +45,6 @@ def days_to_mine(workspace: Workspace, first: date) -> Days:
     return Days([day for day in days if day >= first and day not in known], changed)
 
 
-def ended_runs(instance: DagsterInstance, job: str, tags: Mapping[str, str]) -> list[tuple[Tried, dg.DagsterRun]]:
-    """How the runs of a job with these tags ended, in the order of their ends."""
-    runs = instance.get_run_records(
-        dg.RunsFilter(job_name=job, statuses=_ENDED, tags=dict(tags)), limit=_LOOKED_AT, order_by="update_timestamp"
-    )
-    found = []
-    for record in runs:
-        run = record.dagster_run
-        failed = run.status == dg.DagsterRunStatus.FAILURE
-        ended = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
-        found.append((Tried(ended, not failed, failed and failure_of(instance, run.run_id).gate), run))
-    return sorted(found, key=lambda one: one[0].ended)
-
-
 def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
     """Looks every ten minutes at most. The cursor holds the log's first day: the one question that may read all of the
     log is asked once."""
@@ -71,7 +53,7 @@ def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
         name="catch_up",
         jobs=[mine_log, warm_cache, refresh_cache],
         minimum_interval_seconds=600,
-        default_status=dg.DefaultSensorStatus.RUNNING if settings.catch_up else dg.DefaultSensorStatus.STOPPED,
+        default_status=running(settings.catch_up),
         description="Mines days of the look-back window that are missing or changed, and tries a failed run for "
         f"yesterday again up to {TRIES} times, when Redis answers. What a gate stopped is not tried again.",
     )
@@ -89,8 +71,11 @@ def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
             mining = _mining(context.instance, days_to_mine(workspace, first), workspace.today)
             if isinstance(mining, list):
                 return mining
-            requests, said = _again(context.instance, workspace)
-            return requests or dg.SkipReason("; ".join(part for part in (mining, *said) if part))
+            decided = _again(context.instance, workspace)
+            requests = [one for one in decided if isinstance(one, dg.RunRequest)]
+            said = [one for one in (mining, *decided) if isinstance(one, str) and one]
+            # One at a time: what the first does may be what the second is for.
+            return requests[:1] or dg.SkipReason("; ".join(said))
         except CachewarmError as error:
             return why_not(error)
 
@@ -135,34 +120,29 @@ def _mining(instance: DagsterInstance, days: Days, today: date) -> list[dg.RunRe
     return requests or f"{said}, and were tried often enough today"
 
 
-def _again(instance: DagsterInstance, workspace: Workspace) -> tuple[list[dg.RunRequest], list[str]]:
-    """Yesterday's runs that failed, each job by itself, as it was asked for then; and what was decided."""
+def _again(instance: DagsterInstance, workspace: Workspace) -> list[dg.RunRequest | str]:
+    """What becomes of each of yesterday's jobs: a run that failed is asked for as it was then, else why it is not."""
     day = workspace.today - timedelta(days=1)
-    requests: list[dg.RunRequest] = []
-    said: list[str] = []
-    for job in ("warm_cache", "refresh_cache"):
-        ended = ended_runs(instance, job, {"dagster/partition": day.isoformat()})
-        if not ended and job == "refresh_cache":
-            continue
-        found = try_again(f"{job} for {day}", [one for one, _ in ended], workspace.now())
-        sentence = found.sentence
-        if found.start and (run := at_work(instance)):
-            sentence = f"{found.sentence}, but run {run[:8]} is at work"
-        elif found.start:
-            live = cache_of(workspace).live()  # also: no try while Redis does not answer
-            if job == "warm_cache" and live and live.as_of >= day and not live.partial:
-                sentence = f"{live.id} is live, of {day} or later"
-            else:
-                last = ended[-1][1]
-                requests.append(
-                    dg.RunRequest(
-                        run_key=f"again:{job}:{day}:{found.number}",
-                        job_name=job,
-                        partition_key=day.isoformat(),
-                        run_config=dict(last.run_config),
-                        tags=started_by("catch up", found.sentence),
-                    )
-                )
-                return requests, said
-        said.append(sentence)
-    return requests, said
+    found = [_one_again(instance, workspace, job, day) for job in ("warm_cache", "refresh_cache")]
+    return [one for one in found if one is not None]
+
+
+def _one_again(instance: DagsterInstance, workspace: Workspace, job: str, day: date) -> dg.RunRequest | str | None:
+    ended = ended_runs(instance, job, {"dagster/partition": day.isoformat()})
+    if not ended and job == "refresh_cache":
+        return None  # not every day has one
+    again = try_again(f"{job} for {day}", [one for one, _ in ended], workspace.now())
+    if not again.start:
+        return again.sentence
+    if run := at_work(instance):
+        return f"{again.sentence}, but run {run[:8]} is at work"
+    live = cache_of(workspace).live()  # also: no try while Redis does not answer
+    if job == "warm_cache" and live and live.as_of >= day and not live.partial:
+        return f"{live.id} is live, of {day} or later"
+    return dg.RunRequest(
+        run_key=f"again:{job}:{day}:{again.number}",
+        job_name=job,
+        partition_key=day.isoformat(),
+        run_config=dict(ended[-1][1].run_config),
+        tags=started_by("catch up", again.sentence),
+    )

@@ -7,9 +7,9 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from cachewarm_pipeline.automation.catching_up import ended_runs
+from cachewarm_pipeline.assets.steps import DAILY
 from cachewarm_pipeline.automation.jobs import warm_cache
-from cachewarm_pipeline.automation.looking import at_work, cache_of, cursor_of, why_not
+from cachewarm_pipeline.automation.looking import at_work, cache_of, cursor_of, ended_runs, running, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.core.catch_up import try_again
 from cachewarm_pipeline.core.episodes import Episode, Policy, look
@@ -20,14 +20,11 @@ from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
 from cachewarm_pipeline.settings import Settings
 
-DAILY = "daily_query_counts"
-
 EPISODE = "cachewarm/episode"
 """Of the runs that one low started: the second and later ones are tries after a failed one."""
 
 EVER = 7 * 24
 """Hours without any count after which nobody counts here: then the log's own `cache_hit` is asked."""
-
 
 LOG_DAYS = 7
 """Days of the log that are looked at for any hit: a log without one says nothing of the cache."""
@@ -68,6 +65,7 @@ def floor_of(settings: Settings, forecast: float | None) -> float | None:
 
 
 def policy_of(settings: Settings, floor: float, forecast: float | None) -> Policy:
+    """What counts as low by the settings."""
     return Policy(
         floor=floor,
         margin=settings.hit_rate_margin,
@@ -93,7 +91,7 @@ def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
         name="hit_rate_falls",
         job=warm_cache,
         minimum_interval_seconds=600,
-        default_status=dg.DefaultSensorStatus.RUNNING if settings.hit_rate_sensor else dg.DefaultSensorStatus.STOPPED,
+        default_status=running(settings.hit_rate_sensor),
         description="Warms again, with the present day's log, when the hit rate stays low. One run a low.",
     )
     def hit_rate_falls(

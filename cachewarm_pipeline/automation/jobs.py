@@ -6,7 +6,6 @@ import dagster as dg
 
 from cachewarm_pipeline.automation.tags import PUBLISHES
 from cachewarm_pipeline.automation.withdrawing import withdraw_confirmed
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.resources.workspace import Workspace
 
 _ONE_AT_A_TIME = {PUBLISHES: "true"}
@@ -57,9 +56,7 @@ class Why(dg.Config):
 @dg.op
 def roll_back_and_pin(context: dg.OpExecutionContext, config: Why, workspace: dg.ResourceParam[Workspace]) -> None:
     """The previous generation becomes live in one step, and stays so until the pin is released."""
-    if (pin := workspace.cache.pinned()) and not config.again:
-        raise CacheError(f"already rolled back: {pin.describe()}; launch with again: true if the other one is meant")
-    record = workspace.cache.rollback(workspace.now(), config.why)
+    record = workspace.cache.rollback(workspace.now(), config.why, again=config.again)
     context.add_output_metadata({"generation": record.id, "as_of": str(record.as_of), "entries": record.entries})
     context.log.info(f"live again and pinned: {record.id} with {record.entries:,} entries, as of {record.as_of}")
 

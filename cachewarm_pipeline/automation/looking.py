@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance
 
 from cachewarm_pipeline.automation.tags import PUBLISHES
+from cachewarm_pipeline.core.catch_up import Tried
 from cachewarm_pipeline.core.errors import CacheError, CachewarmError
 from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -25,7 +27,11 @@ AT_WORK = [
 
 _OURS = "cachewarm_pipeline."
 
-_GATE_ERRORS = ("DagsterAssetCheckFailedError",)
+_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+_LOOKED_AT = 20
+"""Runs of a day that are looked at, newest first."""
 
 
 def cache_of(workspace: Workspace) -> "CacheStore":
@@ -39,12 +45,35 @@ def cache_of(workspace: Workspace) -> "CacheStore":
     return workspace.cache
 
 
-def at_work(instance: DagsterInstance, tags: Mapping[str, str] | None = None, job: str | None = None) -> str | None:
-    """Id of a run that has not ended, newest first: of those with these tags, else of those that publish."""
-    if tags is None and job is None:
-        tags = {PUBLISHES: "true"}
-    runs = instance.get_runs(dg.RunsFilter(statuses=AT_WORK, tags=dict(tags or {}), job_name=job), limit=1)
+def running(on: bool) -> dg.DefaultSensorStatus:
+    """Whether a sensor runs by itself."""
+    return dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
+
+
+def slot(now: datetime, length: timedelta) -> int:
+    """Which stretch of time of this length it is: part of a run key that may be used again in the next one."""
+    return int((now - _EPOCH) / length)
+
+
+def at_work(instance: DagsterInstance, job: str | None = None) -> str | None:
+    """Id of a run of this job that has not ended, newest first; without a job of one that publishes."""
+    tags = {} if job else {PUBLISHES: "true"}
+    runs = instance.get_runs(dg.RunsFilter(statuses=AT_WORK, tags=tags, job_name=job), limit=1)
     return runs[0].run_id if runs else None
+
+
+def ended_runs(instance: DagsterInstance, job: str, tags: Mapping[str, str]) -> list[tuple[Tried, dg.DagsterRun]]:
+    """How the runs of a job with these tags ended, in the order of their ends."""
+    runs = instance.get_run_records(
+        dg.RunsFilter(job_name=job, statuses=_ENDED, tags=dict(tags)), limit=_LOOKED_AT, order_by="update_timestamp"
+    )
+    found = []
+    for record in runs:
+        run = record.dagster_run
+        failed = run.status == dg.DagsterRunStatus.FAILURE
+        ended = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
+        found.append((Tried(ended, not failed, failed and failure_of(instance, run.run_id).gate), run))
+    return sorted(found, key=lambda one: one[0].ended)
 
 
 @dataclass(frozen=True)
@@ -68,8 +97,7 @@ def failure_of(instance: DagsterInstance, run_id: str) -> Failure:
         return Failure("; ".join(failed), True)
     for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE).records:
         if event := record.event_log_entry.dagster_event:
-            error = root_cause(event)
-            return Failure(f"{event.step_key}: {error[1]}", error[0] in _GATE_ERRORS)
+            return Failure(f"{event.step_key}: {root_cause(event)[1]}", False)
     for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.RUN_FAILURE).records:
         if event := record.event_log_entry.dagster_event:
             return Failure(event.message or "the run failed", False)

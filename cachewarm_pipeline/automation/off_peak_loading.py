@@ -1,15 +1,14 @@
 """The sensor of progressive loading: while the window is open and a plan waits, a run every few minutes loads some of
 it. Nothing of it runs, or writes, in peak hours."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 from dagster import DagsterInstance
 
-from cachewarm_pipeline.automation.catching_up import ended_runs
 from cachewarm_pipeline.automation.jobs import load_cache
-from cachewarm_pipeline.automation.looking import at_work, cache_of, why_not
+from cachewarm_pipeline.automation.looking import at_work, cache_of, ended_runs, running, slot, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.core.catch_up import try_again
 from cachewarm_pipeline.core.errors import CachewarmError
@@ -18,8 +17,6 @@ from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 
 CACHE_ENTRIES = dg.AssetKey("cache_entries")
-
-_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def waiting(instance: DagsterInstance, cache: CacheStore) -> tuple[date, str] | None:
@@ -46,7 +43,7 @@ def off_peak_sensor(settings: Settings) -> dg.SensorDefinition:
         name="load_off_peak",
         job=load_cache,
         minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING if settings.progressive else dg.DefaultSensorStatus.STOPPED,
+        default_status=running(settings.progressive),
         description="Progressive loading: in the off-peak window each tick writes its allowance of entries and ends; "
         "a generation is published when it is whole and verified.",
     )
@@ -75,7 +72,7 @@ def off_peak_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(f"{loaded} loaded; {again.sentence}")
         if run := at_work(context.instance):
             return dg.SkipReason(f"{loaded} loaded; run {run[:8]} is at work")
-        tick = int((now.astimezone(UTC) - _EPOCH) / timedelta(minutes=own.progressive_minutes))
+        tick = slot(now, timedelta(minutes=own.progressive_minutes))
         return dg.RunRequest(
             run_key=f"load:{own.name}:{tick}",
             partition_key=day.isoformat(),

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.core import withdrawn
@@ -25,8 +26,6 @@ from cachewarm_pipeline.core.wrong_hits import (
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.workspace import Workspace
-
-LEDGER = "withdrawn_entries"
 
 LOG_DAYS = 2
 """Days of the log that are looked at for rejected answers: today and yesterday, so that midnight hides nothing. What is
@@ -112,69 +111,69 @@ def withdraw_answers(
     reports: Sequence[WrongHitReport] = (),
 ) -> None:
     """Take answers out of service, with those of variants and other wordings that are the same, and write them to the
-    ledger: a later plan leaves all of them out by it."""
+    ledger, by which later plans leave all of them out.
+
+    In this order: a fault on the way (a server that embeds) leaves nothing of it undone but the others that are live.
+    """
     now = workspace.now()
-    told = {report.entry_id: report for report in reports}
-    cache.withdraw({one.entry_id: one.response for one in answers}, now, why)
-    if others := _companions(workspace, cache, answers):
-        cache.withdraw({one.entry_id: one.response for one in others}, now, "the same answer as a withdrawn entry")
-    rows = [
-        {
-            "entry_id": one.entry_id,
-            "agent_type": one.agent_type,
-            "prompt": one.prompt,
-            "response": one.response,
-            "why": told[one.entry_id].why if one.entry_id in told else why,
-            "reports": len(told[one.entry_id].reporters) if one.entry_id in told else 1,
-            "by": by,
-        }
-        for one in answers
-    ]
+    told = {(report.entry_id, report.response_sha): report for report in reports}
+    rows = []
+    for one in answers:
+        # One by one: an entry may have different bad answers in two generations.
+        cache.withdraw({one.entry_id: one.response}, now, why)
+        report = told.get((one.entry_id, response_sha(one.response)))
+        rows.append(
+            {
+                **vars(one),
+                "why": report.why if report else why,
+                "reports": len(report.reporters) if report else 1,
+                "by": by,
+            }
+        )
     with cache.ledger_lock():
-        _write(workspace, withdrawn.add(_ledger(workspace), rows, now))
+        _write(workspace, withdrawn.add(steps.withdrawn_entries(workspace.datasets), rows, now))
+    for one in answers:
+        others = _companions(workspace, cache, one)
+        cache.withdraw({other.entry_id: other.response for other in others}, now, _went_with(one.entry_id))
 
 
 def reinstate_entry(workspace: Workspace, cache: CacheStore, entry_id: str) -> bool:
     """Let an entry, and those that went with it, be warmed again; False where it was not withdrawn."""
     with cache.ledger_lock():
-        ledger = _ledger(workspace)
-        answers = withdrawn.withdrawn_answers(ledger).get(entry_id)
-        if not answers:
+        ledger = steps.withdrawn_entries(workspace.datasets)
+        if entry_id not in withdrawn.active(ledger):
             return False
-        _write(workspace, withdrawn.reinstate(ledger, [entry_id], workspace.now()))
-    shas = {response_sha(answer) for answer in answers}
-    cache.reinstate([entry_id, *(one.entry_id for one in cache.withdrawn() if one.response_sha in shas)])
+        left = withdrawn.reinstate(ledger, [entry_id], workspace.now())
+        _write(workspace, left)
+    others = [one.entry_id for one in cache.withdrawn() if one.why == _went_with(entry_id)]
+    cache.reinstate([entry_id, *(set(others) - withdrawn.active(left))])
     return True
 
 
-def _ledger(workspace: Workspace) -> Any:
-    days = workspace.datasets.days(LEDGER)
-    return workspace.datasets.read(LEDGER, days[-1]) if days else withdrawn.empty()
+def _went_with(entry_id: str) -> str:
+    """Why an entry is out of service that nobody reported: it gave the answer of this one."""
+    return f"the answer of {entry_id[:12]}"
 
 
-def _write(workspace: Workspace, ledger: Any) -> None:
+def _write(workspace: Workspace, ledger: pa.Table) -> None:
     """As the newest file, also where a machine whose clock is ahead wrote one."""
-    newest: date = max([workspace.today, *workspace.datasets.days(LEDGER)[-1:]])
-    workspace.datasets.write(LEDGER, newest, ledger)
+    newest: date = max([workspace.today, *workspace.datasets.days(steps.WITHDRAWN)[-1:]])
+    workspace.datasets.write(steps.WITHDRAWN, newest, ledger)
 
 
-def _companions(workspace: Workspace, cache: CacheStore, answers: Sequence[Served]) -> list[Served]:
+def _companions(workspace: Workspace, cache: CacheStore, bad: Served) -> list[Served]:
     """Live entries that give a withdrawn answer too: its variants, and other wordings of its prompt."""
-    own, radius = {one.entry_id for one in answers}, workspace.settings.coverage_radius
-    live = [one for one in cache.live_answers() if one.entry_id not in own]
-    found = set(withdrawn.variants_of(own, [vars(one) for one in (*answers, *live)]))
-    for bad in answers:
-        alike = [
-            one
-            for one in live
-            if one.agent_type == bad.agent_type and response_sha(one.response) == response_sha(bad.response)
-        ]
-        texts = [bad.prompt, *(one.prompt for one in alike)]
-        embed_missing(workspace.embedder, workspace.vectors, texts)
-        vectors = steps.vectors_of(workspace, texts)
-        (near,) = withdrawn.near_same([vectors[0]], vectors[1:], radius)
-        found |= {alike[place].entry_id for place in near}
-    return [one for one in live if one.entry_id in found]
+    alike = [
+        one
+        for one in cache.live_answers()
+        if one.entry_id != bad.entry_id
+        and one.agent_type == bad.agent_type
+        and response_sha(one.response) == response_sha(bad.response)
+    ]
+    variants = withdrawn.variants_of([bad.entry_id], [vars(one) for one in (bad, *alike)])
+    to, of_alike = _vectors(workspace, bad.prompt, [one.prompt for one in alike])
+    near = withdrawn.near(to, of_alike, workspace.settings.coverage_radius)
+    return [one for place, one in enumerate(alike) if one.entry_id in variants or place in near]
 
 
 def _count_rejected(workspace: Workspace, cache: CacheStore) -> int:
@@ -184,7 +183,7 @@ def _count_rejected(workspace: Workspace, cache: CacheStore) -> int:
     if not rows:
         return 0
     entries = {one.entry_id: one for one in cache.live_answers()}
-    back_at = withdrawn.reinstated(_ledger(workspace))
+    back_at = withdrawn.reinstated(steps.withdrawn_entries(workspace.datasets))
     blamed = 0
     for entry, of_entry in blame(rows, list(entries.values()), partial(_nearest, workspace, entries)).items():
         for row in of_entry:
@@ -197,7 +196,12 @@ def _count_rejected(workspace: Workspace, cache: CacheStore) -> int:
 
 
 def _nearest(workspace: Workspace, entries: Mapping[str, Served], query: str, able: Sequence[str]) -> str:
-    texts = [query, *(entries[entry].prompt for entry in able)]
-    embed_missing(workspace.embedder, workspace.vectors, texts)
-    vectors = steps.vectors_of(workspace, texts)
-    return able[int(np.argmax(vectors[1:] @ vectors[0]))]
+    to, of_able = _vectors(workspace, query, [entries[entry].prompt for entry in able])
+    return able[int(np.argmax(of_able @ to))]
+
+
+def _vectors(workspace: Workspace, text: str, others: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of a text (d,) and of others (n, d); what was never seen is embedded."""
+    embed_missing(workspace.embedder, workspace.vectors, [text, *others])
+    vectors = steps.vectors_of(workspace, [text, *others])
+    return vectors[0], vectors[1:]

@@ -8,7 +8,7 @@ import dagster as dg
 from dagster import DagsterInstance
 
 from cachewarm_pipeline.automation.jobs import withdraw_wrong_hits
-from cachewarm_pipeline.automation.looking import at_work, cache_of, cursor_of, why_not
+from cachewarm_pipeline.automation.looking import at_work, cache_of, cursor_of, running, slot, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.automation.withdrawing import rejected_rows
 from cachewarm_pipeline.core.errors import CachewarmError
@@ -22,8 +22,6 @@ _SLOT = timedelta(minutes=10)
 _SLOT_AFTER_FAILURE = timedelta(hours=1)
 """A run key is used once, so it names a slot of time too: a run that failed is asked for again in the next one."""
 
-_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
-
 
 def wrong_hit_sensor(settings: Settings) -> dg.SensorDefinition:
     """Looks every minute. The cursor holds when the log was last asked and what was handed over of it."""
@@ -32,7 +30,7 @@ def wrong_hit_sensor(settings: Settings) -> dg.SensorDefinition:
         name="wrong_hits",
         job=withdraw_wrong_hits,
         minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING if settings.wrong_hit_sensor else dg.DefaultSensorStatus.STOPPED,
+        default_status=running(settings.wrong_hit_sensor),
         description="Takes entries out of service that enough different people report as wrong: by report_wrong_hit(), "
         "or by negative feedback on a served answer in the log.",
     )
@@ -66,13 +64,13 @@ def wrong_hit_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(f"{said}; run {run[:8]} is at work")
         cursor["log"] = handed
         what = sha256_hex(handed, *(report.entry_id for report in bad))[:16]
-        slot = int((now - _EPOCH) / (_SLOT_AFTER_FAILURE if again else _SLOT))
-        key = f"wrong:{own.name}:{what}:{slot}"
+        key = f"wrong:{own.name}:{what}:{slot(now, _SLOT_AFTER_FAILURE if again else _SLOT)}"
         if cursor.get("key") == key:
             more = (
                 "some of them are over CACHEWARM_WRONG_HIT_MAX_SHARE and still served: see the alert" if again else ""
             )
-            return dg.SkipReason(f"{said}; a run was asked for already. {more}".strip())
+            why = f"{said}; a run was asked for already. {more}".strip()
+            return dg.SensorResult(skip_reason=why, cursor=json.dumps(cursor))
         cursor["key"] = key
         request = dg.RunRequest(run_key=key, tags=started_by("wrong hits", said))
         return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
@@ -84,7 +82,7 @@ def _moment(text: str | None) -> datetime:
     try:
         return datetime.fromisoformat(text or "")
     except ValueError:
-        return _EPOCH
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _last_failed(instance: DagsterInstance) -> bool:

@@ -28,12 +28,13 @@ def live_redis_url(settings: Settings) -> str:
     return ensure_redis(settings.home)
 
 
-def store_of(settings: Settings) -> Any:
-    """The cache's store. Raises CacheError where there is none."""
+def opened(name: str | None, redis_url: str | None) -> tuple[Settings, Any]:
+    """The settings with a command's options over them, and the cache's store. Raises CacheError where there is none."""
+    settings = settings_with(name=name, redis_url=redis_url)
     from cachewarm_pipeline.resources.cache_store import CacheStore
     from cachewarm_pipeline.resources.redis_client import connect
 
-    return CacheStore(connect(live_redis_url(settings)), settings.name)
+    return settings, CacheStore(connect(live_redis_url(settings)), settings.name)
 
 
 def lookup(
@@ -99,9 +100,9 @@ def stats(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Hits, misses and hit rate by agent_type, and what is live."""
-    settings = settings_with(name=name, redis_url=redis_url)
+    settings, store = opened(name, redis_url)
     url = live_redis_url(settings)
-    found = store_of(settings).stats(hours=hours, now=datetime.now(UTC)).as_dict()
+    found = store.stats(hours=hours, now=datetime.now(UTC)).as_dict()
     if json:
         emit({"name": settings.name, "redis_url": redact_url(url), "hours": hours, **found})
         return
@@ -130,8 +131,7 @@ def generations(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """The generations in Redis, newest first."""
-    settings = settings_with(name=name, redis_url=redis_url)
-    store = store_of(settings)
+    settings, store = opened(name, redis_url)
     pin = store.pinned()
     found = [{**shown(record), "pinned": bool(pin and pin.generation == record.id)} for record in store.generations()]
     if json:

@@ -1,12 +1,12 @@
 """What a person does to the live cache: go back, pin, release, take a bad entry out."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, out, settings_with
-from cachewarm_pipeline.cli.inspect import shown, store_of
+from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, out
+from cachewarm_pipeline.cli.inspect import opened, shown
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.text import entry_id
 
@@ -22,10 +22,8 @@ def rollback(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Make the previous generation live again, and pin it: nothing is published until `cachewarm release`."""
-    settings = settings_with(name=name, redis_url=redis_url)
-    store = store_of(settings)
-    refuse_twice(store, again)
-    record = store.rollback(datetime.now(UTC), why)
+    _, store = opened(name, redis_url)
+    record = store.rollback(datetime.now(UTC), why, again=again)
     if json:
         emit(shown(record))
     else:
@@ -35,23 +33,14 @@ def rollback(
         )
 
 
-def refuse_twice(store: Any, again: bool) -> None:
-    """A second rollback would bring back what the first one fled. Raises CacheError where one is pinned."""
-    if (pin := store.pinned()) and not again:
-        raise CacheError(
-            f"already rolled back: {pin.generation} is live and pinned since {pin.since:%Y-%m-%d %H:%M} UTC; a second "
-            "rollback would bring back the other one: `cachewarm rollback --again` if that is meant"
-        )
-
-
 def release(
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """End the pin of a rollback; the next run publishes again."""
-    settings = settings_with(name=name, redis_url=redis_url)
-    pin = store_of(settings).release(datetime.now(UTC))
+    _, store = opened(name, redis_url)
+    pin = store.release(datetime.now(UTC))
     if json:
         emit({"released": pin.generation if pin else None, "since": pin.since if pin else None})
     elif pin:
@@ -69,8 +58,7 @@ def withdraw(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Take an entry out of service now, and keep its answer out of later plans."""
-    settings = settings_with(name=name, redis_url=redis_url)
-    store = store_of(settings)  # before anything else: a cache that is not there is told first
+    settings, store = opened(name, redis_url)
     from cachewarm_pipeline.automation.withdrawing import withdraw_answers
     from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -99,12 +87,12 @@ def withdrawn(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """What is out of service, and what people reported that is still served."""
-    settings = settings_with(name=name, redis_url=redis_url)
-    store = store_of(settings)
-    from cachewarm_pipeline.assets.steps import withdrawn_rows
+    settings, store = opened(name, redis_url)
+    from cachewarm_pipeline.assets.steps import withdrawn_entries
+    from cachewarm_pipeline.core.withdrawn import active_rows
     from cachewarm_pipeline.resources.workspace import Workspace
 
-    gone = [row for row in withdrawn_rows(Workspace(settings).datasets) if row["reinstated_at"] is None]
+    gone = active_rows(withdrawn_entries(Workspace(settings).datasets))
     reports = store.wrong_hit_reports()
     served = {one.entry_id: one.prompt for one in store.answers([report.entry_id for report in reports])}
     reported = [
@@ -142,8 +130,7 @@ def reinstate(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Let a withdrawn entry be warmed again by the next run."""
-    settings = settings_with(name=name, redis_url=redis_url)
-    store = store_of(settings)
+    settings, store = opened(name, redis_url)
     from cachewarm_pipeline.automation.withdrawing import reinstate_entry
     from cachewarm_pipeline.resources.workspace import Workspace
 

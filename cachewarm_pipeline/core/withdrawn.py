@@ -28,9 +28,14 @@ def empty() -> pa.Table:
     return WITHDRAWN_ENTRIES.empty_table()
 
 
+def active_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of answers that stay out."""
+    return [row for row in table.to_pylist() if row["reinstated_at"] is None]
+
+
 def active(table: pa.Table) -> set[str]:
     """The entries of which some answer stays out."""
-    return {row["entry_id"] for row in table.to_pylist() if row["reinstated_at"] is None}
+    return {row["entry_id"] for row in active_rows(table)}
 
 
 def reinstated(table: pa.Table) -> dict[str, datetime]:
@@ -42,15 +47,15 @@ def reinstated(table: pa.Table) -> dict[str, datetime]:
     return last
 
 
-def add(previous: pa.Table | None, rows: Rows, now: datetime) -> pa.Table:
-    """``previous`` (None: there is none yet) with further withdrawals.
+def add(previous: pa.Table, rows: Rows, now: datetime) -> pa.Table:
+    """``previous`` with further withdrawals.
 
     ``rows``: entry_id, agent_type, prompt, response, why, reports, by (of BY). An answer of an entry that is withdrawn
     already stays one row, with the larger number of reports; another answer of it, or one that was reinstated, is a row
     of its own. Prompts and reasons are stored masked. The table only changes where something is new: the same call
     twice gives the same table. Raises ConfigurationError for another ``by``.
     """
-    table: list[dict[str, Any]] = [] if previous is None else previous.to_pylist()
+    table: list[dict[str, Any]] = previous.to_pylist()
     place = {_key(row): i for i, row in enumerate(table) if row["reinstated_at"] is None}
     for row in rows:
         if row["by"] not in BY:
@@ -80,12 +85,11 @@ def reinstate(table: pa.Table, entry_ids: Collection[str], now: datetime) -> pa.
     return _table(rows)
 
 
-def withdrawn_answers(table: pa.Table | None) -> dict[str, list[str]]:
+def withdrawn_answers(table: pa.Table) -> dict[str, list[str]]:
     """The answers that stay out, by entry_id: those that were not reinstated."""
     answers: dict[str, list[str]] = {}
-    for row in [] if table is None else table.to_pylist():
-        if row["reinstated_at"] is None:
-            answers.setdefault(row["entry_id"], []).append(row["response"])
+    for row in active_rows(table):
+        answers.setdefault(row["entry_id"], []).append(row["response"])
     return answers
 
 
@@ -104,14 +108,10 @@ def variants_of(entry_ids: Collection[str], plan_rows: Rows) -> list[str]:
     return found
 
 
-def near_same(prompts: Sequence[np.ndarray], candidates: np.ndarray, radius: float) -> list[list[int]]:
-    """Of each withdrawn prompt (vectors (d,)) the candidates (n, d) within a cosine distance: another wording of it.
-
-    Vectors are of unit length. What such a one answers is as wrong where the answer is the same.
-    """
-    if not len(candidates):
-        return [[] for _ in prompts]
-    return [np.flatnonzero(1.0 - candidates @ prompt <= radius).tolist() for prompt in prompts]
+def near(prompt: np.ndarray, candidates: np.ndarray, radius: float) -> list[int]:
+    """Places of the candidates (n, d) within a cosine distance of a withdrawn prompt (d,): other wordings of it, which
+    are as wrong where they have its answer. Vectors are of unit length."""
+    return np.flatnonzero(1.0 - candidates @ prompt <= radius).tolist() if len(candidates) else []
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -30,16 +30,21 @@ return pinned
 class Pinning(Generations):
     """Rollback, pin and release."""
 
-    def rollback(self, now: datetime, why: str = "") -> GenerationRecord:
-        """Make the previous generation live again and pin it; the live one becomes the previous, so a second call
-        undoes it (and moves the pin).
+    def rollback(self, now: datetime, why: str = "", *, again: bool = False) -> GenerationRecord:
+        """Make the previous generation live again and pin it; the live one becomes the previous, so a second call would
+        undo it (and move the pin), for which it must say ``again``.
 
         Neither waits for a run that publishes nor for its entries: it takes the lock from that run, which then
         publishes nothing, switches, and begins the entries' time to live anew after that. ``why`` is kept with the pin,
-        without personal data. Raises CacheError when there is none, or less than ``WHOLE_ENOUGH`` of its entries are
-        left.
+        without personal data. Raises CacheError when there is none, one is pinned already, or less than
+        ``WHOLE_ENOUGH`` of its entries are left.
         """
         with told_clearly("rolling back"), self.lock(now, by_force=True) as lock:
+            if (pin := self.pinned()) and not again:
+                raise CacheError(
+                    f"already rolled back: {pin.generation} is live and pinned since {pin.since:%Y-%m-%d %H:%M} UTC; a "
+                    "second rollback brings back what the first one fled, and takes `--again` (in the UI `again: true`)"
+                )
             _, records = self._generations()
             previous = self._previous(records)
             if not previous:

@@ -4,12 +4,13 @@ It has no Dagster configuration on purpose: settings come from the environment, 
 """
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.resources.cache_store import CacheStore
@@ -86,7 +87,7 @@ class Workspace:
 
     def settled(self, day: date) -> bool:
         """Whether the UTC day is over, and the last rows of its log had time to be written."""
-        return self.now() >= datetime.combine(day + timedelta(days=1), time(0), UTC) + SETTLED
+        return self.now() >= end_of(day) + SETTLED
 
     @cached_property
     def datasets(self) -> DatasetStore:

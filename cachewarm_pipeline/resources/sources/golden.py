@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cachewarm_pipeline.core.days import start_of
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.schemas import TIMESTAMP
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
@@ -16,7 +17,6 @@ from cachewarm_pipeline.resources.sources.rows import (
     fetch,
     reason_of,
     shaped,
-    start_of,
     with_clean_agent_types,
 )
 

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachewarm_pipeline.core.days import start_of
 from cachewarm_pipeline.core.mining import hash_user
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.schemas import MAX_RESPONSES, MAX_USERS, TIMESTAMP
@@ -28,7 +29,6 @@ from cachewarm_pipeline.resources.sources.rows import (
     number_of,
     reason_of,
     shaped,
-    start_of,
     with_clean_agent_types,
 )
 

@@ -1,7 +1,7 @@
 """What the questions to a source share: running an expression, and the shape and order of what comes back."""
 
 import re
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -17,11 +17,6 @@ MAX_AGENT_TYPE_CHARS = 200
 """A tenant's name, not a text: a longer one is a shifted column."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-def start_of(day: date) -> datetime:
-    """The first moment of a UTC day."""
-    return datetime.combine(day, time(), UTC)
 
 
 def fetch(connection: Any, expression: Any) -> pa.Table:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from cachewarm_pipeline.core.days import start_of
 from cachewarm_pipeline.resources.sources.columns import LOG, Bound, TableSpec, find_name, moment
 from cachewarm_pipeline.resources.sources.connectors.dialect import Dialect, dialect_of
 from cachewarm_pipeline.resources.sources.connectors.messages import texts_of
 from cachewarm_pipeline.resources.sources.connectors.tool_table import Document, ToolTable
-from cachewarm_pipeline.resources.sources.rows import start_of
 
 TIME = "created_at"
 

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from cachewarm_pipeline.core.answer_age import confirmed_at
 from cachewarm_pipeline.core.answer_history import History, compare, histories, weeks
 from cachewarm_pipeline.core.base_queries import Base
 from cachewarm_pipeline.core.change_sample import ChangeCheck
+from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.refresh import Checks, Finding, sampled
@@ -197,11 +198,6 @@ class Fresh:
     def _days_since(self, moment: datetime | None) -> float:
         """0 where it is not known, which counts for no rate."""
         return (end_of(self._day) - moment).total_seconds() / 86_400 if moment else 0.0
-
-
-def end_of(day: date) -> datetime:
-    """The end of a UTC day."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
 
 
 def week_of(day: date) -> str:
