@@ -239,3 +239,14 @@ def reasons(url: str, log_format: str, key: str) -> dict[str, tuple[str | None, 
     rows = connector.bound(tables.connection, table, {"user_id": where}, "the table", DAY).table
     found = rows.select("user_id", LEFT_OUT, ANSWER_LEFT_OUT).to_pyarrow().to_pydict()
     return {key: (row, answer) for key, row, answer in zip(*found.values(), strict=True)}
+
+
+def is_the_one_call(mined: tuple[list[Row], Any]) -> None:
+    """The example call of every tool, as a row with all our columns."""
+    (row,), left_out = mined
+    assert (row["agent_type"], row["prompt"], row["count"], row["cache_hits"]) == ("support", QUESTION, 1, 0)
+    assert (row["cost_usd"], row["tokens"], row["latency_ms"]) == (0.25, 15, 1250.0)
+    assert len(row["users"]) == 1
+    (response,) = row["responses"]
+    assert (response["response"], response["model"]) == (ANSWER, "gpt-5.6-luna")
+    assert not left_out

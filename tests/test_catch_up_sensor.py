@@ -36,13 +36,18 @@ def test_a_cursor_somebody_edited_is_begun_anew(watch: Watch) -> None:
             assert watch.look(name).skip_message
 
 
-def test_mining_that_keeps_failing_is_given_up_for_the_day(watch: Watch) -> None:
+def mining_fails_all_day(watch: Watch) -> None:
+    """Every run that mines is asked for, under a key of its own, and fails."""
     for n in range(4):
         (request,) = watch.look("catch_up").run_requests
         assert request.run_key.endswith(f":{n}")
         watch.instance.create_run_for_job(
             watch.defs.resolve_job_def("mine_log"), tags=request.tags, status=dg.DagsterRunStatus.FAILURE
         )
+
+
+def test_mining_that_keeps_failing_is_given_up_for_the_day(watch: Watch) -> None:
+    mining_fails_all_day(watch)
     assert "5 days of the log are not mined, 0 changed since, and were tried often enough today" in (
         watch.look("catch_up").skip_message
     )
@@ -60,12 +65,7 @@ def failed(watch: Watch, job: str, **tags: str) -> None:
 
 
 def test_a_day_that_cannot_be_mined_does_not_keep_a_failed_daily_run_waiting(watch: Watch) -> None:
-    for n in range(4):
-        (request,) = watch.look("catch_up").run_requests
-        assert request.run_key.endswith(f":{n}")
-        watch.instance.create_run_for_job(
-            watch.defs.resolve_job_def("mine_log"), tags=request.tags, status=dg.DagsterRunStatus.FAILURE
-        )
+    mining_fails_all_day(watch)
     failed(watch, "warm_cache")
     watch.clock.at += timedelta(minutes=31)
     (again,) = watch.look("catch_up").run_requests
