@@ -264,8 +264,9 @@ def test_ten_thousand_entries_are_rolled_back_within_a_second_and_no_reader_miss
         def check(number: int) -> Any:
             return cache.check(f"how do I do thing number {number} of the list?", agent_type=f"agent{number % 3}")
 
-        with Readers([check]) as readers:
-            readers.newest = 1
+        readers = Readers([check])
+        readers.newest = 1  # before the first look-up
+        with readers:
             readers.wait_for(20)
             started = perf_counter()
             store.rollback(NOW)
