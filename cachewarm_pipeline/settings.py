@@ -18,12 +18,13 @@ from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.generation import check_name
 from cachewarm_pipeline.core.limits import Limits
 from cachewarm_pipeline.settings_automation import AutomationSettings, Share
+from cachewarm_pipeline.settings_measuring import MeasuringSettings
 
 SAMPLE = "sample"
 """The source URL that asks for the synthetic sample by name."""
 
 
-class Settings(AutomationSettings, BaseSettings):
+class Settings(AutomationSettings, MeasuringSettings, BaseSettings):
     """Settings of one run. ``Settings()`` reads the environment; keyword arguments win over it."""
 
     model_config = SettingsConfigDict(

@@ -18,6 +18,7 @@ SOURCES = "sources"
 CANDIDATES = "candidates"
 VERIFICATION = "verification"
 CACHE = "cache"
+MEASUREMENT = "measurement"
 
 PAID = "openai"
 """Pool of the assets that may call a paid server (embedder, judge or writer): runs side by side would each spend up to

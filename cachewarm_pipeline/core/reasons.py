@@ -57,6 +57,7 @@ class LeftOut(StrEnum):
     NO_EMBEDDING = "no_embedding"
     STALE = "stale"
     REPORTED_WRONG = "reported_wrong"
+    EARNED_NOTHING = "earned_nothing"
 
 
 Counts = Counter[LeftOut]

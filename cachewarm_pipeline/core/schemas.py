@@ -11,6 +11,7 @@ from cachewarm_pipeline.core.errors import DatasetError
 from cachewarm_pipeline.core.schema_fields import TIMESTAMP as TIMESTAMP
 from cachewarm_pipeline.core.schema_fields import column as _field
 from cachewarm_pipeline.core.schemas_answers import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES, WITHDRAWN_ENTRIES
+from cachewarm_pipeline.core.schemas_measured import MEASURED
 
 CANDIDATE_FIELDS = [
     _field("entry_id", pa.string(), "hash of canonical prompt and agent_type"),
@@ -261,6 +262,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "replay": REPLAY,
     "replay_decisions": REPLAY_DECISIONS,
     **{f"verdict_{gate}": VERDICT for gate in GATES},
+    **MEASURED,
 }
 
 MAX_USERS = 16

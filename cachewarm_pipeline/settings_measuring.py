@@ -1,0 +1,41 @@
+"""The knobs of what warming brought: prices, the spend cap, what a wrong hit harms, over which days. Of `Settings`."""
+
+from datetime import date
+
+from pydantic import BaseModel, Field
+
+
+class MeasuringSettings(BaseModel):
+    """Fields that `Settings` inherits; read from the environment there."""
+
+    prices_as_of: date = Field(
+        date(2026, 11, 25), description="Day on which the prices below and above were looked up; reports name it."
+    )
+    max_usd: float | None = Field(
+        None,
+        ge=0,
+        description="Spend cap of a run over embedding, writing and judging together: the request that could pass it "
+        "is not sent. Unset: the caps of the judge and of the writer alone.",
+    )
+    wrong_hit_usd: float = Field(
+        1.0,
+        ge=0,
+        description="What a wrong answer costs you. A guess until you set it: reports show the harm at which warming "
+        "stops paying beside it.",
+    )
+    memory_usd_per_gib_month: float = Field(
+        0.0, ge=0, description="Price of Redis's memory, part of the running cost. 0: memory that is paid for anyway."
+    )
+    impact_days: int = Field(
+        14,
+        ge=1,
+        le=90,
+        description="Whole days that the measured lift and savings are of: two weeks have each weekday.",
+    )
+    idle_days: int = Field(
+        28,
+        ge=0,
+        le=90,
+        description="Entries that earned no hit in so many whole days leave the next plan, until they are asked for "
+        "again. 0: never.",
+    )
