@@ -62,9 +62,78 @@ USAGE = pa.schema(
     ]
 )
 
+WARMING_IMPACT = pa.schema(
+    [
+        _field("scope", pa.string(), "total | agent_type | rest | day | source | before | after"),
+        _field("name", pa.string(), "agent_type, UTC day or source; empty for the other scopes"),
+        _field("days", pa.int64(), "days that the row is of"),
+        _field("hits", pa.int64(), "answered look-ups of the warmed arm, of all readers; of before and after: of all"),
+        _field("lookups", pa.int64(), "look-ups likewise"),
+        _field("hit_rate", pa.float64(), "hits / lookups; null without any, and where hits are not known", True),
+        _field("share", pa.float64(), "of a source: its part of all hits", True),
+        _field("warmed_hits", pa.int64(), "answered look-ups of the warmed arm, of readers that have a holdout"),
+        _field("warmed_lookups", pa.int64(), "look-ups likewise"),
+        _field("holdout_hits", pa.int64(), "answered look-ups of the holdout"),
+        _field("holdout_lookups", pa.int64(), "look-ups likewise"),
+        _field("holdout_hit_rate", pa.float64(), "their ratio; null without any", True),
+        _field(
+            "lift", pa.float64(), "hit rate of the warmed arm minus the holdout's, slot by slot; null: see why", True
+        ),
+        _field("lift_low", pa.float64(), "low end of its 95% interval", True),
+        _field("lift_high", pa.float64(), "high end likewise", True),
+        _field("basis", pa.string(), "what the interval rests on: buckets | days", True),
+        _field("generation", pa.string(), "of a day: live at its end", True),
+        _field("forecast_hit_rate", pa.float64(), "of a day: what the replay behind that generation expected", True),
+        _field("forecast_lift", pa.float64(), "of a day: likewise, over a cold cache", True),
+        _field("inside", pa.bool_(), "of a day: whether forecast_lift lies in the interval of the lift", True),
+        _field("why", pa.string(), "what is missing and for which reason, or how to read the row; empty: nothing"),
+    ]
+)
+"""A row for the whole (total), each agent_type, those with too few users together (rest), each counted day, each source
+(golden, query_log, synthetic, application, unknown), and the plain hit rates before and after the first plan."""
+
+_MONEY = {
+    "extra_hits": "hits a day over what there would be without warming",
+    "wrong_hits": "hits a day by warmed entries that are wrong",
+    "saved_usd": "USD a day: (extra_hits - wrong_hits) x call_usd",
+    "harm_usd": "USD a day: wrong_hits x wrong_hit_usd",
+    "savings_usd": "USD a day: saved_usd - harm_usd - running_usd",
+}
+
+NET_RETURN = pa.schema(
+    [
+        _field("basis", pa.string(), "expected (by the replay) | measured (over the holdout)"),
+        _field("agent_type", pa.string(), "empty: all together"),
+        _field("days", pa.int64(), "days that the hits were counted over"),
+        *(
+            _field(name + end, pa.float64(), what + told, True)
+            for name, what in _MONEY.items()
+            for end, told in (("", ""), ("_low", ", low end of its interval"), ("_high", ", high end of its interval"))
+        ),
+        _field("served_hits", pa.float64(), "hits a day by warmed entries, extra or not"),
+        _field("wrong_share", pa.float64(), "of those, wrong by the replay's judged hits; null: none was judged", True),
+        _field("call_usd", pa.float64(), "mean cost of a call by the log; null for all together", True),
+        _field("wrong_hit_usd", pa.float64(), "harm of a wrong hit, as set"),
+        _field("running_usd", pa.float64(), "USD a day: refreshing, judging, memory"),
+        _field("memory_usd", pa.float64(), "USD a day, of running_usd: memory, an estimate"),
+        _field("warming_usd", pa.float64(), "USD once: what the first plan cost"),
+        _field("payback_days", pa.float64(), "warming_usd / savings_usd; null: never, or not known", True),
+        _field("payback_days_low", pa.float64(), "by the high end of the savings", True),
+        _field("payback_days_high", pa.float64(), "by the low end of the savings", True),
+        _field(
+            "break_even_harm_usd", pa.float64(), "harm of a wrong hit that eats up saved_usd; null: see returns", True
+        ),
+        _field("break_even_harm_low_usd", pa.float64(), "by the cautious ends", True),
+        _field("why", pa.string(), "what is missing and for which reason; empty: nothing"),
+    ]
+)
+"""Of each basis a row for each agent_type and one for all together."""
+
 MEASURED: dict[str, pa.Schema] = {
     "arm_counts": ARM_COUNTS,
     "hour_counts": HOUR_COUNTS,
     "entry_hits": ENTRY_HITS,
     "usage": USAGE,
+    "warming_impact": WARMING_IMPACT,
+    "net_return": NET_RETURN,
 }
