@@ -97,6 +97,16 @@ def stats_key(name: str, hour: str) -> str:
     return f"{RESERVED}:{name}:stats:{hour}"
 
 
+def arms_key(name: str, day: str) -> str:
+    """Hash of one day's lookups by arm and bucket (core.arms); ``day`` is UTC ``YYYYMMDD``."""
+    return f"{RESERVED}:{name}:arms:{day}"
+
+
+def served_key(name: str, hour: str) -> str:
+    """Hash of how often each warmed entry answered in one hour, by entry id; ``hour`` is UTC ``YYYYMMDDHH``."""
+    return f"{RESERVED}:{name}:served:{hour}"
+
+
 def generation_id(as_of: date, plan_hash: str) -> str:
     """Id of a plan's generation: the day and the plan's hash, so an unchanged re-run names the one that is there."""
     return f"{as_of:%Y%m%d}-{plan_hash[:12]}"

@@ -1,6 +1,6 @@
 """What the counters of both arms hold, and the arrays that it becomes.
 
-``BUCKETS`` says what a counter has to keep so that an interval of the lift is honest.
+``core.arms.BUCKETS`` says what a counter has to keep so that an interval of the lift is honest.
 """
 
 from collections.abc import Sequence
@@ -10,25 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.stats import WARMED_ARM
+from cachewarm_pipeline.core.arms import BUCKETS
+from cachewarm_pipeline.core.stats import ARMS, HOLDOUT_ARM
+
+__all__ = ["ARMS", "BUCKETS", "HOLDOUT_ARM", "Cells", "Count", "cells"]
 
 Floats = NDArray[np.float64]
-
-HOLDOUT_ARM = "holdout"
-"""The arm of look-ups that see the application's own entries only."""
-
-ARMS = (WARMED_ARM, HOLDOUT_ARM)
-
-BUCKETS = 16
-"""Hash buckets an arm in which a day's look-ups are counted: the least that a counter must keep to know the noise.
-
-An arm is drawn for a user (session, prompt) and not for a look-up, so what varies by chance is the user. Counts of an
-arm do not show how much one user differs from the next. Counts in buckets of users do: buckets are independent. So
-beside its counters of an hour, a reader adds 1 to ``{arm}:{bucket}:{hit or miss}:{agent_type}`` of the DAY. ``bucket``
-is 4 bits of the hash of the key whose other bits chose the arm (the same bits would tie the one to the other). It never
-changes for a user, whose days must meet in one bucket. That is one command more a look-up, at most 64 fields an
-agent_type and day, and no user id. 64 buckets would make intervals 3% to 6% narrower and cost four times the memory.
-"""
 
 
 class Count(NamedTuple):
