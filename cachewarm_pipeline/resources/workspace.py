@@ -21,6 +21,7 @@ from cachewarm_pipeline.settings import SAMPLE, Settings, load_settings
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.resources.spend import Spend
+    from cachewarm_pipeline.resources.usage import Ledger
 
 
 PARTIAL = "the day is not over"
@@ -108,6 +109,13 @@ class Workspace:
     def folder(self, name: str) -> str:
         """URI of a folder beside the datasets."""
         return below(self.settings.datasets, name)
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        """What this run's models used, as they reported it."""
+        from cachewarm_pipeline.resources.usage import FOLDER, Ledger
+
+        return Ledger(self.folder(FOLDER), self.now, self.settings.prices_as_of)
 
     def judge(self, progress: Callable[[str], object]) -> Judge:
         """What holds two responses equivalent; each call gives a judge with a usage of its own."""
