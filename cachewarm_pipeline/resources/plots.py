@@ -71,6 +71,7 @@ def line_plot(
     notes: Mapping[str, str] | None = None,
     y_range: tuple[float, float] | None = None,
     days: bool = False,
+    bands: "Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]] | None" = None,
 ) -> str:
     """Data URI of a PNG of 700 x 400 pixels: one line for each name, which stands beside the line's end.
 
@@ -78,8 +79,8 @@ def line_plot(
     are drawn pale and without one. Points that are not finite are left out; without any the plot says so.
     ``percent``: axes ("x", "y" or "xy") whose values are shares. ``limit``: (y, what it is), a dashed line.
     ``marks``: a point to ring by name of its line. ``notes``: what stands under a line's name. ``y_range``: else as
-    the values need it, from 0 where none is below. ``days``: x are days, as ``date.toordinal()``. The
-    same input gives the same bytes, in practice below 60 KB.
+    the values need it, from 0 where none is below. ``days``: x are days, as ``date.toordinal()``.
+    ``bands``: (x, low, high) to shade by name of a line. The same input gives the same bytes, in practice below 60 KB.
     """
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -102,6 +103,7 @@ def line_plot(
             axes.xaxis.set_major_formatter(lambda value, _: _day(value))
         room = _BESIDE - (_height(limit[1]) if limit else 0)
         labels = _draw(axes, lines, marks or {}, notes or {}, room)
+        _shade(axes, list(lines), bands or {})
         if not axes.lines:
             axes.text(0.5, 0.3, "nothing to plot yet", transform=axes.transAxes, ha="center", color=_PALE)
         axes.margins(x=0.02)
@@ -161,6 +163,19 @@ def _draw(
                 across, up = marks[name]
                 axes.plot([across], [up], "o", color="white", mec=colour, mew=2.2, markersize=9, zorder=4)
     return labels
+
+
+def _shade(axes: "Axes", names: Sequence[str], bands: "Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]") -> None:
+    """Bands in their lines' colours; one of a single point is a bar."""
+    import numpy as np
+
+    for name, given in bands.items():
+        x, low, high = (np.asarray(values, np.float64) for values in given)
+        colour = _COLOURS[names.index(name) % len(_COLOURS)]
+        if len(x) == 1:
+            axes.vlines(x, low, high, color=colour, linewidth=6, alpha=0.2, zorder=1)
+        elif len(x):
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
 
 
 def _write(axes: "Axes", labels: Sequence[Label]) -> None:

@@ -1,0 +1,96 @@
+"""Reads what readers counted, and what was forecast for it, for the assets that say what warming brought."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import pyarrow.compute as pc
+
+from cachewarm_pipeline.assets.steps import DAILY
+from cachewarm_pipeline.core.impact import Forecast
+from cachewarm_pipeline.core.impact.measured import (
+    DayCounts,
+    Measured,
+    Plain,
+    counted,
+    day_counts,
+    made_of,
+    measured,
+    of_log,
+)
+from cachewarm_pipeline.partitions import window
+from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.resources.workspace import PARTIAL
+
+_COUNTED = ("arm_counts", "hour_counts", "entry_hits")
+_ENTRIES = ["source", "generation", "whole_day", "hits"]
+
+
+class Counted:
+    """The stored counts, each day read once a run. A day's own figures are of ``days`` calendar days that end there."""
+
+    def __init__(self, datasets: DatasetStore, days: int) -> None:
+        self._datasets = datasets
+        self._length = days
+        stored = [set(datasets.days(name)) for name in _COUNTED]
+        self._stored = sorted(set.intersection(*stored))
+        self._mined = set(datasets.days(DAILY))
+        plans = datasets.days("warming_plan")
+        self.first_plan = plans[0] if plans else None
+        """The day of the oldest plan: nothing was warmed before it was made."""
+        self._read: dict[date, DayCounts] = {}
+        self._forecasts: dict[date, Forecast | None] = {}
+        self._logged: dict[date, tuple[int, int] | None] = {}
+
+    def measured(self, day: date) -> Measured:
+        """What the whole days of the window brought."""
+        start = day - timedelta(days=self._length - 1)
+        days = [self._day(one) for one in self._stored if start <= one <= day]
+        before = [one for one in self._stored if one < start]
+        earlier = bool(before) and self._day(before[-1]).generation is not None
+        there = counted(days, earlier)
+        forecasts = {one.day: found for one in there if (found := self._forecast(one.generation)) is not None}
+        return measured(there, forecasts)
+
+    def before(self, day: date) -> Plain:
+        """The log's own hit rate in the window that ends with the day of the first plan."""
+        last = min(self.first_plan or day, day)
+        return of_log(self._log(lambda one: one <= last, last), "before the first plan")
+
+    def after(self, day: date, found: Measured) -> Plain:
+        """The hit rate of the counters, or where nobody counts of the log since the first plan."""
+        if found.after.lookups:
+            return found.after
+        first = self.first_plan or day
+        return of_log(self._log(lambda one: one > first, day), "since the first plan")
+
+    def _log(self, wanted: Callable[[date], bool], last: date) -> list[tuple[int, int]]:
+        days = [one for one in window(last, self._length) if one in self._mined and wanted(one)]
+        return [found for one in days if (found := self._logged_day(one)) is not None]
+
+    def _logged_day(self, day: date) -> tuple[int, int] | None:
+        """(rows served by a cache, rows); None for a day that was mined before it was over."""
+        if day not in self._logged:
+            partial = self._datasets.fingerprint(DAILY, day) == PARTIAL
+            rows = self._datasets.read(DAILY, day, ["cache_hits", "count"])
+            sums = (pc.sum(rows["cache_hits"]).as_py() or 0, pc.sum(rows["count"]).as_py() or 0)
+            self._logged[day] = None if partial else sums
+        return self._logged[day]
+
+    def _day(self, day: date) -> DayCounts:
+        if day not in self._read:
+            arms, hours = self._datasets.read("arm_counts", day), self._datasets.read("hour_counts", day)
+            self._read[day] = day_counts(day, arms, hours, self._datasets.read("entry_hits", day, _ENTRIES))
+        return self._read[day]
+
+    def _forecast(self, generation: str | None) -> Forecast | None:
+        """What the replay behind a generation expected; None where it is not stored."""
+        made = made_of(generation or "")
+        if made is None:
+            return None
+        if made not in self._forecasts:
+            self._forecasts[made] = None
+            if self._datasets.exists("replay", made):
+                rows = self._datasets.read("replay", made, ["lookups", "warmed_hits", "cold_hits"])
+                lookups, warmed, cold = (pc.sum(rows[name]).as_py() or 0 for name in rows.column_names)
+                self._forecasts[made] = Forecast(warmed / lookups, cold / lookups) if lookups else None
+        return self._forecasts[made]

@@ -1,0 +1,131 @@
+"""What warming brought, measured: the lift of look-ups that may see warmed entries over those that may not (the
+holdout), with an interval; the forecast against what came; hits by source; and the plain rates before and after."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, record, records, table_metadata
+from cachewarm_pipeline.assets.measuring import Counted
+from cachewarm_pipeline.core.impact.measured import Measured
+from cachewarm_pipeline.core.impact.told import before_after_told, forecast_told, impact_table, lift_told
+from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.resources.plots import line_plot, markdown_image
+from cachewarm_pipeline.resources.workspace import Workspace
+
+_EXAMPLES = ("scope", "name", "lookups", "hit_rate", "holdout_hit_rate", "lift", "lift_low", "lift_high", "why")
+
+
+@dg.asset(
+    deps=["serving_counts", "replay", steps.DAILY],
+    partitions_def=daily,
+    backfill_policy=one_run,
+    group_name=MEASUREMENT,
+    owners=OWNERS,
+    kinds={"numpy", "parquet"},
+    description=__doc__,
+)
+def warming_impact(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    counts = Counted(workspace.datasets, workspace.settings.impact_days)
+    for day in days_of(context):
+        found = counts.measured(day)
+        before = counts.before(day)
+        after = counts.after(day, found)
+        table = impact_table(found, before, after)
+        workspace.datasets.write("warming_impact", day, table)
+        record(
+            context,
+            day,
+            {
+                "measured": lift_told(found),
+                "before_and_after": before_after_told(before, after),
+                "forecast_and_what_came": forecast_told(found),
+                **_numbers(found),
+                **({"by_day": _plot(table)} if found.after.lookups else {}),
+                "agent_types": _records(table, ("total", "agent_type", "rest")),
+                "sources": records(
+                    [
+                        {"source": row["name"], "hits": row["hits"], "share of hits": row["share"]}
+                        for row in _rows(table, ("source",))
+                        if row["hits"]
+                    ]
+                ),
+                **table_metadata(table, examples=_EXAMPLES),
+            },
+        )
+
+
+def _numbers(found: Measured) -> dict[str, Any]:
+    """Those that Dagster draws as a history."""
+    total = found.impact.total
+    numbers = {
+        "lift": total.lift,
+        "lift_low": total.low,
+        "lift_high": total.high,
+        "hit_rate": found.after.hit_rate,
+        "holdout_hit_rate": total.holdout_hit_rate,
+        "lookups": found.after.lookups,
+        "days": len(found.days),
+    }
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def _rows(table: pa.Table, scopes: Iterable[str]) -> list[dict[str, Any]]:
+    return [row for row in table.to_pylist() if row["scope"] in scopes]
+
+
+def _records(table: pa.Table, scopes: Iterable[str]) -> dg.MetadataValue:
+    return records(
+        [
+            {
+                "agent_type": row["name"]
+                or ("all" if row["scope"] == "total" else "those with too few users together"),
+                "look-ups": row["lookups"],
+                "hit rate": row["hit_rate"],
+                "holdout": row["holdout_hit_rate"],
+                "lift": row["lift"],
+                "from": row["lift_low"],
+                "to": row["lift_high"],
+                "what is missing": row["why"],
+            }
+            for row in _rows(table, scopes)
+        ]
+    )
+
+
+def _plot(table: pa.Table) -> dg.MetadataValue:
+    """Rates of each day: what was forecast, what came in both arms, and the lift with its interval."""
+    rows = _rows(table, ("day",))
+    columns = {
+        "warmed arm": "hit_rate",
+        "forecast": "forecast_hit_rate",
+        "holdout": "holdout_hit_rate",
+        "lift": "lift",
+    }
+    lines, notes = {}, {}
+    for name, column in columns.items():
+        there = [(_ordinal(row), row[column]) for row in rows if row[column] is not None]
+        if there:
+            lines[name] = ([x for x, _ in there], [y for _, y in there])
+            notes[name] = f"latest: {there[-1][1]:{'+' if name == 'lift' else ''}.1%}"
+    shaded = [row for row in rows if row["lift_low"] is not None]
+    low, high = ([row[end] for row in shaded] for end in ("lift_low", "lift_high"))
+    picture = line_plot(
+        lines,
+        title="What was forecast and what came: hit rate by day, and the lift of that day alone",
+        x_label="day (lift: shaded where 95% of such intervals hold it)",
+        y_label="hits / lookups",
+        percent="y",
+        days=True,
+        notes=notes,
+        bands={"lift": ([_ordinal(row) for row in shaded], low, high)} if shaded else {},
+    )
+    return dg.MetadataValue.md(markdown_image(picture, "hit rate by day: forecast, warmed arm, holdout and lift"))
+
+
+def _ordinal(row: dict[str, Any]) -> int:
+    return date.fromisoformat(row["name"]).toordinal()
