@@ -113,8 +113,10 @@ def measured_hits(impact: Impact) -> dict[str, Estimate | None]:
 
 def measured_usd(impact: Impact) -> Combine:
     """What ``returns`` needs to carry the lift's interval to the total: users ask several agent types, so that the
-    parts' intervals do not add up."""
-    return lambda usd: impact.weighted({name: value * _a_day(impact, name) for name, value in usd.items()})
+    parts' intervals do not add up. An agent_type that was not counted has no extra hits."""
+    return lambda usd: impact.weighted(
+        {name: value * _a_day(impact, name) for name, value in usd.items() if name in impact.agent_types}
+    )
 
 
 def _a_day(impact: Impact, name: str) -> float:
@@ -134,17 +136,22 @@ def expected_part(
     if days < 1:
         raise ValueError(f"returns: the replay of agent_type {agent_type!r} is of {days} days, not of 1 or more")
     lift, ends = replay["lift"], replay["lift_interval"] or (None, None)
-    wrong, bounds = replay["wrong_hit_rate"], (replay["wrong_hit_rate_lower"], replay["wrong_hit_rate_upper"])
     return Part(
         agent_type,
         None if lift is None else _scaled(_around(lift, *ends), replay["lookups"] / days),
         replay["hits"] / days,
-        None if wrong is None else _around(wrong, *bounds),
+        wrong_share(replay),
         call_usd,
         running_usd,
         warming_usd,
         "nothing was held out" if lift is None else "",
     )
+
+
+def wrong_share(replay: Mapping[str, Any]) -> Estimate | None:
+    """Wrong of the judged hits of a replay (replay_summary.summary), with its bounds; None where none was judged."""
+    wrong = replay["wrong_hit_rate"]
+    return None if wrong is None else _around(wrong, replay["wrong_hit_rate_lower"], replay["wrong_hit_rate_upper"])
 
 
 def call_costs(log: pa.Table) -> dict[str, float | None]:

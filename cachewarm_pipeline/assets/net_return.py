@@ -1,0 +1,126 @@
+"""What warming nets: savings a day = extra right hits x cost of a call - wrong hits x harm - running cost, expected by
+the replay and measured over the holdout; payback, and the harm of a wrong hit at which it stops paying."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, record, records, table_metadata
+from cachewarm_pipeline.assets.measuring import Counted
+from cachewarm_pipeline.assets.replay import SEED
+from cachewarm_pipeline.core import net_return as core
+from cachewarm_pipeline.core.net_return import EXPECTED, MEASURED, Known, net_return_table, paid, plan_bytes
+from cachewarm_pipeline.core.net_return_told import figures, verdict
+from cachewarm_pipeline.core.replay_summary import summary
+from cachewarm_pipeline.core.returns import call_costs
+from cachewarm_pipeline.core.schemas import REPLAY, REPLAY_DECISIONS
+from cachewarm_pipeline.partitions import daily, days_of, lookback, one_run, window
+from cachewarm_pipeline.resources.usage import read_usage
+from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
+
+HOW_TO_READ = (
+    "Expected: by the replay on held-out days. Measured: the lift over the holdout x look-ups; wrong hits are the "
+    "replay's judged share of the hits that were served, with the bounds of its certificate (reports of users are only "
+    "those that they notice and tell). Warming: what the first paid run took, and all for days before it; running: "
+    "the mean of a day since, and memory, estimated from the plan's texts and vectors. Shared costs go by entries."
+)
+
+_NUMBERS = {
+    "savings_usd_a_day": "savings_usd",
+    "savings_usd_a_day_low": "savings_usd_low",
+    "savings_usd_a_day_high": "savings_usd_high",
+    "payback_days": "payback_days",
+    "payback_days_low": "payback_days_low",
+    "payback_days_high": "payback_days_high",
+    "break_even_harm_usd": "break_even_harm_usd",
+}
+
+
+@dg.asset(
+    deps=["warming_impact", "replay", "warming_plan", dg.AssetDep(steps.DAILY, partition_mapping=lookback)],
+    partitions_def=daily,
+    backfill_policy=one_run,
+    group_name=MEASUREMENT,
+    owners=OWNERS,
+    kinds={"numpy", "parquet"},
+    description=__doc__,
+)
+def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    days = days_of(context)
+    counts = Counted(workspace.datasets, workspace.settings.impact_days)
+    usage = read_usage(workspace, date.min, workspace.today)
+    for day in days:
+        known = known_of(workspace, day, usage)
+        bases = [core.expected(known), core.measured(known, counts.measured(day))]
+        table = net_return_table(known, bases)
+        workspace.datasets.write("net_return", day, table)
+        rows = table.to_pylist()
+        totals = {row["basis"]: row for row in rows if not row["agent_type"]}
+        shown = MEASURED if totals[MEASURED]["savings_usd"] is not None else EXPECTED
+        record(
+            context,
+            day,
+            {
+                "verdict": f"{shown}: {verdict(totals[shown])}",
+                "expected": verdict(totals[EXPECTED]),
+                "measured": verdict(totals[MEASURED]),
+                **_numbers("", totals[shown]),
+                **_numbers(f"{EXPECTED}_", totals[EXPECTED]),
+                **_numbers(f"{MEASURED}_", totals[MEASURED]),
+                "warming_usd": known.paid.warming_usd,
+                "running_usd_a_day": totals[EXPECTED]["running_usd"],
+                "wrong_hit_usd": known.wrong_hit_usd,
+                "returns": records([figures(row) for row in rows]),
+                "how_to_read": HOW_TO_READ,
+                "prices_as_of": str(workspace.settings.prices_as_of),
+                **table_metadata(table, examples=("basis", "agent_type", "savings_usd", "payback_days", "why")),
+            },
+        )
+
+
+def known_of(workspace: Workspace, day: date, usage: pa.Table) -> Known:
+    """What the stores know for the day; ``usage``: USAGE, all of it."""
+    datasets, settings = workspace.datasets, workspace.settings
+    rows, decisions = REPLAY.empty_table(), REPLAY_DECISIONS.empty_table()
+    if datasets.exists("replay", day):
+        rows, decisions = datasets.read("replay", day), datasets.read("replay_decisions", day)
+    plan = datasets.read("warming_plan", day, ["agent_type", "prompt", "response"])
+    return Known(
+        replay=summary(rows, decisions, delta=settings.delta, seed=SEED),
+        replay_days=len(rows["date"].unique()),
+        call_usd=call_costs(_costs(workspace, day)),
+        entries=Counter(plan["agent_type"].to_pylist()),
+        paid=paid(usage, day, settings.impact_days),
+        wrong_hit_usd=settings.wrong_hit_usd,
+        bytes=plan_bytes(plan, _dimensions(workspace, day)),
+        usd_per_gib_month=settings.memory_usd_per_gib_month,
+    )
+
+
+def _costs(workspace: Workspace, day: date) -> pa.Table:
+    """What calls cost in the look-back window; days that were not over when they were mined are left out, but for the
+    day itself."""
+    datasets, columns = workspace.datasets, ["agent_type", "cost_usd", "costed"]
+    there = set(datasets.days(steps.DAILY)).intersection(window(day, workspace.settings.lookback_days))
+    days = [one for one in sorted(there) if one == day or datasets.fingerprint(steps.DAILY, one) != PARTIAL]
+    tables: Sequence[pa.Table] = [datasets.read(steps.DAILY, one, columns) for one in days]
+    empty = pa.table({name: [] for name in columns})
+    return pa.concat_tables(tables) if tables else empty
+
+
+def _dimensions(workspace: Workspace, day: date) -> int:
+    """Of the day's vectors; 0 where none was embedded."""
+    if not workspace.datasets.exists("embeddings", day):
+        return 0
+    column = workspace.datasets.read("embeddings", day, ["dimensions"])["dimensions"]
+    return int(column[0].as_py()) if len(column) else 0
+
+
+def _numbers(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Those that are known: Dagster draws them as a history."""
+    return {prefix + name: row[column] for name, column in _NUMBERS.items() if row[column] is not None}

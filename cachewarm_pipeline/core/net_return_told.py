@@ -1,0 +1,67 @@
+"""The net return in words: one sentence, and figures as a person reads them. Rows are those of NET_RETURN."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cachewarm_pipeline.core.money import duration, span, usd
+
+_HINTS = {
+    "no call with a known cost": "the log needs cost_usd of calls",
+    "nothing was held out": "it takes 4 days of log",
+    "no hit was judged": "no held-out answer could be compared",
+}
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """What warming saves a day, when that is paid back, and how bad a wrong hit may be. ``row``: of all together."""
+    savings = row["savings_usd"]
+    if savings is None:
+        hints = [hint for reason, hint in _HINTS.items() if reason in row["why"]]
+        return f"savings are not known: {row['why']}" + (f" ({'; '.join(hints)})" if hints else "")
+    ends = span(row["savings_usd_low"], row["savings_usd_high"])
+    told = [f"{'saves' if savings >= 0 else 'loses'} {usd(abs(savings))} a day"]
+    if ends:
+        told[0] += f" ({ends})" if savings >= 0 else f" (saves {ends})"
+    if not row["warming_usd"]:
+        told[0] += ", nothing was paid to warm"
+    elif savings > 0:
+        told[0] += f", paid back in {duration(row['payback_days'])}"
+    else:
+        told[0] += f"; the {usd(row['warming_usd'])} of warming is never paid back"
+    told.append(_break_even(row))
+    if row["why"]:
+        told.append(row["why"])
+    return "; ".join(one for one in told if one)
+
+
+def _break_even(row: Mapping[str, Any]) -> str:
+    set_to = f"CACHEWARM_WRONG_HIT_USD is {usd(row['wrong_hit_usd'])}"
+    if row["break_even_harm_usd"] is not None:
+        return f"stops paying when a wrong hit costs more than {usd(row['break_even_harm_usd'])} ({set_to})"
+    if row["wrong_hits"] == 0:
+        return "no judged hit was wrong"
+    return "pays at no harm of a wrong hit, however small" if row["saved_usd"] is not None else ""
+
+
+def figures(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One row of a table for a page, dollars with cents."""
+    return {
+        "basis": row["basis"],
+        "agent_type": row["agent_type"] or "all",
+        "savings a day": usd(row["savings_usd"]),
+        "95% interval": span(row["savings_usd_low"], row["savings_usd_high"]) or "-",
+        "extra hits a day": _number(row["extra_hits"]),
+        "wrong hits a day": _number(row["wrong_hits"]),
+        "a call": usd(row["call_usd"]),
+        "saved": usd(row["saved_usd"]),
+        "harm": usd(row["harm_usd"]),
+        "running": usd(row["running_usd"]),
+        "warming, once": usd(row["warming_usd"]),
+        "paid back in": duration(row["payback_days"]) if row["savings_usd"] is not None else "-",
+        "break-even harm": usd(row["break_even_harm_usd"]),
+        "what is missing": row["why"],
+    }
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}"
