@@ -1,0 +1,198 @@
+"""What readers counted on a day, taken out of Redis before it expires there: look-ups by arm, bucket of users, hour and
+agent_type, and hits by entry, also of entries without any. A day that is not over is not stored; counts that are stored
+are never replaced by fewer. It does not depend on `cache_entries`: the next plan rests on it."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachewarm_pipeline.assets.common import (
+    MEASUREMENT,
+    OWNERS,
+    SOURCES,
+    observe,
+    record,
+    records,
+    table_metadata,
+)
+from cachewarm_pipeline.core.days import start_of
+from cachewarm_pipeline.core.entry_hits import worth
+from cachewarm_pipeline.core.schemas_measured import HOUR_COUNTS
+from cachewarm_pipeline.core.stats import ARMS, HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM, Tally
+from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.resources.plots import line_plot, markdown_image
+from cachewarm_pipeline.resources.serving_counts import DayEntries, DayRead, read_day
+from cachewarm_pipeline.resources.workspace import Workspace
+
+HOURS, BUCKETS, HITS = "hour_counts", "arm_counts", "entry_hits"
+
+_COUNTERS = {
+    "warm:{name}:stats:{hour}": "look-ups by arm, outcome and agent_type, hits by own entries, microseconds; 90 days",
+    "warm:{name}:arms:{day}": "look-ups by arm, bucket of users, hit or miss, and agent_type; 90 days",
+    "warm:{name}:served:{hour}": "hits by warmed entry; 8 days",
+}
+
+cache_counters = dg.AssetSpec(
+    "cache_counters",
+    description="What readers count in Redis, in the same round trip as their look-ups. No user id is in it. The row "
+    "count is of the look-ups of the days that were read last.",
+    group_name=SOURCES,
+    owners=OWNERS,
+    kinds={"redis"},
+    metadata={
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(key, "hash of counts", description=what) for key, what in _COUNTERS.items()]
+        )
+    },
+)
+
+
+@dg.asset(
+    deps=["cache_counters"],
+    partitions_def=daily,
+    backfill_policy=one_run,
+    group_name=MEASUREMENT,
+    owners=OWNERS,
+    kinds={"redis", "parquet"},
+    description=__doc__,
+)
+def serving_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    days, lookups = days_of(context), 0
+    for day in days:
+        found = _readable(workspace, day)
+        if isinstance(found, str):
+            context.log.info(f"{day} is not stored: {found}")
+            record(context, day, {"stored": "nothing", "why_not": found, **_page(HOUR_COUNTS.empty_table())})
+            continue
+        tables = {HOURS: found.hours, BUCKETS: found.arms, HITS: _hits(workspace, day, found)}
+        kept = list(_store(workspace, day, tables))
+        for why in kept:
+            context.log.warning(why)
+        lookups += _of(found.hours).lookups
+        record(context, day, {**_numbers(tables), **({"kept": kept} if kept else {}), **_page(found.hours)})
+    observe(context, cache_counters.key.to_user_string(), lookups, days, "look-ups that readers counted")
+
+
+def _readable(workspace: Workspace, day: date) -> DayRead | str:
+    """The day's counts, or why they are not to be had."""
+    if not workspace.settled(day):
+        return "the day is not over; its counters are read when it is"
+    if workspace.now() >= _expiry(day, KEEP_SECONDS):
+        return f"counters live {KEEP_SECONDS // 86_400} days, so what is left of it in Redis is not the whole day"
+    return read_day(workspace.cache.client, workspace.cache.name, day)
+
+
+def _expiry(day: date, seconds: int) -> datetime:
+    """From when on counters of the day may be gone."""
+    return start_of(day) + timedelta(seconds=seconds)
+
+
+def _hits(workspace: Workspace, day: date, found: DayRead) -> pa.Table | None:
+    """Hits by entry; None where those were not kept for so long."""
+    if workspace.now() >= _expiry(day, SERVED_SECONDS):
+        return None
+    return DayEntries(workspace.cache, workspace.datasets, day).hits(found.served)
+
+
+def _store(workspace: Workspace, day: date, tables: dict[str, pa.Table | None]) -> Iterator[str]:
+    """Store what is no less than what is stored; yields why a table was not."""
+    for name, table in tables.items():
+        if table is None:
+            yield f"{name} of {day} was not written: hits of entries are counted for {SERVED_SECONDS // 86_400} days"
+            continue
+        stored = workspace.datasets.read(name, day) if workspace.datasets.exists(name, day) else None
+        if stored is not None and any(
+            new < old for new, old in zip(worth(name, table), worth(name, stored), strict=True)
+        ):
+            yield f"{name} of {day} stays as stored: Redis knows less of that day now"
+            continue
+        workspace.datasets.write(name, day, table)
+
+
+def _numbers(tables: dict[str, pa.Table | None]) -> dict[str, Any]:
+    """Numbers that Dagster draws as a history, of what there is, then tables and the plot."""
+    hours, hits = tables[HOURS], tables[HITS]
+    assert hours is not None
+    arms = {arm: _of(hours, arm=arm) for arm in ARMS}
+    both = Tally()
+    for tally in arms.values():
+        both.include(tally)
+    rates = {f"{arm}_hit_rate": tally.hit_rate for arm, tally in arms.items()}
+    latencies = {"hit_ms": both.hit_ms, "miss_ms": both.miss_ms}
+    entries: dict[str, Any] = {}
+    if hits is not None:
+        live = hits.filter(pc.is_valid(hits["generation"]))
+        entries = {
+            "entries_live": live.num_rows,
+            "entries_live_all_day": pc.sum(hits["whole_day"]).as_py() or 0,
+            "entries_hit": pc.sum(pc.greater(hits["hits"], 0)).as_py() or 0,
+            "hits_by_warmed_entries": pc.sum(hits["hits"]).as_py() or 0,
+        }
+    return {
+        "lookups": both.lookups,
+        **({"holdout_share": arms[HOLDOUT_ARM].lookups / both.lookups} if both.lookups else {}),
+        **{name: value for name, value in {**rates, **latencies}.items() if value is not None},
+        **entries,
+        **({"agent_types": _agent_types(hours), "hit_rate_by_hour": _plot(hours)} if both.lookups else {}),
+    }
+
+
+def _of(hours: pa.Table, **where: Any) -> Tally:
+    """The look-ups of the rows that have these values."""
+    for name, value in where.items():
+        hours = hours.filter(pc.equal(hours[name], value))
+    exact, semantic, misses, hit_s, miss_s = (pc.sum(hours[name]).as_py() or 0 for name in _SUMMED)
+    return Tally(exact, semantic, misses, hit_us=round(hit_s * 1e6), miss_us=round(miss_s * 1e6))
+
+
+_SUMMED = ("exact", "semantic", "misses", "hit_seconds", "miss_seconds")
+
+
+def _agent_types(hours: pa.Table) -> dg.MetadataValue:
+    """The most asked ones, each with the hit rate of both arms."""
+    rows = []
+    for name in pc.unique(hours["agent_type"]).to_pylist():
+        warmed, holdout = (_of(hours, agent_type=name, arm=arm) for arm in (WARMED_ARM, HOLDOUT_ARM))
+        rows.append(
+            {
+                "agent_type": name,
+                "lookups": warmed.lookups + holdout.lookups,
+                "warmed_hit_rate": warmed.hit_rate,
+                "holdout_hit_rate": holdout.hit_rate,
+                "hit_ms": warmed.hit_ms,
+                "miss_ms": warmed.miss_ms,
+            }
+        )
+    return records(sorted(rows, key=lambda row: -row["lookups"])[:_ROWS])
+
+
+_ROWS = 20
+
+
+def _plot(hours: pa.Table) -> dg.MetadataValue:
+    begins = sorted(set(hours["hour"].to_pylist()))
+    lines = {}
+    for arm in ARMS:
+        rates = {
+            begin.hour: _of(hours, hour=pa.scalar(begin, hours["hour"].type), arm=arm).hit_rate for begin in begins
+        }
+        known = {hour: rate for hour, rate in rates.items() if rate is not None}
+        if known:
+            lines[arm] = (list(known), list(known.values()))
+    picture = line_plot(
+        lines,
+        title="Hit rate by hour, of look-ups that may and may not see warmed entries",
+        x_label="hour of the day, UTC",
+        y_label="hits / look-ups",
+        percent="y",
+        notes={arm: f"day: {_of(hours, arm=arm).hit_rate:.1%}" for arm in lines},
+    )
+    return dg.MetadataValue.md(markdown_image(picture, "hit rate by hour and arm"))
+
+
+def _page(hours: pa.Table) -> dict[str, Any]:
+    return table_metadata(hours, examples=("hour", "arm", "agent_type", "exact", "semantic", "misses", "warmed_hits"))

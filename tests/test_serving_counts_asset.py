@@ -1,0 +1,157 @@
+"""What readers counted, stored by day: whole days only, never fewer counts than are stored, hits of every live entry."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import redis
+
+from cachewarm_pipeline.assets.serving_counts import serving_counts
+from cachewarm_pipeline.core.generation import arms_key, served_key, stats_key
+from cachewarm_pipeline.core.records import parse_live
+from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.settings import load_settings
+from tests.cache_fakes import PLAN, REVOKE, ROTATE, Clock, make_plan, publish
+from tests.pipeline import environment
+
+pytest_plugins = ["tests.cache_fixtures"]
+
+DAY = date(2026, 11, 24)
+"""A day whose beginning a generation of `warmed` has seen: it is published on the 22nd."""
+
+
+@pytest.fixture
+def workspace(warmed: CacheStore, redis_url: str, tmp_path: Path, clock: Clock) -> Iterator[Workspace]:
+    clock.now = datetime(2026, 11, 25, 2, tzinfo=UTC)
+    values = {"CACHEWARM_HOME": str(tmp_path), "CACHEWARM_REDIS_URL": redis_url, "CACHEWARM_NAME": warmed.name}
+    with environment(values):
+        yield Workspace(load_settings(), clock)
+
+
+def run(workspace: Workspace, day: date = DAY) -> dict[str, Any]:
+    result = dg.materialize(
+        [serving_counts], partition_key=day.isoformat(), resources={"workspace": workspace}, raise_on_error=True
+    )
+    (event,) = result.get_asset_materialization_events()
+    return {name: value.value for name, value in event.materialization.metadata.items()}
+
+
+def count(client: redis.Redis, name: str, hour: int = 9, day: date = DAY) -> None:
+    """Four look-ups of the warmed arm, of which one entry answered two and an own one another; two of the holdout."""
+    at = f"{day:%Y%m%d}{hour:02d}"
+    fields = {
+        "warmed:exact:auditor": 2,
+        "warmed:semantic:auditor": 1,
+        "warmed:miss:auditor": 1,
+        "warmed:own:auditor": 1,
+        "warmed:hit_us:auditor": 3_000,
+        "warmed:miss_us:auditor": 8_000,
+        "holdout:exact:auditor": 1,
+        "holdout:miss:a:b": 1,
+        "odd": 1,
+        "warmed:exact:x": "many",
+        "third:exact:auditor": 5,
+    }
+    client.hset(stats_key(name, at), mapping=fields)
+    client.hset(served_key(name, at), mapping={entry_id(ROTATE, "auditor"): 2, "no id": 7})
+    buckets = {"warmed:3:hit:auditor": 3, "warmed:3:miss:auditor": 1, "holdout:15:miss:a:b": 1, "warmed:16:hit:a": 1}
+    client.hset(arms_key(name, f"{day:%Y%m%d}"), mapping=buckets)
+
+
+def stored(workspace: Workspace, name: str, day: date = DAY) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = workspace.datasets.read(name, day).to_pylist()
+    return rows
+
+
+def test_counts_of_a_day_are_stored_by_arm_hour_bucket_and_entry(workspace: Workspace, client: redis.Redis) -> None:
+    name = workspace.settings.name
+    count(client, name)
+    count(client, name, hour=23)
+    metadata = run(workspace)
+    assert metadata["lookups"] == 12
+    assert metadata["warmed_hit_rate"] == 0.75
+    assert metadata["holdout_hit_rate"] == 0.5
+    assert metadata["holdout_share"] == pytest.approx(1 / 3)
+    assert (metadata["hit_ms"], metadata["miss_ms"]) == (0.75, 4.0)
+    assert "data:image/png" in metadata["hit_rate_by_hour"]
+    first = stored(workspace, "hour_counts")
+    assert [(r["hour"].hour, r["arm"], r["agent_type"]) for r in first] == [
+        (hour, *rest)
+        for hour in (9, 23)
+        for rest in (("holdout", "a:b"), ("holdout", "auditor"), ("warmed", "auditor"))
+    ]
+    warmed = {**first[2], "hour": None}
+    assert warmed == {
+        "hour": None,
+        "arm": "warmed",
+        "agent_type": "auditor",
+        "exact": 2,
+        "semantic": 1,
+        "misses": 1,
+        "warmed_hits": 2,
+        "hit_seconds": 0.003,
+        "miss_seconds": 0.008,
+    }
+    assert first[1]["warmed_hits"] == 0
+    assert [tuple(row.values()) for row in stored(workspace, "arm_counts")] == [
+        ("holdout", "a:b", 15, 0, 1),
+        ("warmed", "auditor", 3, 3, 4),
+    ]
+    hits = {(row["prompt"], row["agent_type"]): row for row in stored(workspace, "entry_hits")}
+    assert set(hits) == {(row["prompt"], row["agent_type"]) for row in PLAN}
+    rotate, revoke = hits[ROTATE, "auditor"], hits[REVOKE, "auditor"]
+    assert (rotate["hits"], rotate["last_hit"]) == (4, datetime(2026, 11, 25, tzinfo=UTC))
+    assert (revoke["hits"], revoke["last_hit"], revoke["source"]) == (0, None, "query_log")
+    assert all(row["whole_day"] and row["generation"] for row in hits.values())
+
+
+def test_a_day_that_is_not_over_and_one_that_expired_are_not_stored(workspace: Workspace, client: redis.Redis) -> None:
+    count(client, workspace.settings.name, day=date(2026, 11, 25), hour=1)
+    assert "not over" in run(workspace, date(2026, 11, 25))["why_not"]
+    assert "counters live 90 days" in run(workspace, date(2026, 8, 20))["why_not"]
+    assert not workspace.datasets.days("hour_counts")
+
+
+def test_counts_that_are_stored_are_never_replaced_by_fewer(
+    workspace: Workspace, client: redis.Redis, clock: Clock
+) -> None:
+    name = workspace.settings.name
+    count(client, name)
+    run(workspace)
+    before = {dataset: stored(workspace, dataset) for dataset in ("hour_counts", "arm_counts", "entry_hits")}
+    client.delete(stats_key(name, "2026112409"), served_key(name, "2026112409"), arms_key(name, "20261124"))
+    assert len(run(workspace)["kept"]) == 3
+    count(client, name)
+    clock.now += timedelta(days=9)  # hits of entries are gone by then
+    (kept,) = run(workspace)["kept"]
+    assert "entry_hits of 2026-11-24 was not written" in kept
+    assert {dataset: stored(workspace, dataset) for dataset in before} == before
+
+
+def test_an_entry_of_both_generations_was_live_all_day_and_what_only_one_holds_was_not(
+    workspace: Workspace, client: redis.Redis, warmed: CacheStore
+) -> None:
+    run(workspace, DAY - timedelta(days=1))
+    new = [*PLAN[:2], {"prompt": "Where are the logs?", "agent_type": "auditor"}]
+    client.hset(served_key(warmed.name, "2026112401"), entry_id(ROTATE, "planner"), "1")
+    for plan, as_of, hour in ((new, 23, datetime(2026, 11, 24, 2, tzinfo=UTC)), (PLAN, 24, workspace.now())):
+        publish(warmed, make_plan(plan), as_of=date(2026, 11, as_of), now=hour)
+    run(workspace)  # of what was live as the day began only the stored rows of the day before tell
+    rows = stored(workspace, "entry_hits")
+    assert {row["prompt"] for row in rows if row["whole_day"]} == {ROTATE, REVOKE}
+    assert {row["prompt"] for row in rows if row["generation"]} == {ROTATE, REVOKE, "Where are the logs?"}
+    (gone,) = [row for row in rows if not row["generation"]]
+    assert (gone["entry_id"], gone["agent_type"], gone["hits"]) == (entry_id(ROTATE, "planner"), "planner", 1)
+
+
+def test_before_anything_was_published_there_are_no_counts_and_no_error(
+    workspace: Workspace, client: redis.Redis
+) -> None:
+    client.delete(f"warm:{workspace.settings.name}:generations")
+    assert run(workspace)["lookups"] == 0
+    assert [stored(workspace, name) for name in ("hour_counts", "arm_counts", "entry_hits")] == [[], [], []]
