@@ -14,6 +14,7 @@ from cachewarm_pipeline.assets.labelled_queries import labelled_queries
 from cachewarm_pipeline.assets.live_cache import live_cache
 from cachewarm_pipeline.assets.match_rules import match_rules
 from cachewarm_pipeline.assets.replay import replay
+from cachewarm_pipeline.assets.serving_counts import cache_counters, serving_counts
 from cachewarm_pipeline.assets.sources import external_assets
 from cachewarm_pipeline.assets.synthetic_variants import synthetic_variants
 from cachewarm_pipeline.assets.warming_plan import warming_plan
@@ -42,6 +43,8 @@ assets: list[Any] = [
     replay,
     cache_entries,
     live_cache,
+    cache_counters,
+    serving_counts,
 ]
 
 
