@@ -1,4 +1,4 @@
-"""What readers counted, stored by day: whole days only, never fewer counts than are stored, hits of every live entry."""
+"""What readers counted, stored by day: whole days only, never fewer than are stored, hits of every live entry."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +11,6 @@ import redis
 
 from cachewarm_pipeline.assets.serving_counts import serving_counts
 from cachewarm_pipeline.core.generation import arms_key, served_key, stats_key
-from cachewarm_pipeline.core.records import parse_live
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.workspace import Workspace
