@@ -13,10 +13,12 @@ from cachewarm_pipeline.assets.golden_candidates import golden_candidates
 from cachewarm_pipeline.assets.labelled_queries import labelled_queries
 from cachewarm_pipeline.assets.live_cache import live_cache
 from cachewarm_pipeline.assets.match_rules import match_rules
+from cachewarm_pipeline.assets.net_return import net_return
 from cachewarm_pipeline.assets.replay import replay
 from cachewarm_pipeline.assets.serving_counts import cache_counters, serving_counts
 from cachewarm_pipeline.assets.sources import external_assets
 from cachewarm_pipeline.assets.synthetic_variants import synthetic_variants
+from cachewarm_pipeline.assets.warming_impact import warming_impact
 from cachewarm_pipeline.assets.warming_plan import warming_plan
 from cachewarm_pipeline.automation.alerts import failed_runs
 from cachewarm_pipeline.automation.catching_up import catch_up_sensor
@@ -45,6 +47,8 @@ assets: list[Any] = [
     live_cache,
     cache_counters,
     serving_counts,
+    warming_impact,
+    net_return,
 ]
 
 

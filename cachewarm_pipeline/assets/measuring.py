@@ -21,7 +21,6 @@ from cachewarm_pipeline.partitions import window
 from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.workspace import PARTIAL
 
-_COUNTED = ("arm_counts", "hour_counts", "entry_hits")
 _ENTRIES = ["source", "generation", "whole_day", "hits"]
 
 
@@ -31,8 +30,8 @@ class Counted:
     def __init__(self, datasets: DatasetStore, days: int) -> None:
         self._datasets = datasets
         self._length = days
-        stored = [set(datasets.days(name)) for name in _COUNTED]
-        self._stored = sorted(set.intersection(*stored))
+        self._stored = sorted({*datasets.days("arm_counts")}.intersection(datasets.days("hour_counts")))
+        self._by_entry = set(datasets.days("entry_hits"))
         self._mined = set(datasets.days(DAILY))
         plans = datasets.days("warming_plan")
         self.first_plan = plans[0] if plans else None
@@ -45,7 +44,7 @@ class Counted:
         """What the whole days of the window brought."""
         start = day - timedelta(days=self._length - 1)
         days = [self._day(one) for one in self._stored if start <= one <= day]
-        before = [one for one in self._stored if one < start]
+        before = [one for one in self._stored if one < start and one in self._by_entry]
         earlier = bool(before) and self._day(before[-1]).generation is not None
         there = counted(days, earlier)
         forecasts = {one.day: found for one in there if (found := self._forecast(one.generation)) is not None}
@@ -79,7 +78,8 @@ class Counted:
     def _day(self, day: date) -> DayCounts:
         if day not in self._read:
             arms, hours = self._datasets.read("arm_counts", day), self._datasets.read("hour_counts", day)
-            self._read[day] = day_counts(day, arms, hours, self._datasets.read("entry_hits", day, _ENTRIES))
+            entries = self._datasets.read("entry_hits", day, _ENTRIES) if day in self._by_entry else None
+            self._read[day] = day_counts(day, arms, hours, entries)
         return self._read[day]
 
     def _forecast(self, generation: str | None) -> Forecast | None:

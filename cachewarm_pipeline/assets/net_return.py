@@ -67,8 +67,9 @@ def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
             day,
             {
                 "verdict": f"{shown}: {verdict(totals[shown])}",
-                "expected": verdict(totals[EXPECTED]),
-                "measured": verdict(totals[MEASURED]),
+                f"{EXPECTED}_told": verdict(totals[EXPECTED]),
+                f"{MEASURED}_told": verdict(totals[MEASURED]),
+                "days_measured": totals[MEASURED]["days"],
                 **_numbers("", totals[shown]),
                 **_numbers(f"{EXPECTED}_", totals[EXPECTED]),
                 **_numbers(f"{MEASURED}_", totals[MEASURED]),

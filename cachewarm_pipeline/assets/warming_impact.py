@@ -117,7 +117,7 @@ def _plot(table: pa.Table) -> dg.MetadataValue:
     picture = line_plot(
         lines,
         title="What was forecast and what came: hit rate by day, and the lift of that day alone",
-        x_label="day (lift: shaded where 95% of such intervals hold it)",
+        x_label="day; shaded: 95% interval of the lift",
         y_label="hits / lookups",
         percent="y",
         days=True,

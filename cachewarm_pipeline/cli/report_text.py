@@ -126,6 +126,8 @@ def print_report(report: Report, unchanged: bool) -> None:
             out.print(f"  match rule {rule['agent_type']}: {_describe(rule)}")
     judging = f"; judging {cost['judge_tokens']:,} tokens, ${cost['judge_usd']:.4f}" if cost["judge_tokens"] else ""
     out.print(f"  cost       {cost['embedding_tokens']:,} embedding tokens, ${cost['embedding_usd']:.4f}{judging}")
+    for said in report["savings_told"]:
+        out.print(f"  savings    {said}")
     out.print(f"  time       {cost['seconds']:.1f} s")
     if report["counts"]:
         out.print("  left out   " + ", ".join(f"{n:,} {reason}" for reason, n in report["counts"].items()))

@@ -37,7 +37,9 @@ def verdict(row: Mapping[str, Any]) -> str:
 def _break_even(row: Mapping[str, Any]) -> str:
     set_to = f"CACHEWARM_WRONG_HIT_USD is {usd(row['wrong_hit_usd'])}"
     if row["break_even_harm_usd"] is not None:
-        return f"stops paying when a wrong hit costs more than {usd(row['break_even_harm_usd'])} ({set_to})"
+        low = row["break_even_harm_low_usd"]
+        sure = f", for certain not under {usd(low)}" if low is not None else ""
+        return f"stops paying when a wrong hit costs more than {usd(row['break_even_harm_usd'])}{sure} ({set_to})"
     if row["wrong_hits"] == 0:
         return "no judged hit was wrong"
     return "pays at no harm of a wrong hit, however small" if row["saved_usd"] is not None else ""

@@ -19,10 +19,11 @@ class Report(TypedDict):
     replay: dict[str, Any] | None
     match_rules: list[dict[str, Any]]
     cost: dict[str, float | int | None]
-    savings: dict[str, float | None] | None
+    savings: dict[str, float | None] | None  # USD a day, days; null where the run did not get so far
     timings: dict[str, float]  # asset to seconds
     counts: dict[str, int]  # left-out reason to rows
     synthetic: dict[str, Any]  # what wrote variants: llm and model null where nothing did; fault null where none
+    savings_told: list[str]  # the same in a sentence: expected, and measured where there are counts of a holdout
 
 
 def build_report(
@@ -77,7 +78,7 @@ def build_report(
             "judge_usd": sum(a.get("judge_usd", 0.0) - a.get("judge_embedding_usd", 0.0) for a in used),
             "seconds": round(seconds, 3),
         },
-        savings=None,
+        savings=_savings(metadata.get("net_return", {})),
         timings={asset: round(value, 3) for asset, value in timings.items()},
         counts=dict(sorted(left_out.items(), key=lambda item: -item[1])),
         synthetic={
@@ -86,7 +87,35 @@ def build_report(
             "variants": variants.get("dagster/row_count", 0),
             "fault": variants.get("fault"),
         },
+        savings_told=_savings_told(metadata.get("net_return", {})),
     )
+
+
+_SAVINGS = {
+    "per_day_usd": "savings_usd_a_day",
+    "per_day_usd_low": "savings_usd_a_day_low",
+    "per_day_usd_high": "savings_usd_a_day_high",
+    "payback_days": "payback_days",
+    "payback_days_low": "payback_days_low",
+    "payback_days_high": "payback_days_high",
+    "break_even_harm_usd": "break_even_harm_usd",
+}
+
+
+def _savings(found: Mapping[str, Any]) -> dict[str, float | None] | None:
+    """What is expected, and under ``measured_`` what was measured; null where it is not known."""
+    if not found:
+        return None
+    return {
+        **{name: found.get(f"expected_{recorded}") for name, recorded in _SAVINGS.items()},
+        **{f"measured_{name}": found.get(f"measured_{recorded}") for name, recorded in _SAVINGS.items()},
+        **{name: found.get(name) for name in ("warming_usd", "running_usd_a_day", "wrong_hit_usd")},
+    }
+
+
+def _savings_told(found: Mapping[str, Any]) -> list[str]:
+    told = [f"expected: {found['expected_told']}"] if found else []
+    return told + ([f"measured: {found['measured_told']}"] if found.get("days_measured") else [])
 
 
 _REPLAY = (

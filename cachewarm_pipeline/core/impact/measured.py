@@ -46,7 +46,8 @@ class DayCounts:
 
     ``counts``: of readers with a holdout, by bucket. ``asked``: of all readers, by (arm, agent_type). ``sources``: hits
     of warmed entries by source. ``generation``: live at the end of the day, None where nothing was. ``from_begin``:
-    whether some entry was live from the day's beginning.
+    whether some entry was live from the day's beginning. ``entries``: whether hits by entry are known; those of a day
+    that is read late are not, and then neither is what was live.
     """
 
     day: date
@@ -55,11 +56,12 @@ class DayCounts:
     sources: Counter[str]
     generation: str | None
     from_begin: bool
+    entries: bool = True
 
 
-def day_counts(day: date, arms: pa.Table, hours: pa.Table, entries: pa.Table) -> DayCounts:
-    """``arms``: ARM_COUNTS, ``hours``: HOUR_COUNTS, ``entries``: source, generation, whole_day and hits of ENTRY_HITS,
-    all of that day."""
+def day_counts(day: date, arms: pa.Table, hours: pa.Table, entries: pa.Table | None) -> DayCounts:
+    """``arms``: ARM_COUNTS, ``hours``: HOUR_COUNTS, ``entries``: source, generation, whole_day and hits of ENTRY_HITS
+    or None, all of that day."""
     slot = f"{day:%Y%m%d}"
     counts = [
         Count(row["arm"], slot, row["agent_type"], row["hits"], row["lookups"], row["bucket"])
@@ -70,6 +72,8 @@ def day_counts(day: date, arms: pa.Table, hours: pa.Table, entries: pa.Table) ->
         key, hits = (row["arm"], row["agent_type"]), row["exact"] + row["semantic"]
         new = Asked(hits, hits + row["misses"], row["warmed_hits"])
         asked[key] = _sum((asked.get(key, Asked(0, 0, 0)), new))
+    if entries is None:
+        return DayCounts(day, counts, asked, Counter(), None, False, entries=False)
     sources: Counter[str] = Counter()
     for source, hits in zip(entries["source"].to_pylist(), entries["hits"].to_pylist(), strict=True):
         sources[source or UNKNOWN] += hits
@@ -82,11 +86,12 @@ def counted(days: Sequence[DayCounts], earlier: bool) -> list[DayCounts]:
     """Those days on which warmed entries could be hit, oldest first.
 
     Left out: days at whose end nothing was live, and the first day, which saw a warmed cache for a part of it; both
-    would make the lift look smaller. ``earlier``: whether something was live on a day before these.
+    would make the lift look smaller. Where it is not known what was live, it is taken to be as on the day before.
+    ``earlier``: whether something was live on a day before these.
     """
     found = []
     for one in sorted(days, key=lambda one: one.day):
-        if one.generation is not None and (earlier or one.from_begin):
+        if (one.generation is not None and (earlier or one.from_begin)) or (not one.entries and earlier):
             found.append(one)
         earlier = earlier or one.generation is not None
     return found
