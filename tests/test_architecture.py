@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "cachewarm_pipeline"
 LAYERS = [
     "core",
     "settings_automation",
+    "settings_measuring",
     "settings",
     "resources",
     "partitions",

@@ -1,7 +1,7 @@
 """What every asset shares: owners, groups, and the metadata that makes its page worth opening."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.core.reasons import Counts, as_metadata
+from cachewarm_pipeline.partitions import days_of
 from cachewarm_pipeline.resources.ports import Judge
+from cachewarm_pipeline.resources.workspace import Workspace
 
 OWNERS = ["team:ml-platform"]
 
@@ -30,9 +32,6 @@ the asset was written last, so a backfill of old days counts too."""
 
 _EXAMPLES = 5
 _CELL = 120
-
-
-_SPENT = ("usd", "judge_usd", "generation_usd")
 
 
 def _cell(value: Any) -> str | int | float | bool | None:
@@ -115,14 +114,22 @@ def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any
     return {"judge": judge.name, **{name: number for name, number in numbers.items() if number}}
 
 
-def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any]) -> None:
+def paid_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[date]:
+    """The days of the run; what models are paid from one to the next is noted in the ledger for that day."""
+    for day in days_of(context):
+        workspace.begin(context.run.run_id, context.asset_key.to_user_string(), day)
+        yield day
+
+
+def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any], spent: float | None = None) -> None:
     """Metadata of one day, in the order given; in a range run every day has its own.
 
     Floats are rounded to nine digits: a page stays readable, and the report, which reads them, adds up. Where the day
-    could cost money, ``cost_usd`` is all that it did cost: its history has a point for every day, the free ones too.
+    could cost money, ``spent`` is all that it did cost in USD, by the ledger: its history has a point for every day,
+    the free ones too.
     """
-    if "judge" in metadata or any(name in metadata for name in _SPENT):
-        metadata = {**metadata, "cost_usd": sum(metadata.get(name, 0.0) for name in _SPENT)}
+    if spent is not None:
+        metadata = {**metadata, "cost_usd": spent}
     shown = {name: _rounded(value) for name, value in metadata.items()}
     context.add_asset_metadata(shown, partition_key=day.isoformat())
 

@@ -3,10 +3,10 @@
 import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, record, table_metadata
+from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, paid_days, record, table_metadata
 from cachewarm_pipeline.core.schemas import EMBEDDINGS
 from cachewarm_pipeline.core.text import embedding_key
-from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.partitions import daily, one_run
 from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -25,7 +25,7 @@ _OF = ("golden_candidates", "frequent_queries", "synthetic_variants", "labelled_
 )
 def embeddings(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     datasets = workspace.datasets
-    for day in days_of(context):
+    for day in paid_days(context, workspace):
         tables = [datasets.read(asset, day, columns=["prompt"]) for asset in _OF]
         texts = sorted({prompt for table in tables for prompt in table["prompt"].to_pylist()})
         done = embed_missing(workspace.embedder, workspace.vectors, texts, context.log.info)
@@ -49,4 +49,5 @@ def embeddings(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
                 usd=done.tokens * info.usd_per_million_tokens / 1e6,
                 seconds=done.seconds,
             ),
+            spent=workspace.ledger.usd(),
         )

@@ -5,9 +5,18 @@ the dataset unfit_queries."""
 import dagster as dg
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, PAID, judge_metadata, record, records, table_metadata
+from cachewarm_pipeline.assets.common import (
+    CANDIDATES,
+    OWNERS,
+    PAID,
+    judge_metadata,
+    paid_days,
+    record,
+    records,
+    table_metadata,
+)
 from cachewarm_pipeline.core.reasons import LeftOut
-from cachewarm_pipeline.partitions import daily, days_of, lookback, one_run
+from cachewarm_pipeline.partitions import daily, lookback, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
 
 _UNFIT_SHOWN = 10
@@ -26,7 +35,7 @@ _UNFIT_SHOWN = 10
 )
 def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     settings, datasets = workspace.settings, workspace.datasets
-    for day in days_of(context):
+    for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
         there = steps.mined_days(workspace, day, settings.lookback_days)
         found = steps.frequent(workspace, there, judge)
@@ -46,4 +55,5 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
                 unfit=records(found.unfit.drop_columns(["entry_id"]).slice(0, _UNFIT_SHOWN).to_pylist()),
                 **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
             ),
+            spent=workspace.ledger.usd(),
         )

@@ -5,9 +5,17 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, judge_metadata, record, table_metadata
+from cachewarm_pipeline.assets.common import (
+    OWNERS,
+    PAID,
+    VERIFICATION,
+    judge_metadata,
+    paid_days,
+    record,
+    table_metadata,
+)
 from cachewarm_pipeline.core.rules.tables import evidence_table, rules_table, vectors_table
-from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.partitions import daily, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
 
 
@@ -23,7 +31,7 @@ from cachewarm_pipeline.resources.workspace import Workspace
 )
 def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     settings, datasets = workspace.settings, workspace.datasets
-    for day in days_of(context):
+    for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
         plan, labelled = datasets.read("warming_plan", day), datasets.read("labelled_queries", day)
         logs, learned = steps.rules(workspace, plan, labelled, judge, context.log.info)
@@ -46,4 +54,5 @@ def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
                 **{kind: kinds.count(kind) for kind in ("learned", "distance", "exact_only")},
                 **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
             ),
+            spent=workspace.ledger.usd(),
         )

@@ -13,7 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, judge_metadata, record, records, table_metadata
+from cachewarm_pipeline.assets.common import (
+    OWNERS,
+    PAID,
+    VERIFICATION,
+    judge_metadata,
+    paid_days,
+    record,
+    records,
+    table_metadata,
+)
 from cachewarm_pipeline.assets.planning import plan_day
 from cachewarm_pipeline.assets.replay_history import ReplayHistory
 from cachewarm_pipeline.core.errors import DatasetError
@@ -69,7 +78,7 @@ def replay(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Worksp
     datasets, settings = workspace.datasets, workspace.settings
     days = days_of(context)
     history = ReplayHistory(datasets, days[0], days[-1], context.log.warning)
-    for day in days:
+    for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
         done = replay_day(workspace, day, judge, context.log.info)
         datasets.write("replay_decisions", day, done.decisions)
@@ -91,6 +100,7 @@ def replay(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Worksp
                 **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
                 **done.usage,
             },
+            spent=workspace.ledger.usd(),
         )
 
 

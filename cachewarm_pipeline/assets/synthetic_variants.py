@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, PAID, judge_metadata, record, table_metadata
-from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, PAID, judge_metadata, paid_days, record, table_metadata
+from cachewarm_pipeline.partitions import daily, one_run
 from cachewarm_pipeline.resources.ports import Llm
 from cachewarm_pipeline.resources.workspace import Workspace
 
@@ -31,7 +31,7 @@ NO_LLM = (
 def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     datasets = workspace.datasets
     usd_per_million_tokens = workspace.embedder.info.usd_per_million_tokens
-    for day in days_of(context):
+    for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
         golden, frequent = (datasets.read(name, day) for name in ("golden_candidates", "frequent_queries"))
         found = steps.synthetic(workspace, golden, frequent, judge, context.log.info)
@@ -52,6 +52,7 @@ def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.Resource
                 usd=found.tokens * usd_per_million_tokens / 1e6,
                 **judge_metadata(judge, usd_per_million_tokens),
             ),
+            spent=workspace.ledger.usd(),
         )
 
 

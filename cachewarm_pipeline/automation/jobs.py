@@ -71,6 +71,7 @@ def release(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspac
 @dg.op
 def withdraw(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """Entries that enough people report as wrong leave the live generation now, and later plans."""
+    workspace.begin(context.run.run_id, withdraw_wrong_hits.name, workspace.today)
     context.add_output_metadata(withdraw_confirmed(workspace, context.log.info))
 
 

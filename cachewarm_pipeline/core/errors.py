@@ -17,6 +17,10 @@ class EmbeddingError(CachewarmError):
     """The embedder cannot be reached, refused the key, or answered with something that is no embedding."""
 
 
+class SpendCapError(EmbeddingError):
+    """Embedding would pass the spend cap of the run, and nothing can go on without it."""
+
+
 class JudgeError(CachewarmError):
     """The judge's model cannot be reached, refused the key, or answered with something that is no verdict."""
 

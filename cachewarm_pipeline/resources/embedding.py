@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cachewarm_pipeline.core.errors import SpendCapError
 from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.resources.ports import Embedder, VectorStore
 
@@ -58,7 +59,13 @@ def embed_missing(
                 told = done
                 progress(f"embedded {done:,} of {len(keys):,} new texts; {reused:,} were known")
 
-        embedder.embed([text_of[key] for key in block], on_batch=store)
+        try:
+            embedder.embed([text_of[key] for key in block], on_batch=store)
+        except SpendCapError as error:
+            raise SpendCapError(
+                f"{error}; {len(keys) - done:,} of {len(keys):,} new texts are not embedded. What is embedded stays "
+                "stored: raise the cap, or run again to go on from there"
+            ) from None
     dimensions = embedder.info.dimensions
     if dimensions is None and text_of:
         dimensions = vectors.get([next(iter(text_of))]).shape[1]

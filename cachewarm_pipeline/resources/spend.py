@@ -1,8 +1,14 @@
 """What one run may pay a model, and asking it within that: bounded money, tokens and requests under way."""
 
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from cachewarm_pipeline.core.usage import Price
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.resources.usage import Ledger
 
 _Item = TypeVar("_Item")
 _Reply = TypeVar("_Reply")
@@ -15,17 +21,93 @@ class Cost(NamedTuple):
     tokens: int
 
 
+class Meter:
+    """Where the reported usage of one model goes: into the ledger, at its price. Safe to call from several threads."""
+
+    def __init__(self, ledger: "Ledger", price: Price) -> None:
+        self._ledger, self._price = ledger, price
+
+    def note(self, prompt_tokens: int, completion_tokens: int = 0, share: float = 1.0) -> None:
+        """Of one answer, as soon as it is there: what becomes of it later was paid all the same."""
+        self._ledger.note(self._price, prompt_tokens, completion_tokens, share)
+
+    def write(self) -> None:
+        """Stores what was noted; to be called with every batch that is stored, and when asking ends."""
+        self._ledger.write()
+
+
+class Purse:
+    """The one cap of a run, over embedding, writing and judging together. Safe to call from several threads.
+
+    It is never passed as long as no request takes more than its upper bound, which is set aside before it is sent;
+    requests that failed on the server are taken as free. With a process for each step it begins with what the ledger
+    has of the run (see ``Workspace.begin``), so it holds over steps that follow each other, as those of one pool do.
+    """
+
+    def __init__(self, limit: float | None = None) -> None:
+        """``limit`` in USD; None: there is none."""
+        self.limit = limit
+        self.spent = 0.0
+        """USD paid, and set aside for requests under way and for batches that were submitted."""
+        self._under_way = 0
+        self._settled = threading.Condition()
+
+    def start(self, spent: float) -> None:
+        """A run begins, or goes on in another process after it has spent this."""
+        with self._settled:
+            self.spent = spent
+
+    def fits(self, usd: float) -> bool:
+        return self.limit is None or self.spent + usd <= self.limit
+
+    def take(self, usd: float) -> bool:
+        """Sets aside what a request takes at most; False where that does not fit."""
+        with self._settled:
+            if self.fits(usd):
+                self.spent += usd
+                return True
+            return False
+
+    def settle(self, aside: float, used: float) -> None:
+        """Gives back what was set aside and not used."""
+        with self._settled:
+            self.spent += used - aside
+
+    def take_or_wait(self, usd: float) -> bool:
+        """As ``take``, but what does not fit waits for requests that began so: most of what they set aside comes back.
+        ``end`` is to be called for each that returned True."""
+        with self._settled:
+            while not self.fits(usd) and self._under_way:
+                self._settled.wait()
+            if not self.fits(usd):
+                return False
+            self.spent += usd
+            self._under_way += 1
+            return True
+
+    def end(self, aside: float, used: float) -> None:
+        with self._settled:
+            self.spent += used - aside
+            self._under_way -= 1
+            self._settled.notify_all()
+
+
 class Spend:
     """The caps of one run, over all that ask the model in it. Prices in USD per million tokens.
 
-    Neither cap is ever passed as long as no request takes more than its upper bound; requests that failed on the
+    No cap is ever passed as long as no request takes more than its upper bound; requests that failed on the
     server are taken as free. Once a request does not fit, nothing more is asked in this run.
     """
 
     def __init__(
-        self, limit: float, prompt_price: float, completion_price: float, max_tokens: int | None = None
+        self,
+        limit: float,
+        prompt_price: float,
+        completion_price: float,
+        max_tokens: int | None = None,
+        purse: Purse | None = None,
     ) -> None:
-        """``limit`` in USD; ``max_tokens``: None for no cap on tokens."""
+        """``limit`` in USD; ``max_tokens``: None for no cap on tokens; ``purse``: the cap of all that the run pays."""
         self.limit = limit
         self.max_tokens = max_tokens
         self.spent = 0.0
@@ -35,6 +117,9 @@ class Spend:
         self.closed = False
         self.by_tokens = False
         """Whether it was the tokens that closed it."""
+        self.by_run = False
+        """Whether it was the cap of the whole run."""
+        self._purse = purse or Purse()
         self._prices = prompt_price / 1e6, completion_price / 1e6
 
     def cost(self, prompt_tokens: int, completion_tokens: int, share: float = 1.0) -> Cost:
@@ -43,20 +128,31 @@ class Spend:
         return Cost(usd * share, prompt_tokens + completion_tokens)
 
     def fits(self, most: Cost) -> bool:
-        return not self.closed and self._in_money(most) and self._in_tokens(most)
+        return not self.closed and self._in_money(most) and self._in_tokens(most) and self._purse.fits(most.usd)
 
     def take(self, most: Cost) -> bool:
         """Sets aside what a request takes at most; where that does not fit, closes instead and returns False."""
-        if self.fits(most):
+        if self.fits(most) and self._purse.take(most.usd):
             self._add(most.usd, most.tokens)
             return True
         if not self.closed:
-            self.closed, self.by_tokens = True, self._in_money(most)
+            self.closed = True
+            self.by_tokens = self._in_money(most) and not self._in_tokens(most)
+            self.by_run = self._in_money(most) and self._in_tokens(most)
         return False
 
     def settle(self, most: Cost, used: Cost) -> None:
         """Gives back what was set aside and not used."""
         self._add(used.usd - most.usd, used.tokens - most.tokens)
+        self._purse.settle(most.usd, used.usd)
+
+    def cap(self, setting: str, tokens_setting: str = "") -> str:
+        """The cap that closed it, by its setting: ``setting`` for its own in USD."""
+        if self.by_run:
+            return f"spend cap of ${self._purse.limit:g} over all models (CACHEWARM_MAX_USD)"
+        if self.by_tokens:
+            return f"token cap of {self.max_tokens:,} ({tokens_setting})"
+        return f"spend cap of ${self.limit:g} ({setting})"
 
     def _in_money(self, most: Cost) -> bool:
         return self.spent + most.usd <= self.limit

@@ -13,6 +13,7 @@ import dagster as dg
 from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.core.usage import EMBEDDING, Price
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.files import below
@@ -20,7 +21,7 @@ from cachewarm_pipeline.resources.ports import Embedder, Judge, Llm, Source, Vec
 from cachewarm_pipeline.settings import SAMPLE, Settings, load_settings
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.spend import Spend
+    from cachewarm_pipeline.resources.spend import Meter, Purse, Spend
     from cachewarm_pipeline.resources.usage import Ledger
 
 
@@ -98,7 +99,11 @@ class Workspace:
     def embedder(self) -> Embedder:
         from cachewarm_pipeline.resources.embedders import open_embedder
 
-        return open_embedder(self.settings)
+        settings = self.settings
+        if settings.embedder == "minilm":
+            return open_embedder(settings)
+        meter = self.meter(EMBEDDING, settings.embedding_model, settings.embedding_usd_per_million_tokens)
+        return open_embedder(settings, meter, self.purse)
 
     @cached_property
     def vectors(self) -> VectorStore:
@@ -117,6 +122,33 @@ class Workspace:
 
         return Ledger(self.folder(FOLDER), self.now, self.settings.prices_as_of)
 
+    def meter(self, purpose: str, model: str, prompt_price: float, completion_price: float = 0.0) -> "Meter":
+        """What notes the usage of a model in the ledger; prices in USD per million tokens."""
+        from cachewarm_pipeline.resources.spend import Meter
+
+        return Meter(self.ledger, Price(purpose, model, prompt_price, completion_price))
+
+    @cached_property
+    def purse(self) -> "Purse":
+        """What this run may spend on all models together."""
+        from cachewarm_pipeline.resources.spend import Purse
+
+        return Purse(self.settings.max_usd)
+
+    def begin(self, run_id: str, asset: str, day: date) -> None:
+        """What models are paid for from here on. Where another process of the run has spent already, that counts
+        against the cap: steps of one pool follow each other, and write down what they paid before they end.
+
+        What a batch brings does not: it was set aside in the run that submitted it. Money set aside for a batch of this
+        run is known in the process that submitted it alone.
+        """
+        if self.settings.max_usd is not None and run_id != self.ledger.run_id:
+            from cachewarm_pipeline.resources.usage import read_run
+
+            paid = read_run(self, run_id).to_pylist()
+            self.purse.start(sum(row["usd"] for row in paid if row["share"] == 1))
+        self.ledger.begin(run_id, asset, day)
+
     def judge(self, progress: Callable[[str], object]) -> Judge:
         """What holds two responses equivalent; each call gives a judge with a usage of its own."""
         from cachewarm_pipeline.resources.judges import open_judge
@@ -133,6 +165,7 @@ class Workspace:
             settings.judge_max_usd,
             settings.judge_usd_per_million_prompt_tokens,
             settings.judge_usd_per_million_completion_tokens,
+            purse=self.purse,
         )
 
     def llm(self, progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:
@@ -155,6 +188,7 @@ class Workspace:
             settings.llm_usd_per_million_prompt_tokens,
             settings.llm_usd_per_million_completion_tokens,
             settings.llm_max_tokens,
+            self.purse,
         )
 
     @cached_property

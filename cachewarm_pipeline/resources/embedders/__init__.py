@@ -8,11 +8,14 @@ from cachewarm_pipeline.resources.pace import pace_of
 from cachewarm_pipeline.resources.ports import Embedder
 
 if TYPE_CHECKING:
+    from cachewarm_pipeline.resources.spend import Meter, Purse
     from cachewarm_pipeline.settings import Settings
 
 
-def open_embedder(settings: "Settings") -> Embedder:
+def open_embedder(settings: "Settings", meter: "Meter | None" = None, purse: "Purse | None" = None) -> Embedder:
     """The embedder that the settings ask for. Its model or client is loaded on first use, so this is quick.
+
+    ``meter`` and ``purse``: where a paid one notes its usage, and what it may spend.
 
     Raises EmbeddedError where the embedded model is not installed, ConfigurationError for a missing key.
     """
@@ -32,6 +35,8 @@ def open_embedder(settings: "Settings") -> Embedder:
         timeout=settings.embedding_timeout_seconds,
         max_retries=settings.embedding_max_retries,
         pace=pace_of(settings),
+        meter=meter,
+        purse=purse,
     )
 
 

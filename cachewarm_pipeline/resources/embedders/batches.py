@@ -30,7 +30,8 @@ def run_batches(
 ) -> None:
     """``work`` on every batch, at most ``threads`` at once; ``finished`` is called in the caller's thread.
 
-    The first error, of either, stops what has not begun and is raised. One batch runs without a thread: a reader that
+    The first error, of either, stops what has not begun and is raised, after all that was under way is finished: it is
+    paid. One batch runs without a thread: a reader that
     looks up one prompt should not pay for a pool.
     """
     if threads == 1 or len(batches) == 1:
@@ -43,5 +44,6 @@ def run_batches(
             for future in as_completed(list(running)):
                 finished(running.pop(future), future.result())
         finally:
-            for future in running:
-                future.cancel()
+            for future, batch in list(running.items()):
+                if not future.cancel() and future.exception() is None:
+                    finished(batch, future.result())

@@ -5,20 +5,32 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cachewarm_pipeline.core.batching import summed_batches
-from cachewarm_pipeline.core.errors import EmbeddingError
+from cachewarm_pipeline.core.errors import EmbeddingError, SpendCapError
 from cachewarm_pipeline.resources.embedders.batches import prepare, run_batches
 from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
 from cachewarm_pipeline.resources.pace import Pace
 from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
 
+if TYPE_CHECKING:
+    from cachewarm_pipeline.resources.spend import Meter, Purse
+
 MAX_INPUTS = 2_048
 MAX_REQUEST_TOKENS = 300_000
 """OpenAI's documented limits of a request. A token is at least one byte of UTF-8, so bytes bound tokens without a
 tokenizer. The third limit, 8,192 tokens an input, holds by itself: a text is cut at 2,000 characters, 8,000 bytes."""
+
+_FRAME_TOKENS = 4
+"""Generous for what some servers put around each text."""
+
+
+def most_tokens(texts: Sequence[str]) -> int:
+    """Upper bound of the tokens that prepared texts take."""
+    return sum(len(text.encode()) + _FRAME_TOKENS for text in texts)
 
 
 def model_id(model: str, dimensions: int | None) -> str:
@@ -35,7 +47,9 @@ class OpenAIEmbedder:
     ``dimensions`` asks the server for shortened vectors; ``expected_dimensions`` only refuses others (for vectors that
     must fit stored ones). ``concurrency``: requests under way at once; ``timeout`` in seconds for each try;
     ``max_inputs``: texts a request, for servers with a lower limit than OpenAI's. Memory: the result, and for each
-    request under way its answer. Raises ConfigurationError without a key or with a base URL that is none.
+    request under way its answer. ``meter`` notes what answers report, ``purse`` says what may be spent: SpendCapError
+    for a request that could pass its cap, before it is sent. Raises ConfigurationError without a key or with a base URL
+    that is none.
     """
 
     def __init__(
@@ -52,6 +66,8 @@ class OpenAIEmbedder:
         max_retries: int = 5,
         max_inputs: int = MAX_INPUTS,
         pace: Pace | None = None,
+        meter: "Meter | None" = None,
+        purse: "Purse | None" = None,
     ) -> None:
         self._server = OpenAIServer(
             model,
@@ -66,6 +82,7 @@ class OpenAIEmbedder:
         self._model, self._asked, self._price = model, dimensions, usd_per_million_tokens
         self._dimensions = dimensions or expected_dimensions
         self._concurrency, self._max_inputs = concurrency, max_inputs
+        self._meter, self._purse = meter, purse
         self._usage = Usage()
         self._lock = threading.Lock()
 
@@ -93,13 +110,63 @@ class OpenAIEmbedder:
             if not len(result):
                 result = np.empty((len(prepared), vectors.shape[1]), dtype=np.float32)
             result[batch] = vectors
+            self._write()
             if on_batch is not None:
                 on_batch(batch, vectors)
 
-        run_batches(batches, work, finished, self._concurrency)
+        try:
+            run_batches(batches, work, finished, self._concurrency)
+        finally:
+            self._write()
         return result
 
+    def _write(self) -> None:
+        if self._meter:
+            self._meter.write()
+
     def _request(self, texts: list[str]) -> np.ndarray:
+        answer = self._answer(texts)
+        vectors = self._vectors(answer, len(texts))
+        with self._lock:
+            if self._dimensions is None:
+                self._dimensions = vectors.shape[1]
+            expected = self._dimensions
+            self._usage.requests += 1
+            self._usage.texts += len(texts)
+        if vectors.shape[1] != expected:
+            why = "it was asked for" if self._asked else "were expected from the vectors before"
+            raise self._bad(f"vectors of {vectors.shape[1]} dimensions where {expected} {why}")
+        return vectors
+
+    def _answer(self, texts: list[str]) -> Any:
+        """The JSON of an answer, within the cap of the purse; what it reports is noted, whatever else is in it."""
+        most = most_tokens(texts) * self._price / 1e6
+        if self._purse and not self._purse.take_or_wait(most):
+            raise SpendCapError(
+                f"the spend cap of ${self._purse.limit:g} over all models (CACHEWARM_MAX_USD) is reached: this run has "
+                f"spent ${self._purse.spent:.6f}, and a request for {len(texts):,} embeddings can take ${most:.6f}"
+            )
+        used = 0.0
+        try:
+            content = self._send(texts)
+            used = most
+            try:
+                answer = json.loads(content)
+            except ValueError:
+                raise self._bad("something that is not JSON; is OPENAI_BASE_URL right?") from None
+            tokens = _reported(answer)
+            if tokens is not None:
+                used = tokens * self._price / 1e6
+                with self._lock:
+                    self._usage.tokens += tokens
+                if self._meter:
+                    self._meter.note(tokens)
+            return answer
+        finally:
+            if self._purse:
+                self._purse.end(most, used)
+
+    def _send(self, texts: list[str]) -> bytes:
         import openai
 
         shorten = {"dimensions": self._asked} if self._asked else {}
@@ -110,25 +177,10 @@ class OpenAIEmbedder:
             )
         except openai.OpenAIError as error:
             raise EmbeddingError(self._server.explain(error, f"a request of {len(texts)} texts")) from None
-        vectors, tokens = self._decode(answer.content, len(texts))
-        with self._lock:
-            if self._dimensions is None:
-                self._dimensions = vectors.shape[1]
-            expected = self._dimensions
-            self._usage.requests += 1
-            self._usage.texts += len(texts)
-            self._usage.tokens += tokens
-        if vectors.shape[1] != expected:
-            why = "it was asked for" if self._asked else "were expected from the vectors before"
-            raise self._bad(f"vectors of {vectors.shape[1]} dimensions where {expected} {why}")
-        return vectors
+        return bytes(answer.content)
 
-    def _decode(self, content: bytes, texts: int) -> tuple[np.ndarray, int]:
-        """(unit vectors in the order of the texts, reported tokens) of an answer."""
-        try:
-            answer = json.loads(content)
-        except ValueError:
-            raise self._bad("something that is not JSON; is OPENAI_BASE_URL right?") from None
+    def _vectors(self, answer: Any, texts: int) -> np.ndarray:
+        """Unit vectors of an answer, in the order of the texts."""
         try:
             items = sorted(answer["data"], key=lambda item: item["index"])
             indices = [item["index"] for item in items]
@@ -146,12 +198,17 @@ class OpenAIEmbedder:
             raise self._bad("a vector with NaN or infinite numbers")
         if not (norms > 0).all():
             raise self._bad("a vector of only zeros")
-        usage = answer.get("usage")
-        tokens = usage.get("total_tokens", 0) if isinstance(usage, dict) else 0
-        return (vectors / norms).astype(np.float32), tokens if isinstance(tokens, int) else 0
+        return np.asarray(vectors / norms, dtype=np.float32)
 
     def _bad(self, what: str) -> EmbeddingError:
         return EmbeddingError(f"{self._server.name} answered for model {self._model!r} with {what}")
+
+
+def _reported(answer: Any) -> int | None:
+    """Tokens that an answer reports; None where it does not."""
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return tokens if isinstance(tokens, int) and tokens >= 0 else None
 
 
 def _numbers(embedding: object) -> np.ndarray:

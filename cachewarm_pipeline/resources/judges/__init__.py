@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cachewarm_pipeline.core.usage import JUDGING
 from cachewarm_pipeline.resources.pace import pace_of
 from cachewarm_pipeline.resources.ports import Judge
 
@@ -34,6 +35,12 @@ def open_judge(workspace: "Workspace", progress: Callable[[str], object]) -> Jud
         timeout=settings.judge_timeout_seconds,
         max_retries=settings.judge_max_retries,
         pace=pace_of(settings),
+        meter=workspace.meter(
+            JUDGING,
+            settings.judge_model,
+            settings.judge_usd_per_million_prompt_tokens,
+            settings.judge_usd_per_million_completion_tokens,
+        ),
     )
     return LlmJudge(
         workspace.embedder,

@@ -2,12 +2,16 @@
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cachewarm_pipeline.core.errors import JudgeError
 from cachewarm_pipeline.core.text import sha256_hex
 from cachewarm_pipeline.resources.chat_completion import OTHER_SCHEMA, read_completion
 from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
 from cachewarm_pipeline.resources.pace import Pace
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.resources.spend import Meter
 
 _INSTRUCTIONS = """\
 You compare two answers that a system gave to the same kind of request. Say whether they are equivalent: whether a \
@@ -64,7 +68,8 @@ class Reply:
 class ChatModel:
     """The model behind the `llm` judge. Safe to call from several threads. The client is made on first use.
 
-    ``timeout`` in seconds for each try. Raises ConfigurationError without a key or with a base URL that is none.
+    ``timeout`` in seconds for each try; ``meter`` notes what each answer took. Raises ConfigurationError without a key
+    or with a base URL that is none.
     """
 
     def __init__(
@@ -76,8 +81,10 @@ class ChatModel:
         timeout: float = 30.0,
         max_retries: int = 5,
         pace: Pace | None = None,
+        meter: "Meter | None" = None,
     ) -> None:
         self._model = model
+        self._meter = meter
         self._server = OpenAIServer(
             model,
             user="the llm judge",
@@ -98,6 +105,11 @@ class ChatModel:
     def name(self) -> str:
         return self._model
 
+    def write(self) -> None:
+        """Stores what the meter noted."""
+        if self._meter:
+            self._meter.write()
+
     def most_tokens(self, left: str, right: str) -> tuple[int, int]:
         """Upper bound of (prompt, completion) tokens of one ``ask``: a token is at least one byte of UTF-8."""
         prompt = len((_INSTRUCTIONS + _question(left, right)).encode()) + _FRAME_TOKENS
@@ -113,6 +125,8 @@ class ChatModel:
             reported = said.tokens or most
             prompt_tokens += reported[0]
             completion_tokens += reported[1]
+            if self._meter:
+                self._meter.note(*reported)
             verdict = said.value
             if (
                 isinstance(verdict, dict)

@@ -84,6 +84,7 @@ class LlmJudge(EmbeddingJudge):
             fresh[key] = reply.equivalent
             if len(fresh) >= STORE_EVERY:
                 self._verdicts.put(fresh)
+                self._model.write()
                 fresh.clear()
             return cost
 
@@ -99,11 +100,12 @@ class LlmJudge(EmbeddingJudge):
                 name="judge",
             )
         finally:
+            self._model.write()
             self._verdicts.put(fresh)
         if self._spend.closed and not closed:
             self._progress(
-                f"{self._model.name}: the spend cap of ${self._spend.limit:g} (CACHEWARM_JUDGE_MAX_USD) is reached; of "
-                f"{len(pairs):,} pairs those without a verdict are held different"
+                f"{self._model.name}: the {self._spend.cap('CACHEWARM_JUDGE_MAX_USD')} is reached; of {len(pairs):,} "
+                "pairs those without a verdict are held different"
             )
 
     def _count(self, reply: Reply) -> Cost:

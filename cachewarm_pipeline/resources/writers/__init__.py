@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cachewarm_pipeline.core.usage import GENERATION
 from cachewarm_pipeline.resources.pace import pace_of
 from cachewarm_pipeline.resources.ports import Llm
 
@@ -35,6 +36,12 @@ def open_llm(workspace: "Workspace", progress: Callable[[str], object], *, batch
         timeout=settings.llm_timeout_seconds,
         max_retries=settings.llm_max_retries,
         pace=pace_of(settings),
+        meter=workspace.meter(
+            GENERATION,
+            settings.llm_model,
+            settings.llm_usd_per_million_prompt_tokens,
+            settings.llm_usd_per_million_completion_tokens,
+        ),
     )
     return OpenAIWriter(
         model,

@@ -184,6 +184,7 @@ class Batches:
                 if key in record.most and key not in seen:
                     seen.add(key)
                     self._take(key, response, error, record.most[key], fresh)
+        self._model.write()
         self._memo.put(fresh)
         self.written |= fresh.keys()
         return whole
@@ -196,6 +197,7 @@ class Batches:
                 self.failed[key] = LINE_ERROR
             return
         reply = self._question.read(response.get("body"), most)
+        self._model.note(reply, SHARE)
         self._usage.prompt_tokens += reply.prompt_tokens
         self._usage.completion_tokens += reply.completion_tokens
         self._usage.usd += self._spend.cost(reply.prompt_tokens, reply.completion_tokens, SHARE).usd

@@ -1,7 +1,7 @@
 """The chat model that writes, on its server: one question at a time, and the raw calls that batches need."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachewarm_pipeline.core.base_queries import Base
 from cachewarm_pipeline.core.errors import LlmError
@@ -9,6 +9,9 @@ from cachewarm_pipeline.resources.chat_completion import REFUSAL
 from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
 from cachewarm_pipeline.resources.pace import Pace
 from cachewarm_pipeline.resources.writers.questions import ASKS, Question, Reply
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.resources.spend import Meter
 
 _ADVICE = Advice(
     "CACHEWARM_LLM_MODEL",
@@ -24,6 +27,7 @@ _FILTERED = ("content_filter", "content_policy_violation")
 
 class Model:
     """Safe to call from several threads; the client is made on first use. ``timeout`` in seconds for each try.
+    ``meter`` notes what each answer took.
 
     Raises ConfigurationError without a key or with a base URL that is none.
     """
@@ -37,8 +41,10 @@ class Model:
         timeout: float = 60.0,
         max_retries: int = 5,
         pace: Pace | None = None,
+        meter: "Meter | None" = None,
     ) -> None:
         self.name = name
+        self._meter = meter
         self.server = OpenAIServer(
             name,
             user="CACHEWARM_LLM=openai",
@@ -70,11 +76,22 @@ class Model:
                 raise self._fault(error) from None
             else:
                 reply = question.read(bytes(answer.content), question.most_tokens(base))
+                self.note(reply)
             prompt_tokens += reply.prompt_tokens
             completion_tokens += reply.completion_tokens
             if reply.texts is not None:
                 break
         return Reply(reply.texts, reply.wrong, prompt_tokens, completion_tokens)
+
+    def note(self, reply: Reply, share: float = 1.0) -> None:
+        """Into the meter; ``share`` of the price is paid."""
+        if self._meter:
+            self._meter.note(reply.prompt_tokens, reply.completion_tokens, share)
+
+    def write(self) -> None:
+        """Stores what the meter noted."""
+        if self._meter:
+            self._meter.write()
 
     def call(self, request: Callable[[Any], Any]) -> Any:
         """The raw answer of the client's call; None where the server does not know what was asked for (404).

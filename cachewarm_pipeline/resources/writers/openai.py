@@ -140,6 +140,7 @@ class OpenAIWriter:
                 fresh[key] = reply.texts
             if len(fresh) >= STORE_EVERY:
                 desk.memo.put(fresh)
+                self._model.write()
                 fresh.clear()
             if done % _TELL_EVERY == 0:
                 of = f"{done:,} of {len(unwritten):,}"
@@ -157,6 +158,7 @@ class OpenAIWriter:
                 name="writer",
             )
         finally:
+            self._model.write()
             desk.memo.put(fresh)
         self._over_cap(desk, {key: base for key, base in unwritten.items() if key not in self._counted})
         failed = sum(self.usage.failed.values())
@@ -187,10 +189,5 @@ class OpenAIWriter:
             return
         self.usage.over_cap += len(left)
         self._counted.update(left)
-        spend = self._spend
-        cap = (
-            f"token cap of {spend.max_tokens:,} (CACHEWARM_LLM_MAX_TOKENS)"
-            if spend.by_tokens
-            else f"spend cap of ${spend.limit:g} (CACHEWARM_LLM_MAX_USD)"
-        )
+        cap = self._spend.cap("CACHEWARM_LLM_MAX_USD", "CACHEWARM_LLM_MAX_TOKENS")
         self._progress(f"{self.model}: the {cap} is reached; {desk.what} of {len(left):,} bases wait for a later run")
