@@ -8,6 +8,7 @@ from cachewarm_pipeline.assets.answer_checks import answer_checks
 from cachewarm_pipeline.assets.cache_entries import cache_entries
 from cachewarm_pipeline.assets.daily_query_counts import daily_query_counts
 from cachewarm_pipeline.assets.embeddings import embeddings
+from cachewarm_pipeline.assets.entry_payback import entry_payback
 from cachewarm_pipeline.assets.frequent_queries import frequent_queries
 from cachewarm_pipeline.assets.golden_candidates import golden_candidates
 from cachewarm_pipeline.assets.labelled_queries import labelled_queries
@@ -38,6 +39,7 @@ assets: list[Any] = [
     frequent_queries,
     synthetic_variants,
     labelled_queries,
+    entry_payback,
     answer_checks,
     embeddings,
     warming_plan,

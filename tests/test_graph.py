@@ -81,10 +81,16 @@ def test_every_asset_page_has_row_count_schema_examples_and_left_out_counts() ->
         "replay",
         "cache_entries",
         "serving_counts",
+        "entry_payback",
     }
     for name, metadata in found.items():
         # One day of log: nothing is held out; and nothing writes variants for a log that is not the sample.
-        assert metadata["dagster/row_count"].value > 0 or name in ("replay", "synthetic_variants", "serving_counts")
+        assert metadata["dagster/row_count"].value > 0 or name in (
+            "replay",
+            "synthetic_variants",
+            "serving_counts",
+            "entry_payback",
+        )
         assert {"dagster/column_schema", "examples", "left_out"} <= set(metadata)
     assert "it takes 4" in found["replay"]["held_out"].value
     checks = {e.check_name: (e.passed, e.severity.value) for e in result.get_asset_check_evaluations()}

@@ -1,8 +1,9 @@
 """Whether the answers of the newest plan are still right. A weekly sample of all frequent queries is compared with the
 log's later answers (CACHEWARM_REFRESH=log) or a model's fresh ones (llm), which measures how fast the answers of an
 agent_type change, and so sets its TTL and how old an answer may be. Entries whose model, prompt version, embedder,
-source or answer has changed, or whose answer is too old, are marked; the stale ones
-are a queue, ordered by hits x change rate, of which a model answers the first again. The next plan follows this."""
+source or answer has changed, or whose answer is too old, are marked; the stale ones are a queue, ordered by hits
+(expected ones, until a week of them is measured) x change rate, of which a model answers the first again. The next plan
+follows this."""
 
 from collections import Counter
 from datetime import datetime
@@ -12,11 +13,20 @@ import dagster as dg
 import pyarrow as pa
 
 from cachewarm_pipeline.assets.checking import CANDIDATES, Checked, check_day
-from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, judge_metadata, record, records, table_metadata
+from cachewarm_pipeline.assets.common import (
+    OWNERS,
+    PAID,
+    VERIFICATION,
+    judge_metadata,
+    paid_days,
+    record,
+    records,
+    table_metadata,
+)
 from cachewarm_pipeline.assets.synthetic_variants import llm_metadata
 from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.refresh import waits
-from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.partitions import daily, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
 
 _QUEUE_SHOWN = 10
@@ -29,7 +39,7 @@ class AnswerChecksConfig(dg.Config):
 
 
 @dg.asset(
-    deps=list(CANDIDATES),
+    deps=[*CANDIDATES, "entry_payback"],
     partitions_def=daily,
     backfill_policy=one_run,
     group_name=VERIFICATION,
@@ -42,7 +52,7 @@ def answer_checks(
     context: dg.AssetExecutionContext, config: AnswerChecksConfig, workspace: dg.ResourceParam[Workspace]
 ) -> None:
     datasets = workspace.datasets
-    for day in days_of(context):
+    for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
         found = check_day(workspace, day, judge, context.log.info, whole=config.whole)
         if found.fault:
@@ -61,6 +71,7 @@ def answer_checks(
                 **(llm_metadata(found.llm) if found.llm else {}),
                 **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
             },
+            spent=workspace.ledger.usd(),
         )
 
 
@@ -70,7 +81,15 @@ def _of_checks(found: Checked, at: datetime) -> dict[str, Any]:
         return {"checked": 0, "why_none": "there is no warming_plan at or before this day: nothing is warmed yet"}
     rows = found.table.to_pylist()
     waiting = [row for row in rows if waits(row, at)]
-    shown = ("prompt", "agent_type", "why", "priority", "old_response")
+    queue = [
+        {
+            **{name: row[name] for name in ("prompt", "agent_type", "why", "priority")},
+            "hits a day": found.hits[row["entry_id"]][0],
+            "hits are": "measured" if found.hits[row["entry_id"]][1] else "expected",
+            "old_response": row["old_response"],
+        }
+        for row in waiting[:_QUEUE_SHOWN]
+    ]
     return {
         "plan": found.plan.isoformat(),
         "checked": found.overall.checked,
@@ -80,7 +99,8 @@ def _of_checks(found: Checked, at: datetime) -> dict[str, Any]:
         "stale": len(waiting),
         "refreshed": sum(row["new_response"] is not None for row in rows),
         "reasons": dict(Counter(reason for row in rows for reason in row["reasons"])),
-        "queue": records([{name: row[name] for name in shown} for row in waiting[:_QUEUE_SHOWN]]),
+        "queue": records(queue),
+        "hits_measured": sum(found.hits[row["entry_id"]][1] for row in waiting),
         "not_checked": {str(reason): number for reason, number in found.not_checked.most_common()},
         **({"fault": found.fault} if found.fault else {}),
     }

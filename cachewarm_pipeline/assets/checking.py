@@ -16,6 +16,7 @@ from cachewarm_pipeline.core.change_rate import ChangeRate, age_limit, change_ra
 from cachewarm_pipeline.core.change_sample import ChangeCheck, newest_of_each, population
 from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.entries_today import aged_out, candidates_of
+from cachewarm_pipeline.core.payback import measured
 from cachewarm_pipeline.core.refresh import Checks, Finding
 from cachewarm_pipeline.core.schemas_answers import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES
 from cachewarm_pipeline.resources.datasets import DatasetStore
@@ -39,7 +40,8 @@ Row = dict[str, Any]
 @dataclass(frozen=True)
 class Checked:
     """``table``: ANSWER_CHECKS; ``checks``: CHANGE_CHECKS; ``rates``: CHANGE_RATES; ``plan``: day of the plan that was
-    checked, None where there is none yet. ``fault``: why the model could not be asked for all, empty where it could."""
+    checked, None where there is none yet. ``fault``: why the model could not be asked for all, empty where it could.
+    ``hits``: of rows of ``table`` by entry_id, hits a day and whether they are measured."""
 
     table: pa.Table
     checks: pa.Table
@@ -49,6 +51,7 @@ class Checked:
     not_checked: Counter[str] = field(default_factory=Counter)
     llm: Llm | None = None
     fault: str = ""
+    hits: dict[str, tuple[float, bool]] = field(default_factory=dict)
 
 
 def check_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Progress, *, whole: bool) -> Checked:
@@ -101,11 +104,13 @@ def check_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Pro
         fresh.llm.model if fresh else None,
         at,
         limits.ahead(UNTIL_NEXT) if fresh else limits,
+        measured(earned) if (earned := steps.payback(datasets, day, ["entry_id", "hits_a_day"])) else {},
     )
     if fresh:
         fresh.answer_queue(checks, settings.refresh_max)
+    table = checks.table()
     return Checked(
-        checks.table(),
+        table,
         pa.Table.from_pylist([asdict(check) for check in counted], schema=CHANGE_CHECKS),
         pa.Table.from_pylist(
             [{"agent_type": name, **_columns(rates[name])} for name in sorted(rates)], schema=CHANGE_RATES
@@ -115,6 +120,7 @@ def check_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Pro
         +sample.not_checked,
         fresh.llm if fresh else None,
         fresh.fault if fresh else "",
+        {entry: checks.hits(entry) for entry in table["entry_id"].to_pylist()},
     )
 
 

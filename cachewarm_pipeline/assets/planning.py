@@ -52,7 +52,7 @@ class SecondPass:
 @dataclass(frozen=True)
 class Planned:
     """A day's plan; with ``selection`` frequency the curves, the second pass and ``agents`` are None or empty.
-    ``admitted``: what became of candidates with a stale, a refreshed or a withdrawn answer."""
+    ``admitted``: what became of candidates with a stale, a refreshed or a withdrawn answer, and of idle ones."""
 
     plan: Plan
     admitted: Admitted

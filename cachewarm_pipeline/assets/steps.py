@@ -20,6 +20,7 @@ from cachewarm_pipeline.core.depends import Depends
 from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError, LlmError
 from cachewarm_pipeline.core.golden import golden_candidates
 from cachewarm_pipeline.core.labelled import labelled_queries
+from cachewarm_pipeline.core.payback import idle_entries
 from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.rollup import RolledUp, rollup
@@ -265,7 +266,8 @@ def newest(datasets: DatasetStore, asset: str, day: date) -> date | None:
 
 def standing(workspace: Workspace, day: date) -> Standing:
     """What is known of answers for the plan of a day: the newest checks at or before it, what the plan before it rests
-    on, and all withdrawals, whatever the day: what is wrong now is not warmed for the past either."""
+    on, what earned nothing by then, and all withdrawals, whatever the day: what is wrong now is not warmed for the past
+    either."""
     datasets, settings = workspace.datasets, workspace.settings
     checked, before = newest(datasets, "answer_checks", day), newest(datasets, "warming_plan", day - timedelta(1))
     rows = datasets.read("answer_checks", checked).to_pylist() if checked else []
@@ -276,7 +278,14 @@ def standing(workspace: Workspace, day: date) -> Standing:
         withdrawn_answers(withdrawn_entries(datasets)),
         {row["entry_id"]: Depends.of(row["provenance"]) for row in plan},
         settings.stale_entries == "keep",
+        idle=idle_entries(paid_back) if (paid_back := payback(datasets, day, ["entry_id", "left_on"])) else frozenset(),
     )
+
+
+def payback(datasets: DatasetStore, day: date, columns: Sequence[str]) -> pa.Table | None:
+    """The newest ``entry_payback`` at or before a day, which rests on no later one; None where there is none."""
+    there = newest(datasets, "entry_payback", day)
+    return datasets.read("entry_payback", there, columns) if there else None
 
 
 def withdrawn_entries(datasets: DatasetStore) -> pa.Table:

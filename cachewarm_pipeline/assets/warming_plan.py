@@ -1,25 +1,39 @@
 """The entries of the day, chosen for the hits that they bring under the budget: golden first, then the log, then
 synthetic variants, each only where it earns its place; without duplicates or conflicts, grouped by answer."""
 
+from datetime import date
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, judge_metadata, record, records, table_metadata
+from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.assets.common import (
+    OWNERS,
+    PAID,
+    VERIFICATION,
+    judge_metadata,
+    paid_days,
+    record,
+    records,
+    table_metadata,
+)
 from cachewarm_pipeline.assets.planning import Planned, plan_day
+from cachewarm_pipeline.core.payback import told_idle
 from cachewarm_pipeline.core.plan_curve import curve_table, next_entries
-from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.partitions import daily, one_run
 from cachewarm_pipeline.resources.plots import line_plot, markdown_image
 from cachewarm_pipeline.resources.workspace import Workspace
+
+_IDLE_SHOWN = 10
 
 _CANDIDATES = ("golden_candidates", "frequent_queries", "synthetic_variants")
 
 
 @dg.asset(
     # The checks are of the weekly run: a plan takes the newest there are.
-    deps=[*_CANDIDATES, "labelled_queries", "embeddings", "answer_checks"],
+    deps=[*_CANDIDATES, "labelled_queries", "embeddings", "answer_checks", "entry_payback"],
     partitions_def=daily,
     backfill_policy=one_run,
     group_name=VERIFICATION,
@@ -30,7 +44,7 @@ _CANDIDATES = ("golden_candidates", "frequent_queries", "synthetic_variants")
 )
 def warming_plan(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     settings, datasets = workspace.settings, workspace.datasets
-    for day in days_of(context):
+    for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
         candidates = [datasets.read(name, day) for name in _CANDIDATES]
         embedded = set(datasets.read("embeddings", day, columns=["embedding_key"])["embedding_key"].to_pylist())
@@ -57,12 +71,25 @@ def warming_plan(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[
                     synthetic=sources.count("synthetic"),
                     refreshed=planned.admitted.refreshed,
                     stale=dict(planned.admitted.stale),
+                    earned_nothing=_earned_nothing(workspace, day, planned.admitted.idle),
                     answer_groups=len(set(plan.table["answer_group"].to_pylist())),
                     conflicts=records(plan.conflicts.slice(0, 10).drop_columns(["kept_id", "dropped_id"]).to_pylist()),
                     **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
                 ),
             },
+            spent=workspace.ledger.usd(),
         )
+
+
+def _earned_nothing(workspace: Workspace, day: date, idle: list[str]) -> dg.MetadataValue:
+    """The candidates that earned no hit and are left out for it, those that leave now first."""
+    if not idle:
+        return dg.MetadataValue.text("none")
+    columns = ["entry_id", "prompt", "agent_type", "source", "idle_days", "left_on", "last_hit", "times_left"]
+    known = steps.payback(workspace.datasets, day, columns)
+    rows = [row for row in (known.to_pylist() if known else ()) if row["entry_id"] in set(idle)]
+    rows.sort(key=lambda row: (-row["left_on"].toordinal(), row["entry_id"]))
+    return records([told_idle(row, workspace.settings.idle_days) for row in rows[:_IDLE_SHOWN]])
 
 
 def _of_selection(planned: Planned, curve: pa.Table) -> dict[str, Any]:

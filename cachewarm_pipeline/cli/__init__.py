@@ -6,6 +6,7 @@ import typer
 
 from cachewarm_pipeline.cli.console import EXIT_STOPPED, EXIT_USAGE, err
 from cachewarm_pipeline.cli.dev import dev, down
+from cachewarm_pipeline.cli.entries import entries
 from cachewarm_pipeline.cli.inspect import generations, lookup, stats
 from cachewarm_pipeline.cli.operate import reinstate, release, rollback, withdraw, withdrawn
 from cachewarm_pipeline.cli.warm import warm
@@ -18,7 +19,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (warm, lookup, stats, generations, rollback, release, withdraw, withdrawn, reinstate, dev, down):
+for command in (
+    warm,
+    lookup,
+    stats,
+    entries,
+    generations,
+    rollback,
+    release,
+    withdraw,
+    withdrawn,
+    reinstate,
+    dev,
+    down,
+):
     app.command()(command)
 
 

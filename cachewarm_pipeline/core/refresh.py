@@ -90,10 +90,12 @@ class Checks:
         llm: str | None,
         at: datetime,
         limits: AgeLimits | None = None,
+        measured: Mapping[str, float] | None = None,
     ) -> None:
         """``findings``: of the entries that were checked now; ``rates``: changes an entry and day of an agent_type;
-        ``at``: the end of the day; ``limits``: how old an answer may be, on the day up to which it is to last."""
-        self._limits = limits or AgeLimits()
+        ``at``: the end of the day; ``limits``: how old an answer may be, on the day up to which it is to last;
+        ``measured``: hits a day of the entries of which they are measured."""
+        self._limits, self._measured = limits or AgeLimits(), measured or {}
         self._today, self._rates, self._present, self._llm, self._at = today, rates, present, llm, at
         self._entries = {entry["entry_id"]: entry for entry in entries}
         self._rows: dict[str, dict[str, Any]] = {}
@@ -109,10 +111,14 @@ class Checks:
         """Stale entries that nothing has answered again, most worth first: by hits a day x change rate, then by hits. A
         variant waits for its base, whose answer it has.
 
-        Hits are what the plan expects of an entry (``gain``, else its demand) until they are measured.
+        Hits are the measured ones, and what the plan expects of an entry (``gain``, else its demand) until there are.
         """
         waiting = [row for row in self._rows.values() if waits(row, self._at)]
         return sorted((row for row in waiting if self._base(row["entry_id"]) is None), key=self._order)
+
+    def hits(self, entry_id: str) -> tuple[float, bool]:
+        """Hits a day that a row's priority counts with, and whether they are measured."""
+        return self._hits[entry_id], entry_id in self._measured
 
     def answer(self, entry_id: str, response: str, by: str, model: str | None) -> None:
         """Gives a row a new answer."""
@@ -198,6 +204,7 @@ class Checks:
         row["prompt_version"] = self._present.prompt_version or row["prompt_version"]
 
     def _keep(self, row: dict[str, Any], hits: float) -> None:
+        hits = self._measured.get(row["entry_id"], hits)
         self._hits[row["entry_id"]] = hits
         self._rows[row["entry_id"]] = {**row, "priority": hits * self._rates(row["agent_type"])}
 

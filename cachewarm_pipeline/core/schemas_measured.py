@@ -44,6 +44,46 @@ ENTRY_HITS = pa.schema(
 )
 """A row for each entry that was live at the end of the day, hits or not, and for each other one that had hits."""
 
+ENTRY_PAYBACK = pa.schema(
+    [
+        _field("entry_id", pa.string(), "hash of canonical prompt and agent_type"),
+        _field("agent_type", pa.string(), "tenant or category; empty where it was never known"),
+        _field("prompt", pa.string(), "original spelling; empty likewise"),
+        _field("source", pa.string(), "golden | query_log | synthetic; empty likewise"),
+        _field("live", pa.bool_(), "whether it was live at the end of the newest counted day"),
+        _field("first_day", pa.date32(), "day on which it was first counted"),
+        _field("hits", pa.int64(), "look-ups that it answered in the last 90 days"),
+        _field("hits_7", pa.int64(), "of these, in the last 7 days"),
+        _field("hits_28", pa.int64(), "of these, in the last 28 days"),
+        _field("hits_a_day", pa.float64(), "of the last 28 days' days_looked_up; null with under 7 of them", True),
+        _field("last_hit", TIMESTAMP, "end of the last hour with a hit; null: none so far", nullable=True),
+        _field("whole_days", pa.int64(), "of the last 90 days, those on which it was live from begin to end"),
+        _field("days_looked_up", pa.int64(), "of these, those on which its agent_type had look-ups enough to count"),
+        _field("cost_usd", pa.float64(), "mean cost of the call that a hit saves, as last known", nullable=True),
+        _field(
+            "recovered_usd", pa.float64(), "hits x cost of their day, wrong hits not taken off; null: unpriced", True
+        ),
+        _field("unpriced_hits", pa.int64(), "hits on days on which the cost of a call was not known"),
+        _field("made_usd", pa.float64(), "even share of what runs paid in the 90 days; null: not recorded", True),
+        _field(
+            "payback", pa.float64(), "recovered_usd / made_usd; null where one is not known or nothing was paid", True
+        ),
+        _field("idle_days", pa.int64(), "days_looked_up in a row without a hit; of one that left: when it did"),
+        _field("left_on", pa.date32(), "since when plans leave it out as it earned nothing; null: they do not", True),
+        _field("times_left", pa.int64(), "how often it has left since its last hit"),
+        _field("reports", pa.int64(), "different people who report its answer as wrong, nothing done about it yet"),
+        _field("negative", pa.int64(), "answers to its question that users rejected in the log since its first day"),
+        _field("checked_at", TIMESTAMP, "when its answer was checked last; null: not checked", nullable=True),
+        _field("changed", pa.bool_(), "whether that check found another answer; null: not checked", nullable=True),
+        _field(
+            "verdicts",
+            pa.list_(pa.string()),
+            "what speaks against it: reported, withdrawn, reinstated, changed, rejected, idle",
+        ),
+    ]
+)
+"""A row for each entry that was counted in the last 90 days or is left out as idle, most hits first."""
+
 USAGE = pa.schema(
     [
         _field("at", TIMESTAMP, "when it was written down"),
@@ -67,7 +107,7 @@ WARMING_IMPACT = pa.schema(
         _field("scope", pa.string(), "total | agent_type | rest | day | source | before | after"),
         _field("name", pa.string(), "agent_type, UTC day or source; empty for the other scopes"),
         _field("days", pa.int64(), "days that the row is of"),
-        _field("hits", pa.int64(), "answered look-ups of the warmed arm, of all readers; of before and after: of all"),
+        _field("hits", pa.int64(), "answered look-ups of the warmed arm, all readers; before and after: of both"),
         _field("lookups", pa.int64(), "look-ups likewise"),
         _field("hit_rate", pa.float64(), "hits / lookups; null without any, and where hits are not known", True),
         _field("share", pa.float64(), "of a source: its part of all hits", True),
@@ -76,9 +116,7 @@ WARMING_IMPACT = pa.schema(
         _field("holdout_hits", pa.int64(), "answered look-ups of the holdout"),
         _field("holdout_lookups", pa.int64(), "look-ups likewise"),
         _field("holdout_hit_rate", pa.float64(), "their ratio; null without any", True),
-        _field(
-            "lift", pa.float64(), "hit rate of the warmed arm minus the holdout's, slot by slot; null: see why", True
-        ),
+        _field("lift", pa.float64(), "hit rate of the warmed arm minus the holdout's; null: see why", True),
         _field("lift_low", pa.float64(), "low end of its 95% interval", True),
         _field("lift_high", pa.float64(), "high end likewise", True),
         _field("basis", pa.string(), "what the interval rests on: buckets | days", True),
@@ -133,6 +171,7 @@ MEASURED: dict[str, pa.Schema] = {
     "arm_counts": ARM_COUNTS,
     "hour_counts": HOUR_COUNTS,
     "entry_hits": ENTRY_HITS,
+    "entry_payback": ENTRY_PAYBACK,
     "usage": USAGE,
     "warming_impact": WARMING_IMPACT,
     "net_return": NET_RETURN,

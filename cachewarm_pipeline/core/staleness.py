@@ -8,7 +8,7 @@ must not take yesterday's answers for new ones.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -54,7 +54,8 @@ class Present:
 class Standing:
     """What is known when a plan is made. ``checks``: rows of ANSWER_CHECKS by entry_id. ``withdrawn``: answers that
     stay out, by entry_id. ``previous``: what the entries of the plan before depend on. ``keep_stale``: whether a stale
-    entry that nothing answered again stays in. ``limits``: how old an answer may be on the day of the plan."""
+    entry that nothing answered again stays in. ``limits``: how old an answer may be on the day of the plan. ``idle``:
+    entries that earned nothing (core.idle)."""
 
     present: Present
     checks: Mapping[str, Row] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Standing:
     previous: Mapping[str, Depends] = field(default_factory=dict)
     keep_stale: bool = False
     limits: AgeLimits = field(default_factory=AgeLimits)
+    idle: Collection[str] = ()
 
 
 class Same(Protocol):
@@ -73,16 +75,19 @@ class Same(Protocol):
 @dataclass(frozen=True)
 class Admitted:
     """The candidates that may be warmed, in their order, with the answers that are to be warmed. ``refreshed``: those
-    with a newer answer than their own. ``stale``: stale candidates by reason, whether they were left out or kept."""
+    with a newer answer than their own. ``stale``: stale candidates by reason, whether they were left out or kept.
+    ``idle``: entry_ids of the candidates that earned nothing, in their order."""
 
     tables: list[pa.Table]
     left_out: Counts
     refreshed: int
     stale: Counter[str]
+    idle: list[str] = field(default_factory=list)
 
 
 def admit(tables: Sequence[pa.Table], standing: Standing, same: Same) -> Admitted:
-    """The candidate tables without what is left out as STALE or REPORTED_WRONG, and with refreshed answers.
+    """The candidate tables without what is left out as EARNED_NOTHING, STALE or REPORTED_WRONG, and with refreshed
+    answers.
 
     A candidate is only met by a check of exactly its answer (``source_row``): where its source has moved on since,
     neither a mark nor a new answer counts any more. An answer that was confirmed too long ago (``standing.limits``) is
@@ -90,7 +95,8 @@ def admit(tables: Sequence[pa.Table], standing: Standing, same: Same) -> Admitte
     ``same`` holds the candidate's for it, and so it does in variants of its entry. Costs what the candidates with a
     check or a withdrawal cost, and a look at the provenance of variants and of agent types with a limit.
     """
-    left_out, stale = Counts(), Counter[str]()
+    tables, idle = _without_idle(tables, standing.idle)
+    left_out, stale = Counts({LeftOut.EARNED_NOTHING: len(idle)}), Counter[str]()
     refreshed = 0
     wanted = pa.array(sorted({*standing.checks, *standing.withdrawn}), pa.string())
     limited = pa.array(sorted(standing.limits.days), pa.string())
@@ -125,7 +131,7 @@ def admit(tables: Sequence[pa.Table], standing: Standing, same: Same) -> Admitte
             row["stays"] = False
             left_out[LeftOut.REPORTED_WRONG] += 1
     admitted = [_with(table, rows) for table, rows in zip(tables, taken, strict=True)]
-    return Admitted(admitted, +left_out, refreshed, stale)
+    return Admitted(admitted, +left_out, refreshed, stale, list(dict.fromkeys(idle)))
 
 
 def still_stale(check: Row, own: Depends, answered_at: datetime | None, present: Present) -> frozenset[Stale]:
@@ -167,6 +173,17 @@ def stamp(plan: pa.Table, standing: Standing) -> pa.Table:
         whole = replace(own, prompt_version=version, embedder=standing.present.embedder)
         stamped.append(dump({**json.loads(text), "depends": whole.as_dict()}))
     return _set(plan, "provenance", stamped)
+
+
+def _without_idle(tables: Sequence[pa.Table], idle: Collection[str]) -> tuple[Sequence[pa.Table], list[str]]:
+    if not idle:
+        return tables, []
+    wanted = pa.array(sorted(idle), pa.string())
+    out = [pc.is_in(table["entry_id"], value_set=wanted) for table in tables]
+    found = [
+        id for table, is_out in zip(tables, out, strict=True) for id in table["entry_id"].filter(is_out).to_pylist()
+    ]
+    return [table.filter(pc.invert(is_out)) for table, is_out in zip(tables, out, strict=True)], found
 
 
 def _apply(row: dict[str, Any], standing: Standing, confirmed: Confirmed) -> frozenset[Stale]:

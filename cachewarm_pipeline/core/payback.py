@@ -1,0 +1,269 @@
+"""What each entry earned: stored days of hits folded into one row an entry, with what speaks against it.
+
+Figures are of the 90 days that end at the day, added up from the stored days each time; only what looks further back
+(first day, last hit, rejections, whether it is left out) is carried over from the table of an earlier day.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachewarm_pipeline.core.idle import LEAST_LOOKUPS, Idle, Seen, second_chance, step
+from cachewarm_pipeline.core.schemas import conform
+from cachewarm_pipeline.core.schemas_measured import ENTRY_PAYBACK
+from cachewarm_pipeline.core.text import canonical, cut
+
+WINDOW_DAYS = 90
+"""Days that figures are of: as long as counters live in Redis."""
+
+WEEK, MONTH = 7, 28
+
+LEAST_DAYS = 7
+"""Days from which on hits a day are measured: each weekday once."""
+
+
+class Verdict(StrEnum):
+    """What speaks against an entry; a reviewer filters by it."""
+
+    REPORTED = "reported"
+    WITHDRAWN = "withdrawn"
+    REINSTATED = "reinstated"
+    CHANGED = "changed"
+    REJECTED = "rejected"
+    IDLE = "idle"
+
+
+class InLog(NamedTuple):
+    """A question in one day's log: rows, and answers that users rejected."""
+
+    rows: int
+    negative: int
+
+
+Question = tuple[str, str]
+"""agent_type and canonical prompt, as the log's counts are keyed."""
+
+Log = Callable[[Mapping[Question, str]], Mapping[str, InLog]]
+"""Of the questions (to entry_ids) those that are in a day's log, by entry_id."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What else is known of entries by the end of the day, by entry_id. ``reports``: people who report the answer as
+    wrong; ``withdrawn``: WITHDRAWN or REINSTATED; ``checked``: when its answer was checked, and whether it changed;
+    ``paid_usd``: what runs paid in the window, None where that was not recorded."""
+
+    reports: Mapping[str, int] = field(default_factory=dict)
+    withdrawn: Mapping[str, Verdict] = field(default_factory=dict)
+    checked: Mapping[str, tuple[datetime, bool]] = field(default_factory=dict)
+    paid_usd: float | None = None
+
+
+@dataclass(slots=True)
+class _Entry:
+    entry_id: str
+    agent_type: str
+    prompt: str
+    source: str
+    first_day: date
+    question: Question | None
+    last_hit: datetime | None = None
+    negative: int = 0
+    idle: Idle = field(default_factory=Idle)
+    seen_on: date | None = None
+    live_on: date | None = None
+    cost_usd: float | None = None
+    hits: int = 0
+    hits_7: int = 0
+    hits_28: int = 0
+    whole_days: int = 0
+    days_looked_up: int = 0
+    recent_days: int = 0
+    recent_hits: int = 0
+    recovered_usd: float = 0.0
+    unpriced_hits: int = 0
+
+
+class Fold:
+    """Folds days, oldest first. Memory: one day's table, and a record (under 1 KB and its prompt) for each entry that
+    was live or hit in the window."""
+
+    def __init__(self, day: date, idle_days: int, before: pa.Table | None = None, before_day: date | None = None):
+        """``before``: ENTRY_PAYBACK of ``before_day``, an earlier day with counts; states go on from there."""
+        self._day, self._idle_days, self._before_day = day, idle_days, before_day
+        self._entries: dict[str, _Entry] = {}
+        self._newest: date | None = None
+        for row in before.to_pylist() if before else ():
+            entry = self._entry(row, row["first_day"])
+            entry.last_hit, entry.negative = row["last_hit"], row["negative"]
+            entry.idle = Idle(row["idle_days"], row["left_on"], row["times_left"])
+
+    @property
+    def days(self) -> list[date]:
+        """The days to add, oldest first."""
+        return [self._day - timedelta(days=back) for back in range(WINDOW_DAYS - 1, -1, -1)]
+
+    @property
+    def entries(self) -> int:
+        """How many there are so far."""
+        return len(self._entries)
+
+    @property
+    def counted_to(self) -> date | None:
+        """The newest day with counts."""
+        return self._newest
+
+    def add(self, day: date, hits: pa.Table | None, lookups: Mapping[str, int], log: Log) -> None:
+        """One day. ``hits``: ENTRY_HITS, None where nothing is stored; ``lookups``: of the warmed arm by agent_type.
+        ``log`` is asked on days after ``before_day`` alone."""
+        seen: dict[str, Seen] = {}
+        for row in hits.to_pylist() if hits else ():
+            self._count(day, row, lookups)
+            seen[row["entry_id"]] = Seen(row["whole_day"], row["hits"])
+        if hits is not None:
+            self._newest = day
+        if self._before_day is not None and day <= self._before_day:
+            return
+        questions = {entry.question: id for id, entry in self._entries.items() if entry.question}
+        said = log(questions) if questions else {}
+        for id, entry in self._entries.items():
+            found = said.get(id, InLog(0, 0))
+            entry.negative += found.negative
+            entry.idle = step(
+                entry.idle,
+                day,
+                seen.get(id),
+                looked_up=hits is not None and lookups.get(entry.agent_type, 0) >= LEAST_LOOKUPS,
+                asked=found.rows > 0,
+                source=entry.source,
+                idle_days=self._idle_days,
+            )
+
+    def table(self, known: Known) -> pa.Table:
+        """ENTRY_PAYBACK: most hits first, then most dollars. ``known`` may have entries that were never counted."""
+        first = self.days[0]
+        kept = [e for e in self._entries.values() if e.idle.left_on or (e.seen_on is not None and e.seen_on >= first)]
+        made = sum(entry.live_on is not None for entry in kept)
+        share = known.paid_usd / made if known.paid_usd is not None and made else None
+        rows = [self._row(entry, known, share) for entry in kept]
+        rows.sort(key=lambda row: (-row["hits"], -(row["recovered_usd"] or 0.0), row["entry_id"]))
+        return conform("entry_payback", pa.Table.from_pylist(rows, schema=ENTRY_PAYBACK))
+
+    def _entry(self, row: Mapping[str, Any], first_day: date) -> _Entry:
+        own = row["entry_id"], row["agent_type"], row["prompt"], row["source"]
+        made = _Entry(*own, first_day, _question(row))
+        self._entries[made.entry_id] = made
+        return made
+
+    def _count(self, day: date, row: Mapping[str, Any], lookups: Mapping[str, int]) -> None:
+        entry = self._entries.get(row["entry_id"]) or self._entry(row, day)
+        if row["prompt"] and not entry.prompt:  # when it was first counted nobody knew it any more
+            entry.agent_type, entry.prompt, entry.source = row["agent_type"], row["prompt"], row["source"]
+            entry.question = _question(row)
+        back, hits = (self._day - day).days, row["hits"]
+        entry.first_day, entry.seen_on = min(entry.first_day, day), day
+        entry.live_on = day if row["generation"] is not None else entry.live_on
+        entry.cost_usd = entry.cost_usd if row["cost_usd"] is None else row["cost_usd"]
+        entry.hits += hits
+        entry.hits_7 += hits if back < WEEK else 0
+        entry.hits_28 += hits if back < MONTH else 0
+        if row["last_hit"] is not None:
+            entry.last_hit = max(entry.last_hit or row["last_hit"], row["last_hit"])
+        entry.whole_days += row["whole_day"]
+        if row["whole_day"] and lookups.get(entry.agent_type, 0) >= LEAST_LOOKUPS:
+            entry.days_looked_up += 1
+            entry.recent_days += back < MONTH
+            entry.recent_hits += hits if back < MONTH else 0
+        if row["cost_usd"] is None:
+            entry.unpriced_hits += hits
+        else:
+            entry.recovered_usd += hits * row["cost_usd"]
+
+    def _row(self, entry: _Entry, known: Known, share: float | None) -> dict[str, Any]:
+        checked_at, changed = known.checked.get(entry.entry_id, (None, None))
+        reports, withdrawn = known.reports.get(entry.entry_id, 0), known.withdrawn.get(entry.entry_id)
+        against = {
+            Verdict.REPORTED: reports > 0,
+            Verdict.WITHDRAWN: withdrawn == Verdict.WITHDRAWN,
+            Verdict.REINSTATED: withdrawn == Verdict.REINSTATED,
+            Verdict.CHANGED: bool(changed),
+            Verdict.REJECTED: entry.negative > 0,
+            Verdict.IDLE: entry.idle.left_on is not None,
+        }
+        priced = entry.hits - entry.unpriced_hits
+        recovered = entry.recovered_usd if priced or not entry.hits else None
+        made = share if entry.live_on is not None else None
+        own = ("entry_id", "agent_type", "prompt", "source", "first_day", "hits", "hits_7", "hits_28", "last_hit")
+        days = ("whole_days", "days_looked_up", "cost_usd", "unpriced_hits", "negative")
+        return {
+            **{name: getattr(entry, name) for name in (*own, *days)},
+            "live": entry.live_on is not None and entry.live_on == self._newest,
+            "hits_a_day": entry.recent_hits / entry.recent_days if entry.recent_days >= LEAST_DAYS else None,
+            "recovered_usd": recovered,
+            "made_usd": made,
+            "payback": recovered / made if made and recovered is not None else None,
+            "idle_days": entry.idle.days,
+            "left_on": entry.idle.left_on,
+            "times_left": entry.idle.times,
+            "reports": reports,
+            "checked_at": checked_at,
+            "changed": changed,
+            "verdicts": [str(verdict) for verdict, holds in against.items() if holds],
+        }
+
+
+def _question(row: Mapping[str, Any]) -> Question | None:
+    text = canonical(cut(row["prompt"]))
+    return (row["agent_type"], text) if text else None
+
+
+def idle_entries(table: pa.Table) -> set[str]:
+    """Entries that plans leave out since they earned nothing. ``table``: entry_id and left_on of ENTRY_PAYBACK."""
+    rows = zip(table["entry_id"].to_pylist(), table["left_on"].to_pylist(), strict=True)
+    return {entry for entry, left_on in rows if left_on is not None}
+
+
+def told_idle(row: Mapping[str, Any], idle_days: int) -> dict[str, Any]:
+    """An entry that left as a person reads it: since when, and when it comes back. ``row``: of ENTRY_PAYBACK."""
+    state = Idle(row["idle_days"], row["left_on"], row["times_left"])
+    days = second_chance(state, row["source"], idle_days)
+    back = "when asked" if days is None else f"when asked, or on {row['left_on'] + timedelta(days=days)}"
+    shown = {name: row[name] for name in ("prompt", "agent_type", "source", "last_hit")}
+    return {**shown, "days without a hit": row["idle_days"], "left on": row["left_on"], "comes back": back}
+
+
+def measured(table: pa.Table) -> dict[str, float]:
+    """Hits a day of the entries of which they are measured. ``table``: entry_id and hits_a_day of ENTRY_PAYBACK."""
+    rows = zip(table["entry_id"].to_pylist(), table["hits_a_day"].to_pylist(), strict=True)
+    return {entry: hits for entry, hits in rows if hits is not None}
+
+
+def withdrawn_verdicts(table: pa.Table, by: datetime) -> dict[str, Verdict]:
+    """What had become of withdrawn entries by a moment: WITHDRAWN as long as one answer of it stays out.
+    ``table``: WITHDRAWN_ENTRIES."""
+    found: dict[str, Verdict] = {}
+    for row in table.to_pylist():
+        if row["withdrawn_at"] >= by:
+            continue
+        out = row["reinstated_at"] is None or row["reinstated_at"] >= by
+        if out or row["entry_id"] not in found:
+            found[row["entry_id"]] = Verdict.WITHDRAWN if out else Verdict.REINSTATED
+    return found
+
+
+def in_log(counts: pa.Table, questions: Mapping[Question, str]) -> dict[str, InLog]:
+    """The questions that a day's log has. ``counts``: agent_type, canonical, count and responses of
+    DAILY_QUERY_COUNTS."""
+    texts: Collection[str] = {text for _, text in questions}
+    near = counts.filter(pc.is_in(counts["canonical"], value_set=pa.array(sorted(texts), pa.string())))
+    found = {}
+    for row in near.to_pylist():
+        entry = questions.get((row["agent_type"], row["canonical"]))
+        if entry is not None:
+            found[entry] = InLog(row["count"], sum(answer["negative"] for answer in row["responses"]))
+    return found

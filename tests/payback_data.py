@@ -1,0 +1,57 @@
+"""Stored counts as the readers of a small cache leave them: for tests of what entries earned."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from cachewarm_pipeline.core.schemas_measured import ENTRY_HITS, HOUR_COUNTS
+from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.resources.datasets import DatasetStore
+
+AGENT = "a"
+ENOUGH = 100
+
+Row = dict[str, Any]
+
+
+def hits_row(prompt: str, day: date, hits: int = 0, **more: Any) -> Row:
+    """A row of ENTRY_HITS of an entry that was live all day."""
+    agent_type = more.get("agent_type", AGENT)
+    last = datetime(day.year, day.month, day.day, 13, tzinfo=UTC)
+    return {
+        "entry_id": entry_id(prompt, agent_type),
+        "agent_type": agent_type,
+        "prompt": prompt,
+        "source": "query_log",
+        "cost_usd": 0.5,
+        "generation": "g",
+        "whole_day": True,
+        "hits": hits,
+        "last_hit": last if hits else None,
+        **more,
+    }
+
+
+def hits_table(rows: Sequence[Row]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=ENTRY_HITS)
+
+
+def hours_table(day: date, lookups: Mapping[str, int], arm: str = "warmed") -> pa.Table:
+    """HOUR_COUNTS of one hour: look-ups by agent_type, all of them misses."""
+    counts = {"exact": 0, "semantic": 0, "warmed_hits": 0, "hit_seconds": 0.0, "miss_seconds": 0.0}
+    hour = datetime(day.year, day.month, day.day, 9, tzinfo=UTC)
+    rows = [{"hour": hour, "arm": arm, "agent_type": name, "misses": n, **counts} for name, n in lookups.items()]
+    return pa.Table.from_pylist(rows, schema=HOUR_COUNTS)
+
+
+def store_day(datasets: DatasetStore, day: date, hits: Mapping[str, int], lookups: int = ENOUGH, **more: Any) -> None:
+    """A day's counts: entries that were live all day, by prompt, with their hits."""
+    datasets.write("entry_hits", day, hits_table([hits_row(prompt, day, n, **more) for prompt, n in hits.items()]))
+    datasets.write("hour_counts", day, hours_table(day, {AGENT: lookups}))
+
+
+def back(last: date, number: int) -> list[date]:
+    """The ``number`` days that end at ``last``, oldest first."""
+    return [last - timedelta(days=n) for n in range(number - 1, -1, -1)]

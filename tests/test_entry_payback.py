@@ -1,0 +1,274 @@
+"""What entries earned, through the real assets: the plan that leaves idle ones out and lets them in again, the day that
+is made again, the replay that must not know, the queue of checks, and the command that a reviewer asks."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner, Result
+
+from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.core.wrong_hits import response_sha
+from cachewarm_pipeline.resources.cache_reports import count
+from cachewarm_pipeline.resources.redis_client import connect
+from tests.checked_project import FEW, Project, log_of, question, steady
+from tests.payback_data import AGENT, back, hits_row, hits_table, hours_table, store_day
+from tests.pipeline import LAST_DAY, QUIET, environment
+
+IDLE_DAYS = {"CACHEWARM_IDLE_DAYS": "5"}
+ASKED = question(0)
+"""Asked on the day after LAST_DAY; the other questions are not."""
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A project with the candidates of LAST_DAY and of the two days after it."""
+    folder = tmp_path_factory.mktemp("planned")
+    source = folder / "source"
+    project = Project(folder, source)
+    project.log(log_of(lambda n, ago: "Answer 0" if n == 0 and ago == -1 else steady(n, ago), number=FEW))
+    project.mine(LAST_DAY + timedelta(2), 11)
+    for n in range(3):
+        project.plan(LAST_DAY + timedelta(n))
+    return folder, source
+
+
+@pytest.fixture
+def project(planned: tuple[Path, Path], tmp_path: Path, redis_url: str, cache_name: str) -> Project:
+    shutil.copytree(planned[0] / "home", tmp_path / "home")
+    made = Project(tmp_path, planned[1])
+    made.environment |= {"CACHEWARM_REDIS_URL": redis_url, "CACHEWARM_NAME": cache_name, **IDLE_DAYS}
+    return made
+
+
+def earn(project: Project, *days: date, **settings: str) -> dict[str, Any]:
+    """Makes entry_payback of days as one run, and gives the metadata of the last."""
+    tags = {
+        "dagster/asset_partition_range_start": days[0].isoformat(),
+        "dagster/asset_partition_range_end": days[-1].isoformat(),
+    }
+    with environment(project.environment | settings):
+        from cachewarm_pipeline.assets.entry_payback import entry_payback
+        from cachewarm_pipeline.resources.workspace import WorkspaceResource
+
+        resources = {"workspace": WorkspaceResource()}
+        done = dg.materialize([entry_payback], resources=resources, tags=tags, run_config=QUIET)
+    (*_, last) = done.get_asset_materialization_events()
+    return {name: value.value for name, value in last.materialization.metadata.items()}
+
+
+def counted(project: Project, last: date, number: int = 5, hit: Sequence[int] = (1,)) -> None:
+    """Days of counts with all questions live, of which ``hit`` are hit each day."""
+    for day in back(last, number):
+        store_day(project.datasets, day, {question(n): 2 * (n in hit) for n in range(FEW)})
+
+
+def prompts(rows: list[dict[str, Any]]) -> set[str]:
+    return {row["prompt"] for row in rows}
+
+
+def left_out(project: Project, day: date) -> set[str]:
+    """The questions that a plan of this day leaves out as idle, the replay's too."""
+    with project.workspace() as workspace:
+        idle = steps.standing(workspace, day).idle
+    return {prompt for prompt in EVERY if entry_id(prompt, AGENT) in idle}
+
+
+EVERY = {question(n) for n in range(FEW)}
+
+
+def test_entries_that_earned_nothing_leave_the_next_plan_and_the_asked_one_comes_back(project: Project) -> None:
+    counted(project, LAST_DAY)
+    shown = earn(project, LAST_DAY)
+    assert (shown["counts_up_to"], shown["hits"], shown["recovered_usd"], shown["live"]) == ("2026-03-20", 10, 5.0, FEW)
+    assert (shown["earned_nothing"], shown["left_out_as_idle"], shown["verdicts"]) == (FEW - 1, FEW - 1, {"idle": 7})
+    assert [row.data["prompt"] for row in shown["best"].records] == [question(1)]
+    assert shown["share_of_hits"].startswith("![")
+
+    assert prompts(project.plan()) == {question(1)}
+    assert project.metadata["left_out"] == {"earned_nothing": FEW - 1}
+    leaving = [row.data for row in project.metadata["earned_nothing"].records]
+    assert len(leaving) == FEW - 1
+    assert (leaving[0]["left on"], leaving[0]["comes back"]) == ("2026-03-20", "when asked")
+
+    # The next day one of them is asked; it is in again, and the others, still out, are not counted by readers.
+    store_day(project.datasets, LAST_DAY + timedelta(1), {question(1): 2})
+    earn(project, LAST_DAY + timedelta(1))
+    assert prompts(project.plan(LAST_DAY + timedelta(1))) == {question(0), question(1)}
+    earn(project, LAST_DAY + timedelta(2))  # nothing is stored of this day
+    assert prompts(project.plan(LAST_DAY + timedelta(2))) == {question(0), question(1)}
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        lambda project: None,
+        lambda project: counted(project, LAST_DAY, 4),
+        lambda project: [
+            store_day(project.datasets, d, {question(n): 0 for n in range(FEW)}, 9) for d in back(LAST_DAY, 8)
+        ],
+    ],
+    ids=["no readers", "too few days", "hardly a look-up"],
+)
+def test_without_enough_counted_days_nothing_is_left_out(project: Project, store: Callable[[Project], Any]) -> None:
+    store(project)
+    earn(project, LAST_DAY)
+    assert left_out(project, LAST_DAY) == set()
+
+
+def test_idle_entries_stay_where_the_rule_is_off(project: Project) -> None:
+    counted(project, LAST_DAY)
+    earn(project, LAST_DAY, CACHEWARM_IDLE_DAYS="0")
+    assert left_out(project, LAST_DAY) == set()
+
+
+def test_the_plan_of_an_earlier_day_knows_nothing_of_later_counts(project: Project) -> None:
+    counted(project, LAST_DAY + timedelta(1), 6)
+    earn(project, LAST_DAY + timedelta(1))
+    assert left_out(project, LAST_DAY) == set()
+    others = EVERY - {question(0), question(1)}  # the one that was asked on this day came back at once
+    assert left_out(project, LAST_DAY + timedelta(1)) == others
+    assert left_out(project, LAST_DAY + timedelta(9)) == others
+
+
+def test_a_range_is_the_same_as_day_by_day_and_a_day_made_again_is_the_same_file(project: Project) -> None:
+    last = LAST_DAY + timedelta(2)
+    days = back(last, 3)
+    counted(project, days[1], 6)  # of the last day nothing is stored
+    file = Path(project.environment["CACHEWARM_HOME"]) / "data" / "entry_payback"
+
+    def written() -> dict[str, bytes]:
+        return {each.name: each.read_bytes() for each in sorted(file.iterdir())}
+
+    earn(project, *days)
+    first = written()
+    assert sorted(first) == [f"{day}.parquet" for day in days]
+    earn(project, days[1])
+    earn(project, days[2])
+    assert written() == first
+    # Counts that come late are taken in: a day without its own counts is nothing to go on from.
+    store_day(project.datasets, last, {question(2): 5})
+    earn(project, last)
+    (row,) = [r for r in project.datasets.read("entry_payback", last).to_pylist() if r["prompt"] == question(2)]
+    assert (row["hits"], row["left_on"]) == (5, None)
+
+
+def test_an_entry_is_shown_with_the_reports_and_rejections_that_are_known(project: Project, cache_name: str) -> None:
+    counted(project, LAST_DAY)
+    bad = entry_id(question(1), AGENT)
+    client = connect(project.environment["CACHEWARM_REDIS_URL"])
+    for number, at in enumerate((1, 2, 40)):
+        when = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=at)
+        count(client, cache_name, bad, response_sha(f"answer {at // 40}"), AGENT, f"reporter {number}", when, "")
+    earn(project, LAST_DAY)
+    row = project.datasets.read("entry_payback", LAST_DAY).to_pylist()[0]
+    assert (row["entry_id"], row["reports"], row["verdicts"]) == (bad, 2, ["reported"])  # one was reported later
+
+
+def test_the_queue_of_stale_answers_counts_with_measured_hits_where_there_are(project: Project) -> None:
+    counted(project, LAST_DAY, 7, hit=(2,))
+    store_day(project.datasets, LAST_DAY - timedelta(7), {question(3): 9})
+    for day in back(LAST_DAY, 7):  # one is new: it has three days
+        rows = project.datasets.read("entry_hits", day).to_pylist()
+        young = [row for row in rows if row["prompt"] != question(3) or day > LAST_DAY - timedelta(3)]
+        project.datasets.write("entry_hits", day, hits_table(young))
+    earn(project, LAST_DAY)
+    project.check(CACHEWARM_ANSWER_MODEL="m2")
+    queue = {row.data["prompt"]: row.data for row in project.metadata["queue"].records}
+    assert queue[question(2)]["hits a day"] == 2
+    assert queue[question(1)]["hits a day"] == 0
+    assert queue[question(3)]["hits a day"] == pytest.approx(1.0, abs=0.2)  # what the log expects
+    kinds = {prompt: row["hits are"] for prompt, row in queue.items()}
+    assert kinds == {prompt: "expected" if prompt == question(3) else "measured" for prompt in EVERY}
+    assert project.metadata["hits_measured"] == FEW - 1
+    assert next(iter(queue)) == question(2)
+
+
+def asked(home: Path, *arguments: str) -> Result:
+    from cachewarm_pipeline.cli import app
+
+    with environment({"CACHEWARM_HOME": str(home)}):
+        return CliRunner().invoke(app, ["entries", *arguments])
+
+
+def test_before_anything_is_counted_the_command_says_what_to_do(tmp_path: Path, project: Project) -> None:
+    fresh = asked(tmp_path / "new")
+    assert fresh.exit_code == 0
+    assert "open the cache with WarmedSemanticCache" in fresh.output
+    earn(project, LAST_DAY)
+    quiet = asked(tmp_path / "home")
+    assert quiet.exit_code == 0
+    assert "no look-up was counted up to 2026-03-20: open the cache with WarmedSemanticCache" in quiet.output
+    assert asked(tmp_path / "new", "--sort", "age").exit_code == 2
+
+
+LONG = "Write to jane.doe@corp.at about   " + "everything " * 30
+
+
+@pytest.fixture(scope="module")
+def reviewed(planned: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
+    """Counts of five days: one entry earns, one at an unknown cost, one is golden and long, the others are idle."""
+    folder = tmp_path_factory.mktemp("reviewed")
+    shutil.copytree(planned[0] / "home", folder / "home")
+    project = Project(folder, planned[1])
+    project.environment |= {"CACHEWARM_REDIS_URL": redis_url, "CACHEWARM_NAME": "reviewed", **IDLE_DAYS}
+    for day in back(LAST_DAY, 5):
+        rows = [hits_row(question(n), day, 3 * (n == 1)) for n in range(FEW)]
+        rows.append(hits_row("Free?", day, 4, cost_usd=None, agent_type="an agent type with a very long name indeed"))
+        rows.append(hits_row(LONG, day, day.day % 2, source="golden"))
+        project.datasets.write("entry_hits", day, hits_table(rows))
+        project.datasets.write("hour_counts", day, hours_table(day, {AGENT: 50}))
+    earn(project, LAST_DAY)
+    return folder / "home"
+
+
+def test_the_command_shows_aligned_columns_a_header_with_totals_and_no_personal_data(reviewed: Path) -> None:
+    ran = asked(reviewed)
+    assert ran.exit_code == 0
+    first, totals, head, *rows = ran.output.splitlines()
+    assert first == f"{FEW + 2} of {FEW + 2} entries that are live, by payback"
+    assert totals == (
+        "  37 hits in 90 days, $8.50 recovered and 20 hits of unknown cost, 7 without a hit; "
+        "counts up to 2026-03-20 (the daily run adds the next day)"
+    )
+    assert " ".join(head.split()) == "hits 7 days dollars last hit idle source agent type verdicts prompt"
+    assert len(rows) == FEW + 2
+    assert max(map(len, [head, *rows])) <= 120
+    assert question(1) in rows[0]
+    assert len({row.index(cell) for row, cell in zip(rows[:2], ("query_log", "golden"), strict=True)}) == 1
+    assert "jane.doe" not in ran.output
+    assert "[email]" in ran.output
+
+
+def order(ran: Result) -> list[str]:
+    return [re.split(r" {2,}", line)[-1] for line in ran.output.splitlines()[3:]]
+
+
+def test_the_command_sorts_filters_and_limits(reviewed: Path) -> None:
+    assert order(asked(reviewed, "--sort", "hits"))[:2] == ["Free?", question(1)]
+    assert order(asked(reviewed, "--sort", "dollars"))[0] == question(1)
+    assert order(asked(reviewed, "--sort", "last-hit", "--limit", "1")) == ["Free?"]
+    assert ASKED in order(asked(reviewed, "--sort", "idle", "--limit", str(FEW - 1)))
+    assert asked(reviewed, "--limit", "2").output.startswith(f"2 of {FEW + 2} entries")
+    assert len(order(asked(reviewed, "--source", "golden"))) == 1
+    assert len(order(asked(reviewed, "--verdict", "idle"))) == FEW - 1
+    assert len(order(asked(reviewed, "--verdict", "none"))) == 3
+    nobody = asked(reviewed, "-a", "nobody")
+    assert nobody.exit_code == 0
+    assert "agent types: a, an agent type" in nobody.output
+
+
+def test_the_json_is_the_same_for_a_program(reviewed: Path) -> None:
+    found = json.loads(asked(reviewed, "--json", "--all", "--sort", "hits").stdout)
+    assert (found["day"], found["counts_up_to"], found["known"], found["matching"]) == (*["2026-03-20"] * 2, 10, 10)
+    assert (found["hits"], found["recovered_usd"], found["unpriced_hits"]) == (37, 8.5, 20)
+    assert len(found["entries"]) == 10
+    first = found["entries"][0]
+    assert (first["prompt"], first["recovered_usd"], first["last_hit"]) == ("Free?", None, "2026-03-20T13:00:00+00:00")
