@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,22 @@ def settings_with(**overrides: Any) -> Settings:
     return load_settings()
 
 
-def check_target(to: str | None) -> None:
+def parse_day(text: str | None) -> date | None:
+    """The day of ``--as-of``. Raises ConfigurationError for a text that is none."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ConfigurationError(f"--as-of {text!r} is not a day: write YYYY-MM-DD") from None
+
+
+def check_target(to: str | None, option: str = "--json") -> None:
     """Make sure that a file can be written there before any work. Raises ConfigurationError when it cannot."""
     if to in (None, "-"):
         return
     folder = Path(to or "").absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(to or "").is_dir():
         raise ConfigurationError(
-            f"--json {to}: {folder} is not a folder that can be written to, or the name is a folder"
+            f"{option} {to}: {folder} is not a folder that can be written to, or the name is a folder"
         )
 
 
@@ -52,7 +61,12 @@ def emit(value: Any, to: str = "-") -> None:
     if to == "-":
         sys.stdout.write(text + "\n")
         return
+    write(text + "\n", to)
+
+
+def write(text: str, to: str) -> None:
+    """A file that is written whole or not at all."""
     path = Path(to)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -1,0 +1,140 @@
+"""`cachewarm report`: what was warmed, proven, measured and earned, for a person, as a page, or as JSON."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cachewarm_pipeline.cli.console import Name, RedisUrl, check_target, emit, err, out, parse_day, settings_with, write
+from cachewarm_pipeline.cli.inspect import live_redis_url
+from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
+from cachewarm_pipeline.settings import SAMPLE, Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cachewarm_pipeline.core.brief import Brief, Stored
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+
+def report(
+    as_of: Annotated[str | None, typer.Option(help="Day, YYYY-MM-DD. Default: the newest that was planned.")] = None,
+    html: Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write one page to forward.")] = None,
+    name: Annotated[str | None, Name] = None,
+    redis_url: Annotated[str | None, RedisUrl] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the same as JSON ('-': standard output).")
+    ] = None,
+) -> None:
+    """What was warmed and why, how safe it is, what it brought and what it saves.
+
+    From what runs have stored; Redis is only asked what is live.
+    """
+    settings = settings_with(name=name, redis_url=redis_url)
+    check_target(json_file)
+    check_target(html, "--html")
+    found = made(settings, parse_day(as_of))
+    if html:
+        from cachewarm_pipeline.resources.brief_page import page, pictures_of
+
+        write(page(found, pictures_of(found)), html)
+    if json_file:
+        emit(found, json_file)
+    if json_file == "-":
+        return
+    sample = ", synthetic sample data" if found["sample"] else ""
+    out.print(f"'{found['name']}' as known at the end of {found['as_of']}{sample}")
+    for sentence in found["sentences"]:
+        out.print(f"  - {sentence}")
+    out.print(
+        f"the page is in {html}"
+        if html
+        else "`cachewarm report --html FILE` writes it as a page, with tables and plots"
+    )
+
+
+def made(settings: Settings, asked: date | None) -> "Brief":
+    """The report of a day, by default of the newest that was planned. Raises ConfigurationError where none is."""
+    from cachewarm_pipeline.core.brief import Terms, brief
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+    workspace = Workspace(settings)
+    days = workspace.datasets.days("warming_plan")
+    if not days:
+        raise ConfigurationError("nothing is planned yet: run `cachewarm warm` first, or set CACHEWARM_HOME")
+    if asked is not None and asked not in days:
+        raise ConfigurationError(f"--as-of {asked}: no plan is stored for that day; the newest is {days[-1]}")
+    day = asked or days[-1]
+    stored = stored_of(workspace, day)
+    terms = Terms(
+        name=settings.name,
+        target=settings.max_wrong_hit_rate,
+        confidence=settings.confidence,
+        prices_as_of=settings.prices_as_of,
+        wrong_hit_usd=settings.wrong_hit_usd,
+        idle_days=settings.idle_days,
+        sample=settings.source_url is None or settings.source_url.get_secret_value() == SAMPLE,
+    )
+    return brief(stored, terms, *_live(settings, workspace, day))
+
+
+def stored_of(workspace: "Workspace", day: date) -> "Stored":
+    """What runs have stored up to the day. Raises DatasetError for a damaged file."""
+    from cachewarm_pipeline.assets.replay import SEED
+    from cachewarm_pipeline.assets.steps import newest
+    from cachewarm_pipeline.core.brief import Stored
+    from cachewarm_pipeline.core.replay_summary import summary
+    from cachewarm_pipeline.core.schemas import GATES
+    from cachewarm_pipeline.resources.usage import read_usage
+
+    datasets = workspace.datasets
+
+    def table(dataset: str, of: date | None = day) -> "pa.Table | None":
+        return datasets.read(dataset, of) if of and datasets.exists(dataset, of) else None
+
+    def rows(dataset: str, of: date | None = day) -> list[dict[str, Any]]:
+        found = table(dataset, of)
+        return found.to_pylist() if found is not None else []
+
+    def measured(dataset: str) -> list[dict[str, Any]]:
+        return rows(dataset, newest(datasets, dataset, day))
+
+    held_out, decisions = table("replay"), table("replay_decisions")
+    replayed = held_out is not None and decisions is not None
+    return Stored(
+        day=day,
+        plan=datasets.read("warming_plan", day),
+        curve=table("plan_curve"),
+        match_rules=rows("match_rules"),
+        verdicts=[row for gate in GATES for row in rows(f"verdict_{gate}")],
+        replay=summary(held_out, decisions, delta=workspace.settings.delta, seed=SEED) if replayed else None,
+        replay_days=len(held_out["date"].unique()) if held_out is not None else 0,
+        impact=measured("warming_impact"),
+        returns=measured("net_return"),
+        payback=measured("entry_payback"),
+        usage=read_usage(workspace, date.min, workspace.today),
+    )
+
+
+def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | None, bool]:
+    """Which generation is live, and whether it is exactly the day's plan.
+
+    What does not answer is told and does not stop the report, which is of what is stored.
+    """
+    from cachewarm_pipeline.assets.cache_entries import proven
+    from cachewarm_pipeline.core.plan import plan_hash
+    from cachewarm_pipeline.resources.cache_store import CacheStore
+    from cachewarm_pipeline.resources.redis_client import connect
+
+    try:
+        live = CacheStore(connect(live_redis_url(settings)), settings.name).live()
+    except CacheError as error:
+        err.print(f"note: what is live is not known: {error}")
+        return None, False
+    if live is None:
+        return None, False
+    try:
+        plan, rules = proven(workspace, day)
+    except CacheError:  # a gate has not judged it, or failed it: then it was not published
+        return live.id, False
+    return live.id, live.plan_hash == plan_hash(plan, rules.as_dict())

@@ -1,0 +1,118 @@
+"""`cachewarm report` as one HTML file that can be mailed: no script, no other file, plots as pictures inside it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cachewarm_pipeline.core import brief_told as told
+from cachewarm_pipeline.core import money
+from cachewarm_pipeline.core.brief import SHOWN, Brief
+from cachewarm_pipeline.resources.plots import line_plot
+
+TEMPLATE = Path(__file__).with_suffix(".html")
+
+_CELL = 110
+
+
+def page(brief: Brief, pictures: Mapping[str, str]) -> str:
+    """The page as HTML. ``pictures``: data URIs by name (``pictures_of``); one that is not there is left out.
+
+    All texts are escaped: prompts come from users.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(
+        num=told.number,
+        pct=told.percent,
+        pct2=partial(told.percent, digits=2),
+        points=told.points,
+        usd=money.usd,
+        duration=money.duration,
+        cut=_cut,
+    )
+
+    def picture(name: str, alt: str) -> Markup:
+        return Markup('<img src="{}" alt="{}">').format(pictures[name], alt) if name in pictures else Markup("")
+
+    def more(rows: Sequence[Any]) -> Markup:
+        over = len(rows) - SHOWN
+        return Markup('<p class="note">and {} more in the JSON</p>').format(over) if over > 0 else Markup("")
+
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        b=brief,
+        cards=told.cards(brief),
+        basis=told.basis_of(brief["money"]),
+        span=money.span,
+        interval=told.interval,
+        no_counts=told.NO_COUNTS,
+        next=told.next_sentence(brief["next_100"]),
+        picture=picture,
+        more=more,
+        shown=SHOWN,
+    )
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+def pictures_of(brief: Brief) -> dict[str, str]:
+    """Data URIs of the plots that there is something for."""
+    found: dict[str, str] = {}
+    if curve := brief["warmed"]["curve"]:
+        found["curve"] = _curve(curve, brief["warmed"]["entries"])
+    measured = brief["measured"]
+    if measured is not None and measured["by_day"]:
+        found["came"] = came_plot(measured["by_day"])
+    return found
+
+
+def _curve(curve: Sequence[Mapping[str, Any]], entries: int) -> str:
+    names = {"plan": "plan, by coverage", "frequency": "golden, then by frequency", "random": "random"}
+    lines = {}
+    for column, name in names.items():
+        rows = [row for row in curve if row[column] is not None]
+        lines[name] = ([0, *(row["entries"] for row in rows)], [0.0, *(row[column] for row in rows)])
+    here = next((row["plan"] for row in curve if row["entries"] == entries), None)
+    stop = {names["plan"]: (float(entries), float(here))} if here is not None else {}
+    return line_plot(
+        lines,
+        title="What entries are expected to bring",
+        x_label="entries",
+        y_label="expected hits a day",
+        marks=stop,
+        notes={names["plan"]: f"{here:,.0f} hits a day at {entries:,}"} if here is not None else {},
+    )
+
+
+def came_plot(by_day: Sequence[Mapping[str, Any]]) -> str:
+    """Hit rates of each day: forecast, warmed arm, holdout, and the lift with its interval. ``by_day``: rows of
+    WARMING_IMPACT of scope ``day``, oldest first."""
+    columns = {"warmed arm": "hit_rate", "forecast": "forecast_hit_rate", "holdout": "holdout_hit_rate", "lift": "lift"}
+    lines, notes = {}, {}
+    for name, column in columns.items():
+        there = [(_ordinal(row), row[column]) for row in by_day if row[column] is not None]
+        if there:
+            lines[name] = ([x for x, _ in there], [y for _, y in there])
+            notes[name] = f"latest: {there[-1][1]:{'+' if name == 'lift' else ''}.1%}"
+    shaded = [row for row in by_day if row["lift_low"] is not None]
+    low, high = ([row[end] for row in shaded] for end in ("lift_low", "lift_high"))
+    return line_plot(
+        lines,
+        title="What was forecast and what came: hit rate by day, and the lift of that day alone",
+        x_label="day (lift: shaded where 95% of such intervals hold it)",
+        y_label="hits / lookups",
+        percent="y",
+        days=True,
+        notes=notes,
+        bands={"lift": ([_ordinal(row) for row in shaded], low, high)} if shaded else {},
+    )
+
+
+def _ordinal(row: Mapping[str, Any]) -> int:
+    return date.fromisoformat(row["name"]).toordinal()
