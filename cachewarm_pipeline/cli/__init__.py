@@ -9,6 +9,7 @@ from cachewarm_pipeline.cli.dev import dev, down
 from cachewarm_pipeline.cli.entries import entries
 from cachewarm_pipeline.cli.inspect import generations, lookup, stats
 from cachewarm_pipeline.cli.operate import reinstate, release, rollback, withdraw, withdrawn
+from cachewarm_pipeline.cli.report import report
 from cachewarm_pipeline.cli.warm import warm
 from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError
 
@@ -24,6 +25,7 @@ for command in (
     lookup,
     stats,
     entries,
+    report,
     generations,
     rollback,
     release,
