@@ -23,8 +23,10 @@ from cachewarm_pipeline.core.stats import CacheStats
 from cachewarm_pipeline.resources.cache_connection import Connection
 from cachewarm_pipeline.resources.cache_counters import Counters, Listener, read_stats
 from cachewarm_pipeline.resources.cache_index import CacheIndex, told_clearly
-from cachewarm_pipeline.resources.cache_reader import Ask, Reader, Steps
+from cachewarm_pipeline.resources.cache_reader import Reader
 from cachewarm_pipeline.resources.cache_reports import Reported, report
+from cachewarm_pipeline.resources.cache_steps import Ask, Steps
+from cachewarm_pipeline.resources.holdout import Holdout, HoldoutKey
 from cachewarm_pipeline.resources.own_entries import OwnEntriesOnly
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ class WarmedSemanticCache(OwnEntriesOnly):
         embedder: "Embedder | None" = None,
         distance_threshold: float = NO_LIMIT,
         ttl: int | None = None,
+        holdout: float = 0.0,
+        holdout_key: HoldoutKey | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Open the cache of that name.
@@ -72,15 +76,20 @@ class WarmedSemanticCache(OwnEntriesOnly):
             embedder: To use instead of the one that the live generation names; it must be the same model.
             distance_threshold: Narrows the match rules of semantic hits; it cannot widen them.
             ttl: Seconds to live of the application's own entries, renewed by a hit. Warmed entries keep theirs.
+            holdout: Share of users (0 to 1) who never see a warmed entry, only the application's own: what warming
+                brings is measured against them. Give the same to every process; raising it keeps who is held out.
+            holdout_key: Names whom the present lookup is for, such as a ContextVar's ``get``: a user or session, who
+                then stays in one arm. Without it, or where it gives None, "" or an error, the prompt is held out.
             clock: The present in UTC, for the counters.
 
         Raises CacheError when Redis cannot be reached, nothing is published under the name, or what is published
-        needs a newer version of this package or another embedder; ConfigurationError for an unusable name.
+        needs a newer version of this package or another embedder; ConfigurationError for an unusable name or holdout.
         """
         check_name(name)
         self._connection = Connection(redis_url, redis_client, connection_kwargs or {})
         self._now = clock
         self._counters = Counters(self._connection.client, name, clock)
+        self._holdout = Holdout(name, holdout, holdout_key, self._counters)
         self._reader = Reader(name, self._counters, embedder)
         try:
             with told_clearly(f"opening the cache {name!r}"):
@@ -115,6 +124,7 @@ class WarmedSemanticCache(OwnEntriesOnly):
         *,
         agent_type: str,
         explain: bool = False,
+        holdout_key: str | None = None,
     ) -> Hits:
         """Entries that may answer a prompt, best first; empty on a miss.
 
@@ -124,13 +134,22 @@ class WarmedSemanticCache(OwnEntriesOnly):
         rule reads words, so by ``vector`` alone only a certified distance can hit. With a ``filter_expression`` there
         is no exact path. Hits have RedisVL's keys and agent_type, source, quality_score, answer_group and match
         (``exact`` or ``semantic``); with ``explain`` a semantic hit also has ``explanation``, see ``explain()``. A
-        search that Redis cut short is a miss.
+        search that Redis cut short is a miss. ``holdout_key`` names whom this lookup is for; the holdout gets entries
+        of the application's own only.
 
         Raises CacheError when Redis is lost or refuses, EmbeddingError when the prompt cannot be embedded,
         ConfigurationError for an unusable agent_type, and RedisVL's ValueError and TypeError for other arguments.
         """
         ask = self._ask(
-            prompt, vector, num_results, return_fields, filter_expression, distance_threshold, agent_type, explain
+            prompt,
+            vector,
+            num_results,
+            return_fields,
+            filter_expression,
+            distance_threshold,
+            agent_type,
+            explain,
+            holdout_key,
         )
         return self._hits(self._connection.run(self._reader.lookup(ask)), return_fields)
 
@@ -145,23 +164,33 @@ class WarmedSemanticCache(OwnEntriesOnly):
         *,
         agent_type: str,
         explain: bool = False,
+        holdout_key: str | None = None,
     ) -> Hits:
         """``check`` without blocking the event loop; the prompt is embedded in a thread."""
         ask = self._ask(
-            prompt, vector, num_results, return_fields, filter_expression, distance_threshold, agent_type, explain
+            prompt,
+            vector,
+            num_results,
+            return_fields,
+            filter_expression,
+            distance_threshold,
+            agent_type,
+            explain,
+            holdout_key,
         )
         return self._hits(await self._connection.arun(self._reader.lookup(ask)), return_fields)
 
-    def explain(self, prompt: str, *, agent_type: str) -> dict[str, Any]:
+    def explain(self, prompt: str, *, agent_type: str, holdout_key: str | None = None) -> dict[str, Any]:
         """Why a prompt is answered as it is, hit or miss; it is not counted as a lookup.
 
+        ``arm``: the one that ``check`` would look it up in, for the same ``holdout_key``, which is explained.
         ``match`` (exact, semantic, withdrawn or miss; withdrawn is a miss, too: the answer that would be served was
         taken out of service), ``rule`` and what it rests on, ``confidence``, as log-odds ``score`` and
         ``threshold``, ``picked`` (key of the entry that was decided on), ``parts`` (each feature, its value and what it
         added to the score, largest effect first) and ``neighbours`` (prompt, distance, answer_group). Raises as
         ``check`` does.
         """
-        ask = self._ask(prompt, None, 1, None, None, None, agent_type, True)
+        ask = self._ask(prompt, None, 1, None, None, None, agent_type, True, holdout_key)
         why: dict[str, Any] = self._connection.run(self._reader.explain(ask))
         return why
 
@@ -236,7 +265,7 @@ class WarmedSemanticCache(OwnEntriesOnly):
 
     @property
     def stats_errors(self) -> int:
-        """Counter commands that were lost; no lookup fails for them."""
+        """Counter commands that were lost, and calls of ``holdout_key`` that failed; no lookup fails for them."""
         return self._counters.errors
 
     def listen(self, listener: Listener) -> None:
@@ -248,7 +277,8 @@ class WarmedSemanticCache(OwnEntriesOnly):
         self._counters.flush()
 
     def get_stats(self, hours: int = 24) -> CacheStats:
-        """What all readers of this cache counted in the last ``hours`` hours, the present one included.
+        """What all readers of this cache counted in the last ``hours`` hours, the present one included: both arms
+        together, and in ``arms`` each.
 
         Raises CacheError when Redis is lost or refuses.
         """
@@ -284,6 +314,7 @@ class WarmedSemanticCache(OwnEntriesOnly):
         distance_threshold: float | None,
         agent_type: str,
         explain: bool = False,
+        holdout_key: str | None = None,
     ) -> Ask:
         if not prompt and not vector:
             raise ValueError("Either prompt or vector must be specified.")
@@ -294,15 +325,17 @@ class WarmedSemanticCache(OwnEntriesOnly):
         if num_results < 1:
             raise ValueError(f"num_results must be at least 1, got {num_results}")
         also = "" if filter_expression is None else str(filter_expression)
+        buffer = self._buffer(vector)
         return Ask(
             prompt=prompt or None,
-            vector=self._buffer(vector),
+            vector=buffer,
             agent_type=_usable(agent_type),
             num_results=num_results,
             strictest=self.distance_threshold if distance_threshold is None else distance_threshold,
             ttl=self.ttl,
             also="" if also == "*" else also,
             explain=explain,
+            place=self._holdout.place(prompt, buffer, holdout_key),
         )
 
     def _hits(self, rows: list[dict[str, Any]], return_fields: list[str] | None) -> Hits:

@@ -42,7 +42,8 @@ def register_metrics(cache: WarmedSemanticCache, registry: "CollectorRegistry | 
 
     - ``cachewarm_lookups_total`` by ``agent_type``, ``arm`` and ``match`` (exact, semantic, miss)
     - ``cachewarm_lookup_seconds``, a histogram by ``match``: from the call until the lookup was decided
-    - ``cachewarm_lost_counter_commands_total``: counts that did not reach Redis (``stats_errors``)
+    - ``cachewarm_lost_counter_commands_total``: counts that did not reach Redis, and users who could
+      not be named (``stats_errors``)
     - ``cachewarm_generation_info`` by ``generation``: 1 for the one that the last lookup went to
 
     Raises ImportError where prometheus-client is not installed.

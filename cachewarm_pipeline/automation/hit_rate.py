@@ -40,11 +40,12 @@ class Rate:
 
 
 def measured(workspace: Workspace, cache: CacheStore) -> Rate:
-    """Counts of the last hours; where no reader counts, those of the log's newest day that was mined."""
+    """Counts of the last hours, of the warmed arm: the holdout never sees what a forecast is about. Where no reader
+    counts, those of the log's newest day that was mined."""
     hours, now = workspace.settings.hit_rate_hours, workspace.now()
     stats = cache.stats(hours, now)
     if stats.lookups or cache.stats(EVER, now).lookups:
-        return Rate(stats.hits, stats.lookups, f"last {hours} h")
+        return Rate(stats.warmed.hits, stats.warmed.lookups, f"last {hours} h")
     days = [day for day in workspace.datasets.days(DAILY) if day <= workspace.today][-LOG_DAYS:]
     found = {day: workspace.datasets.read(DAILY, day, ["count", "cache_hits"]) for day in days}
     hits = {day: sum(counts["cache_hits"].to_pylist()) for day, counts in found.items()}

@@ -8,6 +8,7 @@ import typer
 
 from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, out, settings_with
 from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
+from cachewarm_pipeline.core.stats import HOLDOUT_ARM
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.settings import Settings
 
@@ -99,7 +100,7 @@ def stats(
     hours: Annotated[int, typer.Option(min=1, max=24 * 90, help="Hours to add up, the present one included.")] = 24,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Hits, misses and hit rate by agent_type, and what is live."""
+    """Hits, misses and mean times by agent_type, of both arms where there is a holdout, and what is live."""
     settings, store = opened(name, redis_url)
     url = live_redis_url(settings)
     found = store.stats(hours=hours, now=datetime.now(UTC)).as_dict()
@@ -110,14 +111,22 @@ def stats(
     live = f"{found['generation']} with {found['total_entries']:,} entries" if found["generation"] else "nothing"
     out.print(f"  live       {live}")
     out.print(_rates("all", found))
+    if found["arms"][HOLDOUT_ARM]["lookups"]:
+        for arm, counted in found["arms"].items():
+            out.print(_rates(f"{arm} arm", counted))
     for agent_type, counted in found["agent_types"].items():
-        out.print(_rates(agent_type, counted))
+        out.print(_rates(agent_type, counted), markup=False)
 
 
 def _rates(label: str, counted: dict[str, Any]) -> str:
     lookups = counted["hits"] + counted["misses"]
     rate = f"{counted['hits'] / lookups:.1%}" if lookups else "no lookups"
-    return f"  {label:<28} {counted['hits']:,} hits, {counted['misses']:,} misses: {rate}"
+    times = [f"{what} {counted[name]:.1f} ms" for what, name in _TIMES if counted[name] is not None]
+    took = f"; mean {', '.join(times)}" if times else ""
+    return f"  {label:<28} {counted['hits']:,} hits, {counted['misses']:,} misses: {rate}{took}"
+
+
+_TIMES = (("hit", "hit_ms"), ("miss", "miss_ms"))
 
 
 def shown(record: Any) -> dict[str, Any]:

@@ -37,11 +37,23 @@ def stock_entry_id(prompt: str, agent_type: str) -> str:
     return hashlib.sha256(f"{prompt}agent_type{agent_type}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def exact_keys(name: str, generation: str, prompt: str, agent_type: str) -> list[str]:
-    """Keys where an entry of exactly this prompt would be, best first: warmed, ours, a stock writer's."""
+def exact_keys(name: str, generation: str, prompt: str, agent_type: str, own_only: bool = False) -> list[str]:
+    """Keys where an entry of exactly this prompt would be, best first: warmed, ours, a stock writer's.
+
+    ``own_only``: of the application's own alone, as the holdout sees them.
+    """
     own, stock = own_entry_id(prompt, agent_type), stock_entry_id(prompt, agent_type)
     app = [app_prefix(name) + each for each in dict.fromkeys([own, stock])]
-    return [key_prefix(name, generation) + entry_id(prompt, agent_type), *app] if canonical(cut(prompt)) else app
+    if own_only or not canonical(cut(prompt)):
+        return app
+    return [key_prefix(name, generation) + entry_id(prompt, agent_type), *app]
+
+
+def served_entry(name: str, rows: Sequence[dict[str, Any]]) -> str | None:
+    """Id of the warmed entry that answers: the first row's. None on a miss, and for one of the application's own."""
+    if not rows or is_own(name, rows[0]["id"]):
+        return None
+    return str(rows[0]["id"]).rpartition(":")[2]
 
 
 def exact_row(key: str, values: Sequence[Any]) -> dict[str, Any] | None:

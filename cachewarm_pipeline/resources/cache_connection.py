@@ -11,7 +11,7 @@ from redisvl.redis.connection import RedisConnectionFactory
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.resources.cache_index import told_clearly
-from cachewarm_pipeline.resources.cache_reader import Embed, Send, Steps
+from cachewarm_pipeline.resources.cache_steps import Embed, Send, Steps
 
 
 class Connection:

@@ -1,6 +1,6 @@
 """Counting lookups in Redis without a round trip of its own: a lookup's count rides with the next lookup.
 
-Counting never breaks a lookup: what fails is dropped and counted in ``errors``.
+Counting never breaks a lookup: what fails is dropped and counted in ``errors``. No user id is in any count.
 """
 
 import threading
@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 
 from cachewarm_pipeline.core import stats
-from cachewarm_pipeline.core.generation import generations_key, index_name, stats_key
+from cachewarm_pipeline.core.arms import WARMED, Place
+from cachewarm_pipeline.core.generation import arms_key, generations_key, index_name, served_key, stats_key
 from cachewarm_pipeline.core.records import parse_live
 from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.resources.cache_index import CacheIndex
@@ -23,16 +24,27 @@ Listener = Callable[[stats.Outcome, str, str, float], None]
 """Hears of each lookup: outcome, agent_type, arm, seconds until it was decided. It runs within the lookup."""
 
 
+class Ended(Protocol):
+    """Tells how a lookup ended, and the id of the warmed entry that answered it; None where none did."""
+
+    def __call__(self, outcome: stats.Outcome, entry_id: str | None = None) -> None: ...
+
+
+_KEYS = 16
+"""Keys whose expiry is remembered as set: those of an hour are three."""
+
+
 class Counters:
     """The counts of one reader that Redis does not have yet: at most one lookup's a thread. Thread-safe."""
 
     def __init__(self, client: "redis.Redis", name: str, clock: Callable[[], datetime]) -> None:
         self._client = client
         self._name = name
+        self._served = served_key(name, "")
         self._clock = clock
         self._lock = threading.Lock()
         self._pending: Counter[tuple[str, str]] = Counter()
-        self._expiring = ""
+        self._expiring: set[str] = set()
         self._listeners: tuple[Listener, ...] = ()
         self.errors = 0
 
@@ -41,24 +53,43 @@ class Counters:
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
-    def began(self, agent_type: str, arm: str = stats.WARMED_ARM) -> Callable[[stats.Outcome], None]:
-        """A lookup begins; call what comes back with its outcome."""
+    def began(self, agent_type: str, place: Place = WARMED) -> Ended:
+        """A lookup begins; call what comes back when it was decided."""
         start = time.perf_counter()
 
-        def ended(outcome: stats.Outcome) -> None:
-            self.add(outcome, agent_type, arm)
+        def ended(outcome: stats.Outcome, entry_id: str | None = None) -> None:
+            seconds = time.perf_counter() - start
+            self.add(outcome, agent_type, place, seconds, entry_id)
             for listener in self._listeners:
                 # Whoever counts along must not break a lookup.
                 with suppress(Exception):
-                    listener(outcome, agent_type, arm, time.perf_counter() - start)
+                    listener(outcome, agent_type, place.arm, seconds)
 
         return ended
 
-    def add(self, outcome: stats.Outcome, agent_type: str, arm: str = stats.WARMED_ARM) -> None:
-        """Count one lookup, now, to be sent later."""
-        key = stats_key(self._name, stats.hour_of(self._clock()))
+    def add(
+        self,
+        outcome: stats.Outcome,
+        agent_type: str,
+        place: Place = WARMED,
+        seconds: float = 0.0,
+        entry_id: str | None = None,
+    ) -> None:
+        """Count one lookup, now, to be sent later. ``entry_id``: of the warmed entry that answered, where one did."""
+        now, (arm, bucket), hit = self._clock(), place, outcome != "miss"
+        hour = stats.hour_of(now)
+        key = stats_key(self._name, hour)
+        spent = stats.counter(arm, stats.HIT_US if hit else stats.MISS_US, agent_type)
         with self._lock:
             self._pending[key, stats.counter(arm, outcome, agent_type)] += 1
+            self._pending[key, spent] += round(seconds * 1e6)
+            if entry_id is not None:
+                self._pending[served_key(self._name, hour), entry_id] += 1
+            elif hit and arm == stats.WARMED_ARM:  # what the holdout hits is the application's own
+                self._pending[key, stats.counter(arm, stats.OWN, agent_type)] += 1
+            if bucket is not None:
+                day = arms_key(self._name, hour[:8])
+                self._pending[day, stats.bucket_counter(arm, bucket, hit, agent_type)] += 1
 
     def take(self) -> list[tuple[Any, ...]]:
         """The commands that send what is pending; the caller sends them and hands their replies to ``judge``."""
@@ -69,9 +100,12 @@ class Counters:
             commands: list[tuple[Any, ...]] = []
             for (key, field), number in pending.items():
                 commands.append(("HINCRBY", key, field, number))
-                if key != self._expiring:  # once an hour and reader is enough
-                    commands.append(("EXPIRE", key, stats.KEEP_SECONDS))
-                    self._expiring = key
+                if key not in self._expiring:  # once a key and reader is enough
+                    seconds = stats.SERVED_SECONDS if key.startswith(self._served) else stats.KEEP_SECONDS
+                    commands.append(("EXPIRE", key, seconds))
+                    if len(self._expiring) >= _KEYS:
+                        self._expiring.clear()
+                    self._expiring.add(key)
         return commands
 
     def judge(self, replies: Sequence[Any]) -> None:
@@ -84,7 +118,12 @@ class Counters:
         """``commands`` of ``take`` were lost."""
         with self._lock:
             self.errors += commands
-            self._expiring = ""
+            self._expiring.clear()
+
+    def fault(self) -> None:
+        """Something of the application's that counting asked for failed: whom a lookup is for."""
+        with self._lock:
+            self.errors += 1
 
     def flush(self) -> None:
         """Send what is pending now. Never raises."""

@@ -4,22 +4,23 @@ A lookup is a generator: it yields what is to be sent or embedded, receives the 
 """
 
 import json
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import redis
 
 from cachewarm_pipeline.core import lookup, search
 from cachewarm_pipeline.core.errors import CacheError
-from cachewarm_pipeline.core.generation import app_prefix, generations_key, index_name, whole_key
-from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRules, neighbours
+from cachewarm_pipeline.core.generation import app_prefix, generations_key, whole_key
+from cachewarm_pipeline.core.lookup import Looked
+from cachewarm_pipeline.core.match import NEIGHBOURS, neighbours
 from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.records import LIVE_FIELD, GenerationRecord, parse_live
+from cachewarm_pipeline.core.records import LIVE_FIELD, parse_live
 from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.core.text import cut
 from cachewarm_pipeline.resources.cache_counters import Counters
-from cachewarm_pipeline.resources.cache_index import missing_index
+from cachewarm_pipeline.resources.cache_nearest import Near, nearest
+from cachewarm_pipeline.resources.cache_steps import Ask, Embed, Live, Send, Steps, checked
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 
 if TYPE_CHECKING:
@@ -27,74 +28,6 @@ if TYPE_CHECKING:
 
 TRIES = 5
 """A lookup starts over when a generation is published under it; that often in a row is no accident."""
-
-
-@dataclass(frozen=True)
-class Send:
-    """Commands for one round trip; the answer is the list of their replies, errors among them."""
-
-    commands: Sequence[tuple[Any, ...]]
-    atomic: bool = False
-
-
-@dataclass(frozen=True)
-class Embed:
-    """A text to embed; the answer is its vector as float32 bytes."""
-
-    vectorizer: EmbedderVectorizer
-    text: str
-
-
-Steps = Generator[Send | Embed, Any, Any]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One lookup: a prompt, a vector (float32 bytes) or both."""
-
-    prompt: str | None
-    vector: bytes | None
-    agent_type: str
-    num_results: int
-    strictest: float
-    """Largest distance that the caller allows, on top of the match rule."""
-    ttl: int | None = None
-    """Seconds to live that a hit gives to an entry of the application's own; warmed entries keep theirs."""
-    also: str = ""
-    """One more filter in the query language; an exact key cannot be filtered, so there is no exact path with it."""
-    explain: bool = False
-
-
-@dataclass(frozen=True)
-class Live:
-    """The generation that lookups go to, and what makes vectors that compare with its own."""
-
-    record: GenerationRecord
-    vectorizer: EmbedderVectorizer
-
-
-@dataclass(frozen=True)
-class _Near:
-    """What is near a lookup. ``allowed``: keys that the caller's own filter lets through; None without one."""
-
-    name: str
-    rules: MatchRules
-    found: search.Found
-    allowed: set[str] | None
-
-    def decide(self, ask: Ask, vector: bytes) -> lookup.Looked:
-        return lookup.semantic(
-            self.name,
-            self.rules,
-            ask.agent_type,
-            self.found,
-            prompt=ask.prompt,
-            vector=vector,
-            num_results=ask.num_results,
-            strictest=ask.strictest,
-            allowed=self.allowed,
-            explain=ask.explain,
-        )
 
 
 class Reader:
@@ -125,20 +58,22 @@ class Reader:
     def refresh(self) -> Steps:
         """Read which generation is live now."""
         replies = yield Send([("HGETALL", generations_key(self.name))])
-        self.adopt(search.as_mapping(_checked(replies)[0]))
+        self.adopt(search.as_mapping(checked(replies)[0]))
 
     def lookup(self, ask: Ask) -> Steps:
         """Rows that may answer, best first: the exact entry alone, else the nearest that the match rule allows.
 
         Entries are asked of the generation's own index, never through the alias: what answers is then always of the
         generation whose rule and embedder are applied, whatever is published meanwhile.
+
+        The holdout asks for no key and no neighbour of a warmed entry; all else is the same.
         """
         vector, made_by = ask.vector, None
-        ended = self.counters.began(ask.agent_type)
+        ended = self.counters.began(ask.agent_type, ask.place)
         for _ in range(TRIES):
             live = self.live
             exact = ask.prompt is not None and not ask.also
-            keys = lookup.exact_keys(self.name, live.record.id, ask.prompt or "", ask.agent_type) if exact else []
+            keys = self._exact_keys(live, ask) if exact else []
             counts = self.counters.take()
             # The live field is read last. A generation that is live then was whole when its key was read before it.
             asked = [("HMGET", key, *search.STORED_FIELDS) for key in keys]
@@ -150,33 +85,35 @@ class Reader:
                 self.counters.failed(len(counts))
                 raise
             self.counters.judge(replies[: len(counts)])
-            *values, whole, live_now = _checked([*map(_no_entry, replies[len(counts) : -2]), *replies[-2:]])
+            *values, whole, live_now = checked([*map(_no_entry, replies[len(counts) : -2]), *replies[-2:]])
             if live_now is None or text(live_now) != live.record.id:
                 yield from self.refresh()
                 continue
             rows = [row for key, value in zip(keys, values, strict=True) if (row := lookup.exact_row(key, value))]
             if rows:
-                ended("exact")
+                ended("exact", lookup.served_entry(self.name, rows))
                 return (yield from self._renew(rows[:1], ask.ttl))
             if any(lookup.is_withdrawn(self.name, *pair) for pair in zip(keys, values, strict=True)):
                 ended("miss")
                 return []  # what is near may be the same wrong answer
             rule = live.record.match_rules.for_agent_type(ask.agent_type)
             k = neighbours(rule, ask.num_results) if whole or not rule.certified else 0
+            if ask.held_out and rule.distance_threshold is None:
+                k = 0  # own entries are served by a plain distance or not at all
             # Certificates do not speak of prompts with personal data, and what is somebody's own is answered afresh.
             if k == 0 or (ask.prompt and find(cut(ask.prompt))):
                 ended("miss")
                 return []
             if ask.vector is None and made_by is not live.vectorizer:
                 vector, made_by = (yield Embed(live.vectorizer, cut(ask.prompt or ""))), live.vectorizer
-            near = yield from self._nearest(live, ask, vector or b"", k)
+            near = yield from nearest(self.name, live, ask, vector or b"", k)
             if near is None:
                 yield from self.refresh()
                 continue
             looked = near.decide(ask, vector or b"")
-            ended("semantic" if looked.rows else "miss")
+            ended("semantic" if looked.rows else "miss", lookup.served_entry(self.name, looked.rows))
             if ask.explain:
-                why = lookup.explanation(live.record.match_rules, ask.agent_type, looked, near.found)
+                why = self._why(live, ask, looked, near)
                 for row in looked.rows:
                     row["explanation"] = why
             return (yield from self._renew(looked.rows, ask.ttl))
@@ -187,63 +124,30 @@ class Reader:
         for _ in range(TRIES):
             yield from self.refresh()
             live = self.live
-            rules = live.record.match_rules
-            keys = lookup.exact_keys(self.name, live.record.id, ask.prompt or "", ask.agent_type)
-            values = _checked([*map(_no_entry, (yield Send([("HMGET", k, *search.STORED_FIELDS) for k in keys])))])
+            keys = self._exact_keys(live, ask)
+            values = checked([*map(_no_entry, (yield Send([("HMGET", k, *search.STORED_FIELDS) for k in keys])))])
             exact = [row for key, value in zip(keys, values, strict=True) if (row := lookup.exact_row(key, value))]
             vector = yield Embed(live.vectorizer, cut(ask.prompt or ""))
-            if (near := (yield from self._nearest(live, ask, vector, NEIGHBOURS))) is None:
+            if (near := (yield from nearest(self.name, live, ask, vector, NEIGHBOURS))) is None:
                 continue
-            why = lookup.explanation(rules, ask.agent_type, near.decide(ask, vector), near.found)
+            why = self._why(live, ask, near.decide(ask, vector), near)
             if exact:
                 return {**why, "match": "exact", "picked": exact[0]["id"]}
             out = [key for key, value in zip(keys, values, strict=True) if lookup.is_withdrawn(self.name, key, value)]
             return {**why, "match": "withdrawn", "picked": out[0]} if out else why
         raise CacheError(f"the live generation of {self.name!r} changed {TRIES} times during one lookup: try again")
 
-    def _nearest(self, live: Live, ask: Ask, vector: bytes, k: int) -> Generator[Send | Embed, Any, "_Near | None"]:
-        """The ``k`` nearest entries; None when the generation was taken away meanwhile.
+    def _exact_keys(self, live: Live, ask: Ask) -> list[str]:
+        return lookup.exact_keys(self.name, live.record.id, ask.prompt or "", ask.agent_type, ask.held_out)
 
-        A certified rule must see the warmed neighbours that it was certified on, whatever else is near: the caller's
-        filter is asked apart, and where the application's entries took places, the warmed ones are asked for again.
-        """
-        index = index_name(self.name, live.record.id)
-        rule = live.record.match_rules.for_agent_type(ask.agent_type)
-        fields = search.NEIGHBOUR_FIELDS if rule.model else search.STORED_FIELDS
-        whole = search.nearest(index, ask.agent_type, vector, k, also="" if rule.certified else ask.also, fields=fields)
-        asked = [tuple(whole)]
-        if rule.certified and ask.also:
-            filtered = search.nearest(index, ask.agent_type, vector, k, also=ask.also, fields=["entry_id"])
-            asked.append(tuple(filtered))
-        replies = yield Send(asked)
-        if any(isinstance(reply, redis.ResponseError) and missing_index(reply) for reply in replies):
-            return None
-        found, *allowed = map(_found, replies)
-        own = [row for row in found.rows if lookup.is_own(self.name, row[0])]
-        if rule.certified and own and len(found.rows) == k:
-            warmed = search.nearest(
-                index,
-                ask.agent_type,
-                vector,
-                k,
-                also="@generation:{$generation}",
-                also_values={"generation": live.record.id},
-                fields=fields,
-            )
-            (reply,) = yield Send([tuple(warmed)])
-            if isinstance(reply, redis.ResponseError) and missing_index(reply):
-                return None
-            again = _found(reply)
-            # A part of the neighbours says nothing: no decision rests on a search that was cut short.
-            rows = [] if again.partial else [*own, *again.rows]
-            found = search.Found(found.total, rows, again.partial)
-        keys = {key for key, _ in allowed[0].rows} if allowed else None
-        return _Near(self.name, live.record.match_rules, found, keys)
+    def _why(self, live: Live, ask: Ask, looked: Looked, near: Near) -> dict[str, Any]:
+        why = lookup.explanation(live.record.match_rules, ask.agent_type, looked, near.found)
+        return {**why, "arm": ask.place.arm}
 
     def _renew(self, rows: list[dict[str, Any]], ttl: int | None) -> Steps:
         own = [row["id"] for row in rows if row["id"].startswith(app_prefix(self.name))]
         if ttl and own:
-            _checked((yield Send([("EXPIRE", key, ttl) for key in own])))
+            checked((yield Send([("EXPIRE", key, ttl) for key in own])))
         return rows
 
     def store(
@@ -278,7 +182,7 @@ class Reader:
         ]
         if ttl:
             write.append(("EXPIRE", key, ttl))
-        _checked((yield Send(write, atomic=True)))
+        checked((yield Send(write, atomic=True)))
         return key
 
 
@@ -287,18 +191,3 @@ def _no_entry(reply: Any) -> Any:
     if isinstance(reply, redis.ResponseError) and str(reply).startswith("WRONGTYPE"):
         return [None] * len(search.STORED_FIELDS)
     return reply
-
-
-def _checked(replies: Sequence[Any]) -> Sequence[Any]:
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise CacheError(f"Redis refused a command of the cache: {reply}") from reply
-    return replies
-
-
-def _found(reply: Any) -> search.Found:
-    """A search that Redis cut short found nothing: what it did not see could be nearer."""
-    if isinstance(reply, redis.ResponseError) and "timeout" in str(reply).lower():
-        return search.Found(0, [], True)
-    found = search.parse_found(_checked([reply])[0])
-    return search.Found(0, [], True) if found.partial else found
