@@ -125,8 +125,11 @@ def test_without_enough_counted_days_nothing_is_left_out(project: Project, store
 
 def test_idle_entries_stay_where_the_rule_is_off(project: Project) -> None:
     counted(project, LAST_DAY)
-    earn(project, LAST_DAY, CACHEWARM_IDLE_DAYS="0")
-    assert left_out(project, LAST_DAY) == set()
+    earn(project, LAST_DAY)
+    assert left_out(project, LAST_DAY) == EVERY - {question(1)}
+    project.environment["CACHEWARM_IDLE_DAYS"] = "0"
+    assert left_out(project, LAST_DAY) == set()  # also for what was found before
+    assert earn(project, LAST_DAY)["left_out_as_idle"] == 0
 
 
 def test_the_plan_of_an_earlier_day_knows_nothing_of_later_counts(project: Project) -> None:
@@ -263,6 +266,7 @@ def test_the_command_sorts_filters_and_limits(reviewed: Path) -> None:
     nobody = asked(reviewed, "-a", "nobody")
     assert nobody.exit_code == 0
     assert "agent types: a, an agent type" in nobody.output
+    assert "not live any more" in nobody.output
 
 
 def test_the_json_is_the_same_for_a_program(reviewed: Path) -> None:

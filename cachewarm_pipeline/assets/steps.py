@@ -272,13 +272,14 @@ def standing(workspace: Workspace, day: date) -> Standing:
     checked, before = newest(datasets, "answer_checks", day), newest(datasets, "warming_plan", day - timedelta(1))
     rows = datasets.read("answer_checks", checked).to_pylist() if checked else []
     plan = datasets.read("warming_plan", before, ["entry_id", "provenance"]).to_pylist() if before else []
+    earned = payback(datasets, day, ["entry_id", "left_on"])
     return Standing(
         present(workspace),
         {row["entry_id"]: row for row in rows},
         withdrawn_answers(withdrawn_entries(datasets)),
         {row["entry_id"]: Depends.of(row["provenance"]) for row in plan},
         settings.stale_entries == "keep",
-        idle=idle_entries(paid_back) if (paid_back := payback(datasets, day, ["entry_id", "left_on"])) else frozenset(),
+        idle=idle_entries(earned) if settings.idle_days and earned else frozenset(),
     )
 
 

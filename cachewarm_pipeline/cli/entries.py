@@ -65,9 +65,8 @@ def entries(
     if not chosen:
         known = sorted({row["agent_type"] for row in table if row["agent_type"]})
         hint = f"; agent types: {', '.join(known)}" if agent_type is not None and agent_type not in known else ""
-        err.print(
-            f"none of the {len(table):,} entries of 90 days is like that (--all: also those not live any more){hint}"
-        )
+        gone = " (--all: also those that are not live any more)" if _only_live(verdict, everything) else ""
+        err.print(f"none of the {len(table):,} entries of 90 days is like that{gone}{hint}")
 
 
 def _wanted(row: Row, source: str | None, agent_type: str | None, verdict: str | None, everything: bool) -> bool:
@@ -78,8 +77,12 @@ def _wanted(row: Row, source: str | None, agent_type: str | None, verdict: str |
         and (
             verdict is None or verdict in held or (verdict == "any" and bool(held)) or (verdict == "none" and not held)
         )
-        and (everything or row["live"] or verdict not in (None, "none"))
+        and (row["live"] or not _only_live(verdict, everything))
     )
+
+
+def _only_live(verdict: str | None, everything: bool) -> bool:
+    return not everything and verdict in (None, "none")
 
 
 def _order(sort: Sort) -> Callable[[Row], tuple[Any, ...]]:
@@ -141,7 +144,7 @@ def _filters(source: str | None, agent_type: str | None, verdict: str | None, ev
     said = [f" from {source}" if source else "", f" of {agent_type!r}" if agent_type is not None else ""]
     if verdict:
         said.append({"any": " with a verdict", "none": " without a verdict"}.get(verdict, f" that are {verdict}"))
-    live = "" if everything or verdict not in (None, "none") else " that are live"
+    live = " that are live" if _only_live(verdict, everything) else ""
     return "".join([*said, live])
 
 

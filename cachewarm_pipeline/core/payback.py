@@ -4,9 +4,9 @@ Figures are of the 90 days that end at the day, added up from the stored days ea
 (first day, last hit, rejections, whether it is left out) is carried over from the table of an earlier day.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -25,6 +25,9 @@ WEEK, MONTH = 7, 28
 
 LEAST_DAYS = 7
 """Days from which on hits a day are measured: each weekday once."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Verdict(StrEnum):
@@ -72,7 +75,7 @@ class _Entry:
     source: str
     first_day: date
     question: Question | None
-    last_hit: datetime | None = None
+    last_hit: int | None = None
     negative: int = 0
     idle: Idle = field(default_factory=Idle)
     seen_on: date | None = None
@@ -99,8 +102,9 @@ class Fold:
         self._entries: dict[str, _Entry] = {}
         self._newest: date | None = None
         for row in before.to_pylist() if before else ():
-            entry = self._entry(row, row["first_day"])
-            entry.last_hit, entry.negative = row["last_hit"], row["negative"]
+            own = row["entry_id"], row["agent_type"], row["prompt"], row["source"]
+            entry = self._entry(*own, first_day=row["first_day"])
+            entry.last_hit, entry.negative = _micros(row["last_hit"]), row["negative"]
             entry.idle = Idle(row["idle_days"], row["left_on"], row["times_left"])
 
     @property
@@ -122,9 +126,9 @@ class Fold:
         """One day. ``hits``: ENTRY_HITS, None where nothing is stored; ``lookups``: of the warmed arm by agent_type.
         ``log`` is asked on days after ``before_day`` alone."""
         seen: dict[str, Seen] = {}
-        for row in hits.to_pylist() if hits else ():
+        for row in _rows(hits) if hits else ():
             self._count(day, row, lookups)
-            seen[row["entry_id"]] = Seen(row["whole_day"], row["hits"])
+            seen[row.entry_id] = Seen(row.whole_day, row.hits)
         if hits is not None:
             self._newest = day
         if self._before_day is not None and day <= self._before_day:
@@ -154,35 +158,35 @@ class Fold:
         rows.sort(key=lambda row: (-row["hits"], -(row["recovered_usd"] or 0.0), row["entry_id"]))
         return conform("entry_payback", pa.Table.from_pylist(rows, schema=ENTRY_PAYBACK))
 
-    def _entry(self, row: Mapping[str, Any], first_day: date) -> _Entry:
-        own = row["entry_id"], row["agent_type"], row["prompt"], row["source"]
-        made = _Entry(*own, first_day, _question(row))
-        self._entries[made.entry_id] = made
+    def _entry(self, entry_id: str, agent_type: str, prompt: str, source: str, first_day: date) -> _Entry:
+        made = _Entry(entry_id, agent_type, prompt, source, first_day, _question(agent_type, prompt))
+        self._entries[entry_id] = made
         return made
 
-    def _count(self, day: date, row: Mapping[str, Any], lookups: Mapping[str, int]) -> None:
-        entry = self._entries.get(row["entry_id"]) or self._entry(row, day)
-        if row["prompt"] and not entry.prompt:  # when it was first counted nobody knew it any more
-            entry.agent_type, entry.prompt, entry.source = row["agent_type"], row["prompt"], row["source"]
-            entry.question = _question(row)
-        back, hits = (self._day - day).days, row["hits"]
+    def _count(self, day: date, row: "_HitsRow", lookups: Mapping[str, int]) -> None:
+        entry = self._entries.get(row.entry_id)
+        entry = entry or self._entry(row.entry_id, row.agent_type, row.prompt, row.source, day)
+        if row.prompt and not entry.prompt:  # when it was first counted nobody knew it any more
+            entry.agent_type, entry.prompt, entry.source = row.agent_type, row.prompt, row.source
+            entry.question = _question(row.agent_type, row.prompt)
+        back, hits = (self._day - day).days, row.hits
         entry.first_day, entry.seen_on = min(entry.first_day, day), day
-        entry.live_on = day if row["generation"] is not None else entry.live_on
-        entry.cost_usd = entry.cost_usd if row["cost_usd"] is None else row["cost_usd"]
+        entry.live_on = day if row.live else entry.live_on
+        entry.cost_usd = entry.cost_usd if row.cost_usd is None else row.cost_usd
         entry.hits += hits
         entry.hits_7 += hits if back < WEEK else 0
         entry.hits_28 += hits if back < MONTH else 0
-        if row["last_hit"] is not None:
-            entry.last_hit = max(entry.last_hit or row["last_hit"], row["last_hit"])
-        entry.whole_days += row["whole_day"]
-        if row["whole_day"] and lookups.get(entry.agent_type, 0) >= LEAST_LOOKUPS:
+        if row.last_hit is not None:
+            entry.last_hit = max(entry.last_hit or row.last_hit, row.last_hit)
+        entry.whole_days += row.whole_day
+        if row.whole_day and lookups.get(entry.agent_type, 0) >= LEAST_LOOKUPS:
             entry.days_looked_up += 1
             entry.recent_days += back < MONTH
             entry.recent_hits += hits if back < MONTH else 0
-        if row["cost_usd"] is None:
+        if row.cost_usd is None:
             entry.unpriced_hits += hits
         else:
-            entry.recovered_usd += hits * row["cost_usd"]
+            entry.recovered_usd += hits * row.cost_usd
 
     def _row(self, entry: _Entry, known: Known, share: float | None) -> dict[str, Any]:
         checked_at, changed = known.checked.get(entry.entry_id, (None, None))
@@ -217,9 +221,38 @@ class Fold:
         }
 
 
-def _question(row: Mapping[str, Any]) -> Question | None:
-    text = canonical(cut(row["prompt"]))
-    return (row["agent_type"], text) if text else None
+class _HitsRow(NamedTuple):
+    """A row of ENTRY_HITS; ``last_hit`` in microseconds since 1970, which costs a tenth of a datetime."""
+
+    entry_id: str
+    agent_type: str
+    prompt: str
+    source: str
+    cost_usd: float | None
+    live: bool
+    whole_day: bool
+    hits: int
+    last_hit: int | None
+
+
+def _rows(hits: pa.Table) -> Iterable[_HitsRow]:
+    plain = ("entry_id", "agent_type", "prompt", "source", "cost_usd")
+    columns = [
+        *(hits[name] for name in plain),
+        hits["generation"].is_valid(),
+        *(hits[name] for name in ("whole_day", "hits")),
+        hits["last_hit"].cast(pa.int64()),
+    ]
+    return map(_HitsRow._make, zip(*(column.to_pylist() for column in columns), strict=True))
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _question(agent_type: str, prompt: str) -> Question | None:
+    text = canonical(cut(prompt))
+    return (agent_type, text) if text else None
 
 
 def idle_entries(table: pa.Table) -> set[str]:
