@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner, Result
 
 from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.core.payback import idle_entries
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.wrong_hits import response_sha
 from cachewarm_pipeline.resources.cache_reports import count
@@ -106,37 +108,45 @@ def test_entries_that_earned_nothing_leave_the_next_plan_and_the_asked_one_comes
     assert prompts(project.plan(LAST_DAY + timedelta(2))) == {question(0), question(1)}
 
 
-@pytest.mark.parametrize(
-    "store",
-    [
-        lambda project: None,
-        lambda project: counted(project, LAST_DAY, 4),
-        lambda project: [
-            store_day(project.datasets, d, {question(n): 0 for n in range(FEW)}, 9) for d in back(LAST_DAY, 8)
-        ],
-    ],
-    ids=["no readers", "too few days", "hardly a look-up"],
-)
-def test_without_enough_counted_days_nothing_is_left_out(project: Project, store: Callable[[Project], Any]) -> None:
-    store(project)
-    earn(project, LAST_DAY)
-    assert left_out(project, LAST_DAY) == set()
+Counts = Callable[[date], pa.Table]
+
+NOT_ENOUGH: dict[str, tuple[int, Counts]] = {
+    "no readers": (0, lambda day: hours_table(day, {})),
+    "too few days": (4, lambda day: hours_table(day, {AGENT: 100})),
+    "hardly a look-up": (8, lambda day: hours_table(day, {AGENT: 9})),
+    "only the holdout": (8, lambda day: hours_table(day, {AGENT: 100}, arm="holdout")),
+    "readers of an older version": (8, lambda day: hours_table(day, {AGENT: 100}, seconds=0.0)),
+}
+
+
+@pytest.mark.parametrize("why", NOT_ENOUGH)
+def test_without_enough_counted_days_nothing_is_left_out(project: Project, why: str) -> None:
+    number, hours = NOT_ENOUGH[why]
+    for day in back(LAST_DAY, number):
+        project.datasets.write("entry_hits", day, hits_table([hits_row(prompt, day) for prompt in EVERY]))
+        project.datasets.write("hour_counts", day, hours(day))
+    with environment(project.environment):
+        from cachewarm_pipeline.assets.entry_payback import payback_day
+        from cachewarm_pipeline.resources.workspace import Workspace
+
+        table, _ = payback_day(Workspace(), LAST_DAY)
+    assert idle_entries(table) == set()
 
 
 def test_idle_entries_stay_where_the_rule_is_off(project: Project) -> None:
-    counted(project, LAST_DAY)
+    counted(project, LAST_DAY, hit=())
     earn(project, LAST_DAY)
-    assert left_out(project, LAST_DAY) == EVERY - {question(1)}
+    assert left_out(project, LAST_DAY) == EVERY
     project.environment["CACHEWARM_IDLE_DAYS"] = "0"
     assert left_out(project, LAST_DAY) == set()  # also for what was found before
     assert earn(project, LAST_DAY)["left_out_as_idle"] == 0
 
 
 def test_the_plan_of_an_earlier_day_knows_nothing_of_later_counts(project: Project) -> None:
-    counted(project, LAST_DAY + timedelta(1), 6)
+    counted(project, LAST_DAY + timedelta(1), 6, hit=())
     earn(project, LAST_DAY + timedelta(1))
     assert left_out(project, LAST_DAY) == set()
-    others = EVERY - {question(0), question(1)}  # the one that was asked on this day came back at once
+    others = EVERY - {ASKED}  # the one that was asked on this day came back at once
     assert left_out(project, LAST_DAY + timedelta(1)) == others
     assert left_out(project, LAST_DAY + timedelta(9)) == others
 
@@ -144,7 +154,7 @@ def test_the_plan_of_an_earlier_day_knows_nothing_of_later_counts(project: Proje
 def test_a_range_is_the_same_as_day_by_day_and_a_day_made_again_is_the_same_file(project: Project) -> None:
     last = LAST_DAY + timedelta(2)
     days = back(last, 3)
-    counted(project, days[1], 6)  # of the last day nothing is stored
+    counted(project, days[1], 6, hit=())  # of the last day nothing is stored
     file = Path(project.environment["CACHEWARM_HOME"]) / "data" / "entry_payback"
 
     def written() -> dict[str, bytes]:
@@ -164,15 +174,15 @@ def test_a_range_is_the_same_as_day_by_day_and_a_day_made_again_is_the_same_file
 
 
 def test_an_entry_is_shown_with_the_reports_and_rejections_that_are_known(project: Project, cache_name: str) -> None:
-    counted(project, LAST_DAY)
+    counted(project, LAST_DAY, hit=())
     bad = entry_id(question(1), AGENT)
     client = connect(project.environment["CACHEWARM_REDIS_URL"])
     for number, at in enumerate((1, 2, 40)):
         when = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=at)
         count(client, cache_name, bad, response_sha(f"answer {at // 40}"), AGENT, f"reporter {number}", when, "")
     earn(project, LAST_DAY)
-    row = project.datasets.read("entry_payback", LAST_DAY).to_pylist()[0]
-    assert (row["entry_id"], row["reports"], row["verdicts"]) == (bad, 2, ["reported"])  # one was reported later
+    (row,) = [r for r in project.datasets.read("entry_payback", LAST_DAY).to_pylist() if r["entry_id"] == bad]
+    assert (row["reports"], row["verdicts"]) == (2, ["reported", "idle"])  # one was reported later
 
 
 def test_the_queue_of_stale_answers_counts_with_measured_hits_where_there_are(project: Project) -> None:

@@ -78,11 +78,12 @@ def _before(datasets: DatasetStore, day: date) -> date | None:
 
 
 def _lookups(datasets: DatasetStore, day: date) -> dict[str, int]:
-    """Look-ups of the warmed arm by agent_type."""
+    """Look-ups of the warmed arm by agent_type, of readers that count which entry they serve: older versions count
+    neither that nor the time that a look-up takes."""
     found: dict[str, int] = {}
-    columns = ["arm", "agent_type", "exact", "semantic", "misses"]
+    columns = ["arm", "agent_type", "exact", "semantic", "misses", "hit_seconds", "miss_seconds"]
     for row in datasets.read("hour_counts", day, columns).to_pylist():
-        if row["arm"] == WARMED_ARM:
+        if row["arm"] == WARMED_ARM and row["hit_seconds"] + row["miss_seconds"] > 0:
             lookups = row["exact"] + row["semantic"] + row["misses"]
             found[row["agent_type"]] = found.get(row["agent_type"], 0) + lookups
     return found
