@@ -138,7 +138,7 @@ def write_made(workspace: Workspace, day: date, *, lookups: int = 1_000, lift: f
     ]
     decisions[-1]["lookups"] = 2 * extra
     log = {
-        **{name: 0 for name in DAILY_QUERY_COUNTS.names},
+        **dict.fromkeys(DAILY_QUERY_COUNTS.names, 0),
         "agent_type": AGENT,
         "canonical": "question 1",
         "prompt": "question 1",
