@@ -73,7 +73,7 @@ HISTORY = st.dictionaries(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(HISTORY)
 def test_sums_over_entries_are_sums_over_the_stored_days_of_the_window(history: dict[int, Any]) -> None:
     days = {
@@ -95,7 +95,7 @@ def test_sums_over_entries_are_sums_over_the_stored_days_of_the_window(history: 
     assert [row["hits"] for row in rows] == sorted((row["hits"] for row in rows), reverse=True)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(HISTORY, st.integers(1, 4), st.lists(st.integers(0, 30), max_size=3))
 def test_a_table_made_from_an_earlier_one_is_the_one_made_from_the_beginning(
     history: dict[int, Any], idle_days: int, stops: list[int]
