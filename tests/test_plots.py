@@ -133,3 +133,16 @@ def test_days_are_told_as_days_and_a_single_one_is_seen() -> None:
 @pytest.mark.parametrize(("x", "text"), [(date(2026, 3, 1).toordinal(), "1 Mar"), (0.0, ""), (739_000.5, "")])
 def test_a_tick_between_two_days_has_no_name(x: float, text: str) -> None:
     assert _day(x) == text
+
+
+@pytest.mark.parametrize("days", [1, 5])
+def test_a_band_is_shaded_in_its_lines_colour_also_for_a_single_day(days: int) -> None:
+    x, y = list(range(days)), [0.3] * days
+    band = {"lift": (x, [0.1] * days, [0.5] * days)}
+    plain, shaded = (
+        picture(line_plot({"lift": (x, y)}, title="t", x_label="x", y_label="y", y_range=(0, 1), bands=bands))
+        for bands in (None, band)
+    )
+    changed = np.argwhere(np.abs(plain - shaded).max(2) > 10)
+    assert np.ptp(changed[:, 0]) > 80  # from 10% to 50% of the height
+    assert (shaded[changed[:, 0], changed[:, 1], 2] > shaded[changed[:, 0], changed[:, 1], 0]).mean() > 0.9  # bluish
