@@ -44,9 +44,13 @@ def exact_keys(name: str, generation: str, prompt: str, agent_type: str, own_onl
     """
     own, stock = own_entry_id(prompt, agent_type), stock_entry_id(prompt, agent_type)
     app = [app_prefix(name) + each for each in dict.fromkeys([own, stock])]
-    if own_only or not canonical(cut(prompt)):
+    if own_only:
         return app
-    return [key_prefix(name, generation) + entry_id(prompt, agent_type), *app]
+    if len(prompt) <= MAX_PROMPT_CHARS:  # then both ids are of one text, which is made once
+        warmed = own if own != stock else ""
+    else:
+        warmed = entry_id(prompt, agent_type) if canonical(cut(prompt)) else ""
+    return [key_prefix(name, generation) + warmed, *app] if warmed else app
 
 
 def served_entry(name: str, rows: Sequence[dict[str, Any]]) -> str | None:

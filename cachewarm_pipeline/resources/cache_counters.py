@@ -45,6 +45,7 @@ class Counters:
         self._lock = threading.Lock()
         self._pending: Counter[tuple[str, str]] = Counter()
         self._expiring: set[str] = set()
+        self._keys: tuple[float, tuple[str, str, str]] = (-1.0, ("", "", ""))
         self._listeners: tuple[Listener, ...] = ()
         self.errors = 0
 
@@ -76,20 +77,28 @@ class Counters:
         entry_id: str | None = None,
     ) -> None:
         """Count one lookup, now, to be sent later. ``entry_id``: of the warmed entry that answered, where one did."""
-        now, (arm, bucket), hit = self._clock(), place, outcome != "miss"
-        hour = stats.hour_of(now)
-        key = stats_key(self._name, hour)
+        (arm, bucket), hit = place, outcome != "miss"
+        key, served, day = self._keys_now()
         spent = stats.counter(arm, stats.HIT_US if hit else stats.MISS_US, agent_type)
         with self._lock:
             self._pending[key, stats.counter(arm, outcome, agent_type)] += 1
             self._pending[key, spent] += round(seconds * 1e6)
             if entry_id is not None:
-                self._pending[served_key(self._name, hour), entry_id] += 1
+                self._pending[served, entry_id] += 1
             elif hit and arm == stats.WARMED_ARM:  # what the holdout hits is the application's own
                 self._pending[key, stats.counter(arm, stats.OWN, agent_type)] += 1
             if bucket is not None:
-                day = arms_key(self._name, hour[:8])
                 self._pending[day, stats.bucket_counter(arm, bucket, hit, agent_type)] += 1
+
+    def _keys_now(self) -> tuple[str, str, str]:
+        """Keys of the present hour's counts and of the day's, made once an hour."""
+        now, made = self._clock(), self._keys
+        slot = now.timestamp() // 3600
+        if slot != made[0]:
+            hour = stats.hour_of(now)
+            keys = stats_key(self._name, hour), served_key(self._name, hour), arms_key(self._name, stats.day_of(now))
+            made = self._keys = slot, keys  # as a whole: threads share it
+        return made[1]
 
     def take(self) -> list[tuple[Any, ...]]:
         """The commands that send what is pending; the caller sends them and hands their replies to ``judge``."""

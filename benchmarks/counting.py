@@ -1,0 +1,125 @@
+"""What counting and a holdout add to a lookup, against the same lookup uncounted and against a stock `check()`.
+
+    uv run python -m benchmarks.counting [--entries 20000] [--lookups 600] [--runs 3]
+
+Target: a counted lookup under a learned rule at most 1.3x a stock `check()` at the median, with a holdout or without.
+The ways take turns, in an order that is drawn anew for each question; ratios are of one run. A run on a busy machine
+tells of the machine: of several the one with the fastest stock `check()` is shown. The holdout's lookup finds nothing,
+since the application has stored nothing: under the learned rule it asks for exact keys only, under a plain distance
+also for near entries.
+"""
+
+import argparse
+import random
+import statistics
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from redisvl.query.filter import Tag
+
+from benchmarks.cache_setup import Looked, agent_type, own_redis, prompt, redisvl_cache
+from benchmarks.lookup import WARM_UP, publish, reworded, timed
+from cachewarm_pipeline.core.arms import place_of
+from cachewarm_pipeline.core.stats import HOLDOUT_ARM
+from cachewarm_pipeline.resources.cache_counters import Counters
+from cachewarm_pipeline.serving import WarmedSemanticCache
+
+SHARE = 0.05
+PAIRS = [
+    ("learned rule", "stock check()", 1.3),
+    ("learned rule, holdout 0.05", "stock check()", 1.3),
+    ("learned rule", "learned rule, uncounted", None),
+    ("learned rule, holdout 0.05", "learned rule, uncounted", None),
+    ("exact", "exact, uncounted", None),
+    ("exact, holdout 0.05", "exact, uncounted", None),
+    ("in the holdout, plain distance", "stock check()", 1.3),
+]
+
+
+class Silent(Counters):
+    """Counts nothing."""
+
+    def began(self, *_: Any) -> Any:
+        return _nothing
+
+
+def _nothing(*_: Any) -> None:
+    return None
+
+
+def user_in(name: str, arm: str) -> str:
+    return next(
+        u
+        for u in map(str, range(10_000))
+        if (place_of(name, SHARE, u, None).arm == HOLDOUT_ARM) == (arm == HOLDOUT_ARM)
+    )
+
+
+def one_run(url: str, embedder: Looked, entries: int, lookups: int, seed: int) -> dict[str, list[float]]:
+    """Milliseconds of each way."""
+    with ExitStack() as stack:
+        stock = redisvl_cache("learned", url, embedder, create_index=False)
+        stack.callback(stock.disconnect)
+
+        def reader(name: str = "learned", holdout: float = 0.0) -> WarmedSemanticCache:
+            cache: WarmedSemanticCache = stack.enter_context(
+                WarmedSemanticCache(name, url, embedder=embedder, holdout=holdout)
+            )
+            return cache
+
+        counted, silent, split, plain = reader(), reader(), reader(holdout=SHARE), reader("plain", SHARE)
+        silent._reader.counters = Silent(silent._connection.client, "learned", silent._now)
+        sees, held = user_in("learned", "warmed"), user_in("learned", HOLDOUT_ARM)
+        held_plain = user_in("plain", HOLDOUT_ARM)
+
+        def ask(cache: WarmedSemanticCache, text: Callable[[int], str], key: str | None = None) -> Callable[[int], Any]:
+            return lambda n: cache.check(text(n), agent_type=agent_type(n), holdout_key=key)
+
+        ways: dict[str, Callable[[int], Any]] = {
+            "stock check()": lambda n: stock.check(reworded(n), filter_expression=Tag("agent_type") == agent_type(n)),
+            "learned rule": ask(counted, reworded),
+            "learned rule, uncounted": ask(silent, reworded),
+            "learned rule, holdout 0.05": ask(split, reworded, sees),
+            "exact": ask(counted, prompt),
+            "exact, uncounted": ask(silent, prompt),
+            "exact, holdout 0.05": ask(split, prompt, sees),
+        }
+        missing = {
+            "in the holdout, learned rule": ask(split, reworded, held),
+            "in the holdout, plain distance": ask(plain, reworded, held_plain),
+        }
+        ways |= {name: lambda n, call=call: not call(n) for name, call in missing.items()}  # type: ignore[misc]
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        draw = random.Random(seed)
+        for lookup in range(lookups + WARM_UP):
+            number = draw.randrange(entries)
+            for name, call in draw.sample(list(ways.items()), len(ways)):
+                taken = timed(call, number)
+                if lookup >= WARM_UP:
+                    times[name].append(taken)
+        return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--entries", type=int, default=20_000)
+    parser.add_argument("--lookups", type=int, default=600)
+    parser.add_argument("--runs", type=int, default=3)
+    given = parser.parse_args()
+    with own_redis() as url:
+        embedder = publish(url, given.entries)
+        runs = [one_run(url, embedder, given.entries, given.lookups, seed) for seed in range(given.runs)]
+    for pair in PAIRS:
+        found = [statistics.median(run[pair[0]]) / statistics.median(run[pair[1]]) for run in runs]
+        target = f" (target <= {pair[2]})" if pair[2] else ""
+        print(f"{pair[0]} / {pair[1]} = {' '.join(f'{ratio:.2f}' for ratio in found)}{target}")
+    best = min(runs, key=lambda run: statistics.median(run["stock check()"]))
+    print(f"{given.entries:,} entries, {given.lookups:,} lookups each way, the fastest of {given.runs} runs")
+    for name, taken in best.items():
+        cuts = statistics.quantiles(taken, n=100)
+        print(f"  {name:32} p50 {cuts[49]:6.2f} ms   p99 {cuts[98]:6.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
