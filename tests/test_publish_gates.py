@@ -196,7 +196,7 @@ def test_a_stored_verdict_reads_back_and_a_newer_one_replaces_it(tmp_path: Path)
     store = DatasetStore(str(tmp_path))
     gate, limits = GATES[0], {"floors": {"golden": 0.8}}
     store_verdict(store, gate, DAY, "h", limits, Verdict(True, "fine", withheld={"b": "x", "a": "y"}))
-    assert passed_verdict(store, gate, DAY, "h", limits) == (["a", "b"], "fine")
+    assert passed_verdict(store, gate, DAY, "h", limits) == dict.fromkeys(["a", "b"], f"withheld by {gate}: fine")
     store_verdict(store, gate, DAY, "h", limits, Verdict(False, "not fine"))
     with pytest.raises(CacheError, match=f"{gate}: not fine"):
         passed_verdict(store, gate, DAY, "h", limits)

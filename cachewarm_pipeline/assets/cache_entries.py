@@ -40,7 +40,7 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
         record(context, passed_by, {"published": False, "why_not": "a range publishes its last day only"})
     day = days[-1]
     try:
-        plan, rules = proven(workspace, day)
+        plan, rules = _proven(workspace, day)
     except CachewarmError:
         _let_go(workspace, day, context.log.warning)
         raise
@@ -136,7 +136,7 @@ def _expected(rules: MatchRules, forecast: float | None) -> dict[str, Any]:
     }
 
 
-def proven(workspace: Workspace, day: date) -> tuple[pa.Table, MatchRules]:
+def _proven(workspace: Workspace, day: date) -> tuple[pa.Table, MatchRules]:
     """The day's entries, each with its place in the learned space, and its match rules, as the gates let them pass.
 
     A run of this asset alone bypasses Dagster's blocking checks, so the gates' stored verdicts are asked for exactly
@@ -148,6 +148,5 @@ def proven(workspace: Workspace, day: date) -> tuple[pa.Table, MatchRules]:
     withheld = {}
     for gate in GATES:
         judged = whole if gate == "false_positive_rate" else entries
-        agent_types, sentence = passed_verdict(datasets, gate, day, judged, limits_of(settings, gate))
-        withheld.update(dict.fromkeys(agent_types, f"withheld by {gate}: {sentence}"))
+        withheld.update(passed_verdict(datasets, gate, day, judged, limits_of(settings, gate)))
     return plan, rules.withhold(withheld)

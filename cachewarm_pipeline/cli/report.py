@@ -121,10 +121,10 @@ def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | 
 
     What does not answer is told and does not stop the report, which is of what is stored.
     """
-    from cachewarm_pipeline.assets.cache_entries import proven
     from cachewarm_pipeline.core.plan import plan_hash
     from cachewarm_pipeline.resources.cache_store import CacheStore
     from cachewarm_pipeline.resources.redis_client import connect
+    from cachewarm_pipeline.resources.verdicts import as_judged
 
     try:
         live = CacheStore(connect(live_redis_url(settings)), settings.name).live()
@@ -134,7 +134,7 @@ def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | 
     if live is None:
         return None, False
     try:
-        plan, rules = proven(workspace, day)
-    except CacheError:  # a gate has not judged it, or failed it: then it was not published
+        plan, rules = as_judged(workspace.datasets, day)
+    except CacheError:  # no gate has judged it: then it was not published
         return live.id, False
     return live.id, live.plan_hash == plan_hash(plan, rules.as_dict())

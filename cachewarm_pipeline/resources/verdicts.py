@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.gates import Verdict
 from cachewarm_pipeline.core.rules.rule import packed_length
-from cachewarm_pipeline.core.schemas import VERDICT
+from cachewarm_pipeline.core.schemas import GATES, VERDICT
 from cachewarm_pipeline.core.search import RULE_VECTORS
 
 if TYPE_CHECKING:
@@ -54,22 +54,19 @@ def store_verdict(
 
 def passed_verdict(
     datasets: "DatasetStore", gate: str, day: date, plan_hash: str, limits: Mapping[str, Any]
-) -> tuple[list[str], str]:
-    """Agent types that this gate lets be published for exact hits only, and its sentence.
+) -> dict[str, str]:
+    """Agent types that this gate lets be published for exact hits only, and why.
 
     Raises CacheError, so that nothing is published, when the gate has not judged exactly this plan by exactly these
     limits, or has failed it.
     """
-    name = f"verdict_{gate}"
-    if not datasets.exists(name, day):
-        raise CacheError(f"{gate}: it has not judged the plan of {day}; run the check, then publish again")
-    row = datasets.read(name, day).to_pylist()[0]
+    row = _read(datasets, gate, day)
     if row["plan_hash"] != plan_hash or row["limits"] != _limits(limits):
         changed = "another plan" if row["plan_hash"] != plan_hash else f"other limits ({row['limits']})"
         raise CacheError(f"{gate}: its verdict of {day} is about {changed}; run the check, then publish again")
     if not row["passed"]:
         raise CacheError(f"{gate}: {row['sentence']}")
-    return row["withheld"], row["sentence"]
+    return _withheld(gate, row)
 
 
 def planned(datasets: "DatasetStore", day: date) -> "tuple[pa.Table, MatchRules]":
@@ -95,6 +92,28 @@ def planned(datasets: "DatasetStore", day: date) -> "tuple[pa.Table, MatchRules]
                 f"materialise match_rules of {day} again"
             )
     return plan.append_column(RULE_VECTORS, pa.array(of_entries, pa.string())), rules
+
+
+def as_judged(datasets: "DatasetStore", day: date) -> "tuple[pa.Table, MatchRules]":
+    """The day's plan and rules as they are published where the stored verdicts still hold: ``planned``, with what they
+    withhold. Raises CacheError as ``planned`` does, and where a gate has no verdict."""
+    plan, rules = planned(datasets, day)
+    withheld: dict[str, str] = {}
+    for gate in GATES:
+        withheld.update(_withheld(gate, _read(datasets, gate, day)))
+    return plan, rules.withhold(withheld)
+
+
+def _read(datasets: "DatasetStore", gate: str, day: date) -> dict[str, Any]:
+    name = f"verdict_{gate}"
+    if not datasets.exists(name, day):
+        raise CacheError(f"{gate}: it has not judged the plan of {day}; run the check, then publish again")
+    row: dict[str, Any] = datasets.read(name, day).to_pylist()[0]
+    return row
+
+
+def _withheld(gate: str, row: Mapping[str, Any]) -> dict[str, str]:
+    return dict.fromkeys(row["withheld"], f"withheld by {gate}: {row['sentence']}")
 
 
 def _limits(limits: Mapping[str, Any]) -> str:
