@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from cachewarm_pipeline.core.money import usd
 from cachewarm_pipeline.core.net_return_told import verdict
 
-UNKNOWN = "–"
+UNKNOWN = "-"
 
 NO_COUNTS = (
     "Nothing is counted yet: applications that open the cache with WarmedSemanticCache(holdout=0.05) count hits, and "

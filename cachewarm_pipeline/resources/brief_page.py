@@ -24,7 +24,7 @@ def page(brief: Brief, pictures: Mapping[str, str]) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, lstrip_blocks=True)
     environment.filters.update(
         num=told.number,
         pct=told.percent,
