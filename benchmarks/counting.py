@@ -7,6 +7,11 @@ The ways take turns, in an order that is drawn anew for each question; ratios ar
 tells of the machine: of several the one with the fastest stock `check()` is shown. The holdout's lookup finds nothing,
 since the application has stored nothing: under the learned rule it asks for exact keys only, under a plain distance
 also for near entries.
+
+Measured on two cores that were busy with other programs (load 5), four runs of 400 lookups over 20,000 entries: counted
+1.11 to 1.19 times a stock `check()`, with a holdout 1.12 to 1.18. Counting adds 0.04 to 0.08 ms, mostly redis-py's
+packing of two to four commands: 0 to 7% of a semantic lookup, 19 to 30% of an exact one (0.26 ms uncounted, 0.34
+counted, a stock `check()` 2.35). p99 of the fastest run: stock 5.1 ms, learned 8.2, uncounted 7.2, exact 3.7.
 """
 
 import argparse

@@ -10,9 +10,11 @@ import pytest
 import redis
 
 from cachewarm_pipeline.assets.serving_counts import serving_counts
+from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import arms_key, served_key, stats_key
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.resources.serving_counts import read_day
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import load_settings
 from tests.cache_fakes import PLAN, REVOKE, ROTATE, Clock, make_plan, publish
@@ -154,3 +156,9 @@ def test_before_anything_was_published_there_are_no_counts_and_no_error(
     client.delete(f"warm:{workspace.settings.name}:generations")
     assert run(workspace)["lookups"] == 0
     assert [stored(workspace, name) for name in ("hour_counts", "arm_counts", "entry_hits")] == [[], [], []]
+
+
+def test_a_lost_redis_is_told_with_the_day_that_was_asked_for() -> None:
+    nowhere = redis.Redis(host="127.0.0.1", port=1, retry=None)
+    with pytest.raises(CacheError, match="lost Redis while reading the counters of 2026-11-24"):
+        read_day(nowhere, "nothing", DAY)
