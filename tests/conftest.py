@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pytest_httpserver import HTTPServer
 
+from tests.dagster_storage import forget_connections
 from tests.openai_server import FakeServer
 from tests.postgres_server import postgres_url  # noqa: F401 (a fixture: importing it here registers it)
 from tests.servers import start_redis
@@ -14,6 +15,12 @@ from tests.servers import start_redis
 # The same examples in every run, and no verdict from the clock of a busy machine.
 settings.register_profile("cachewarm", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cachewarm")
+
+
+@pytest.fixture(autouse=True)
+def _no_connections_left() -> Iterator[None]:
+    yield
+    forget_connections()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.dagster_storage import keep_connections
+
 if TYPE_CHECKING:
     import dagster as dg
 
@@ -80,6 +82,7 @@ class Cachewarm:
 @contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
     """Exactly these CACHEWARM_, OPENAI_ and DAGSTER_ variables, and the old ones again afterwards."""
+    keep_connections()
     before = dict(os.environ)
     for name in before:
         if name.startswith(("CACHEWARM_", "OPENAI_", "DAGSTER_")):
