@@ -17,6 +17,7 @@ from cachewarm_pipeline.core.impact.measured import Measured
 from cachewarm_pipeline.core.money import duration, span, usd
 from cachewarm_pipeline.core.net_return import Known, Paid, expected, measured, net_return_table, paid, plan_bytes
 from cachewarm_pipeline.core.net_return_told import verdict
+from cachewarm_pipeline.core.schemas import REPLAY
 from cachewarm_pipeline.core.schemas_measured import USAGE
 from cachewarm_pipeline.resources.usage import read_usage
 from cachewarm_pipeline.resources.workspace import Workspace
@@ -198,11 +199,13 @@ def test_no_paid_dollar_is_counted_twice_and_none_of_the_window_is_lost(
     assert days < 21 or told == pytest.approx(whole)
 
 
-NOTHING: dict[str, Any] = {"agent_types": {}}
+NO_SHARE = {"wrong_hit_rate": None}
+NOTHING: dict[str, Any] = {"agent_types": {}, **NO_SHARE}
+NO_ROWS = REPLAY.empty_table()
 
 
 def test_an_agent_type_without_a_replay_or_a_price_costs_in_full_and_the_reason_is_told() -> None:
-    known = Known(NOTHING, 0, {AGENT: None}, {AGENT: 3, "planner": 1}, Paid(4.0, 0.4, 2), 1.0)
+    known = Known(NO_ROWS, NOTHING, 0, {AGENT: None}, {AGENT: 3, "planner": 1}, Paid(4.0, 0.4, 2), 1.0)
     table = net_return_table(known, [expected(known)])
     rows = table.to_pylist()
     assert [(row["agent_type"], row["warming_usd"]) for row in rows] == [(AGENT, 3.0), ("planner", 1.0), ("", 4.0)]
@@ -219,7 +222,13 @@ def test_an_agent_type_that_nobody_asked_while_others_were_asked_has_earned_noth
     ]
     judged = {"wrong_hit_rate": 0.0, "wrong_hit_rate_lower": 0.0, "wrong_hit_rate_upper": 0.1}
     known = Known(
-        {"agent_types": {AGENT: judged}}, 1, {AGENT: CALL, "idle": CALL}, {AGENT: 1, "idle": 1}, Paid(1.0, 0.2, 1), 1.0
+        NO_ROWS,
+        {"agent_types": {AGENT: judged}, **NO_SHARE},
+        1,
+        {AGENT: CALL, "idle": CALL},
+        {AGENT: 1, "idle": 1},
+        Paid(1.0, 0.2, 1),
+        1.0,
     )
     found = measured(known, Measured([], impact(counts), [], {}, {}, ""))  # type: ignore[arg-type]
     asked, idle = found.found.parts
@@ -258,8 +267,8 @@ TOLD = dict.fromkeys(
         ),
         (
             {"savings_usd": -2.0, "savings_usd_low": -3.0, "savings_usd_high": 1.0, "saved_usd": -1.0},
-            "loses $2.00 a day (saves -$3.00 to $1.00); the $1.00 of warming is never paid back; pays at no harm of a "
-            "wrong hit, however small",
+            "loses $2.00 a day (-$3.00 to $1.00: it may save); the $1.00 of warming is never paid back; pays at no "
+            "harm of a wrong hit, however small",
         ),
         (
             {"savings_usd": 3.0, "warming_usd": 0.0, "wrong_hits": 0.0, "saved_usd": 3.0},

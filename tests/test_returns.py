@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields, replace
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -11,17 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.impact import Count, Estimate, impact
-from cachewarm_pipeline.core.returns import (
-    Part,
-    Return,
+from cachewarm_pipeline.core.return_parts import (
     call_costs,
     expected_part,
+    expected_usd,
     measured_hits,
     measured_usd,
-    returns,
     share_out,
     tokens_usd,
 )
+from cachewarm_pipeline.core.returns import Part, Return, returns
 
 NOTHING_WRONG = Estimate(0.0, 0.0, 0.0)
 
@@ -351,3 +351,35 @@ def test_bad_harm_days_and_doubles_are_refused() -> None:
         returns([part, part], 1.0)
     with pytest.raises(ValueError, match="'a' is of 0 days"):
         expected_part("a", REPLAY, 0, 1.0)
+
+
+def test_bounds_of_all_hits_together_are_nearer_than_the_sum_of_those_of_each() -> None:
+    parts = [
+        Part(name, Estimate(50.0, 40.0, 60.0), 100.0, Estimate(0.0, 0.0, 0.5), usd)
+        for name, usd in (("a", 0.02), ("b", 0.04))
+    ]
+    added, pooled = returns(parts, 1.0), returns(parts, 1.0, None, Estimate(0.0, 0.0, 0.05))
+    assert added.total.wrong_hits == (0.0, 0.0, 100.0)
+    assert pooled.total.wrong_hits == pytest.approx((0.0, 0.0, 10.0))
+    assert pooled.parts == added.parts
+    carried = returns(parts, 1.0, lambda usd: Estimate(3.0, 2.5, 3.5), Estimate(0.0, 0.0, 0.05)).total
+    assert carried.saved_usd == pytest.approx((3.0, 2.5 - 10 * 0.04, 3.5))  # all wrong ones of the dearest calls
+    # A share of other proportions does not leave the sum of the parts outside its interval.
+    assert returns(parts, 1.0, None, Estimate(0.1, 0.05, 0.2)).total.wrong_hits == pytest.approx((0.0, 0.0, 40.0))
+
+
+def test_the_interval_of_what_a_replay_expects_is_of_the_days_sums() -> None:
+    rows = [
+        {"agent_type": name, "date": date(2026, 3, day), "lookups": 100, "cold_hits": 10, "warmed_hits": 10 + gain}
+        for day in range(1, 8)
+        for name, gain in (("a", 20 + (-1) ** day * 10), ("b", 20 - (-1) ** day * 10))
+    ]
+    combine = expected_usd(pa.Table.from_pylist(rows), 7)
+    even, one = combine({"a": 2.0, "b": 2.0}), combine({"a": 2.0})
+    assert even == pytest.approx((80.0, 80.0, 80.0))  # what one loses on a day the other gains
+    assert one is not None
+    assert one.low is not None
+    assert one.value == pytest.approx(2 * (20 - 10 / 7))
+    assert one.low < one.value - 5
+    assert combine({"c": 1.0}) is None
+    assert combine({"a": 0.0}) == (0.0, 0.0, 0.0)

@@ -17,7 +17,7 @@ from cachewarm_pipeline.core import net_return as core
 from cachewarm_pipeline.core.net_return import EXPECTED, MEASURED, Known, net_return_table, paid, plan_bytes
 from cachewarm_pipeline.core.net_return_told import figures, verdict
 from cachewarm_pipeline.core.replay_summary import summary
-from cachewarm_pipeline.core.returns import call_costs
+from cachewarm_pipeline.core.return_parts import call_costs
 from cachewarm_pipeline.core.schemas import REPLAY, REPLAY_DECISIONS
 from cachewarm_pipeline.partitions import daily, days_of, lookback, one_run, window
 from cachewarm_pipeline.resources.usage import read_usage
@@ -92,6 +92,7 @@ def known_of(workspace: Workspace, day: date, usage: pa.Table) -> Known:
         rows, decisions = datasets.read("replay", day), datasets.read("replay_decisions", day)
     plan = datasets.read("warming_plan", day, ["agent_type", "prompt", "response"])
     return Known(
+        rows=rows,
         replay=summary(rows, decisions, delta=settings.delta, seed=SEED),
         replay_days=len(rows["date"].unique()),
         call_usd=call_costs(_costs(workspace, day)),

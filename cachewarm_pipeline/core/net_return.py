@@ -11,18 +11,15 @@ import pyarrow.compute as pc
 
 from cachewarm_pipeline.core.impact import Estimate
 from cachewarm_pipeline.core.impact.measured import Measured
-from cachewarm_pipeline.core.returns import (
-    Part,
-    Payback,
-    Return,
-    Returns,
+from cachewarm_pipeline.core.return_parts import (
     expected_part,
+    expected_usd,
     measured_hits,
     measured_usd,
-    returns,
     share_out,
     wrong_share,
 )
+from cachewarm_pipeline.core.returns import Part, Payback, Return, Returns, returns
 from cachewarm_pipeline.core.schemas_measured import NET_RETURN
 
 EXPECTED, MEASURED = "expected", "measured"
@@ -79,9 +76,10 @@ def plan_bytes(plan: pa.Table, dimensions: int) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Known:
-    """What both returns rest on. ``replay``: replay_summary.summary over ``replay_days`` held-out days. ``call_usd`` by
+    """What both returns rest on. ``replay``: summary of ``rows`` over ``replay_days`` days. ``call_usd`` by
     agent_type, None where the log has no cost. ``entries`` and ``bytes``: of the plan, by agent_type."""
 
+    rows: pa.Table
     replay: Mapping[str, Any]
     replay_days: int
     call_usd: Mapping[str, float | None]
@@ -128,7 +126,9 @@ def expected(known: Known) -> Basis:
             parts.append(expected_part(name, own, known.replay_days, call, **costs[name]))
         else:
             parts.append(Part(name, None, 0.0, None, call, **costs[name], why="nothing was held out"))
-    return Basis(EXPECTED, known.replay_days, parts, returns(parts, known.wrong_hit_usd))
+    combine = expected_usd(known.rows, known.replay_days) if known.replay_days else None
+    found = returns(parts, known.wrong_hit_usd, combine, wrong_share(known.replay))
+    return Basis(EXPECTED, known.replay_days, parts, found)
 
 
 def measured(known: Known, counted: Measured) -> Basis:
@@ -145,7 +145,8 @@ def measured(known: Known, counted: Measured) -> Basis:
         why = "" if extra else (lift.why if lift else counted.why)
         wrong, served = wrong_share(judged[name]) if name in judged else None, counted.served_hits(name)
         parts.append(Part(name, extra, served, wrong, known.call_usd.get(name), **costs[name], why=why))
-    found = returns(parts, known.wrong_hit_usd, measured_usd(impact) if impact.agent_types else None)
+    combine = measured_usd(impact) if impact.agent_types else None
+    found = returns(parts, known.wrong_hit_usd, combine, wrong_share(known.replay))
     return Basis(MEASURED, impact.days, parts, found)
 
 

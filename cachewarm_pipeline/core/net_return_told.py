@@ -21,7 +21,9 @@ def verdict(row: Mapping[str, Any]) -> str:
     ends = span(row["savings_usd_low"], row["savings_usd_high"])
     told = [f"{'saves' if savings >= 0 else 'loses'} {usd(abs(savings))} a day"]
     if ends:
-        told[0] += f" ({ends})" if savings >= 0 else f" (saves {ends})"
+        low, high = row["savings_usd_low"], row["savings_usd_high"]
+        other = ": it may lose" if low < 0 <= savings else ": it may save" if savings < 0 < high else ""
+        told[0] += f" ({ends}{other})"
     if not row["warming_usd"]:
         told[0] += ", nothing was paid to warm"
     elif savings > 0:
@@ -38,7 +40,7 @@ def _break_even(row: Mapping[str, Any]) -> str:
     set_to = f"CACHEWARM_WRONG_HIT_USD is {usd(row['wrong_hit_usd'])}"
     if row["break_even_harm_usd"] is not None:
         low = row["break_even_harm_low_usd"]
-        sure = f", for certain not under {usd(low)}" if low is not None else ""
+        sure = f", for certain not under {usd(low)}" if low else ""
         return f"stops paying when a wrong hit costs more than {usd(row['break_even_harm_usd'])}{sure} ({set_to})"
     if row["wrong_hits"] == 0:
         return "no judged hit was wrong"

@@ -58,7 +58,7 @@ def summary(rows: pa.Table, decisions: pa.Table, *, delta: float, seed: int) -> 
     return {**_summary(rows, decisions, "all", delta, seed), "agent_types": parts}
 
 
-def lift_interval(gain: Iterable[int], lookups: Iterable[int], seed: int) -> list[float] | None:
+def lift_interval(gain: Iterable[float], lookups: Iterable[int], seed: int) -> list[float] | None:
     """95% interval [lo, hi] of the lift, by a bootstrap over days; None with fewer than two days that have lookups.
 
     ``gain``: warmed - cold hits of each day. A day is drawn whole, since its lookups are not independent, and the lift

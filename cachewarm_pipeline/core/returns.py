@@ -6,11 +6,9 @@ Savings a day = extra right hits x cost of a call - wrong hits x harm - running 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pyarrow as pa
-
-from cachewarm_pipeline.core.impact import Estimate, Impact
+from cachewarm_pipeline.core.impact import Estimate
 
 Combine = Callable[[Mapping[str, float]], Estimate | None]
 """From the value of an extra hit by agent_type to the value of all extra hits a day, with the interval of the sum."""
@@ -80,15 +78,18 @@ class Returns:
     unknown: tuple[str, ...]
 
 
-def returns(parts: Sequence[Part], harm_usd: float, combine: Combine | None = None) -> Returns:
+def returns(
+    parts: Sequence[Part], harm_usd: float, combine: Combine | None = None, wrong: Estimate | None = None
+) -> Returns:
     """Savings, payback and break-even harm of each agent_type and in total; ``harm_usd``: of one wrong hit.
 
     Every wrong hit of a warmed entry counts as one that would not have been without it, and as one that saves nothing:
     who got a wrong answer asks again. So of X extra and W wrong hits a day, e = W / X, X (1 - e) save a call, and the
     break-even harm is call_usd (1 - e) / e.
 
-    ``combine``: tells the total's interval of the same extra hits (measured_usd); without it the ends of the parts are
-    added, which is wider.
+    ``combine``: tells the total's interval of the same extra hits (measured_usd, expected_usd); without it the ends of
+    the parts are added, which is wider. ``wrong``: likewise the share of wrong hits of all agent types together, whose
+    bounds are nearer than the sum of those of each; it takes them to be asked in about the same proportions.
 
     Raises ValueError, which names the agent_type and the figure, for figures that are not finite or negative where they
     cannot be, ends that are no interval, shares outside 0 to 1, and for an agent_type that comes twice.
@@ -102,86 +103,13 @@ def returns(parts: Sequence[Part], harm_usd: float, combine: Combine | None = No
         raise ValueError(f"returns: agent_type {twice!r} comes twice")
     found = [_of_part(part, harm_usd) for part in parts]
     unknown = tuple(one.agent_type or "" for one in found if one.saved_usd is None)
-    return Returns(found, _total(found, unknown, harm_usd, combine), unknown)
-
-
-def measured_hits(impact: Impact) -> dict[str, Estimate | None]:
-    """Extra hits a day of each agent_type: its lift x the look-ups of the warmed arm, over the days that were counted.
-    Of one with too few users the pooled lift stands in; None where there is neither. Give whole days."""
-    return {name: impact.weighted({name: _a_day(impact, name)}) for name in impact.agent_types}
-
-
-def measured_usd(impact: Impact) -> Combine:
-    """What ``returns`` needs to carry the lift's interval to the total: users ask several agent types, so that the
-    parts' intervals do not add up. An agent_type that was not counted has no extra hits."""
-    return lambda usd: impact.weighted(
-        {name: value * _a_day(impact, name) for name, value in usd.items() if name in impact.agent_types}
-    )
-
-
-def _a_day(impact: Impact, name: str) -> float:
-    return impact.agent_types[name].warmed_lookups / max(1, impact.days)
-
-
-def expected_part(
-    agent_type: str,
-    replay: Mapping[str, Any],
-    days: int,
-    call_usd: float | None,
-    *,
-    running_usd: float = 0.0,
-    warming_usd: float = 0.0,
-) -> Part:
-    """What is to be expected of an agent_type by its replay (replay_summary.summary) over ``days`` held-out days."""
-    if days < 1:
-        raise ValueError(f"returns: the replay of agent_type {agent_type!r} is of {days} days, not of 1 or more")
-    lift, ends = replay["lift"], replay["lift_interval"] or (None, None)
-    return Part(
-        agent_type,
-        None if lift is None else _scaled(_around(lift, *ends), replay["lookups"] / days),
-        replay["hits"] / days,
-        wrong_share(replay),
-        call_usd,
-        running_usd,
-        warming_usd,
-        "nothing was held out" if lift is None else "",
-    )
-
-
-def wrong_share(replay: Mapping[str, Any]) -> Estimate | None:
-    """Wrong of the judged hits of a replay (replay_summary.summary), with its bounds; None where none was judged."""
-    wrong = replay["wrong_hit_rate"]
-    return None if wrong is None else _around(wrong, replay["wrong_hit_rate_lower"], replay["wrong_hit_rate_upper"])
-
-
-def call_costs(log: pa.Table) -> dict[str, float | None]:
-    """Mean USD of an uncached call by agent_type; None where the log has no cost for it.
-
-    ``log``: agent_type, cost_usd and costed of DAILY_QUERY_COUNTS, of any number of days. A sum that is negative or not
-    finite counts nowhere.
-    """
-    sums: dict[str, list[float]] = {}
-    for name, usd, calls in zip(*(log[c].to_pylist() for c in ("agent_type", "cost_usd", "costed")), strict=True):
-        of = sums.setdefault(name, [0.0, 0.0])
-        if calls > 0 and math.isfinite(usd) and usd >= 0:
-            of[0] += usd
-            of[1] += calls
-    return {name: usd / calls if calls else None for name, (usd, calls) in sorted(sums.items())}
-
-
-def tokens_usd(tokens: float, usd_per_million: float) -> float:
-    return tokens * usd_per_million / 1e6
-
-
-def share_out(usd: float, weights: Mapping[str, float]) -> dict[str, float]:
-    """A cost that agent types have in common, in proportion to their weights (entries, tokens), evenly if all are 0."""
-    whole = sum(weights.values())
-    return {name: usd * (weight / whole if whole else 1 / len(weights)) for name, weight in weights.items()}
+    pooled = wrong and scaled(wrong, sum(part.served_hits for part in parts if part.wrong))
+    return Returns(found, _total(found, unknown, harm_usd, combine, pooled), unknown)
 
 
 def _of_part(part: Part, harm_usd: float) -> Return:
     extra, saved, why = part.extra_hits, None, part.why
-    wrong = Estimate(0.0, 0.0, 0.0) if part.served_hits == 0 else part.wrong and _scaled(part.wrong, part.served_hits)
+    wrong = Estimate(0.0, 0.0, 0.0) if part.served_hits == 0 else part.wrong and scaled(part.wrong, part.served_hits)
     if extra is None:
         why = why or "no lift"
     elif wrong is None:
@@ -189,18 +117,27 @@ def _of_part(part: Part, harm_usd: float) -> Return:
     elif part.call_usd is None:
         why = why or "no call with a known cost"
     else:
-        saved = _scaled(_minus(extra, wrong), part.call_usd)
+        saved = scaled(_minus(extra, wrong), part.call_usd)
     costs = part.running_usd, part.warming_usd
     return _return(part.agent_type, extra, wrong, part.call_usd, saved, harm_usd, costs, why)
 
 
-def _total(found: Sequence[Return], unknown: Sequence[str], harm_usd: float, combine: Combine | None) -> Return:
+def _total(
+    found: Sequence[Return],
+    unknown: Sequence[str],
+    harm_usd: float,
+    combine: Combine | None,
+    pooled: Estimate | None,
+) -> Return:
     extra = _sum([one.extra_hits for one in found])
     saved = _sum([one.saved_usd for one in found])
+    wrong = _sum([one.wrong_hits for one in found])
+    if wrong and pooled:
+        wrong = around(wrong.value, pooled.low, pooled.high)
     if combine:
-        usd = {one.agent_type or "": one.call_usd or 0.0 for one in found if one.saved_usd}
-        lost = _sum([_scaled(one.wrong_hits, one.call_usd or 0.0) for one in found if one.saved_usd and one.wrong_hits])
-        gross = combine(usd)
+        known = [one for one in found if one.saved_usd and one.wrong_hits]
+        gross = combine({one.agent_type or "": one.call_usd or 0.0 for one in known})
+        lost = _lost(known, wrong if pooled else None)
         if saved and gross and lost:
             saved = saved._replace(low=_minus(gross, lost).low, high=_minus(gross, lost).high)
         hits = combine({one.agent_type or "": 1.0 for one in found if one.extra_hits})
@@ -208,7 +145,19 @@ def _total(found: Sequence[Return], unknown: Sequence[str], harm_usd: float, com
             extra = extra._replace(low=hits.low, high=hits.high)
     costs = sum(one.running_usd for one in found), sum(one.warming_usd for one in found)
     why = f"{len(unknown)} of {len(found)} agent types are not known and count as saving nothing" if unknown else ""
-    return _return(None, extra, _sum([one.wrong_hits for one in found]), None, saved, harm_usd, costs, why)
+    return _return(None, extra, wrong, None, saved, harm_usd, costs, why)
+
+
+def _lost(known: Sequence[Return], wrong: Estimate | None) -> Estimate | None:
+    """USD a day of calls that wrong hits do not save: the sum of the parts; with bounds of all ``wrong`` hits together
+    no more than if they were all of the dearest calls, and no less than if of the cheapest."""
+    lost = _sum([one.wrong_hits and scaled(one.wrong_hits, one.call_usd or 0.0) for one in known])
+    if lost is None or wrong is None:
+        return lost
+    calls = [one.call_usd or 0.0 for one in known]
+    least = [x for x in (lost.low, wrong.low if wrong.low is None else wrong.low * min(calls)) if x is not None]
+    most = [x for x in (lost.high, wrong.high if wrong.high is None else wrong.high * max(calls)) if x is not None]
+    return around(lost.value, max(least, default=None), min(most, default=None))
 
 
 def _return(
@@ -222,7 +171,7 @@ def _return(
     why: str,
 ) -> Return:
     running_usd, warming_usd = costs
-    harm = wrong and _scaled(wrong, harm_usd)
+    harm = wrong and scaled(wrong, harm_usd)
     savings = saved and harm and _minus(_minus(saved, harm), Estimate(running_usd, running_usd, running_usd))
     even, even_low = None, None
     if saved and wrong and wrong.value > 0 and saved.value > 0:
@@ -262,12 +211,12 @@ def _ratio(part: float, whole: float) -> float | None:
     return ratio if math.isfinite(ratio) else None
 
 
-def _around(value: float, low: float | None, high: float | None) -> Estimate:
+def around(value: float, low: float | None, high: float | None) -> Estimate:
     """An interval of a bootstrap need not hold the estimate; then it is widened to it."""
     return Estimate(value, None if low is None else min(low, value), None if high is None else max(high, value))
 
 
-def _scaled(of: Estimate, by: float) -> Estimate:
+def scaled(of: Estimate, by: float) -> Estimate:
     """``by`` >= 0."""
     return Estimate(*(None if x is None else x * by for x in of))  # type: ignore[arg-type]
 
