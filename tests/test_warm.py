@@ -120,6 +120,9 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
         "timings",
         "counts",
         "synthetic",
+        "savings_told",
+        "dry_run",
+        "planned_cost",
     ]
     assert report["budget"] == 20
     assert report["entries"]["total"] == 20
@@ -132,6 +135,7 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
         "judge_tokens",
         "judge_usd",
         "seconds",
+        "prices_as_of",
     }
     replay = report["replay"]
     assert replay["lookups"] > 500
@@ -140,6 +144,12 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
     assert replay["wrong_hits"] <= replay["judged_hits"] <= replay["hits"] <= replay["lookups"]
     assert 0 <= replay["wrong_hit_rate"] <= replay["wrong_hit_rate_upper"] <= 1
     assert report["match_rules"][0].keys() >= {"agent_type", "rule", "threshold", "distance_threshold", "certified"}
+    savings = report["savings"]
+    assert all(value is None or isinstance(value, float) for value in savings.values())
+    assert savings["per_day_usd_low"] <= savings["per_day_usd"] <= savings["per_day_usd_high"]
+    assert savings["measured_per_day_usd"] is None  # nobody has asked the cache yet
+    (told,) = report["savings_told"]
+    assert told.startswith("expected: saves" if savings["per_day_usd"] >= 0 else "expected: loses")
     assert report["timings"].keys() >= {"golden_candidates", "warming_plan", "cache_entries"}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cachewarm_pipeline.cli.console import out
+from cachewarm_pipeline.cli.planned_text import planned_lines
 from cachewarm_pipeline.core.report import Report
 
 _CURVE_ROWS = 6
@@ -58,7 +59,9 @@ def _variants(report: Report) -> list[str]:
     if made["llm"] == "recorded":
         how = f"recorded completions of {made['model']}"
     else:
-        how = f"by {made['model']}: {cost['generation_tokens']:,} tokens, ${cost['generation_usd']:.4f}"
+        how = f"by {made['model']}"
+        if not report["dry_run"]:
+            how += f": {_paid(cost['generation_tokens'] or 0, cost['generation_usd'] or 0.0)}"
     lines = [f"  variants   {made['variants']:,} candidates, {how}; {report['entries']['synthetic']:,} earned a place"]
     if made.get("fault"):
         lines.append(f"             {made['fault']}")
@@ -100,10 +103,32 @@ def _places(report: Report) -> str:
     return f", in {places:,} places" if places and places != report["entries"]["total"] else ""
 
 
+def _paid(tokens: int, usd: float) -> str:
+    """Tokens and dollars. Zero dollars for tokens of a server are no measurement, but a price that nobody set."""
+    return f"{tokens:,} tokens, {f'${usd:.4f}' if usd or not tokens else 'no price is set'}"
+
+
+def _cost(report: Report) -> list[str]:
+    """What the run paid, or, of a dry run, what one would pay."""
+    if report["planned_cost"] is not None:
+        return planned_lines(report["planned_cost"])
+    cost = report["cost"]
+    parts = [
+        f"{what} {_paid(cost[f'{name}_tokens'], cost[f'{name}_usd'])}"
+        for what, name in (("embedding", "embedding"), ("writing", "generation"), ("judging", "judge"))
+        if cost[f"{name}_tokens"]
+    ]
+    if not parts:
+        return ["  cost       $0: no paid model was asked"]
+    return [f"  cost       {'; '.join(parts)}; prices of {cost['prices_as_of']}"]
+
+
 def print_report(report: Report, unchanged: bool) -> None:
     """The report for a person."""
     entries, cost = report["entries"], report["cost"]
-    if unchanged:
+    if report["dry_run"]:
+        out.print(f"\nDry run for {report['as_of']}: nothing was published, nothing was paid")
+    elif unchanged:
         out.print(f"\nUnchanged: generation {report['generation']} for {report['as_of']} is live already")
     elif report["published"]:
         out.print(f"\nPublished generation {report['generation']} for {report['as_of']}")
@@ -124,8 +149,8 @@ def print_report(report: Report, unchanged: bool) -> None:
     for rule in report["match_rules"]:
         if rule["agent_type"] != "*":
             out.print(f"  match rule {rule['agent_type']}: {_describe(rule)}")
-    judging = f"; judging {cost['judge_tokens']:,} tokens, ${cost['judge_usd']:.4f}" if cost["judge_tokens"] else ""
-    out.print(f"  cost       {cost['embedding_tokens']:,} embedding tokens, ${cost['embedding_usd']:.4f}{judging}")
+    for line in _cost(report):
+        out.print(line)
     for said in report["savings_told"]:
         out.print(f"  savings    {said}")
     out.print(f"  time       {cost['seconds']:.1f} s")

@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
@@ -32,6 +32,7 @@ class Outcome:
     """What one run did."""
 
     success: bool
+    run_id: str = ""
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Asset to its metadata as plain values (of the last day in a range run)."""
     timings: dict[str, float] = field(default_factory=dict)
@@ -166,8 +167,22 @@ def run_job(
     """Run a job for a day, or for a range of days as one run. Never raises for a failed step: see the Outcome."""
     from cachewarm_pipeline.definitions import defs
 
+    return execute(defs.resolve_job_def(job), instance, first, last, tags=tags, quiet=quiet)
+
+
+def execute(
+    job: dg.JobDefinition,
+    instance: DagsterInstance,
+    first: date,
+    last: date,
+    *,
+    tags: Mapping[str, str],
+    quiet: bool,
+    assets: Sequence[str] | None = None,
+) -> Outcome:
+    """As ``run_job``, of a job of any definitions; of its ``assets`` alone where they are given."""
     run_id = make_new_run_id()
-    spinner = err.status(f"{job} ...") if err.is_terminal and not quiet else nullcontext()
+    spinner = err.status(f"{job.name} ...") if err.is_terminal and not quiet else nullcontext()
     with spinner as status:
         listener = _Listener(status, quiet)
         instance.add_event_listener(run_id, listener)
@@ -179,8 +194,10 @@ def run_job(
                 "dagster/asset_partition_range_end": last.isoformat(),
             }
             partition = {"tags": {**tags, **span}}
-        result = defs.resolve_job_def(job).execute_in_process(
+        if assets is not None:
+            partition["asset_selection"] = [dg.AssetKey(asset) for asset in assets]
+        result = job.execute_in_process(
             run_config=_QUIET, instance=instance, run_id=run_id, raise_on_error=False, **partition
         )
-    listener.outcome.success = result.success
+    listener.outcome.success, listener.outcome.run_id = result.success, run_id
     return listener.outcome

@@ -88,12 +88,17 @@ def warm(
     now: Annotated[
         bool, typer.Option("--now", help="Load at once, whatever CACHEWARM_PROGRESSIVE and the window say.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show plan, cost and forecast; publish nothing, spend nothing, ask no Redis."),
+    ] = False,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON ('-': standard output).")
     ] = None,
 ) -> None:
     """Fill the cache: run the graph for one day, publish the plan as a new generation, print the report.
 
+    With --dry-run nothing is published and nothing spent: exit 0 means that a run would have passed the gates.
     Exit 0: published, or loading goes on off-peak (CACHEWARM_PROGRESSIVE).
     1: a gate or a fault stopped it, the live generation is untouched. 2: wrong usage or settings.
     """
@@ -111,7 +116,13 @@ def warm(
     check_target(json_file)
     quiet = json_file == "-"
     try:
-        report, stopped, unchanged = run_warm(settings, _parse_day(as_of), quiet=quiet, started=started)
+        if dry_run:
+            from cachewarm_pipeline.cli.dry_run import run_dry
+
+            report, stopped = run_dry(settings, _parse_day(as_of), quiet=quiet, started=started)
+            unchanged = False
+        else:
+            report, stopped, unchanged = run_warm(settings, _parse_day(as_of), quiet=quiet, started=started)
     except CachewarmError as error:
         if json_file:  # an older report left there would tell a scheduler of yesterday's success
             emit(_nothing_done(as_of or "", settings.budget, str(error), time.monotonic() - started), json_file)
@@ -121,7 +132,7 @@ def warm(
     if not quiet:
         print_report(report, unchanged)
     if stopped:
-        err.print(f"stopped: {stopped}", style="bold red")
+        err.print(f"{'a run would be stopped' if dry_run else 'stopped'}: {stopped}", style="bold red")
         raise typer.Exit(EXIT_STOPPED)
 
 
@@ -161,6 +172,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     from cachewarm_pipeline.assets import steps
     from cachewarm_pipeline.assets.steps import DAILY
     from cachewarm_pipeline.cli.runs import Outcome, end_dead_runs, run_job, warm_lock
+    from cachewarm_pipeline.resources.usage import read_run
     from cachewarm_pipeline.resources.workspace import Workspace
 
     workspace = Workspace(settings)
@@ -228,6 +240,8 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         curve=workspace.datasets.read("plan_curve", day).to_pylist() if "warming_plan" in timings else [],
         timings=timings,
         seconds=time.monotonic() - started,
+        usage=read_run(workspace, outcome.run_id).to_pylist() if outcome.run_id else (),
+        prices_as_of=settings.prices_as_of.isoformat(),
     )
     return report, stopped, bool(recorded.get("unchanged"))
 

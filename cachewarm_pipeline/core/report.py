@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from cachewarm_pipeline.core.usage import EMBEDDING, GENERATION, JUDGING, totals
+
 
 class Report(TypedDict):
     """DESIGN: keys never go away and never change their type; new ones may come."""
@@ -18,12 +20,14 @@ class Report(TypedDict):
     plan: dict[str, Any] | None  # what the entries are expected to bring, and what more would
     replay: dict[str, Any] | None
     match_rules: list[dict[str, Any]]
-    cost: dict[str, float | int | None]
+    cost: dict[str, Any]  # what this run paid, by the usage ledger
     savings: dict[str, float | None] | None  # USD a day, days; null where the run did not get so far
     timings: dict[str, float]  # asset to seconds
     counts: dict[str, int]  # left-out reason to rows
     synthetic: dict[str, Any]  # what wrote variants: llm and model null where nothing did; fault null where none
     savings_told: list[str]  # the same in a sentence: expected, and measured where there are counts of a holdout
+    dry_run: bool  # whether nothing was to be published or paid; then `planned_cost` says what would be
+    planned_cost: dict[str, Any] | None
 
 
 def build_report(
@@ -40,18 +44,21 @@ def build_report(
     curve: Sequence[Mapping[str, Any]],
     timings: Mapping[str, float],
     seconds: float,
+    usage: Sequence[Mapping[str, Any]] = (),
+    prices_as_of: str | None = None,
+    planned_cost: dict[str, Any] | None = None,
 ) -> Report:
     """The report from what the assets recorded.
 
     ``curve``: rows of PLAN_CURVE. ``metadata`` maps an asset's name to its metadata of this run; ``left_out`` counts
-    rows by reason over everything that this run read. Embedding tokens include those of judging answers;
-    ``judge_tokens`` are those that a chat model read and wrote to judge.
+    rows by reason over everything that this run read. ``usage``: rows of USAGE of this run, which the cost is the sum
+    of: also where an asset failed after it had paid. Embedding tokens include those of judging answers;
+    ``judge_tokens`` are those that a chat model read and wrote to judge. ``planned_cost``: of a dry run.
     """
     plan, variants = metadata.get("warming_plan", {}), metadata.get("synthetic_variants", {})
     cache = metadata.get("cache_entries", {})
-    used = list(metadata.values())
-    tokens = sum(asset.get("tokens", 0) + asset.get("judge_embedding_tokens", 0) for asset in used)
-    usd = sum(asset.get("usd", 0.0) + asset.get("judge_embedding_usd", 0.0) for asset in used)
+    paid = totals(usage)
+    written = bool(variants.get("llm")) or paid[GENERATION].tokens > 0
     return Report(
         as_of=as_of,
         generation=generation,
@@ -70,13 +77,14 @@ def build_report(
         replay=_replay(metadata.get("replay", {})),
         match_rules=[dict(rule) for rule in match_rules],
         cost={
-            "embedding_tokens": tokens,
-            "embedding_usd": usd,
-            "generation_tokens": variants.get("generation_tokens"),
-            "generation_usd": variants.get("generation_usd"),
-            "judge_tokens": sum(a.get("judge_prompt_tokens", 0) + a.get("judge_completion_tokens", 0) for a in used),
-            "judge_usd": sum(a.get("judge_usd", 0.0) - a.get("judge_embedding_usd", 0.0) for a in used),
+            "embedding_tokens": paid[EMBEDDING].tokens,
+            "embedding_usd": paid[EMBEDDING].usd,
+            "generation_tokens": paid[GENERATION].tokens if written else None,
+            "generation_usd": paid[GENERATION].usd if written else None,
+            "judge_tokens": paid[JUDGING].tokens,
+            "judge_usd": paid[JUDGING].usd,
             "seconds": round(seconds, 3),
+            "prices_as_of": prices_as_of,
         },
         savings=_savings(metadata.get("net_return", {})),
         timings={asset: round(value, 3) for asset, value in timings.items()},
@@ -88,6 +96,8 @@ def build_report(
             "fault": variants.get("fault"),
         },
         savings_told=_savings_told(metadata.get("net_return", {})),
+        dry_run=planned_cost is not None,
+        planned_cost=planned_cost,
     )
 
 

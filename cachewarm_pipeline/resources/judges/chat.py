@@ -42,7 +42,7 @@ MAX_COMPLETION_TOKENS = 64
 _FRAME_TOKENS = 256
 """Generous for what a server adds to the texts: the schema, roles and markers."""
 
-_ASKS = 2
+ASKS = 2
 """A model that breaks the schema once may keep it the next time; one that does it twice does not know it."""
 
 _SHOWN = 80
@@ -113,14 +113,14 @@ class ChatModel:
     def most_tokens(self, left: str, right: str) -> tuple[int, int]:
         """Upper bound of (prompt, completion) tokens of one ``ask``: a token is at least one byte of UTF-8."""
         prompt = len((_INSTRUCTIONS + _question(left, right)).encode()) + _FRAME_TOKENS
-        return _ASKS * prompt, _ASKS * MAX_COMPLETION_TOKENS
+        return ASKS * prompt, ASKS * MAX_COMPLETION_TOKENS
 
     def ask(self, left: str, right: str) -> Reply:
         """Whether the two are equivalent; asked the same whichever comes first. Raises JudgeError."""
         question = _question(left, right)
-        most = [tokens // _ASKS for tokens in self.most_tokens(left, right)]
+        most = [tokens // ASKS for tokens in self.most_tokens(left, right)]
         prompt_tokens = completion_tokens = 0
-        for _ in range(_ASKS):
+        for _ in range(ASKS):
             said = read_completion(self._request(question))
             reported = said.tokens or most
             prompt_tokens += reported[0]
@@ -135,7 +135,7 @@ class ChatModel:
             ):
                 return Reply(verdict["equivalent"], prompt_tokens, completion_tokens)
         raise JudgeError(
-            f"judge {self._server.where} gave no verdict when asked {_ASKS} times, but {said.wrong or OTHER_SCHEMA}"
+            f"judge {self._server.where} gave no verdict when asked {ASKS} times, but {said.wrong or OTHER_SCHEMA}"
             f"{self._server.safe(said.text, _SHOWN)}; set a "
             "CACHEWARM_JUDGE_MODEL that keeps a JSON schema (response_format json_schema), or "
             "CACHEWARM_JUDGE=embedding; verdicts until then are kept"

@@ -26,7 +26,7 @@ _TELL_EVERY = 50
 
 
 @dataclass(frozen=True)
-class _Desk:
+class Desk:
     """One kind of question with all that belongs to it. ``what``: for messages."""
 
     what: str
@@ -78,20 +78,18 @@ class OpenAIWriter:
     def answers(self, questions: Sequence[Base], *, ask: bool = True) -> list[str | None]:
         return [texts[0] if texts else None for texts in self._write(self._answers, questions, ask)]
 
-    def _desk(self, what: str, question: Question) -> _Desk:
+    def _desk(self, what: str, question: Question) -> Desk:
         memo = Memo(self._written, f"{self._model.name}@{question.version}")
-        return _Desk(
-            what, question, memo, Batches(self._model, question, memo, self._spend, self.usage, self._progress)
-        )
+        return Desk(what, question, memo, Batches(self._model, question, memo, self._spend, self.usage, self._progress))
 
-    def _write(self, desk: _Desk, bases: Sequence[Base], ask: bool) -> list[list[str] | None]:
+    def _write(self, desk: Desk, bases: Sequence[Base], ask: bool) -> list[list[str] | None]:
         keys = [desk.question.key(self.model, base) for base in bases]
         if ask:
             self._bring(desk, keys, bases)
         texts = [desk.memo.get(key) for key in keys]
         return [None if found is None else list(found) for found in texts]
 
-    def _bring(self, desk: _Desk, keys: Sequence[str], bases: Sequence[Base]) -> None:
+    def _bring(self, desk: Desk, keys: Sequence[str], bases: Sequence[Base]) -> None:
         """Into the memo what is not in it, as far as the server writes it and the caps allow; counts each base."""
         wanted: dict[str, Base] = {}
         for key, base in zip(keys, bases, strict=True):
@@ -106,7 +104,7 @@ class OpenAIWriter:
         elif unwritten:
             self._ask(desk, unwritten)
 
-    def _stands(self, desk: _Desk, key: str) -> bool:
+    def _stands(self, desk: Desk, key: str) -> bool:
         """Whether nothing is to be asked for the key in this run; counts it then."""
         batches, usage = desk.batches, self.usage
         if key in batches.written:
@@ -122,11 +120,11 @@ class OpenAIWriter:
         self._counted.add(key)
         return True
 
-    def _submit(self, desk: _Desk, unwritten: dict[str, Base]) -> None:
+    def _submit(self, desk: Desk, unwritten: dict[str, Base]) -> None:
         desk.batches.submit(unwritten)
         self._over_cap(desk, {key: base for key, base in unwritten.items() if not self._stands(desk, key)})
 
-    def _ask(self, desk: _Desk, unwritten: dict[str, Base]) -> None:
+    def _ask(self, desk: Desk, unwritten: dict[str, Base]) -> None:
         """Asks in order, as far as the caps allow, and stores what is written."""
         fresh: dict[str, list[str]] = {}
         done = 0
@@ -184,7 +182,7 @@ class OpenAIWriter:
     def _fail(self, kind: str) -> None:
         self.usage.failed[kind] = self.usage.failed.get(kind, 0) + 1
 
-    def _over_cap(self, desk: _Desk, left: dict[str, Base]) -> None:
+    def _over_cap(self, desk: Desk, left: dict[str, Base]) -> None:
         if not left:
             return
         self.usage.over_cap += len(left)

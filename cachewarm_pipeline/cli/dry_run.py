@@ -1,0 +1,117 @@
+"""`cachewarm warm --dry-run`: the real selection over what is stored, and what a run would pay. It publishes nothing,
+spends nothing and asks no Redis; all that it makes is in a temporary folder and gone at its end."""
+
+import tempfile
+import time
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cachewarm_pipeline.cli.console import err
+from cachewarm_pipeline.core.catch_up import stretches
+from cachewarm_pipeline.core.errors import CachewarmError
+from cachewarm_pipeline.core.reasons import as_metadata
+from cachewarm_pipeline.core.report import Report, build_report
+from cachewarm_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.cli.runs import Outcome
+    from cachewarm_pipeline.resources.dry_run import DryWorkspace
+    from cachewarm_pipeline.resources.ports import SourceInfo
+
+PLANNED = (
+    "golden_candidates",
+    "daily_query_counts",
+    "frequent_queries",
+    "synthetic_variants",
+    "labelled_queries",
+    "embeddings",
+    "warming_plan",
+    "match_rules",
+    "replay",
+    "net_return",
+)
+"""What a dry run makes of `warm_cache`; the rest touches Redis or stores what was counted there."""
+
+REASON = "dry run: nothing was published"
+
+
+def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None]:
+    """The work of `warm --dry-run`: the report, and what would stop a run, if anything."""
+    from cachewarm_pipeline.cli.warm import _sizes, choose_day, days_to_mine
+    from cachewarm_pipeline.core.urls import redact_url
+    from cachewarm_pipeline.resources.dry_run import STAND_IN, DryWorkspace
+
+    settings.check_to_warm()
+    with tempfile.TemporaryDirectory(prefix="cachewarm-dry-run-") as folder:
+        workspace = DryWorkspace(settings, Path(folder) / "stored")
+        info = workspace.source.describe(workspace.today)
+        day = choose_day(asked, info, workspace.today)
+        window = days_to_mine(day, settings, info)
+        if not quiet:
+            source = "sample (synthetic)" if settings.is_sample else redact_url(workspace.source_url)
+            err.print(f"Dry run for '{settings.name}' as known at the end of {day} (UTC): Redis is not asked")
+            err.print(f"  source {source}: {_sizes(info)}")
+            err.print(f"  embedder {settings.embedder}")
+        if not workspace.has_no_vectors():
+            outcome, left_out, timings = _run(workspace, info, window, quiet=quiet)
+        if workspace.lacking:
+            if not quiet:
+                err.print(
+                    f"  not every text has a stored vector of {settings.embedding_model}, and a dry run pays for none: "
+                    f"planning again with the local model {STAND_IN}"
+                )
+            workspace = DryWorkspace(settings, Path(folder) / "stand-in", stand_in=True, counts=workspace.datasets)
+            outcome, left_out, timings = _run(workspace, info, window, quiet=quiet)
+        stopped = None
+        if outcome.failed_checks:
+            stopped = "; ".join(f"{check}: {sentence}" for check, sentence in outcome.failed_checks.items())
+        elif not outcome.success:
+            stopped = str(outcome.error or CachewarmError("a step failed; run `cachewarm warm` to see its log"))
+        planned = "warming_plan" in timings
+        rules = workspace.match_rules(day) if "match_rules" in timings else []
+        report = build_report(
+            as_of=day.isoformat(),
+            generation=None,
+            published=False,
+            blocked_by=list(outcome.failed_checks),
+            reason=f"dry run: {stopped}" if stopped else REASON,
+            budget=settings.budget,
+            metadata=outcome.metadata,
+            left_out=left_out,
+            match_rules=rules,
+            curve=workspace.datasets.read("plan_curve", day).to_pylist() if planned else [],
+            timings=timings,
+            seconds=time.monotonic() - started,
+            prices_as_of=settings.prices_as_of.isoformat(),
+            planned_cost=workspace.planned_cost(),
+        )
+    return report, stopped
+
+
+def _run(
+    workspace: "DryWorkspace", info: "SourceInfo", window: list[date], *, quiet: bool
+) -> tuple["Outcome", Counter[str], Counter[str]]:
+    """What is not mined yet, then the plan and its forecast, on a Dagster instance that keeps nothing."""
+    import dagster as dg
+
+    from cachewarm_pipeline.assets.steps import DAILY, configured_bases
+    from cachewarm_pipeline.cli.runs import Outcome, execute
+    from cachewarm_pipeline.definitions import definitions
+
+    if workspace.settings.base_queries:
+        configured_bases(workspace, set())  # a file that cannot be used is told before anything is mined
+    defs = definitions(workspace.settings, dg.ResourceDefinition.hardcoded_resource(workspace))
+    outcome, left_out, timings = Outcome(success=True), Counter(as_metadata(info.left_out)), Counter[str]()
+    fingerprint, datasets, day = workspace.counts_fingerprint, workspace.datasets, window[-1]
+    known = {d for d in window if datasets.fingerprint(DAILY, d) == fingerprint(d)}
+    with dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as instance:
+        mine, plan = defs.resolve_job_def("mine_log"), defs.resolve_implicit_global_asset_job_def()
+        runs = [(mine, first, last, [DAILY]) for first, last in stretches({*window[:-1]} - known)]
+        for job, first, last, assets in [*runs, (plan, day, day, list(PLANNED))]:
+            outcome = execute(job, instance, first, last, tags={}, quiet=quiet, assets=assets)
+            left_out, timings = left_out + outcome.left_out, timings + Counter(outcome.timings)
+            if not outcome.success:
+                break
+    return outcome, left_out, timings

@@ -1,0 +1,57 @@
+"""What a run would pay, for a person: the lines of a dry run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cachewarm_pipeline.core.usage import EMBEDDING, GENERATION, JUDGING
+
+_STEPS = {
+    EMBEDDING: ("embedding", "texts that have no vector yet"),
+    GENERATION: ("writing", "bases that nothing is written for yet"),
+    JUDGING: ("judging", "pairs of answers without a verdict yet"),
+}
+
+_CAPS = {GENERATION: "CACHEWARM_LLM_MAX_USD", JUDGING: "CACHEWARM_JUDGE_MAX_USD"}
+
+
+def planned_lines(planned: Mapping[str, Any]) -> list[str]:
+    """Total first, then each step that costs something."""
+    paid = {step: planned[step] for step in _STEPS if planned[step]["tokens_at_most"]}
+    free = planned[EMBEDDING]
+    lines = []
+    if not _priced(free):
+        paid.pop(EMBEDDING, None)
+        lines = [f"             embedding {free['number']:,} new texts with {free['model']}: free, on this machine"]
+    if not paid:
+        return ["  would cost $0: no paid model has anything to do", *lines]
+    stop = f", and stops before it passes ${planned['max_usd']:g} (CACHEWARM_MAX_USD)" if planned["max_usd"] else ""
+    lines = [
+        f"  would cost about ${planned['usd']:.4f}, at most ${planned['usd_at_most']:.4f}{stop}; "
+        f"prices of {planned['prices_as_of']}",
+        *lines,
+    ]
+    for step, found in paid.items():
+        verb, what = _STEPS[step]
+        lines.append(
+            f"             {verb} {found['number']:,} {what} ({found['model']}): about {found['tokens']:,} tokens, "
+            f"{_usd(found)}"
+        )
+        if found["capped"]:
+            lines.append(f"             {' ' * len(verb)} no more than that: {_CAPS[step]} stops it")
+    if planned["stand_in"]:
+        lines.append(
+            f"             planned with the local model {planned['planned_with']}, as not every text has a stored "
+            "vector: figures may differ"
+        )
+    return lines
+
+
+def _priced(found: Mapping[str, Any]) -> bool:
+    return bool(found["usd_per_million_prompt_tokens"] or found["usd_per_million_completion_tokens"])
+
+
+def _usd(found: Mapping[str, Any]) -> str:
+    if not _priced(found):
+        return "no price is set"
+    half = f" (a batch: {found['share']:.0%} of the price)" if found["share"] != 1 else ""
+    return f"${found['usd']:.4f}, at most {found['tokens_at_most']:,} and ${found['usd_at_most']:.4f}{half}"

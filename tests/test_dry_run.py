@@ -1,0 +1,182 @@
+"""What a run pays, traced to the ledger, and `warm --dry-run`: one home and three paid models, over real HTTP."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from pytest_httpserver import HTTPServer
+
+from cachewarm_pipeline.cli.dry_run import PLANNED
+from cachewarm_pipeline.cli.planned_text import planned_lines
+from cachewarm_pipeline.core.usage import totals
+from cachewarm_pipeline.resources.usage import read_usage
+from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.settings import Settings
+from tests.paid_models import PaidModels, write_log
+from tests.pipeline import Cachewarm, Ran
+
+NAME = "t-paid"
+
+
+@dataclass
+class Paid:
+    """A home in which a run stopped at its cap, and a second one published."""
+
+    models: PaidModels
+    home: Path
+    values: dict[str, str]
+    stopped: Ran
+    published: Ran
+    usd: tuple[float, float]
+    """What the models reported for each of them."""
+
+    def usage(self) -> list[dict[str, Any]]:
+        workspace = Workspace(Settings(home=self.home))
+        return list(read_usage(workspace, date.min, date.max).to_pylist())
+
+    def files(self) -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in self.home.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HTTPServer]:
+    with HTTPServer(host="127.0.0.1", port=0, threaded=True) as http:
+        yield http
+
+
+@pytest.fixture(scope="module")
+def paid(
+    server: HTTPServer, tmp_path_factory: pytest.TempPathFactory, redis_url: str, request: pytest.FixtureRequest
+) -> Paid:
+    folder, models = tmp_path_factory.mktemp("paid"), PaidModels(server)
+    more = {"CACHEWARM_NAME": NAME, "CACHEWARM_REDIS_URL": redis_url, "CACHEWARM_SYNTHETIC_TOP": "2"}
+    values = models.environment(folder / "home", Path(write_log(folder / "log")), **more)
+    capture = request.getfixturevalue("module_capture")
+    cachewarm = Cachewarm(capture, values)
+    stopped = cachewarm("warm", "--json", "-", CACHEWARM_MAX_USD="0.000015")
+    usd = models.usd()
+    published = cachewarm("warm", "--json", "-")
+    assert published.code == 0, published.err
+    return Paid(models, folder / "home", values, stopped, published, (usd, models.usd() - usd))
+
+
+@pytest.fixture(scope="module")
+def module_capture(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Output of a whole module, for its fixtures."""
+    from _pytest.capture import CaptureFixture, SysCapture
+
+    captured = CaptureFixture(SysCapture, request, _ispytest=True)
+    captured._start()
+    yield captured
+    captured.close()
+
+
+@pytest.fixture
+def cachewarm(paid: Paid, capsys: pytest.CaptureFixture[str]) -> Cachewarm:
+    return Cachewarm(capsys, paid.values)
+
+
+def test_every_dollar_of_the_report_is_the_sum_of_stored_rows(paid: Paid) -> None:
+    rows = paid.usage()
+    runs = sorted({row["run_id"] for row in rows}, key=lambda run: min(r["at"] for r in rows if r["run_id"] == run))
+    assert len(runs) == 2
+    for run, ran, reported in zip(runs, (paid.stopped, paid.published), paid.usd, strict=True):
+        cost, own = ran.json["cost"], totals(row for row in rows if row["run_id"] == run)
+        for name, purpose in (("embedding", "embedding"), ("generation", "generation"), ("judge", "judging")):
+            assert (cost[f"{name}_tokens"] or 0, cost[f"{name}_usd"] or 0) == (own[purpose].tokens, own[purpose].usd)
+        assert sum(total.usd for total in own.values()) == pytest.approx(reported, rel=1e-9)
+    assert all(total.usd > 0 for total in totals(rows).values())
+    assert sum(row["prompt_tokens"] for row in rows if row["purpose"] == "embedding") == paid.models.embedding_tokens
+    assert {row["asset"] for row in rows} >= {"frequent_queries", "synthetic_variants", "embeddings"}
+
+
+def test_a_run_that_embedding_cannot_go_on_in_stops_and_says_what_is_missing(paid: Paid) -> None:
+    assert paid.stopped.code == 1
+    assert 0 < paid.usd[0] <= 0.000015
+    report = paid.stopped.json
+    assert (report["published"], report["generation"]) == (False, None)
+    assert "CACHEWARM_MAX_USD" in report["reason"]
+    assert "new texts are not embedded" in report["reason"]
+    assert "nothing is live" in paid.stopped.err
+
+
+def dump(client: "redis.Redis") -> dict[bytes, Any]:
+    return {key: client.dump(key) for key in client.scan_iter()}
+
+
+def test_a_dry_run_touches_neither_redis_nor_a_paid_server_nor_what_is_stored(
+    paid: Paid, cachewarm: Cachewarm, redis_url: str
+) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        before, files, requests = dump(client), paid.files(), paid.models.requests
+        commands = client.info("commandstats").keys()
+        ran = cachewarm("warm", "--dry-run", "--json", "-")
+        assert client.info("commandstats").keys() <= commands | {"cmdstat_dump", "cmdstat_scan"}
+        assert dump(client) == before
+    assert ran.code == 0, ran.err
+    assert (paid.files(), paid.models.requests) == (files, requests)
+    report, real = ran.json, paid.published.json
+    assert list(report) == list(real)
+    assert (report["dry_run"], real["dry_run"], real["planned_cost"]) == (True, False, None)
+    assert (report["published"], report["generation"]) == (False, None)
+    # Everything is embedded, judged and written: so it is the plan that was published, and the next run pays nothing.
+    for part in ("entries", "plan", "replay", "match_rules"):
+        assert report[part] == real[part]
+    planned = report["planned_cost"]
+    assert (planned["stand_in"], planned["usd"], planned["usd_at_most"]) == (False, 0.0, 0.0)
+    assert planned["prices_as_of"] == "2026-11-25"
+
+
+def test_a_dry_run_needs_no_redis_and_plans_with_the_local_model_what_is_not_embedded(
+    paid: Paid, cachewarm: Cachewarm
+) -> None:
+    files, requests = paid.files(), paid.models.requests
+    changed = {
+        "CACHEWARM_EMBEDDING_MODEL": "another",
+        "CACHEWARM_JUDGE_MODEL": "another",
+        "CACHEWARM_LLM_MODEL": "another",
+        "CACHEWARM_REDIS_URL": "redis://127.0.0.1:1",
+        "CACHEWARM_LLM_MAX_USD": "0.001",
+    }
+    ran = cachewarm("warm", "--dry-run", **changed)
+    assert ran.code == 0, ran.err
+    assert (paid.files(), paid.models.requests) == (files, requests)
+    assert "Dry run for 2026-03-20: nothing was published, nothing was paid" in ran.out
+    assert "planned with the local model all-MiniLM-L6-v2" in ran.out
+    assert "figures may differ" in ran.out
+    assert "prices of 2026-11-25" in ran.out
+    assert "no more than that: CACHEWARM_LLM_MAX_USD stops it" in ran.out
+    for said in ("embedding", "writing", "judging"):
+        assert f"             {said} " in ran.out
+
+
+def test_a_dry_run_names_the_gate_that_would_stop_a_run(cachewarm: Cachewarm) -> None:
+    ran = cachewarm("warm", "--dry-run", "--json", "-", CACHEWARM_MIN_FREQUENCY="1000000")
+    assert ran.code == 1
+    assert ran.json["blocked_by"] == ["quality_threshold"]
+    assert "a run would be stopped: quality_threshold" in ran.err
+
+
+def test_each_asset_of_a_run_is_planned_or_left_out_for_a_reason() -> None:
+    from cachewarm_pipeline.definitions import assets
+
+    made = {spec.key.to_user_string() for asset in assets for spec in getattr(asset, "specs", [asset])}
+    in_redis = {"cache_entries", "live_cache", "cache_counters", "serving_counts"}
+    counted = {"entry_payback", "warming_impact"}  # of what is stored from Redis; a plan reads the stored ones
+    sources = {"analyses", "findings", "llm_query_logs"}
+    assert made == {*PLANNED} | in_redis | counted | sources | {"answer_checks"}
+
+
+def test_a_price_of_nothing_is_said_and_not_shown_as_free() -> None:
+    step = {"number": 3, "model": "m", "tokens": 10, "tokens_at_most": 40, "usd": 0.0, "usd_at_most": 0.0}
+    step |= {"usd_per_million_prompt_tokens": 0.0, "usd_per_million_completion_tokens": 0.0, "share": 1.0}
+    none = {**step, "number": 0, "tokens": 0, "tokens_at_most": 0, "capped": False}
+    planned = {"embedding": none, "generation": none, "judging": {**step, "capped": False}, "stand_in": False}
+    planned |= {"usd": 0.0, "usd_at_most": 0.0, "max_usd": None, "prices_as_of": "2026-11-25", "planned_with": "m"}
+    assert "no price is set" in " ".join(planned_lines(planned))
+    assert json.dumps(planned)
