@@ -2,7 +2,6 @@
 holdout), with an interval; the forecast against what came; hits by source; and the plain rates before and after."""
 
 from collections.abc import Iterable
-from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -14,7 +13,8 @@ from cachewarm_pipeline.assets.measuring import Counted
 from cachewarm_pipeline.core.impact.measured import Measured
 from cachewarm_pipeline.core.impact.told import before_after_told, forecast_told, impact_table, lift_told
 from cachewarm_pipeline.partitions import daily, days_of, one_run
-from cachewarm_pipeline.resources.plots import line_plot, markdown_image
+from cachewarm_pipeline.resources.pictures import came_plot
+from cachewarm_pipeline.resources.plots import markdown_image
 from cachewarm_pipeline.resources.workspace import Workspace
 
 _EXAMPLES = ("scope", "name", "lookups", "hit_rate", "holdout_hit_rate", "lift", "lift_low", "lift_high", "why")
@@ -98,34 +98,5 @@ def _records(table: pa.Table, scopes: Iterable[str]) -> dg.MetadataValue:
 
 
 def _plot(table: pa.Table) -> dg.MetadataValue:
-    """Rates of each day: what was forecast, what came in both arms, and the lift with its interval."""
-    rows = _rows(table, ("day",))
-    columns = {
-        "warmed arm": "hit_rate",
-        "forecast": "forecast_hit_rate",
-        "holdout": "holdout_hit_rate",
-        "lift": "lift",
-    }
-    lines, notes = {}, {}
-    for name, column in columns.items():
-        there = [(_ordinal(row), row[column]) for row in rows if row[column] is not None]
-        if there:
-            lines[name] = ([x for x, _ in there], [y for _, y in there])
-            notes[name] = f"latest: {there[-1][1]:{'+' if name == 'lift' else ''}.1%}"
-    shaded = [row for row in rows if row["lift_low"] is not None]
-    low, high = ([row[end] for row in shaded] for end in ("lift_low", "lift_high"))
-    picture = line_plot(
-        lines,
-        title="What was forecast and what came: hit rate by day, and the lift of that day alone",
-        x_label="day; shaded: 95% interval of the lift",
-        y_label="hits / lookups",
-        percent="y",
-        days=True,
-        notes=notes,
-        bands={"lift": ([_ordinal(row) for row in shaded], low, high)} if shaded else {},
-    )
-    return dg.MetadataValue.md(markdown_image(picture, "hit rate by day: forecast, warmed arm, holdout and lift"))
-
-
-def _ordinal(row: dict[str, Any]) -> int:
-    return date.fromisoformat(row["name"]).toordinal()
+    alt = "hit rate by day: forecast, warmed arm, holdout and lift"
+    return dg.MetadataValue.md(markdown_image(came_plot(_rows(table, ("day",))), alt))

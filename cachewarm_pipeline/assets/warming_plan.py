@@ -23,7 +23,8 @@ from cachewarm_pipeline.assets.planning import Planned, plan_day
 from cachewarm_pipeline.core.payback import told_idle
 from cachewarm_pipeline.core.plan_curve import curve_table, next_entries
 from cachewarm_pipeline.partitions import daily, one_run
-from cachewarm_pipeline.resources.plots import line_plot, markdown_image
+from cachewarm_pipeline.resources.pictures import curve_plot
+from cachewarm_pipeline.resources.plots import markdown_image
 from cachewarm_pipeline.resources.workspace import Workspace
 
 _IDLE_SHOWN = 10
@@ -112,7 +113,6 @@ def _of_selection(planned: Planned, curve: pa.Table) -> dict[str, Any]:
 
 
 def _plot(planned: Planned) -> dg.MetadataValue:
-    """Expected hits against entries: the plan and what would come next, the seed's order, a random one."""
     found = planned.curves
     if found is None or not len(found.frequency):
         return dg.MetadataValue.text("no candidates")
@@ -122,22 +122,7 @@ def _plot(planned: Planned) -> dg.MetadataValue:
         shown = values[:until]
         return np.arange(len(shown) + 1), np.concatenate(([0.0], shown))
 
-    lines = {
-        "plan, by coverage": line(found.plan),
-        "golden, then by frequency": line(found.frequency),
-        "random": line(found.random),
-    }
-    stop = (found.entries, found.hits(found.entries))
-    return dg.MetadataValue.md(
-        markdown_image(
-            line_plot(
-                lines,
-                title="Hits expected a day, by entries; the ring is where the plan stops",
-                x_label="entries",
-                y_label="hits a day",
-                marks={"plan, by coverage": stop},
-                notes={"plan, by coverage": f"stops at {stop[0]:,}: {stop[1]:,.0f} hits"},
-            ),
-            "expected hits a day against entries",
-        )
+    picture = curve_plot(
+        line(found.plan), line(found.frequency), line(found.random), (found.entries, found.hits(found.entries))
     )
+    return dg.MetadataValue.md(markdown_image(picture, "expected hits a day against entries"))

@@ -1,7 +1,6 @@
 """`cachewarm report` as one HTML file that can be mailed: no script, no other file, plots as pictures inside it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from cachewarm_pipeline.core import brief_told as told
 from cachewarm_pipeline.core import money
 from cachewarm_pipeline.core.brief import SHOWN, Brief
-from cachewarm_pipeline.resources.plots import line_plot
+from cachewarm_pipeline.resources.pictures import came_plot, curve_plot
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 
@@ -73,46 +72,9 @@ def pictures_of(brief: Brief) -> dict[str, str]:
 
 
 def _curve(curve: Sequence[Mapping[str, Any]], entries: int) -> str:
-    names = {"plan": "plan, by coverage", "frequency": "golden, then by frequency", "random": "random"}
-    lines = {}
-    for column, name in names.items():
+    def line(column: str) -> tuple[list[int], list[float]]:
         rows = [row for row in curve if row[column] is not None]
-        lines[name] = ([0, *(row["entries"] for row in rows)], [0.0, *(row[column] for row in rows)])
+        return [0, *(row["entries"] for row in rows)], [0.0, *(row[column] for row in rows)]
+
     here = next((row["plan"] for row in curve if row["entries"] == entries), None)
-    stop = {names["plan"]: (float(entries), float(here))} if here is not None else {}
-    return line_plot(
-        lines,
-        title="What entries are expected to bring",
-        x_label="entries",
-        y_label="expected hits a day",
-        marks=stop,
-        notes={names["plan"]: f"{here:,.0f} hits a day at {entries:,}"} if here is not None else {},
-    )
-
-
-def came_plot(by_day: Sequence[Mapping[str, Any]]) -> str:
-    """Hit rates of each day: forecast, warmed arm, holdout, and the lift with its interval. ``by_day``: rows of
-    WARMING_IMPACT of scope ``day``, oldest first."""
-    columns = {"warmed arm": "hit_rate", "forecast": "forecast_hit_rate", "holdout": "holdout_hit_rate", "lift": "lift"}
-    lines, notes = {}, {}
-    for name, column in columns.items():
-        there = [(_ordinal(row), row[column]) for row in by_day if row[column] is not None]
-        if there:
-            lines[name] = ([x for x, _ in there], [y for _, y in there])
-            notes[name] = f"latest: {there[-1][1]:{'+' if name == 'lift' else ''}.1%}"
-    shaded = [row for row in by_day if row["lift_low"] is not None]
-    low, high = ([row[end] for row in shaded] for end in ("lift_low", "lift_high"))
-    return line_plot(
-        lines,
-        title="What was forecast and what came: hit rate by day, and the lift of that day alone",
-        x_label="day (lift: shaded where 95% of such intervals hold it)",
-        y_label="hits / lookups",
-        percent="y",
-        days=True,
-        notes=notes,
-        bands={"lift": ([_ordinal(row) for row in shaded], low, high)} if shaded else {},
-    )
-
-
-def _ordinal(row: Mapping[str, Any]) -> int:
-    return date.fromisoformat(row["name"]).toordinal()
+    return curve_plot(line("plan"), line("frequency"), line("random"), None if here is None else (entries, here))
