@@ -1,24 +1,25 @@
 """What a run pays, traced to the ledger, and `warm --dry-run`: one home and three paid models, over real HTTP."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import redis
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.cli.dry_run import PLANNED
 from cachewarm_pipeline.cli.planned_text import planned_lines
-from cachewarm_pipeline.core.usage import totals
+from cachewarm_pipeline.core.planned_cost import Step, Tokens, planned_cost
+from cachewarm_pipeline.core.usage import PURPOSES, Price, totals
 from cachewarm_pipeline.resources.usage import read_usage
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 from tests.paid_models import PaidModels, write_log
-from tests.pipeline import Cachewarm, Ran
+from tests.pipeline import Cachewarm, Ran, environment
 
 NAME = "t-paid"
 
@@ -93,6 +94,23 @@ def test_every_dollar_of_the_report_is_the_sum_of_stored_rows(paid: Paid) -> Non
     assert all(total.usd > 0 for total in totals(rows).values())
     assert sum(row["prompt_tokens"] for row in rows if row["purpose"] == "embedding") == paid.models.embedding_tokens
     assert {row["asset"] for row in rows} >= {"frequent_queries", "synthetic_variants", "embeddings"}
+
+
+def test_the_cost_on_each_assets_page_is_the_sum_of_its_rows(paid: Paid) -> None:
+    spent: dict[str, float] = {}
+    rows = paid.usage()
+    last = max(rows, key=lambda row: row["at"])["run_id"]
+    for row in rows:
+        if row["run_id"] == last:
+            spent[row["asset"]] = spent.get(row["asset"], 0.0) + row["usd"]
+    where = {"DAGSTER_HOME": str(paid.home / "dagster")}
+    with environment(paid.values | where), dg.DagsterInstance.get() as instance:
+        for asset in ("frequent_queries", "synthetic_variants", "embeddings", "warming_plan", "match_rules", "replay"):
+            event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+            assert event is not None
+            assert event.asset_materialization is not None
+            shown = event.asset_materialization.metadata["cost_usd"].value
+            assert shown == pytest.approx(spent.get(asset, 0.0), rel=1e-8)
 
 
 def test_a_run_that_embedding_cannot_go_on_in_stops_and_says_what_is_missing(paid: Paid) -> None:
@@ -172,11 +190,26 @@ def test_each_asset_of_a_run_is_planned_or_left_out_for_a_reason() -> None:
     assert made == {*PLANNED} | in_redis | counted | sources | {"answer_checks"}
 
 
+def planned(max_usd: float | None = None, local: bool = False, **prices: float) -> str:
+    """What is told of a step each with 1,000 tokens, at most 4,000, in one line."""
+    tokens = Tokens(1000, 0, 4000, 0)
+    steps = {name: Step(3, tokens, Price(name, "m", prices.get(name, 0.0))) for name in PURPOSES}
+    told = {"prices_as_of": "2026-11-25", "planned_with": "m", "stand_in": False, "local": local, "max_usd": max_usd}
+    found = planned_cost(steps, **told)  # type: ignore[arg-type]
+    return " ".join(" ".join(planned_lines(found)).split())
+
+
 def test_a_price_of_nothing_is_said_and_not_shown_as_free() -> None:
-    step = {"number": 3, "model": "m", "tokens": 10, "tokens_at_most": 40, "usd": 0.0, "usd_at_most": 0.0}
-    step |= {"usd_per_million_prompt_tokens": 0.0, "usd_per_million_completion_tokens": 0.0, "share": 1.0}
-    none = {**step, "number": 0, "tokens": 0, "tokens_at_most": 0, "capped": False}
-    planned = {"embedding": none, "generation": none, "judging": {**step, "capped": False}, "stand_in": False}
-    planned |= {"usd": 0.0, "usd_at_most": 0.0, "max_usd": None, "prices_as_of": "2026-11-25", "planned_with": "m"}
-    assert "no price is set" in " ".join(planned_lines(planned))
-    assert json.dumps(planned)
+    assert planned(judging=0.4).count("no price is set") == 2
+    assert "judging 3 pairs of answers without a verdict yet (m): about 1,000 tokens and $0.0004" in planned(
+        judging=0.4
+    )
+    assert "under $0.0001" in planned(embedding=0.02)
+    assert "embedding 3 new texts with m: free, on this machine" in planned(local=True)
+
+
+def test_a_cap_that_may_stop_the_run_is_told_with_what_it_does() -> None:
+    assert "CACHEWARM_MAX_USD" not in planned(judging=0.4)
+    assert "CACHEWARM_MAX_USD" not in planned(1.0, judging=0.4)
+    assert "would cost about $0.0004, at most $0.0010;" in planned(0.001, judging=0.4)
+    assert "CACHEWARM_MAX_USD=0.001 may stop it before all is done" in planned(0.001, judging=0.4)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
@@ -75,6 +75,7 @@ def test_reported_usage_never_passes_the_cap_and_the_ledger_has_all_of_it(models
     assert len(seen) >= 4
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0, 5), st.floats(0, 1))
 def test_a_purse_never_has_more_out_than_its_limit(asides: list[float], limit: float, used: float) -> None:
     purse, spend = Purse(limit), Spend(10.0, 1.0, 1.0, purse=Purse(limit))

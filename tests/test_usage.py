@@ -89,3 +89,12 @@ def test_a_damaged_file_is_told_and_not_skipped(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(DatasetError, match=r"is damaged or unreadable.*delete it"):
         read_usage(own, DAY, DAY)
+
+
+def test_an_object_store_holds_the_ledger_too() -> None:
+    own = Workspace(Settings(dataset_url="memory://ledger/data"), lambda: NOON)
+    own.ledger.begin("run", "embeddings", DAY)
+    for tokens in (1, 2):
+        own.ledger.note(SMALL, tokens)
+        own.ledger.write()
+    assert read_usage(own, DAY, DAY)["prompt_tokens"].to_pylist() == [3]

@@ -19,21 +19,25 @@ def planned_lines(planned: Mapping[str, Any]) -> list[str]:
     paid = {step: planned[step] for step in _STEPS if planned[step]["tokens_at_most"]}
     free = planned[EMBEDDING]
     lines = []
-    if not _priced(free):
+    if planned["local"]:
         paid.pop(EMBEDDING, None)
         lines = [f"             embedding {free['number']:,} new texts with {free['model']}: free, on this machine"]
     if not paid:
         return ["  would cost $0: no paid model has anything to do", *lines]
-    stop = f", and stops before it passes ${planned['max_usd']:g} (CACHEWARM_MAX_USD)" if planned["max_usd"] else ""
     lines = [
-        f"  would cost about ${planned['usd']:.4f}, at most ${planned['usd_at_most']:.4f}{stop}; "
+        f"  would cost about {dollars(planned['usd'])}, at most {dollars(planned['usd_at_most'])}; "
         f"prices of {planned['prices_as_of']}",
         *lines,
     ]
+    if planned["may_reach_max_usd"]:
+        lines.append(
+            f"             CACHEWARM_MAX_USD={planned['max_usd']:g} may stop it before all is done: bases then wait "
+            "for a later run, pairs are held different, and with texts left to embed nothing is published"
+        )
     for step, found in paid.items():
         verb, what = _STEPS[step]
         lines.append(
-            f"             {verb} {found['number']:,} {what} ({found['model']}): about {found['tokens']:,} tokens, "
+            f"             {verb} {found['number']:,} {what} ({found['model']}): about {found['tokens']:,} tokens"
             f"{_usd(found)}"
         )
         if found["capped"]:
@@ -46,12 +50,17 @@ def planned_lines(planned: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def dollars(usd: float) -> str:
+    return "under $0.0001" if 0 < usd < 0.00005 else f"${usd:.4f}"
+
+
 def _priced(found: Mapping[str, Any]) -> bool:
     return bool(found["usd_per_million_prompt_tokens"] or found["usd_per_million_completion_tokens"])
 
 
 def _usd(found: Mapping[str, Any]) -> str:
     if not _priced(found):
-        return "no price is set"
+        return "; no price is set"
     half = f" (a batch: {found['share']:.0%} of the price)" if found["share"] != 1 else ""
-    return f"${found['usd']:.4f}, at most {found['tokens_at_most']:,} and ${found['usd_at_most']:.4f}{half}"
+    most = f"at most {found['tokens_at_most']:,} and {dollars(found['usd_at_most'])}"
+    return f" and {dollars(found['usd'])}, {most}{half}"

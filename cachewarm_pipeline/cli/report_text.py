@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cachewarm_pipeline.cli.console import out
-from cachewarm_pipeline.cli.planned_text import planned_lines
+from cachewarm_pipeline.cli.planned_text import dollars, planned_lines
 from cachewarm_pipeline.core.report import Report
 
 _CURVE_ROWS = 6
@@ -105,7 +105,7 @@ def _places(report: Report) -> str:
 
 def _paid(tokens: int, usd: float) -> str:
     """Tokens and dollars. Zero dollars for tokens of a server are no measurement, but a price that nobody set."""
-    return f"{tokens:,} tokens, {f'${usd:.4f}' if usd or not tokens else 'no price is set'}"
+    return f"{tokens:,} tokens, {dollars(usd) if usd or not tokens else 'no price is set'}"
 
 
 def _cost(report: Report) -> list[str]:

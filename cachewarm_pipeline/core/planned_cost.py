@@ -84,11 +84,18 @@ class Step:
 
 
 def planned_cost(
-    steps: Mapping[str, Step], *, prices_as_of: str, planned_with: str, stand_in: bool, max_usd: float | None
+    steps: Mapping[str, Step],
+    *,
+    prices_as_of: str,
+    planned_with: str,
+    stand_in: bool,
+    local: bool,
+    max_usd: float | None,
 ) -> dict[str, Any]:
     """The report's ``planned_cost``: each purpose, and all together under the cap of the run.
 
-    ``planned_with``: the model whose vectors the plan rests on; ``stand_in``: that this is not the one of the settings.
+    ``planned_with``: the model whose vectors the plan rests on; ``stand_in``: that this is not the one of the settings;
+    ``local``: that the one of the settings runs on this machine.
     """
     each = {purpose: step.as_dict() for purpose, step in steps.items()}
     usd, most = (sum(found[name] for found in each.values()) for name in ("usd", "usd_at_most"))
@@ -96,6 +103,7 @@ def planned_cost(
     return {
         "planned_with": planned_with,
         "stand_in": stand_in,
+        "local": local,
         "prices_as_of": prices_as_of,
         **each,
         "usd": min(usd, cap),

@@ -192,6 +192,7 @@ class DryWorkspace(Workspace):
             prices_as_of=settings.prices_as_of.isoformat(),
             planned_with=STAND_IN if self.stand_in else own.model,
             stand_in=self.stand_in,
+            local=settings.embedder == "minilm",
             max_usd=settings.max_usd,
         )
 
