@@ -4,9 +4,10 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ class Ran:
 class Cachewarm:
     """The command line with its environment: `cachewarm("warm", "--budget", "10")`."""
 
-    capture: "pytest.CaptureFixture[str]"
+    capture: "pytest.CaptureFixture[str] | Buffers"
     environment: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, *arguments: str, **more: str) -> Ran:
@@ -77,6 +78,28 @@ class Cachewarm:
         out, err = self.capture.readouterr()
         assert isinstance(code, int) or code is None
         return Ran(code or 0, out, err)
+
+
+class Buffers:
+    """What `capsys` is to a test, for fixtures that live longer: with this open, a Cachewarm of it may run."""
+
+    def __enter__(self) -> "Buffers":
+        self._texts = StringIO(), StringIO()
+        self._streams = redirect_stdout(self._texts[0]), redirect_stderr(self._texts[1])
+        for stream in self._streams:
+            stream.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in reversed(self._streams):
+            stream.__exit__(None, None, None)
+
+    def readouterr(self) -> tuple[str, str]:
+        out, err = (text.getvalue() for text in self._texts)
+        for text in self._texts:
+            text.seek(0)
+            text.truncate()
+        return out, err
 
 
 @contextmanager
@@ -103,6 +126,17 @@ def home_with_shared_vectors(factory: "pytest.TempPathFactory") -> Path:
     (home / "data").mkdir()
     (home / "data" / "vectors").symlink_to(common)
     return home
+
+
+def merge_vectors(values: dict[str, str]) -> None:
+    """A segment for each batch that was embedded becomes one: every look-up opens each."""
+    from cachewarm_pipeline.resources.vectors import ParquetVectorStore
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+    with environment(values):
+        vectors = Workspace().vectors
+        assert isinstance(vectors, ParquetVectorStore)
+        vectors.compact()
 
 
 def small_sample(folder: Path) -> Path:

@@ -1,17 +1,22 @@
-"""The main job through the command line: real Dagster, real Redis, the real embedded model, the synthetic sample."""
+"""The main job through the command line: real Dagster, real Redis, the real embedded model. What depends on the log is
+shown with the synthetic sample, what does not with a small application."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from cachewarm_pipeline.embedded.sample.truth import Truth
 from cachewarm_pipeline.serving import WarmedSemanticCache
-from tests.pipeline import LAST_DAY, Cachewarm, home_with_shared_vectors, small_sample
+from tests.pipeline import LAST_DAY, Buffers, Cachewarm, home_with_shared_vectors, merge_vectors, small_sample
+from tests.small_app import App, settings_of
 
 DAY = LAST_DAY.isoformat()
+SHARED = "t-warm"
+"""The cache name of what the module warms once, for all that only look at it."""
 
 
 @pytest.fixture(scope="module")
@@ -25,20 +30,46 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home_with_shared_vectors(tmp_path_factory)
 
 
+@pytest.fixture(scope="module")
+def values(home: Path, source: Path, redis_url: str) -> dict[str, str]:
+    return {
+        "CACHEWARM_HOME": str(home),
+        "CACHEWARM_SOURCE_URL": str(source),
+        "CACHEWARM_REDIS_URL": redis_url,
+        "CACHEWARM_NAME": SHARED,
+        "CACHEWARM_LOOKBACK_DAYS": "10",
+    }
+
+
+@pytest.fixture(scope="module")
+def report(values: dict[str, str]) -> Any:
+    """Of a first `cachewarm warm` of the sample, which is live under SHARED."""
+    with Buffers() as buffers:
+        ran = Cachewarm(buffers, values)("warm", "--json", "-")
+    assert ran.code == 0, ran.err
+    merge_vectors(values)
+    return ran.json
+
+
 @pytest.fixture
-def cachewarm(
-    capsys: pytest.CaptureFixture[str], home: Path, source: Path, redis_url: str, cache_name: str
-) -> Cachewarm:
-    return Cachewarm(
-        capsys,
-        {
-            "CACHEWARM_HOME": str(home),
-            "CACHEWARM_SOURCE_URL": str(source),
-            "CACHEWARM_REDIS_URL": redis_url,
-            "CACHEWARM_NAME": cache_name,
-            "CACHEWARM_LOOKBACK_DAYS": "10",
-        },
-    )
+def warmed(capsys: pytest.CaptureFixture[str], values: dict[str, str], report: Any) -> Cachewarm:
+    """Where the sample is live."""
+    return Cachewarm(capsys, values)
+
+
+@pytest.fixture
+def cachewarm(capsys: pytest.CaptureFixture[str], values: dict[str, str], cache_name: str) -> Cachewarm:
+    """Over the sample, with nothing live."""
+    return Cachewarm(capsys, {**values, "CACHEWARM_NAME": cache_name})
+
+
+@pytest.fixture
+def small(tmp_path: Path, redis_url: str, cache_name: str, capsys: pytest.CaptureFixture[str]) -> Cachewarm:
+    """Over the log of a small application, in a state folder of its own, with nothing live."""
+    (tmp_path / "home").mkdir()
+    app = App(tmp_path / "source")
+    app.history(datetime(2026, 3, 23, tzinfo=UTC), 6)
+    return Cachewarm(capsys, settings_of(tmp_path / "home", app.folder, redis_url, cache_name))
 
 
 def write_commands(client: "redis.Redis") -> dict[str, int]:
@@ -48,12 +79,7 @@ def write_commands(client: "redis.Redis") -> dict[str, int]:
     return {name: stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in writing}
 
 
-def test_warm_publishes_what_a_reader_then_finds(
-    cachewarm: Cachewarm, redis_url: str, cache_name: str, source: Path
-) -> None:
-    ran = cachewarm("warm", "--json", "-")
-    assert ran.code == 0, ran.err
-    report = ran.json
+def test_warm_publishes_what_a_reader_then_finds(report: Any, redis_url: str, source: Path) -> None:
     assert report["published"] is True
     assert report["as_of"] == DAY
     assert report["entries"]["golden"] > 10  # those of 200 that were asked for
@@ -61,7 +87,7 @@ def test_warm_publishes_what_a_reader_then_finds(
     assert report["entries"]["total"] == sum(report["entries"][s] for s in ("golden", "query_log", "synthetic"))
 
     truth = Truth(source)
-    with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache:
+    with WarmedSemanticCache(name=SHARED, redis_url=redis_url) as cache:
         assert cache.generation == report["generation"]
         right = wrong = 0
         log = truth_queries(source)
@@ -84,14 +110,15 @@ def truth_queries(source: Path) -> list[tuple[str, str]]:
     return sorted(asked)
 
 
-def test_an_unchanged_second_run_embeds_nothing_and_writes_nothing(cachewarm: Cachewarm, redis_url: str) -> None:
-    first = cachewarm("warm", "--json", "-").json
+def test_an_unchanged_second_run_embeds_nothing_and_writes_nothing(
+    warmed: Cachewarm, report: Any, redis_url: str
+) -> None:
     with redis.Redis.from_url(redis_url) as client:
         before, keys = write_commands(client), client.dbsize()
-        again = cachewarm("warm", "--json", "-").json
+        again = warmed("warm", "--json", "-").json
         after = write_commands(client)
         assert client.dbsize() == keys
-    assert again["generation"] == first["generation"]
+    assert again["generation"] == report["generation"]
     assert again["published"] is True
     # The publish lock is taken and given back: one SET and its release, no entry, index or alias.
     changed = {name for name in before if after[name] != before[name]}
@@ -153,55 +180,57 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
     assert report["timings"].keys() >= {"golden_candidates", "warming_plan", "cache_entries"}
 
 
-def test_a_plan_that_fails_its_gate_leaves_the_live_generation_untouched(cachewarm: Cachewarm, tmp_path: Path) -> None:
-    live = cachewarm("warm", "--json", "-").json["generation"]
-    blocked = cachewarm("warm", "--json", "-", CACHEWARM_MIN_QUALITY="1", CACHEWARM_MIN_FREQUENCY="1000000")
+def test_a_plan_that_fails_its_gate_leaves_the_live_generation_untouched(small: Cachewarm) -> None:
+    live = small("warm", "--json", "-").json["generation"]
+    assert live
+    blocked = small("warm", "--json", "-", CACHEWARM_MIN_QUALITY="1", CACHEWARM_MIN_FREQUENCY="1000000")
     assert blocked.code == 1
     assert blocked.json["blocked_by"] == ["quality_threshold"]
     assert blocked.json["published"] is False
     assert blocked.json["generation"] == live
     assert "quality_threshold" in blocked.err
     assert live in blocked.err
-    assert cachewarm("generations", "--json").json[0]["id"] == live
+    assert small("generations", "--json").json[0]["id"] == live
 
 
-def test_an_older_day_does_not_replace_a_newer_generation_unless_told_to(cachewarm: Cachewarm) -> None:
-    live = cachewarm("warm", "--json", "-").json["generation"]
-    earlier = (LAST_DAY - timedelta(days=1)).isoformat()
-    refused = cachewarm("warm", "--as-of", earlier, "--json", "-")
+def test_an_older_day_does_not_replace_a_newer_generation_unless_told_to(small: Cachewarm) -> None:
+    live = small("warm", "--json", "-").json["generation"]
+    assert live
+    earlier = "2026-03-21"
+    refused = small("warm", "--as-of", earlier, "--json", "-")
     assert refused.code == 1
     assert refused.json["generation"] == live
     assert "--allow-rollback" in refused.json["reason"]
     assert "is newer" in refused.err
-    assert cachewarm("warm", "--as-of", earlier, "--allow-rollback").code == 0
-    assert cachewarm("generations", "--json").json[0]["as_of"] == earlier
+    assert small("warm", "--as-of", earlier, "--allow-rollback").code == 0
+    assert small("generations", "--json").json[0]["as_of"] == earlier
 
 
-def test_rollback_makes_the_previous_generation_live_again(cachewarm: Cachewarm) -> None:
-    first = cachewarm("warm", "--budget", "30", "--json", "-").json["generation"]
-    second = cachewarm("warm", "--budget", "40", "--json", "-").json["generation"]
+def test_rollback_makes_the_previous_generation_live_again(small: Cachewarm) -> None:
+    first = small("warm", "--budget", "3", "--json", "-").json["generation"]
+    second = small("warm", "--budget", "4", "--json", "-").json["generation"]
+    assert first
+    assert second
     assert first != second
-    assert cachewarm("rollback", "--json").json["id"] == first
-    assert cachewarm("generations", "--json").json[0]["id"] == first
+    assert small("rollback", "--json").json["id"] == first
+    assert small("generations", "--json").json[0]["id"] == first
 
 
-def test_lookup_and_stats_count_what_an_application_would_see(cachewarm: Cachewarm) -> None:
-    report = cachewarm("warm", "--budget", "200", "--json", "-").json
-    with_entry = cachewarm("lookup", "zzz no such question", "--agent-type", "security_auditor", "--json")
+def test_lookup_and_stats_count_what_an_application_would_see(warmed: Cachewarm, report: Any) -> None:
+    misses = warmed("stats", "--json").json["agent_types"].get("security_auditor", {"misses": 0})["misses"]
+    with_entry = warmed("lookup", "zzz no such question", "--agent-type", "security_auditor", "--json")
     assert (with_entry.code, with_entry.json) == (0, {"hit": False, "hits": []})
-    stats = cachewarm("stats", "--json").json
+    stats = warmed("stats", "--json").json
     assert stats["redis_url"].startswith("redis://")
     assert stats["total_entries"] == report["entries"]["total"] > 100
-    assert stats["agent_types"]["security_auditor"]["misses"] == 1
+    assert stats["agent_types"]["security_auditor"]["misses"] == misses + 1
 
 
-def test_a_tenant_with_quotes_commas_braces_and_spaces_is_served_like_any_other(
-    cachewarm: Cachewarm, redis_url: str, cache_name: str
-) -> None:
+@pytest.mark.usefixtures("report")
+def test_a_tenant_with_quotes_commas_braces_and_spaces_is_served_like_any_other(redis_url: str) -> None:
     tenant = 'team "A", {beta}'
-    assert cachewarm("warm").code == 0
-    with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache, redis.Redis.from_url(redis_url) as client:
-        prefix = f"warm:{cache_name}:{cache.generation}:"
+    with WarmedSemanticCache(name=SHARED, redis_url=redis_url) as cache, redis.Redis.from_url(redis_url) as client:
+        prefix = f"warm:{SHARED}:{cache.generation}:"
         keys = list(client.scan_iter(f"{prefix}*", _type="HASH"))
         prompts = [
             client.hget(key, "prompt").decode() for key in keys if client.hget(key, "agent_type").decode() == tenant
@@ -227,17 +256,17 @@ def test_asking_for_a_bound_that_no_rule_is_certified_for_publishes_exact_hits_o
         assert cache.check(prompt=f"{prompt} please", agent_type=agent_type) == []
 
 
-def test_a_second_warm_in_the_same_home_is_told_to_wait(cachewarm: Cachewarm, home: Path) -> None:
+def test_a_second_warm_in_the_same_home_is_told_to_wait(small: Cachewarm) -> None:
     from cachewarm_pipeline.cli.runs import warm_lock
 
-    with warm_lock(home):
-        ran = cachewarm("warm")
+    with warm_lock(Path(small.environment["CACHEWARM_HOME"])):
+        ran = small("warm")
     assert ran.code == 1
     assert "another `cachewarm warm` is at work" in ran.err
-    assert cachewarm("warm", "--budget", "20").code == 0
+    assert small("warm").code == 0
 
 
-def test_a_run_that_was_killed_is_marked_as_failed_by_the_next(cachewarm: Cachewarm, home: Path) -> None:
+def test_a_run_that_was_killed_is_marked_as_failed_by_the_next() -> None:
     import dagster as dg
 
     from cachewarm_pipeline.cli.runs import end_dead_runs
