@@ -12,7 +12,7 @@ from cachewarm_pipeline.core.generation import lock_key
 from cachewarm_pipeline.resources.cache_load import BATCH
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.redis_client import connect
-from tests.cache_fakes import NOW, fill, numbered_plan, publish
+from tests.cache_fakes import NOW, TrigramEmbedder, doze, fill, numbered_plan, publish
 
 ENTRIES = BATCH + 50
 """Two batches, so that one is under way while the next is sent."""
@@ -20,7 +20,8 @@ ENTRIES = BATCH + 50
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["tests.cache_crash"])
 
-numbered_plan(1)  # pyarrow imports pandas at the first conversion: once here, instead of in every process
+# Once here, instead of in every process: pyarrow imports pandas at the first conversion, and texts get their vectors.
+TrigramEmbedder().embed(numbered_plan(ENTRIES)["prompt"].to_pylist())
 
 
 TICK = 160
@@ -60,7 +61,7 @@ def run_until_killed(
         return send(self, command, check_health)
 
     redis.connection.AbstractConnection.send_packed_command = counted  # type: ignore[method-assign]
-    action(CacheStore(client, name), argument)
+    action(CacheStore(client, name, sleep=doze), argument)
 
 
 def run_in_a_process(

@@ -1,8 +1,10 @@
 """What the cache's tests share: a small deterministic embedder, plans, and a store with a fixed present."""
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,11 +37,24 @@ class TrigramEmbedder:
         self.calls += 1
         vectors = np.zeros((len(texts), self.info.dimensions or 0), dtype=np.float32)
         for row, text in enumerate(texts):
-            padded = f"{self.info.model}  {text.lower()} "
-            for start in range(len(self.info.model), len(padded) - 2):
-                digest = hashlib.blake2b(padded[start : start + 3].encode(), digest_size=4).digest()
-                vectors[row, int.from_bytes(digest, "big") % vectors.shape[1]] += 1
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors[row] = _trigrams(self.info.model, text, vectors.shape[1])
+        return vectors
+
+
+@cache
+def _trigrams(model: str, text: str, dimensions: int) -> np.ndarray:
+    """Once a process: plans and their look-ups have the same texts again and again."""
+    counts = np.zeros(dimensions, dtype=np.float32)
+    padded = f"{model}  {text.lower()} "
+    for start in range(len(model), len(padded) - 2):
+        digest = hashlib.blake2b(padded[start : start + 3].encode(), digest_size=4).digest()
+        counts[int.from_bytes(digest, "big") % dimensions] += 1
+    return counts / np.linalg.norm(counts)
+
+
+def doze(seconds: float) -> None:
+    """For stores: what a publish waits for is there in milliseconds where an index has a few entries."""
+    time.sleep(seconds / 25)
 
 
 def make_plan(rows: Sequence[dict[str, Any]]) -> pa.Table:

@@ -11,7 +11,7 @@ import redis
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.redis_client import connect
 from cachewarm_pipeline.serving import WarmedSemanticCache
-from tests.cache_fakes import PLAN, Clock, TrigramEmbedder, make_plan, publish
+from tests.cache_fakes import PLAN, Clock, TrigramEmbedder, doze, make_plan, publish
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 @pytest.fixture
 def store(client: redis.Redis, cache_name: str) -> CacheStore:
     """A cache name under which nothing is published."""
-    return CacheStore(client, cache_name)
+    return CacheStore(client, cache_name, sleep=doze)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from tests.cache_fakes import (
     DAY,
     NOW,
     TrigramEmbedder,
+    doze,
     entry_keys,
     fill,
     indexes,
@@ -336,7 +337,7 @@ def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_touched(
 def test_a_fill_killed_at_any_point_goes_on_and_is_published_only_when_it_is_whole(
     redis_url: str, client: redis.Redis, cache_name: str
 ) -> None:
-    store = CacheStore(client, cache_name)
+    store = CacheStore(client, cache_name, sleep=doze)
     publish(store, numbered_plan(ENTRIES, version="v0"))
     publish(store, numbered_plan(ENTRIES, version="v1"))
     version, sends, went_on, killed_after_switch = 1, 0, 0, 0

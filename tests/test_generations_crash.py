@@ -12,12 +12,14 @@ from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.redis_client import connect
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_crash import ENTRIES, publish_all, run_in_a_process
-from tests.cache_fakes import TrigramEmbedder, numbered_plan, publish
+from tests.cache_fakes import TrigramEmbedder, doze, numbered_plan, publish
 
 pytest_plugins = ["tests.cache_fixtures"]
 
 AGENT_TYPES = 3
 """Of a numbered plan."""
+COUNTERS = {"stats", "arms", "served"}
+"""What readers write."""
 
 
 def served_versions(cache: WarmedSemanticCache) -> set[str]:
@@ -39,7 +41,7 @@ def served_versions(cache: WarmedSemanticCache) -> set[str]:
 def test_a_publisher_killed_at_any_point_leaves_one_whole_generation_serving_and_the_next_run_clean(
     redis_url: str, client: redis.Redis, cache_name: str, half: bool
 ) -> None:
-    store = CacheStore(client, cache_name)
+    store = CacheStore(client, cache_name, sleep=doze)
     publish(store, numbered_plan(ENTRIES, version="v0"))
     publish(store, numbered_plan(ENTRIES, version="v1"))
     version, sends, killed_after_switch = 1, 0, 0
@@ -70,7 +72,7 @@ def assert_clean(client: redis.Redis, store: CacheStore) -> None:
         index_name(store.name, generation) for generation in kept
     }
     held = [key.decode().split(":")[2] for key in client.scan_iter(match=f"warm:{store.name}:*", count=1000)]
-    counted = {generation: held.count(generation) for generation in set(held) - {"stats", "lock"}}
+    counted = {generation: held.count(generation) for generation in set(held) - COUNTERS - {"lock"}}
     assert counted == {**dict.fromkeys(kept, ENTRIES + AGENT_TYPES), "generations": 1}  # a mark for each agent_type
     assert client.exists(generations_key(store.name))
 
@@ -78,11 +80,11 @@ def assert_clean(client: redis.Redis, store: CacheStore) -> None:
 def test_a_publisher_cut_off_from_redis_leaves_the_live_generation_and_the_next_run_clean(
     redis_url: str, client: redis.Redis, cache_name: str
 ) -> None:
-    store = CacheStore(client, cache_name)
+    store = CacheStore(client, cache_name, sleep=doze)
     publish(store, numbered_plan(ENTRIES, version="v0"))
     publish(store, numbered_plan(ENTRIES, version="v1"))
     with connect(redis_url) as own:
-        cut_off = CacheStore(own, cache_name)
+        cut_off = CacheStore(own, cache_name, sleep=doze)
 
         def cut(*_: object) -> None:
             """The server closes every other connection, in the middle of the load."""
