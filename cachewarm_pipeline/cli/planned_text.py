@@ -21,7 +21,8 @@ def planned_lines(planned: Mapping[str, Any]) -> list[str]:
     lines = []
     if planned["local"]:
         paid.pop(EMBEDDING, None)
-        lines = [f"             embedding {free['number']:,} new texts with {free['model']}: free, on this machine"]
+        if free["number"]:
+            lines = [f"             embedding {free['number']:,} new texts with {free['model']}: free, on this machine"]
     if not paid:
         return ["  would cost $0: no paid model has anything to do", *lines]
     lines = [
