@@ -135,10 +135,10 @@ class Settings(AutomationSettings, MeasuringSettings, BaseSettings):
     llm_max_usd: float = Field(1.0, ge=0, description="Spend cap for a run; bases over it are written by a later run.")
     llm_max_tokens: int = Field(2_000_000, ge=0, description="Cap on prompt and completion tokens together for a run.")
     llm_usd_per_million_prompt_tokens: float = Field(
-        0.40, ge=0, description="Price of llm_model's prompts (gpt-4.1-mini, May 2026). 0: the spend cap never holds."
+        0.40, ge=0, description="Price of llm_model's prompts (gpt-4.1-mini). 0: the spend cap never holds."
     )
     llm_usd_per_million_completion_tokens: float = Field(
-        1.60, ge=0, description="Price of llm_model's answers (gpt-4.1-mini, May 2026)."
+        1.60, ge=0, description="Price of llm_model's answers (gpt-4.1-mini)."
     )
     llm_concurrency: int = Field(8, ge=1, le=64, description="Requests for variants under way at once.")
     llm_timeout_seconds: float = Field(60, gt=0, description="A request for variants that takes longer is tried again.")
@@ -224,10 +224,10 @@ class Settings(AutomationSettings, MeasuringSettings, BaseSettings):
         "the hit rate.",
     )
     judge_usd_per_million_prompt_tokens: float = Field(
-        0.40, ge=0, description="Price of judge_model's prompts (gpt-4.1-mini, May 2026). 0: the cap never holds."
+        0.40, ge=0, description="Price of judge_model's prompts (gpt-4.1-mini). 0: the cap never holds."
     )
     judge_usd_per_million_completion_tokens: float = Field(
-        1.60, ge=0, description="Price of judge_model's answers (gpt-4.1-mini, May 2026)."
+        1.60, ge=0, description="Price of judge_model's answers (gpt-4.1-mini)."
     )
     judge_concurrency: int = Field(8, ge=1, le=64, description="Requests of the `llm` judge under way at once.")
     judge_timeout_seconds: float = Field(30, gt=0, description="A judge's request that takes longer is tried again.")
@@ -257,7 +257,7 @@ class Settings(AutomationSettings, MeasuringSettings, BaseSettings):
         None, ge=1, description="Shortened vectors for models that offer them. Unset: the model's own."
     )
     embedding_usd_per_million_tokens: float = Field(
-        0.02, ge=0, description="Price of embedding_model (text-embedding-3-small, November 2026)."
+        0.02, ge=0, description="Price of embedding_model (text-embedding-3-small)."
     )
     embedding_concurrency: int = Field(4, ge=1, le=64, description="Embedding requests under way at once.")
     embedding_timeout_seconds: float = Field(30, gt=0, description="A request that takes longer is tried again.")

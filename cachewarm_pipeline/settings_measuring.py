@@ -9,7 +9,7 @@ class MeasuringSettings(BaseModel):
     """Fields that `Settings` inherits; read from the environment there."""
 
     prices_as_of: date = Field(
-        date(2026, 11, 25), description="Day on which the prices below and above were looked up; reports name it."
+        date(2026, 5, 1), description="Day on which the prices in settings were looked up, the oldest; reports name it."
     )
     max_usd: float | None = Field(
         None,

@@ -5,6 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from tests.pipeline import environment
+from tests.small_app import AGENT
 from tests.watch import DAY, NOW, Watch, own_environment
 
 pytest_plugins = ["tests.watch"]
@@ -97,4 +98,23 @@ def test_a_hole_in_the_mined_days_is_mined_and_a_changed_day_again(watch: Watch)
     (request,) = watch.look("catch_up").run_requests
     assert request.partition_key == "2026-03-18"
     assert watch.run(request, "mine_log").success
+    assert not watch.look("catch_up").run_requests
+
+
+def test_what_readers_counted_while_no_run_came_is_stored_before_it_expires(watch: Watch) -> None:
+    watch.warm()
+    with watch.reader() as cache:
+        question = watch.workspace().datasets.read("warming_plan", DAY, ["prompt"])["prompt"][0].as_py()
+        assert cache.check(question, agent_type=AGENT)
+    watch.clock.at += timedelta(days=3)
+    (mining,) = watch.look("catch_up").run_requests
+    assert (mining.job_name, watch.run(mining, "mine_log").success) == ("mine_log", True)
+    (counting,) = watch.look("catch_up").run_requests
+    assert counting.job_name == "store_counts"
+    assert [counting.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end")] == [
+        *("2026-03-23", "2026-03-24")  # the 22nd is stored, the 25th is the daily run's own
+    ]
+    assert watch.run(counting, "store_counts").success
+    datasets = watch.workspace().datasets
+    assert sum(datasets.read("entry_hits", DAY + timedelta(days=1))["hits"].to_pylist()) == 1
     assert not watch.look("catch_up").run_requests

@@ -1,4 +1,5 @@
-"""The sensor that does what was missed: days without counts, and a daily run that failed."""
+"""The sensor that does what was missed: days of the log that are not mined, days whose counters were not read, and a
+daily run that failed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +8,19 @@ from datetime import date, timedelta
 import dagster as dg
 from dagster import DagsterInstance
 
+from cachewarm_pipeline.assets.serving_counts import HITS, HOURS
 from cachewarm_pipeline.assets.steps import DAILY
-from cachewarm_pipeline.automation.jobs import mine_log, refresh_cache, warm_cache
+from cachewarm_pipeline.automation.jobs import mine_log, refresh_cache, store_counts, warm_cache
 from cachewarm_pipeline.automation.looking import at_work, cache_of, ended_runs, running, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.core.catch_up import TRIES, stretches, try_again
 from cachewarm_pipeline.core.errors import CachewarmError
+from cachewarm_pipeline.core.stats import SERVED_SECONDS
 from cachewarm_pipeline.partitions import window
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 
-_MINES = "cachewarm/mines"
+_DAYS = "cachewarm/days"
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,32 @@ def days_to_mine(workspace: Workspace, first: date) -> Days:
     return Days([day for day in days if day >= first and day not in known], changed)
 
 
+def uncounted_days(workspace: Workspace) -> list[date]:
+    """Whole days since the first one whose counters were stored that are not stored, as long as Redis has the hits of
+    their entries. Yesterday is the daily run's own, where there is one."""
+    settings = workspace.settings
+    yesterday = workspace.today - timedelta(days=1)
+    stored = workspace.datasets.days(HOURS)
+    there = set(stored).intersection(workspace.datasets.days(HITS))
+    return [
+        day
+        for day in window(yesterday, SERVED_SECONDS // 86_400 - 1)
+        if stored and stored[0] <= day and day not in there and not (settings.daily_schedule and day == yesterday)
+    ]
+
+
 def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
     """Looks every ten minutes at most. The cursor holds the log's first day: the one question that may read all of the
     log is asked once."""
 
     @dg.sensor(
         name="catch_up",
-        jobs=[mine_log, warm_cache, refresh_cache],
+        jobs=[mine_log, store_counts, warm_cache, refresh_cache],
         minimum_interval_seconds=600,
         default_status=running(settings.catch_up),
-        description="Mines days of the look-back window that are missing or changed, and tries a failed run for "
-        f"yesterday again up to {TRIES} times, when Redis answers. What a gate stopped is not tried again.",
+        description="Mines days of the look-back window that are missing or changed, stores counters of days that were "
+        f"missed, and tries a failed run for yesterday again up to {TRIES} times, when Redis answers. What a gate "
+        "stopped is not tried again.",
     )
     def catch_up(
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
@@ -71,9 +89,12 @@ def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
             mining = _mining(context.instance, days_to_mine(workspace, first), workspace.today)
             if isinstance(mining, list):
                 return mining
+            counting = _counting(context.instance, uncounted_days(workspace), workspace.today)
+            if isinstance(counting, list):
+                return counting
             decided = _again(context.instance, workspace)
             requests = [one for one in decided if isinstance(one, dg.RunRequest)]
-            said = [one for one in (mining, *decided) if isinstance(one, str) and one]
+            said = [one for one in (mining, counting, *decided) if isinstance(one, str) and one]
             # One at a time: what the first does may be what the second is for.
             return requests[:1] or dg.SkipReason("; ".join(said))
         except CachewarmError as error:
@@ -100,24 +121,47 @@ def _mining(instance: DagsterInstance, days: Days, today: date) -> list[dg.RunRe
     said = f"{len(days.missing)} days of the log are not mined, {len(days.changed)} changed since"
     if run := at_work(instance, job="mine_log") or at_work(instance):
         return f"{said}; run {run[:8]} is at work"
-    requests = []
-    for part, most in ((days.missing, TRIES + 1), (days.changed, 1)):
-        for first, last in stretches(part):
-            span = f"{first}...{last}"
-            tags = {_MINES: span, "cachewarm/on": today.isoformat()}
-            before = instance.get_runs_count(dg.RunsFilter(job_name="mine_log", tags=tags))
-            if before >= most:
-                continue
-            ends = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
-            requests.append(
-                dg.RunRequest(
-                    run_key=f"mine:{span}:{today}:{before}",
-                    job_name="mine_log",
-                    tags={**started_by("catch up", said), **tags, **({} if first == last else ends)},
-                    partition_key=first.isoformat() if first == last else None,
-                )
-            )
+    requests = [
+        request
+        for part, most in ((days.missing, TRIES + 1), (days.changed, 1))
+        for request in _requests(instance, "mine_log", part, most, said, today)
+    ]
     return requests or f"{said}, and were tried often enough today"
+
+
+def _counting(instance: DagsterInstance, days: Sequence[date], today: date) -> list[dg.RunRequest] | str:
+    """Runs that store what readers counted on days that no run was for, or why none starts; empty without such days."""
+    if not days:
+        return ""
+    said = f"what readers counted on {len(days)} days is not stored"
+    if run := at_work(instance):
+        return f"{said}; run {run[:8]} is at work"
+    return _requests(instance, "store_counts", days, TRIES + 1, said, today) or (
+        f"{said}, and was tried often enough today"
+    )
+
+
+def _requests(
+    instance: DagsterInstance, job: str, days: Sequence[date], most: int, said: str, today: date
+) -> list[dg.RunRequest]:
+    """A run for each unbroken range of days that was not tried ``most`` times today."""
+    requests = []
+    for first, last in stretches(days):
+        span = f"{first}...{last}"
+        tags = {_DAYS: span, "cachewarm/on": today.isoformat()}
+        before = instance.get_runs_count(dg.RunsFilter(job_name=job, tags=tags))
+        if before >= most:
+            continue
+        ends = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
+        requests.append(
+            dg.RunRequest(
+                run_key=f"{job}:{span}:{today}:{before}",
+                job_name=job,
+                tags={**started_by("catch up", said), **tags, **({} if first == last else ends)},
+                partition_key=first.isoformat() if first == last else None,
+            )
+        )
+    return requests
 
 
 def _again(instance: DagsterInstance, workspace: Workspace) -> list[dg.RunRequest | str]:

@@ -19,6 +19,12 @@ mine_log = dg.define_asset_job(
     description="Reduce days of the query log to counts. Backfill this over past days; a range is one run.",
 )
 
+store_counts = dg.define_asset_job(
+    "store_counts",
+    selection=dg.AssetSelection.assets("serving_counts"),
+    description="Take what readers counted on past days out of Redis, before it expires there. A range is one run.",
+)
+
 warm_cache = dg.define_asset_job(
     "warm_cache",
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets("answer_checks"),
@@ -92,4 +98,13 @@ def withdraw_wrong_hits() -> None:
     withdraw()
 
 
-jobs: list[Any] = [mine_log, warm_cache, refresh_cache, load_cache, roll_back, release_pin, withdraw_wrong_hits]
+jobs: list[Any] = [
+    mine_log,
+    store_counts,
+    warm_cache,
+    refresh_cache,
+    load_cache,
+    roll_back,
+    release_pin,
+    withdraw_wrong_hits,
+]

@@ -14,6 +14,7 @@ from cachewarm_pipeline.cli.console import (
     check_target,
     emit,
     err,
+    parse_day,
     settings_with,
 )
 from cachewarm_pipeline.cli.report_text import print_report
@@ -119,10 +120,10 @@ def warm(
         if dry_run:
             from cachewarm_pipeline.cli.dry_run import run_dry
 
-            report, stopped = run_dry(settings, _parse_day(as_of), quiet=quiet, started=started)
+            report, stopped = run_dry(settings, parse_day(as_of), quiet=quiet, started=started)
             unchanged = False
         else:
-            report, stopped, unchanged = run_warm(settings, _parse_day(as_of), quiet=quiet, started=started)
+            report, stopped, unchanged = run_warm(settings, parse_day(as_of), quiet=quiet, started=started)
     except CachewarmError as error:
         if json_file:  # an older report left there would tell a scheduler of yesterday's success
             emit(_nothing_done(as_of or "", settings.budget, str(error), time.monotonic() - started), json_file)
@@ -152,13 +153,6 @@ def _nothing_done(as_of: str, budget: int, reason: str, seconds: float) -> Repor
         timings={},
         seconds=seconds,
     )
-
-
-def _parse_day(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise ConfigurationError(f"--as-of {text!r} is not a day: write YYYY-MM-DD") from None
 
 
 def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None, bool]:
