@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from tests.pipeline import LAST_DAY, environment, home_with_shared_vectors
+from tests.pipeline import LAST_DAY, environment, home_with_shared_vectors, merge_vectors
 from tests.source_data import DAY, at, log_row, write_parquet
 
 DAYS = [LAST_DAY - timedelta(days=back) for back in (2, 1, 0)]
@@ -107,6 +107,7 @@ def single(tmp_path_factory: pytest.TempPathFactory, source: Path, redis_url: st
             result = run("warm_cache", day, day, instance)
             assert result.success
             done.told |= told_by(result)
+            merge_vectors(done.values)
         live = Workspace().cache.live()
         assert live
         done.generations, done.files = [live.id], files_of(home)
