@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pytest_httpserver import HTTPServer
 
+from cachewarm_pipeline.automation import wrong_hits
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
@@ -129,7 +130,8 @@ class Week:
 
 
 @pytest.fixture
-def week(tmp_path: Path) -> Iterator[Week]:
+def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Week]:
+    monkeypatch.setattr(wrong_hits, "_LOG_EVERY", timedelta(hours=4))  # nobody rejects an answer in the log here
     home = tmp_path / "home"
     home.mkdir()
     url = ensure_redis(home)
