@@ -18,8 +18,8 @@ from tests.watch import DAY, NOW, Watch, own_environment
 pytest_plugins = ["tests.watch"]
 
 
+@pytest.mark.usefixtures("served")
 def test_negative_feedback_of_two_users_on_a_served_answer_withdraws_the_entry(watch: Watch) -> None:
-    watch.warm()
     with watch.reader() as cache:
         for n in range(3):
             assert watch.app.ask(NOW + timedelta(minutes=n), USUAL[0], cache, feedback=-1 if n < 2 else None)
@@ -41,8 +41,8 @@ def test_negative_feedback_of_two_users_on_a_served_answer_withdraws_the_entry(w
     assert live.entries == len(USUAL) - 1
 
 
+@pytest.mark.usefixtures("served")
 def test_one_users_feedback_withdraws_nothing(watch: Watch) -> None:
-    watch.warm()
     with watch.reader() as cache:
         for n in range(0, 15, 5):  # every fifth question is the same user's
             watch.app.asked = n
@@ -55,8 +55,8 @@ def test_one_users_feedback_withdraws_nothing(watch: Watch) -> None:
     assert len(report.reporters) == 1
 
 
+@pytest.mark.usefixtures("served")
 def test_feedback_in_two_spellings_and_on_two_days_adds_up(watch: Watch) -> None:
-    watch.warm()
     with watch.reader() as cache:
         watch.app.ask(NOW, USUAL[0].upper(), cache, feedback=-1)
     watch.app.flush()
@@ -71,8 +71,8 @@ def test_feedback_in_two_spellings_and_on_two_days_adds_up(watch: Watch) -> None
         assert cache.check(USUAL[0], agent_type=AGENT) == []
 
 
+@pytest.mark.usefixtures("served")
 def test_rows_without_a_user_are_one_reporter_together(watch: Watch) -> None:
-    watch.warm()
     with watch.reader() as cache:
         for n in range(3):
             watch.app.ask(NOW + timedelta(minutes=n), USUAL[0], cache, feedback=-1)
@@ -84,8 +84,8 @@ def test_rows_without_a_user_are_one_reporter_together(watch: Watch) -> None:
         assert cache.check(USUAL[0], agent_type=AGENT)
 
 
+@pytest.mark.usefixtures("served")
 def test_a_log_that_cannot_be_read_keeps_no_confirmed_report_waiting(watch: Watch) -> None:
-    watch.warm()
     watch.report(USUAL[0], "anna", "ben")
     with environment(own_environment(CACHEWARM_SOURCE_URL=str(watch.app.folder / "gone"))):
         (request,) = watch.look("wrong_hits").run_requests
@@ -94,8 +94,8 @@ def test_a_log_that_cannot_be_read_keeps_no_confirmed_report_waiting(watch: Watc
         assert cache.check(USUAL[0], agent_type=AGENT) == []
 
 
+@pytest.mark.usefixtures("served")
 def test_the_live_answer_is_withdrawn_though_the_days_plan_was_made_again_without_it(watch: Watch) -> None:
-    watch.warm()
     with environment(own_environment(CACHEWARM_MIN_FREQUENCY="1000", CACHEWARM_NAME="another")):
         result = watch.defs.resolve_job_def("warm_cache").execute_in_process(
             run_config=QUIET, instance=watch.instance, partition_key=DAY.isoformat(), raise_on_error=False
@@ -107,8 +107,8 @@ def test_the_live_answer_is_withdrawn_though_the_days_plan_was_made_again_withou
         assert cache.check(USUAL[0], agent_type=AGENT) == []
 
 
+@pytest.mark.usefixtures("served")
 def test_a_second_wrong_answer_of_an_entry_is_withdrawn_too(watch: Watch) -> None:
-    watch.warm()
     watch.report(USUAL[0], "anna", "ben")
     watch.act("wrong_hits")
     for row in watch.app.rows[DAY + timedelta(days=-1)] + watch.app.rows[DAY]:
@@ -129,16 +129,16 @@ def test_a_second_wrong_answer_of_an_entry_is_withdrawn_too(watch: Watch) -> Non
         assert cache.check(USUAL[0], agent_type=AGENT) == []
 
 
+@pytest.mark.usefixtures("served")
 def test_a_report_that_nobody_confirms_is_forgotten_after_thirty_days(watch: Watch) -> None:
-    watch.warm()
     watch.report(USUAL[0], "anna")
     watch.clock.at += timedelta(days=31)
     watch.act("wrong_hits")
     assert watch.store().wrong_hit_reports() == []
 
 
+@pytest.mark.usefixtures("served")
 def test_a_log_feedback_run_that_failed_is_asked_for_again_and_not_at_once(watch: Watch) -> None:
-    watch.warm()
     with watch.reader() as cache:
         for n in range(2):
             watch.app.ask(NOW + timedelta(minutes=n), USUAL[0], cache, feedback=-1)
@@ -171,8 +171,8 @@ def test_another_wording_with_the_same_answer_goes_too_and_stays_out_of_the_next
         watch.warm()
 
 
+@pytest.mark.usefixtures("served")
 def test_more_wrong_entries_than_may_go_one_by_one_stop_the_run_and_say_so(watch: Watch) -> None:
-    watch.warm()
     with watch.reader() as cache:
         for question in USUAL[:5]:
             (hit,) = cache.check(question, agent_type=AGENT)
@@ -187,8 +187,8 @@ def test_more_wrong_entries_than_may_go_one_by_one_stop_the_run_and_say_so(watch
     assert len(watch.store().wrong_hit_reports()) == 2  # what is left to be looked at
 
 
+@pytest.mark.usefixtures("served")
 def test_a_report_of_an_answer_that_is_no_more_served_withdraws_nothing(watch: Watch) -> None:
-    watch.warm()
     with watch.reader() as cache:
         (hit,) = cache.check(USUAL[0], agent_type=AGENT)
         client: Any = connect(watch.redis_url)
@@ -244,11 +244,10 @@ def test_reinstating_an_entry_brings_back_those_that_went_with_it_and_no_other(w
         assert cache.check(USUAL[8], agent_type=AGENT) == []
 
 
+@pytest.mark.usefixtures("served")
 def test_the_ledger_is_written_though_what_went_with_an_answer_cannot_be_told(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch.warm()
-
     def lost(*_: object) -> None:
         raise EmbeddingError("the server is away")
 

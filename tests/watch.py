@@ -4,7 +4,9 @@ Test modules ask for the fixture with ``pytest_plugins = ["tests.watch"]``.
 """
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -106,18 +108,45 @@ class Watch:
                 cache.check(question, agent_type=AGENT)
 
 
+@pytest.fixture(scope="session")
+def planned(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
+    """The datasets of a home in which DAY was warmed from the log that a watch begins with."""
+    folder = tmp_path_factory.mktemp("planned")
+    with watching(folder, redis_url, "t-planned") as watch:
+        watch.warm()
+    return folder / "home" / "data"
+
+
 @pytest.fixture
 def watch(tmp_path: Path, redis_url: str, cache_name: str) -> Iterator[Watch]:
-    (tmp_path / "home").mkdir()
-    app = App(tmp_path / "source")
+    with watching(tmp_path, redis_url, cache_name) as watch:
+        yield watch
+
+
+@pytest.fixture
+def served(watch: Watch, planned: Path) -> None:
+    """As after `watch.warm()`: what was planned for the same log is published by a run."""
+    shutil.copytree(planned, Path(load_settings().home) / "data")
+    load = watch.defs.resolve_job_def("load_cache")
+    assert load.execute_in_process(run_config=QUIET, instance=watch.instance, partition_key=str(DAY)).success
+    live = watch.store().live()
+    assert live is not None
+    assert live.as_of == DAY
+
+
+@contextmanager
+def watching(folder: Path, redis_url: str, name: str) -> Iterator[Watch]:
+    """Over an application without a cache, six days old."""
+    (folder / "home").mkdir()
+    app = App(folder / "source")
     app.history(NOW.replace(hour=0), 6)
     settings = settings_of(
-        tmp_path / "home",
+        folder / "home",
         app.folder,
         redis_url,
-        cache_name,
+        name,
         CACHEWARM_HIT_RATE_MIN_LOOKUPS="10",
         CACHEWARM_HIT_RATE_LOW_MINUTES="0",
     )
     with environment(settings), dg.DagsterInstance.ephemeral() as instance:
-        yield Watch(instance, Clock(NOW), app, redis_url, cache_name)
+        yield Watch(instance, Clock(NOW), app, redis_url, name)
