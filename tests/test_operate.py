@@ -1,6 +1,8 @@
 """What a person does to the live cache, on the command line and by the jobs of the UI: go back, pin, release, take a
 bad entry out and bring it back, load at once."""
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.redis_client import connect
-from tests.pipeline import QUIET, Cachewarm, environment
+from tests.pipeline import QUIET, Buffers, Cachewarm, environment
 from tests.small_app import AGENT, USUAL, App, settings_of
 
 NOW = datetime(2026, 3, 23, tzinfo=UTC)
@@ -37,18 +39,34 @@ def shut_now() -> dict[str, str]:
     return {"CACHEWARM_OFF_PEAK": f"{begins:%H:%M}-{begins + timedelta(hours=1):%H:%M}"}
 
 
+@pytest.fixture(scope="module")
+def warmed(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
+    """A folder with the log (`source`) and the state (`home`) after 21 March was warmed."""
+    folder = tmp_path_factory.mktemp("warmed")
+    (folder / "home").mkdir()
+    App(folder / "source").history(NOW, 6)
+    with Buffers() as buffers:
+        first = Cachewarm(buffers, settings_of(folder / "home", folder / "source", redis_url, "t-operate"))
+        assert first("warm", "--as-of", "2026-03-21").code == 0
+    return folder
+
+
 @pytest.fixture
-def team(tmp_path: Path, redis_url: str, cache_name: str, capsys: pytest.CaptureFixture[str]) -> Team:
-    """One generation, of 21 March."""
-    (tmp_path / "home").mkdir()
-    app = App(tmp_path / "source")
-    app.history(NOW, 6)
-    team = Team(
-        Cachewarm(capsys, settings_of(tmp_path / "home", app.folder, redis_url, cache_name)),
-        CacheStore(connect(redis_url), cache_name),
-    )
-    team.warm("2026-03-21")
-    return team
+def team(
+    tmp_path: Path, warmed: Path, redis_url: str, cache_name: str, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Team]:
+    """One generation, of 21 March, in a state folder of its own: what was planned once is published by a run."""
+    shutil.copytree(warmed / "home" / "data", tmp_path / "home" / "data")
+    values = settings_of(tmp_path / "home", warmed / "source", redis_url, cache_name)
+    with environment(values), dg.DagsterInstance.ephemeral() as instance:
+        from cachewarm_pipeline.definitions import defs
+
+        load = defs.resolve_job_def("load_cache")
+        assert load.execute_in_process(run_config=QUIET, instance=instance, partition_key="2026-03-21").success
+    with connect(redis_url) as client:
+        team = Team(Cachewarm(capsys, values), CacheStore(client, cache_name))
+        assert team.live() == "2026-03-21"
+        yield team
 
 
 def test_a_rollback_pins_and_nothing_is_published_until_it_is_released(team: Team) -> None:
