@@ -15,13 +15,13 @@ from cachewarm_pipeline.cli import app
 from cachewarm_pipeline.core.brief import SHOWN, Brief, Stored, Terms, brief
 from cachewarm_pipeline.core.brief_told import NO_COUNTS, cards, number, percent
 from cachewarm_pipeline.core.errors import ConfigurationError
-from cachewarm_pipeline.core.schemas import MATCH_RULES, PLAN_CURVE, VERDICT, WARMING_PLAN
+from cachewarm_pipeline.core.schemas import GATES, MATCH_RULES, PLAN_CURVE, VERDICT, WARMING_PLAN
 from cachewarm_pipeline.core.schemas_measured import ENTRY_PAYBACK, NET_RETURN, USAGE, WARMING_IMPACT
 from cachewarm_pipeline.resources.brief_page import page, pictures_of
 from cachewarm_pipeline.resources.datasets import DatasetStore
 
 DAY = date(2026, 3, 20)
-TERMS = Terms("shop", 0.05, 0.99, date(2026, 3, 1), 1.0, 28, False)
+TERMS = Terms("shop", 0.05, 0.99, 1.0, 28, False)
 
 _EMPTY: dict[pa.DataType, Any] = {
     pa.string(): "",
@@ -113,6 +113,9 @@ PAID = table(
 )
 
 
+VERDICTS = table(VERDICT, *({"gate": gate, "passed": True, "sentence": "All reach it."} for gate in GATES)).to_pylist()
+
+
 def stored(**changed: Any) -> Stored:
     whole: dict[str, Any] = {
         "day": DAY,
@@ -124,14 +127,13 @@ def stored(**changed: Any) -> Stored:
             {"agent_type": "ops", "certified": True, "rule": "learned", "hits": 90, "wrong_hits": 0, "upper": 0.05},
             {"agent_type": "audit", "rule": "exact_only"},
         ).to_pylist(),
-        "verdicts": table(
-            VERDICT, {"gate": "quality_threshold", "passed": True, "sentence": "All reach it."}
-        ).to_pylist(),
+        "verdicts": VERDICTS,
         "replay": REPLAY,
         "replay_days": 7,
         "impact": IMPACT.to_pylist(),
         "returns": RETURNS.to_pylist(),
         "payback": PAYBACK.to_pylist(),
+        "of": dict.fromkeys(("warming_impact", "net_return", "entry_payback"), DAY),
         "usage": PAID,
     }
     return Stored(**{**whole, **changed})
@@ -190,7 +192,7 @@ def test_what_is_measured_comes_first_and_what_was_forecast_where_it_is_not() ->
 def test_the_sentences_say_what_was_warmed_how_safe_it_is_what_it_brought_and_what_more_would() -> None:
     assert made()["sentences"] == [
         "3 answers of 2 agent types: 1 golden, 2 from the query log.",
-        "All 1 gates passed; 2% of 150 judged hits on held-out traffic were wrong (at most 6%); 1 of 2 agent types may "
+        "All 4 gates passed; 2% of 150 judged hits on held-out traffic were wrong (at most 6%); 1 of 2 agent types may "
         "answer by meaning, the others to the letter.",
         "Forecast: 60% of look-ups answered, 40% by a cold cache: +20.0 points (+10.0 to +30.0).",
         "Measured over 2 days: 55% of 1,000 look-ups answered, 30% where warmed entries are held back: +25.0 points "
@@ -206,7 +208,7 @@ def test_a_day_of_which_only_the_plan_is_stored_has_a_report_that_says_what_is_m
     found = made(**NOTHING)
     assert (found["forecast"], found["measured"], found["entries"], found["next_100"]) == (None,) * 4
     assert NO_COUNTS in found["sentences"]
-    assert "no gate has judged it" in " ".join(found["sentences"]).lower()
+    assert "NOT proven yet: none of 4 gates has judged it" in " ".join(found["sentences"])
     assert NO_COUNTS in unescape(page(found, pictures_of(found)))
 
 
@@ -215,6 +217,36 @@ def test_a_failed_gate_is_the_first_thing_said_of_safety() -> None:
     found = made(verdicts=failed)
     assert found["sentences"][1].startswith("NOT proven: false positive rate failed")
     assert "FAILED" in page(found, {})
+
+
+def test_an_agent_type_that_a_gate_withholds_answers_to_the_letter_whatever_its_rule_is() -> None:
+    withheld = [{**one, "withheld": ["ops"]} if one["gate"] == "false_positive_rate" else one for one in VERDICTS]
+    found = made(verdicts=withheld)
+    assert found["safety"]["certified"] == 0
+    assert "0 of 2 agent types may answer by meaning" in found["sentences"][1]
+    assert "exact questions only (withheld by false positive rate)" in page(found, {})
+
+
+def test_figures_of_an_older_day_name_it() -> None:
+    older = dict.fromkeys(("warming_impact", "net_return", "entry_payback"), date(2026, 3, 18))
+    found = made(of=older)
+    assert [(found[part] or {})["as_of"] for part in ("measured", "money", "entries")] == ["2026-03-18"] * 3  # type: ignore[literal-required]
+    assert page(found, {}).count("As of 2026-03-18.") == 3
+    assert "As of" not in page(made(), {})
+
+
+def test_what_was_paid_for_later_days_is_not_in_the_report_of_a_day() -> None:
+    later = table(USAGE, {"purpose": "judging", "model": "mini", "usd": 9.0, "day": date(2026, 3, 21)})
+    assert made(usage=pa.concat_tables([PAID, later]))["money"] == made()["money"]
+
+
+def test_where_everybody_is_held_out_the_counts_are_told_all_the_same() -> None:
+    only = table(
+        WARMING_IMPACT, {"scope": "total", "days": 1, "holdout_lookups": 60, "why": "nobody saw warmed entries"}
+    )
+    told = made(impact=only.to_pylist())["sentences"]
+    assert NO_COUNTS not in told
+    assert "No lift: nobody saw warmed entries." in told[3]
 
 
 def test_personal_data_is_masked_and_texts_of_users_are_no_markup() -> None:

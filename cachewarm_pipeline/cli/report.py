@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cachewarm_pipeline.core.brief import Brief, Stored
     from cachewarm_pipeline.resources.workspace import Workspace
 
+_MEASURED = ("warming_impact", "net_return", "entry_payback")
+"""What goes on being counted where a day's run has failed: the newest up to the day is taken, and named."""
+
 
 def report(
     as_of: Annotated[str | None, typer.Option(help="Day, YYYY-MM-DD. Default: the newest that was planned.")] = None,
@@ -70,7 +73,6 @@ def made(settings: Settings, asked: date | None) -> "Brief":
         name=settings.name,
         target=settings.max_wrong_hit_rate,
         confidence=settings.confidence,
-        prices_as_of=settings.prices_as_of,
         wrong_hit_usd=settings.wrong_hit_usd,
         idle_days=settings.idle_days,
         sample=settings.source_url is None or settings.source_url.get_secret_value() == SAMPLE,
@@ -96,9 +98,7 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
         found = table(dataset, of)
         return found.to_pylist() if found is not None else []
 
-    def measured(dataset: str) -> list[dict[str, Any]]:
-        return rows(dataset, newest(datasets, dataset, day))
-
+    of = {name: there for name in _MEASURED if (there := newest(datasets, name, day))}
     held_out, decisions = table("replay"), table("replay_decisions")
     replayed = held_out is not None and decisions is not None
     return Stored(
@@ -109,9 +109,10 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
         verdicts=[row for gate in GATES for row in rows(f"verdict_{gate}")],
         replay=summary(held_out, decisions, delta=workspace.settings.delta, seed=SEED) if replayed else None,
         replay_days=len(held_out["date"].unique()) if held_out is not None else 0,
-        impact=measured("warming_impact"),
-        returns=measured("net_return"),
-        payback=measured("entry_payback"),
+        impact=rows("warming_impact", of.get("warming_impact")),
+        returns=rows("net_return", of.get("net_return")),
+        payback=rows("entry_payback", of.get("entry_payback")),
+        of=of,
         usage=read_usage(workspace, date.min, workspace.today),
     )
 

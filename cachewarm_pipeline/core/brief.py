@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from cachewarm_pipeline.core.brief_told import sentences
 from cachewarm_pipeline.core.personal import mask
+from cachewarm_pipeline.core.schemas import GATES
 
 SOURCES = ("golden", "query_log", "synthetic")
 
@@ -25,7 +26,7 @@ class Stored:
 
     ``plan``, ``curve``: WARMING_PLAN, PLAN_CURVE; ``verdicts``: rows of VERDICT; ``match_rules``: rows of MATCH_RULES;
     ``replay``: replay_summary.summary over ``replay_days`` days; ``impact``, ``returns``, ``payback``: rows of
-    WARMING_IMPACT, NET_RETURN, ENTRY_PAYBACK; ``usage``: USAGE, of all times.
+    WARMING_IMPACT, NET_RETURN, ENTRY_PAYBACK of the days in ``of``, the newest up to this one; ``usage``: USAGE, all.
     """
 
     day: date
@@ -38,6 +39,7 @@ class Stored:
     impact: Sequence[Row]
     returns: Sequence[Row]
     payback: Sequence[Row]
+    of: Mapping[str, date]
     usage: pa.Table
 
 
@@ -48,7 +50,6 @@ class Terms:
     name: str
     target: float
     confidence: float
-    prices_as_of: date
     wrong_hit_usd: float
     idle_days: int
     sample: bool
@@ -84,7 +85,7 @@ def brief(stored: Stored, terms: Terms, generation: str | None, live: bool) -> B
         warmed=_warmed(stored.plan, stored.curve),
         safety=_safety(stored, terms),
         forecast=_forecast(stored),
-        measured=_measured(stored.impact),
+        measured=_measured(stored),
         money=_money(stored, terms),
         entries=_entries(stored, terms),
         next_100=_next(stored.curve, stored.plan.num_rows),
@@ -131,13 +132,18 @@ def _next(curve: pa.Table | None, entries: int) -> dict[str, Any] | None:
 
 
 def _safety(stored: Stored, terms: Terms) -> dict[str, Any]:
-    """What the gates found, and what each agent_type's rule rests on."""
+    """What the gates found, and what each agent_type's rule rests on; withheld ones answer to the letter."""
     named = ("agent_type", "rule", "certified", "queries", "hits", "wrong_hits", "upper", "why")
+    withheld = {name: one["gate"] for one in stored.verdicts for name in one["withheld"]}
     rules = [{name: rule[name] for name in named} for rule in stored.match_rules if rule["agent_type"]]
+    for rule in rules:
+        if rule["certified"] and (gate := withheld.get(rule["agent_type"])):
+            rule.update(rule="exact_only", certified=False, why=f"withheld by {gate}")
     told = ("hits", "judged_hits", "wrong_hits", "wrong_hit_rate", "wrong_hit_rate_upper")
     return {
         "target": terms.target,
         "confidence": terms.confidence,
+        "gates_in_all": len(GATES),
         "gates": [{name: one[name] for name in ("gate", "passed", "sentence", "withheld")} for one in stored.verdicts],
         "agent_types": len(rules),
         "certified": sum(rule["certified"] for rule in rules),
@@ -157,10 +163,11 @@ def _forecast(stored: Stored) -> dict[str, Any] | None:
 _RATES = ("lookups", "hits", "hit_rate", "holdout_lookups", "holdout_hit_rate", "lift", "lift_low", "lift_high", "why")
 
 
-def _measured(impact: Sequence[Row]) -> dict[str, Any] | None:
+def _measured(stored: Stored) -> dict[str, Any] | None:
     """What came: the lift over the holdout, and the plain rates before and after."""
+    impact = stored.impact
     total = next((row for row in impact if row["scope"] == "total"), None)
-    if total is None or not total["lookups"]:
+    if total is None or not total["lookups"] + total["holdout_lookups"]:
         return None
 
     def of(scope: str, *more: str) -> list[dict[str, Any]]:
@@ -172,6 +179,7 @@ def _measured(impact: Sequence[Row]) -> dict[str, Any] | None:
 
     plain = {row["scope"]: row for row in impact if row["scope"] in ("before", "after")}
     return {
+        "as_of": stored.of["warming_impact"].isoformat(),
         "days": total["days"],
         **{name: total[name] for name in _RATES},
         **{scope: plain[scope]["hit_rate"] if scope in plain else None for scope in ("before", "after")},
@@ -188,9 +196,11 @@ def _measured(impact: Sequence[Row]) -> dict[str, Any] | None:
 
 
 def _money(stored: Stored, terms: Terms) -> dict[str, Any]:
-    """What was paid, by what for and to which model; and what comes of it, as expected and as measured."""
+    """What was paid for the days up to this one, by what for and to which model; and what comes of it: expected and
+    measured."""
     paid: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in stored.usage.to_pylist():
+    rows = [row for row in stored.usage.to_pylist() if row["day"] <= stored.day]
+    for row in rows:
         one = paid.setdefault(
             (row["purpose"], row["model"]), {"purpose": row["purpose"], "model": row["model"], "tokens": 0, "usd": 0.0}
         )
@@ -206,7 +216,8 @@ def _money(stored: Stored, terms: Terms) -> dict[str, Any]:
         for basis in ("expected", "measured")
     }
     return {
-        "prices_as_of": terms.prices_as_of.isoformat(),
+        "as_of": stored.of["net_return"].isoformat() if stored.returns else None,
+        "prices_as_of": sorted({row["prices_as_of"].isoformat() for row in rows}),
         "wrong_hit_usd": terms.wrong_hit_usd,
         "paid": [paid[key] for key in sorted(paid)],
         "paid_usd": sum(one["usd"] for one in paid.values()),
@@ -224,6 +235,7 @@ def _entries(stored: Stored, terms: Terms) -> dict[str, Any] | None:
     hits = sorted((row["hits"] for row in live), reverse=True)
     ranked = [sum(hits[: max(1, len(hits) * share // 100)]) for share in (10, 25, 50)]
     return {
+        "as_of": stored.of["entry_payback"].isoformat(),
         "live": len(live),
         "earned": sum(row["hits"] > 0 for row in live),
         "nothing": sum(row["hits"] == 0 for row in live),

@@ -61,9 +61,13 @@ def _warmed(brief: Mapping[str, Any]) -> str:
 
 def _safety(found: Mapping[str, Any]) -> str:
     failed = [gate["gate"].replace("_", " ") for gate in found["gates"] if not gate["passed"]]
-    gates = f"NOT proven: {', '.join(failed)} failed" if failed else f"All {len(found['gates'])} gates passed"
-    if not found["gates"]:
-        gates = "No gate has judged it"
+    judged, of = len(found["gates"]), found["gates_in_all"]
+    if failed:
+        gates = f"NOT proven: {', '.join(failed)} failed"
+    elif judged < of:
+        gates = f"NOT proven yet: {judged or 'none'} of {of} gates {'has' if judged < 2 else 'have'} judged it"
+    else:
+        gates = f"All {of} gates passed"
     if found["judged_hits"]:
         gates += (
             f"; {percent(found['wrong_hit_rate'], 2)} of {found['judged_hits']:,} judged hits on held-out traffic were "

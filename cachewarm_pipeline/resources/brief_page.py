@@ -41,6 +41,10 @@ def page(brief: Brief, pictures: Mapping[str, str]) -> str:
         over = len(rows) - SHOWN
         return Markup('<p class="note">and {} more in the JSON</p>').format(over) if over > 0 else Markup("")
 
+    def of(day: str) -> str:
+        """Names the day that figures are of where it is not the report's."""
+        return "" if day == brief["as_of"] else f"As of {day}. "
+
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         b=brief,
         cards=told.cards(brief),
@@ -51,6 +55,7 @@ def page(brief: Brief, pictures: Mapping[str, str]) -> str:
         next=told.next_sentence(brief["next_100"]),
         picture=picture,
         more=more,
+        of=of,
         shown=SHOWN,
     )
 
