@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, date, datetime
+from datetime import date
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -19,28 +19,9 @@ from cachewarm_pipeline.core.schemas import GATES, MATCH_RULES, PLAN_CURVE, VERD
 from cachewarm_pipeline.core.schemas_measured import ENTRY_PAYBACK, NET_RETURN, USAGE, WARMING_IMPACT
 from cachewarm_pipeline.resources.brief_page import page, pictures_of
 from cachewarm_pipeline.resources.datasets import DatasetStore
+from tests.stored_rows import DAY, table
 
-DAY = date(2026, 3, 20)
 TERMS = Terms("shop", 0.05, 0.99, 1.0, 28, False)
-
-_EMPTY: dict[pa.DataType, Any] = {
-    pa.string(): "",
-    pa.float64(): 0.0,
-    pa.int64(): 0,
-    pa.bool_(): False,
-    pa.date32(): DAY,
-    pa.list_(pa.string()): [],
-}
-
-
-def table(schema: pa.Schema, *rows: dict[str, Any]) -> pa.Table:
-    """Rows of a dataset; what is not given is null, or empty where it cannot be."""
-    empty = {
-        field.name: None if field.nullable else _EMPTY.get(field.type, datetime(2026, 3, 20, tzinfo=UTC))
-        for field in schema
-    }
-    return pa.Table.from_pylist([{**empty, **row} for row in rows], schema=schema)
-
 
 PLAN = table(
     WARMING_PLAN,

@@ -12,6 +12,7 @@ import redis
 from cachewarm_pipeline.assets.serving_counts import serving_counts
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import arms_key, served_key, stats_key
+from cachewarm_pipeline.core.schemas import WARMING_PLAN
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.serving_counts import read_day
@@ -19,6 +20,7 @@ from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import load_settings
 from tests.cache_fakes import PLAN, REVOKE, ROTATE, Clock, make_plan, publish
 from tests.pipeline import environment
+from tests.stored_rows import table
 
 pytest_plugins = ["tests.cache_fixtures"]
 
@@ -148,6 +150,17 @@ def test_an_entry_of_both_generations_was_live_all_day_and_what_only_one_holds_w
     assert {row["prompt"] for row in rows if row["generation"]} == {ROTATE, REVOKE, "Where are the logs?"}
     (gone,) = [row for row in rows if not row["generation"]]
     assert (gone["entry_id"], gone["agent_type"], gone["hits"]) == (entry_id(ROTATE, "planner"), "planner", 1)
+
+
+def test_a_served_entry_that_is_in_no_generation_any_more_is_known_by_the_last_plan_that_had_it(
+    workspace: Workspace, client: redis.Redis, warmed: CacheStore
+) -> None:
+    gone = {"entry_id": entry_id("gone", "ops"), "agent_type": "ops", "prompt": "gone", "source": "golden"}
+    workspace.datasets.write("warming_plan", DAY - timedelta(days=2), table(WARMING_PLAN, {**gone, "cost_usd": 0.02}))
+    client.hset(served_key(warmed.name, "2026112401"), gone["entry_id"], "3")
+    run(workspace)
+    (row,) = [row for row in stored(workspace, "entry_hits") if row["entry_id"] == gone["entry_id"]]
+    assert (row["agent_type"], row["cost_usd"], row["hits"], row["generation"]) == ("ops", 0.02, 3, None)
 
 
 def test_before_anything_was_published_there_are_no_counts_and_no_error(

@@ -140,7 +140,8 @@ class DayEntries:
                 return found
             plan = self._datasets.read("warming_plan", day, _KNOWN)
             for row in plan.filter(pc.is_in(plan["entry_id"], pa.array(sorted(missing), pa.string()))).to_pylist():
-                found[row.pop("entry_id")] = Entry(**row)
+                entry_id = row.pop("entry_id")
+                found[entry_id] = Entry(**row)
             missing = missing - set(found)
         for record in self._records if missing else []:
             found |= entries_in(self._cache, record.id, missing - set(found))
