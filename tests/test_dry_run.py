@@ -147,7 +147,7 @@ def test_a_dry_run_touches_neither_redis_nor_a_paid_server_nor_what_is_stored(
         assert report[part] == real[part]
     planned = report["planned_cost"]
     assert (planned["stand_in"], planned["usd"], planned["usd_at_most"]) == (False, 0.0, 0.0)
-    assert planned["prices_as_of"] == "2026-11-25"
+    assert planned["prices_as_of"] == Settings().prices_as_of.isoformat()
 
 
 def test_a_dry_run_needs_no_redis_and_plans_with_the_local_model_what_is_not_embedded(
@@ -167,7 +167,7 @@ def test_a_dry_run_needs_no_redis_and_plans_with_the_local_model_what_is_not_emb
     assert "Dry run for 2026-03-20: nothing was published, nothing was paid" in ran.out
     assert "planned with the local model all-MiniLM-L6-v2" in ran.out
     assert "figures may differ" in ran.out
-    assert "prices of 2026-11-25" in ran.out
+    assert f"prices of {Settings().prices_as_of}" in ran.out
     assert "no more than that: CACHEWARM_LLM_MAX_USD stops it" in ran.out
     for said in ("embedding", "writing", "judging"):
         assert f"             {said} " in ran.out
