@@ -28,7 +28,11 @@ class Settings(AutomationSettings, MeasuringSettings, BaseSettings):
     """Settings of one run. ``Settings()`` reads the environment; keyword arguments win over it."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CACHEWARM_", env_ignore_empty=True, extra="ignore", populate_by_name=True
+        env_prefix="CACHEWARM_",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        allow_inf_nan=False,  # of all fields: no report, no TTL and no wait can be made of an infinite number
     )
 
     # Where things are

@@ -43,6 +43,17 @@ def test_a_wrong_setting_is_told_by_its_variable(
         load_settings()
 
 
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
+def test_no_setting_is_infinite(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    floats = [name for name, field in Settings.model_fields.items() if "float" in str(field.annotation)]
+    assert {"max_usd", "wrong_hit_usd", "ttl_days", "memory_usd_per_gib_month"} <= {*floats}
+    for name in floats:
+        with monkeypatch.context() as patch:
+            patch.setenv(f"CACHEWARM_{name.upper()}", value)
+            with pytest.raises(ConfigurationError, match=f"CACHEWARM_{name.upper()}: "):
+                load_settings()
+
+
 def test_a_mistyped_variable_is_told_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHEWARM_BUDGIT", "3")
     with pytest.raises(ConfigurationError, match="CACHEWARM_BUDGIT is no setting; did you mean CACHEWARM_BUDGET"):

@@ -1,8 +1,10 @@
 """What every command shares: where output goes, how faults end, and the settings that options override."""
 
 import json
+import math
 import os
 import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError
 from cachewarm_pipeline.settings import Settings, load_settings
 
 # No markup: what is printed holds prompts, paths and names, and "[/b]" in one of them is no command to us.
@@ -56,12 +58,31 @@ def check_target(to: str | None, option: str = "--json") -> None:
 
 
 def emit(value: Any, to: str = "-") -> None:
-    """JSON to standard output, or to a file that is written whole or not at all."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    """JSON to standard output, or to a file that is written whole or not at all.
+
+    Raises CachewarmError, before anything is written, for a number that no JSON has: NaN or infinity.
+    """
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        where = ", ".join(_not_finite(value)) or "a place unknown"
+        raise CachewarmError(
+            f"nothing was written as JSON: NaN or infinity at {where}, which no JSON can hold; please report this"
+        ) from None
     if to == "-":
         sys.stdout.write(text + "\n")
         return
     write(text + "\n", to)
+
+
+def _not_finite(value: Any, at: str = "") -> Iterator[str]:
+    """Where in a value, as the keys to get there, numbers are not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield at or "the top"
+    for key, inside in value.items() if isinstance(value, dict) else ():
+        yield from _not_finite(inside, f"{at}.{key}" if at else str(key))
+    for place, inside in enumerate(value) if isinstance(value, list | tuple) else ():
+        yield from _not_finite(inside, f"{at}[{place}]")
 
 
 def write(text: str, to: str) -> None:

@@ -1,0 +1,21 @@
+"""What commands write: JSON that every program reads, or nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cachewarm_pipeline.cli.console import emit
+from cachewarm_pipeline.core.errors import CachewarmError
+
+
+def test_a_report_with_a_number_that_is_no_json_is_refused_and_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "report.json"
+    emit({"usd": 1.5}, str(target))
+    for to in ("-", str(target)):
+        with pytest.raises(CachewarmError, match=r"NaN or infinity at cost\.usd, curve\[1\]\.gain"):
+            emit({"cost": {"usd": float("inf")}, "curve": [{"gain": 1.0}, {"gain": float("nan")}]}, to)
+    assert capsys.readouterr().out == ""
+    assert json.loads(target.read_text()) == {"usd": 1.5}
