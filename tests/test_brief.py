@@ -181,7 +181,7 @@ def test_the_sentences_say_what_was_warmed_how_safe_it_is_what_it_brought_and_wh
         "Measured: saves $0.50 a day, paid back in 8.0 days; stops paying when a wrong hit costs more than $1.50 "
         "(CACHEWARM_WRONG_HIT_USD is $1.00).",
         "2 of 3 live entries have earned a hit; the best tenth brings 80% of the hits.",
-        "The next 100 entries would bring 4 hits a day more (10% of the look-ups).",
+        "The next 100 entries would bring 4.0 hits a day more (10% of the look-ups).",
     ]
 
 
@@ -191,6 +191,19 @@ def test_a_day_of_which_only_the_plan_is_stored_has_a_report_that_says_what_is_m
     assert NO_COUNTS in found["sentences"]
     assert "NOT proven yet: none of 4 gates has judged it" in " ".join(found["sentences"])
     assert NO_COUNTS in unescape(page(found, pictures_of(found)))
+
+
+def test_counts_of_a_day_that_is_not_over_are_told_where_nothing_is_measured_yet() -> None:
+    found = brief(stored(**NOTHING), TERMS, "20260320-abc", True, 500)
+    assert any(one.startswith("Not measured yet: 500 look-ups are counted today") for one in found["sentences"])
+    assert NO_COUNTS not in found["sentences"]
+
+
+def test_the_next_steps_are_those_that_would_tell_or_earn_more() -> None:
+    wide = [{**row, "lift_low": -0.1} if row["scope"] == "total" else row for row in IMPACT.to_pylist()]
+    assert [step.split()[0] for step in made()["next_steps"]] == ["Set", "Agent"]
+    assert "the interval of the lift holds zero" in " ".join(made(impact=wide)["next_steps"])
+    assert "WarmedSemanticCache(holdout=0.05" in " ".join(made(impact=[])["next_steps"])
 
 
 def test_a_failed_gate_is_the_first_thing_said_of_safety() -> None:
@@ -254,7 +267,8 @@ def test_more_rows_than_a_page_shows_are_counted_and_all_in_the_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [(None, "-"), (0.0, "0"), (3.0, "3"), (3.14159, "3.1"), (1234.5, "1,234"), (-0.25, "-0.2")]
+    ("value", "told"),
+    [(None, "-"), (0, "0"), (3.0, "3.0"), (1200, "1,200"), (3.14159, "3.1"), (1234.5, "1,234"), (-0.25, "-0.2")],
 )
 def test_numbers_have_as_many_digits_as_a_person_reads(value: float | None, told: str) -> None:
     assert number(value) == told

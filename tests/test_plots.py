@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cachewarm_pipeline.core.replay_summary import Curve, curve
-from cachewarm_pipeline.resources.plots import _apart, _day, line_plot, markdown_image, precision_hit_rate
+from cachewarm_pipeline.resources.plots import _apart, _day, _whole_days, line_plot, markdown_image, precision_hit_rate
 
 
 def picture(uri: str) -> np.ndarray:
@@ -128,6 +128,15 @@ def test_days_are_told_as_days_and_a_single_one_is_seen() -> None:
     pictures = [line_plot(x, title="t", x_label="day", y_label="rate", days=True) for x in (many, one)]
     assert all(len(inked(picture(uri), BLUE)) for uri in pictures)
     assert line_plot(one, title="t", x_label="day", y_label="rate") != pictures[1]
+
+
+def test_the_axis_of_a_single_day_has_its_neighbours_and_no_more() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    axes.plot([739_000], [0.5])
+    _whole_days(axes)
+    assert axes.get_xlim() == (738_998.5, 739_001.5)
 
 
 @pytest.mark.parametrize(("x", "text"), [(date(2026, 3, 1).toordinal(), "1 Mar"), (0.0, ""), (739_000.5, "")])

@@ -7,7 +7,7 @@ import typer
 
 from cachewarm_pipeline.cli.console import Name, RedisUrl, check_target, emit, err, out, parse_day, settings_with, write
 from cachewarm_pipeline.cli.inspect import live_redis_url
-from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
+from cachewarm_pipeline.core.errors import CacheError, ConfigurationError, DatasetError
 from cachewarm_pipeline.settings import SAMPLE, Settings
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ def report(
 
 
 def made(settings: Settings, asked: date | None) -> "Brief":
-    """The report of a day, by default of the newest that was planned. Raises ConfigurationError where none is."""
+    """The report of a day, by default of the newest that was planned. Raises DatasetError where none is."""
     from cachewarm_pipeline.core.brief import Terms, brief
     from cachewarm_pipeline.resources.workspace import Workspace
 
     workspace = Workspace(settings)
     days = workspace.datasets.days("warming_plan")
     if not days:
-        raise ConfigurationError("nothing is planned yet: run `cachewarm warm` first, or set CACHEWARM_HOME")
+        raise DatasetError("nothing is planned yet: run `cachewarm warm` first, or set CACHEWARM_HOME")
     if asked is not None and asked not in days:
         raise ConfigurationError(f"--as-of {asked}: no plan is stored for that day; the newest is {days[-1]}")
     day = asked or days[-1]
@@ -117,8 +117,8 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
     )
 
 
-def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | None, bool]:
-    """Which generation is live, and whether it is exactly the day's plan.
+def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | None, bool, int | None]:
+    """Which generation is live, whether it is exactly the day's plan, and how many look-ups are counted today.
 
     What does not answer is told and does not stop the report, which is of what is stored.
     """
@@ -128,14 +128,16 @@ def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | 
     from cachewarm_pipeline.resources.verdicts import as_judged
 
     try:
-        live = CacheStore(connect(live_redis_url(settings)), settings.name).live()
+        store = CacheStore(connect(live_redis_url(settings)), settings.name)
+        live, now = store.live(), workspace.now()
+        counted = store.stats(now.hour + 1, now).lookups
     except CacheError as error:
         err.print(f"note: what is live is not known: {error}")
-        return None, False
+        return None, False, None
     if live is None:
-        return None, False
+        return None, False, counted
     try:
         plan, rules = as_judged(workspace.datasets, day)
     except CacheError:  # no gate has judged it: then it was not published
-        return live.id, False
-    return live.id, live.plan_hash == plan_hash(plan, rules.as_dict())
+        return live.id, False, counted
+    return live.id, live.plan_hash == plan_hash(plan, rules.as_dict()), counted

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import pyarrow as pa
 
-from cachewarm_pipeline.core.brief_told import sentences
+from cachewarm_pipeline.core.brief_told import next_steps, sentences
 from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.core.schemas import GATES
 
@@ -50,7 +50,7 @@ class Terms:
     name: str
     target: float
     confidence: float
-    wrong_hit_usd: float
+    wrong_hit_usd: float | None
     idle_days: int
     sample: bool
 
@@ -67,14 +67,17 @@ class Brief(TypedDict):
     warmed: dict[str, Any]
     safety: dict[str, Any]
     forecast: dict[str, Any] | None  # null: nothing could be held out
-    measured: dict[str, Any] | None  # null: nothing is counted yet
+    measured: dict[str, Any] | None  # null: no whole day with a warmed cache is counted yet
+    counted_today: int | None  # look-ups of the day that is not over; null: Redis did not answer
+    next_steps: list[str]
     money: dict[str, Any]
     entries: dict[str, Any] | None  # null: nothing is counted yet
     next_100: dict[str, Any] | None  # null: without a curve
 
 
-def brief(stored: Stored, terms: Terms, generation: str | None, live: bool) -> Brief:
-    """The report. ``generation``: id of the one that is live; ``live``: whether that is this day's plan."""
+def brief(stored: Stored, terms: Terms, generation: str | None, live: bool, counted_today: int | None = None) -> Brief:
+    """The report. ``generation``: id of the one that is live; ``live``: whether that is this day's plan;
+    ``counted_today``: look-ups of the day that is not over."""
     found = Brief(
         as_of=stored.day.isoformat(),
         name=terms.name,
@@ -86,11 +89,14 @@ def brief(stored: Stored, terms: Terms, generation: str | None, live: bool) -> B
         safety=_safety(stored, terms),
         forecast=_forecast(stored),
         measured=_measured(stored),
+        counted_today=counted_today,
+        next_steps=[],
         money=_money(stored, terms),
         entries=_entries(stored, terms),
         next_100=_next(stored.curve, stored.plan.num_rows),
     )
     found["sentences"] = sentences(found)
+    found["next_steps"] = next_steps(found)
     return found
 
 
@@ -139,14 +145,21 @@ def _safety(stored: Stored, terms: Terms) -> dict[str, Any]:
     for rule in rules:
         if rule["certified"] and (gate := withheld.get(rule["agent_type"])):
             rule.update(rule="exact_only", certified=False, why=f"withheld by {gate}")
+    certified = sum(rule["certified"] for rule in rules)
     told = ("hits", "judged_hits", "wrong_hits", "wrong_hit_rate", "wrong_hit_rate_upper")
     return {
         "target": terms.target,
         "confidence": terms.confidence,
         "gates_in_all": len(GATES),
-        "gates": [{name: one[name] for name in ("gate", "passed", "sentence", "withheld")} for one in stored.verdicts],
+        "gates": [
+            {
+                **{name: one[name] for name in ("gate", "passed", "sentence", "withheld")},
+                "limited": bool(one["withheld"]) or (one["gate"] == "false_positive_rate" and certified < len(rules)),
+            }
+            for one in stored.verdicts
+        ],
         "agent_types": len(rules),
-        "certified": sum(rule["certified"] for rule in rules),
+        "certified": certified,
         "match_rules": sorted(rules, key=lambda rule: (not rule["certified"], rule["agent_type"])),
         **{name: (stored.replay or {}).get(name) for name in told},
     }
@@ -177,12 +190,15 @@ def _measured(stored: Stored) -> dict[str, Any] | None:
             if row["scope"] == scope
         ]
 
+    days = [row for row in impact if row["scope"] == "day" and None not in (row["hit_rate"], row["forecast_hit_rate"])]
+    off = [row["hit_rate"] - row["forecast_hit_rate"] for row in days]
     plain = {row["scope"]: row for row in impact if row["scope"] in ("before", "after")}
     return {
         "as_of": stored.of["warming_impact"].isoformat(),
         "days": total["days"],
         **{name: total[name] for name in _RATES},
         **{scope: plain[scope]["hit_rate"] if scope in plain else None for scope in ("before", "after")},
+        "off_forecast": sum(off) / len(off) if off else None,
         "before_why": plain["before"]["why"] if "before" in plain else "",
         "agent_types": of("agent_type"),
         "rest": next(iter(of("rest")), None),

@@ -4,6 +4,7 @@ figures that come first. Each takes the JSON object (core.brief.Brief)."""
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from cachewarm_pipeline.core.money import span as money_span
 from cachewarm_pipeline.core.money import usd
 from cachewarm_pipeline.core.net_return_told import verdict
 
@@ -15,11 +16,26 @@ NO_COUNTS = (
 )
 
 
+def no_counts(brief: Mapping[str, Any]) -> str:
+    """Why nothing is measured yet."""
+    today = brief["counted_today"]
+    if not today:
+        return NO_COUNTS
+    return (
+        f"Not measured yet: {today:,} look-ups are counted today. Whole days of a warmed cache are measured; the first "
+        "one comes with the daily run after its end (UTC)."
+    )
+
+
 def number(value: float | None) -> str:
-    """With a decimal where it is small."""
+    """A count as it is; what was computed with a decimal where it is small."""
     if value is None:
         return UNKNOWN
-    return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}"
+
+
+def _days(number: int) -> str:
+    return f"{number} day" if number == 1 else f"{number} days"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -41,7 +57,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 def sentences(brief: Mapping[str, Any]) -> list[str]:
     """What was warmed, how safe it is, what it should bring, what it brought, what it saves, what more would bring."""
-    told = [_warmed(brief), _safety(brief["safety"]), _forecast(brief["forecast"]), _measured(brief["measured"])]
+    told = [_warmed(brief), _safety(brief["safety"]), _forecast(brief["forecast"]), _measured(brief)]
     told += [_money(brief["money"]), _entries(brief["entries"]), next_sentence(brief["next_100"])]
     return [one for one in told if one]
 
@@ -87,10 +103,13 @@ def _forecast(found: Mapping[str, Any] | None) -> str:
     )
 
 
-def _measured(found: Mapping[str, Any] | None) -> str:
+def _measured(brief: Mapping[str, Any]) -> str:
+    found = brief["measured"]
     if found is None:
-        return NO_COUNTS
-    came = f"Measured over {found['days']} days: {percent(found['hit_rate'])} of {found['lookups']:,} look-ups answered"
+        return no_counts(brief)
+    came = (
+        f"Measured over {_days(found['days'])}: {percent(found['hit_rate'])} of {found['lookups']:,} look-ups answered"
+    )
     if found["lift"] is None:
         return f"{came}. No lift: {found['why']}."
     return (
@@ -133,6 +152,32 @@ def next_sentence(found: Mapping[str, Any] | None) -> str:
     return f"The next {found['entries']} entries would bring {number(found['hits_a_day'])} hits a day more{share}."
 
 
+def next_steps(brief: Mapping[str, Any]) -> list[str]:
+    """What whoever runs this can do to know more or to earn more."""
+    measured, safety, money = brief["measured"], brief["safety"], brief["money"]
+    steps = []
+    if not brief["live"]:
+        steps.append("Look why this plan is not what is live: `cachewarm generations`, and the gates above.")
+    if measured is None or measured["lift"] is None:
+        steps.append("Open the cache with WarmedSemanticCache(holdout=0.05, holdout_key=...) and let whole days pass.")
+    elif measured["lift_low"] is not None and measured["lift_low"] <= 0 <= measured["lift_high"]:
+        steps.append(
+            "Wait before you conclude: the interval of the lift holds zero. Four times the users or days halve it, and "
+            "a larger holdout narrows it too."
+        )
+    total = money[basis_of(money)]["total"]
+    if total is not None and total["call_usd"] is None and total["saved_usd"] is None:
+        steps.append("Log what calls cost (cost_usd): without it no dollar can be told.")
+    if total is not None and total["wrong_hits"]:
+        steps.append("Set CACHEWARM_WRONG_HIT_USD to what a wrong answer costs you: all savings hang on it.")
+    if safety["certified"] < safety["agent_types"]:
+        steps.append(
+            "Agent types without a certificate answer to the letter only. More days of log with answers, or a looser "
+            "CACHEWARM_MAX_WRONG_HIT_RATE, may bring them one."
+        )
+    return steps
+
+
 class Card(NamedTuple):
     """A figure that comes first on the page."""
 
@@ -170,7 +215,7 @@ def cards(brief: Mapping[str, Any]) -> list[Card]:
     basis = basis_of(money)
     total = money[basis]["total"]
     if total is not None and total["savings_usd"] is not None:
-        even = total["break_even_harm_usd"]
-        note = f"break-even harm of a wrong hit: {usd(even)}" if even is not None else ""
-        found.append(Card(f"saved a day, {basis}", usd(total["savings_usd"]), note))
+        range_of = money_span(total["savings_usd_low"], total["savings_usd_high"])
+        may_lose = ": it may lose" if (total["savings_usd_low"] or 0.0) < 0 < total["savings_usd"] else ""
+        found.append(Card(f"saved a day, {basis}", usd(total["savings_usd"]), range_of and range_of + may_lose))
     return found

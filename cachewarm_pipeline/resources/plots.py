@@ -227,9 +227,9 @@ def _whole_days(axes: "Axes") -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    low, high = axes.get_xlim()
     if axes.lines and axes.dataLim.width < 1:
-        axes.set_xlim(low - 1.5, high + 1.5)
+        middle = axes.dataLim.x0  # the limits of a single point are made up, wide as its distance from 0
+        axes.set_xlim(middle - 1.5, middle + 1.5)
 
 
 def _day(ordinal: float) -> str:
