@@ -17,11 +17,11 @@ class MeasuringSettings(BaseModel):
         description="Spend cap of a run over embedding, writing and judging together: the request that could pass it "
         "is not sent. Unset: the caps of the judge and of the writer alone.",
     )
-    wrong_hit_usd: float = Field(
-        1.0,
+    wrong_hit_usd: float | None = Field(
+        None,
         ge=0,
-        description="What a wrong answer costs you. A guess until you set it: reports show the harm at which warming "
-        "stops paying beside it.",
+        description="What a wrong answer costs you in USD. Unset: savings are told before its harm, with the harm up "
+        "to which warming pays.",
     )
     memory_usd_per_gib_month: float = Field(
         0.0, ge=0, description="Price of Redis's memory, part of the running cost. 0: memory that is paid for anyway."

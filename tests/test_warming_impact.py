@@ -125,11 +125,41 @@ def one_day(n: int, live: str | None, from_begin: bool) -> DayCounts:
     return DayCounts(after(n), [], {}, Counter(), live, from_begin)
 
 
-@pytest.mark.parametrize(("earlier", "kept"), [(False, [3]), (True, [1, 3])])
-def test_days_that_saw_no_warmed_cache_or_half_a_one_would_dilute_the_lift(earlier: bool, kept: list[int]) -> None:
-    days = [one_day(0, None, False), one_day(1, "g", False), one_day(2, None, False), one_day(3, "g", False)]
-    assert [one.day for one in counted(days, earlier)] == [after(n) for n in kept]
-    assert [one.day for one in counted([one_day(1, "g", True)], False)] == [after(1)]
+@pytest.mark.parametrize("earlier", [False, True])
+def test_days_that_saw_no_warmed_cache_or_half_a_one_would_dilute_the_lift(earlier: bool) -> None:
+    gaps = [one_day(0, None, False), one_day(1, "g", False), one_day(2, None, False), one_day(3, "g", False)]
+    assert counted(gaps, earlier) == []
+    whole = [*gaps, one_day(4, "h", False), one_day(5, None, True), one_day(6, "h", True)]
+    assert [one.day for one in counted(whole, earlier)] == [after(4), after(6)]
+    assert [one.day for one in counted([one_day(1, "g", False)], earlier)] == ([after(1)] if earlier else [])
+
+
+def test_a_day_of_which_nobody_knows_what_was_live_is_as_the_last_one_that_is_known() -> None:
+    unknown = [replace(one_day(n, None, False), entries=False) for n in (1, 3, 4)]
+    days = [one_day(0, "g", True), unknown[0], one_day(2, None, False), *unknown[1:], one_day(5, "g", False)]
+    assert [one.day for one in counted(days, False)] == [after(0), after(1)]
+    assert [one.day for one in counted(unknown, True)] == [one.day for one in unknown]
+    assert counted(unknown, False) == []
+
+
+def test_before_ends_where_a_generation_was_live_and_not_at_the_oldest_plan(workspace: Workspace) -> None:
+    old = FIRST - timedelta(days=9)
+    write_made(workspace, old)  # a plan of the past, made later
+    counts = Counted(workspace.datasets, 14)
+    assert counts.first_live() == (after(1), FIRST)
+    before = counts.before(LAST)
+    assert (before.days, before.lookups) == (2, 20)  # the log of that day and of FIRST
+    found = replace(counts.measured(LAST), asked={})
+    assert counts.after(LAST, found).days == 3
+
+
+def test_before_ends_at_the_oldest_plan_where_it_is_not_known_what_was_live(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path, LAST)
+    for n in range(3):
+        write_made(workspace, after(n))
+    counts = Counted(workspace.datasets, 14)
+    assert counts.first_live() == (None, None)
+    assert counts.before(LAST).days == 1
 
 
 def test_a_log_without_cache_hits_has_no_rate_before_and_the_reason_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import pyarrow.compute as pc
 
@@ -22,6 +23,14 @@ from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.workspace import PARTIAL
 
 _ENTRIES = ["source", "generation", "whole_day", "hits"]
+_HOURS = ["arm", "agent_type", "exact", "semantic", "misses", "warmed_hits"]
+
+
+class Live(NamedTuple):
+    """The first day at whose end a generation was live, and the day whose plan that was. Both None: none is known."""
+
+    day: date | None
+    plan: date | None
 
 
 class Counted:
@@ -33,9 +42,7 @@ class Counted:
         self._stored = sorted({*datasets.days("arm_counts")}.intersection(datasets.days("hour_counts")))
         self._by_entry = set(datasets.days("entry_hits"))
         self._mined = set(datasets.days(DAILY))
-        plans = datasets.days("warming_plan")
-        self.first_plan = plans[0] if plans else None
-        """The day of the oldest plan: nothing was warmed before it was made."""
+        self._live: Live | None = None
         self._read: dict[date, DayCounts] = {}
         self._forecasts: dict[date, Forecast | None] = {}
         self._logged: dict[date, tuple[int, int] | None] = {}
@@ -50,17 +57,36 @@ class Counted:
         forecasts = {one.day: found for one in there if (found := self._forecast(one.generation)) is not None}
         return measured(there, forecasts)
 
+    def first_live(self) -> Live:
+        """When warming began. Not when the oldest plan was made: plans of the past may be backfilled, and gates may
+        stop the first ones."""
+        if self._live is None:
+            self._live = Live(None, None)
+            for day in sorted(self._by_entry):
+                names = self._datasets.read("entry_hits", day, ["generation"])["generation"].drop_null()
+                if len(names):
+                    self._live = Live(day, min(made_of(name) or day for name in names.unique().to_pylist()))
+                    break
+        return self._live
+
     def before(self, day: date) -> Plain:
-        """The log's own hit rate in the window that ends with the day of the first plan."""
-        last = min(self.first_plan or day, day)
-        return of_log(self._log(lambda one: one <= last, last), "before the first plan")
+        """The log's own hit rate in the window that ends before warming began."""
+        last = min(self._cold_until() or day, day)
+        return of_log(self._log(lambda one: one <= last, last), "before the first warming")
 
     def after(self, day: date, found: Measured) -> Plain:
-        """The hit rate of the counters, or where nobody counts of the log since the first plan."""
+        """The hit rate of the counters, or where nobody counts of the log since warming began."""
         if found.after.lookups:
             return found.after
-        first = self.first_plan or day
-        return of_log(self._log(lambda one: one > first, day), "since the first plan")
+        first = self.first_live().day or self._cold_until() or day
+        return of_log(self._log(lambda one: one > first, day), "since the first warming")
+
+    def _cold_until(self) -> date | None:
+        """The last day without a warmed entry; the oldest plan's where it is not known when one was live: a plan is
+        published on the day after its own. None: without either."""
+        live = self.first_live().day
+        plans = self._datasets.days("warming_plan")
+        return live - timedelta(days=1) if live else plans[0] if plans else None
 
     def _log(self, wanted: Callable[[date], bool], last: date) -> list[tuple[int, int]]:
         days = [one for one in window(last, self._length) if one in self._mined and wanted(one)]
@@ -77,7 +103,7 @@ class Counted:
 
     def _day(self, day: date) -> DayCounts:
         if day not in self._read:
-            arms, hours = self._datasets.read("arm_counts", day), self._datasets.read("hour_counts", day)
+            arms, hours = self._datasets.read("arm_counts", day), self._datasets.read("hour_counts", day, _HOURS)
             entries = self._datasets.read("entry_hits", day, _ENTRIES) if day in self._by_entry else None
             self._read[day] = day_counts(day, arms, hours, entries)
         return self._read[day]

@@ -15,7 +15,7 @@ from cachewarm_pipeline.assets.measuring import Counted
 from cachewarm_pipeline.assets.replay import SEED
 from cachewarm_pipeline.core import net_return as core
 from cachewarm_pipeline.core.net_return import EXPECTED, MEASURED, Known, net_return_table, paid, plan_bytes
-from cachewarm_pipeline.core.net_return_told import figures, verdict
+from cachewarm_pipeline.core.net_return_told import figures, side_by_side, verdict
 from cachewarm_pipeline.core.replay_summary import summary
 from cachewarm_pipeline.core.return_parts import call_costs
 from cachewarm_pipeline.core.schemas import REPLAY, REPLAY_DECISIONS
@@ -24,10 +24,15 @@ from cachewarm_pipeline.resources.usage import read_usage
 from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
 
 HOW_TO_READ = (
-    "Expected: by the replay on held-out days. Measured: the lift over the holdout x look-ups; wrong hits are the "
-    "replay's judged share of the hits that were served, with the bounds of its certificate (reports of users are only "
-    "those that they notice and tell). Warming: what the first paid run took, and all for days before it; running: "
-    "the mean of a day since, and memory, estimated from the plan's texts and vectors. Shared costs go by entries."
+    "Expected: by the replay on held-out days. Measured: the lift over the holdout x look-ups. Wrong hits are the "
+    "replay's judged share (reports of users are only those that they notice and tell) of the extra hits: it is taken "
+    "that hits which a cold cache would have given as well are wrong at the same share there. The cautious end does "
+    "not rest on that: it takes the most that the share may be, of all hits that warmed entries served. "
+    "Cautious range: no 95% interval but a box. Its low end holds unless the lift is below its 95% interval (2.5%) "
+    "or the wrong hits are above their bound (1 - CACHEWARM_CONFIDENCE); the price of a call is taken as known. "
+    "Break-even harm: what a wrong hit may cost before a day saves nothing. "
+    "Warming: all that was paid for the days up to the first one whose plan was live, failed runs too; running: the "
+    "mean of a day since, and memory, estimated from the plan's texts and vectors. Shared costs go by entries."
 )
 
 _NUMBERS = {
@@ -55,7 +60,7 @@ def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
     counts = Counted(workspace.datasets, workspace.settings.impact_days)
     usage = read_usage(workspace, date.min, workspace.today)
     for day in days:
-        known = known_of(workspace, day, usage)
+        known = known_of(workspace, day, usage, counts.first_live().plan)
         bases = [core.expected(known), core.measured(known, counts.measured(day))]
         table = net_return_table(known, bases)
         workspace.datasets.write("net_return", day, table)
@@ -75,8 +80,8 @@ def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
                 **_numbers(f"{MEASURED}_", totals[MEASURED]),
                 "warming_usd": known.paid.warming_usd,
                 "running_usd_a_day": totals[EXPECTED]["running_usd"],
-                "wrong_hit_usd": known.wrong_hit_usd,
-                "returns": records([figures(row) for row in rows]),
+                **({} if known.wrong_hit_usd is None else {"wrong_hit_usd": known.wrong_hit_usd}),
+                "returns": records([figures(row) for row in side_by_side(rows)]),
                 "how_to_read": HOW_TO_READ,
                 "prices_as_of": str(workspace.settings.prices_as_of),
                 **table_metadata(table, examples=("basis", "agent_type", "savings_usd", "payback_days", "why")),
@@ -84,8 +89,8 @@ def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
         )
 
 
-def known_of(workspace: Workspace, day: date, usage: pa.Table) -> Known:
-    """What the stores know for the day; ``usage``: USAGE, all of it."""
+def known_of(workspace: Workspace, day: date, usage: pa.Table, published: date | None) -> Known:
+    """What the stores know for the day; ``usage``: USAGE, all of it; ``published``: see ``paid``."""
     datasets, settings = workspace.datasets, workspace.settings
     rows, decisions = REPLAY.empty_table(), REPLAY_DECISIONS.empty_table()
     if datasets.exists("replay", day):
@@ -97,7 +102,7 @@ def known_of(workspace: Workspace, day: date, usage: pa.Table) -> Known:
         replay_days=len(rows["date"].unique()),
         call_usd=call_costs(_costs(workspace, day)),
         entries=Counter(plan["agent_type"].to_pylist()),
-        paid=paid(usage, day, settings.impact_days),
+        paid=paid(usage, day, settings.impact_days, published),
         wrong_hit_usd=settings.wrong_hit_usd,
         bytes=plan_bytes(plan, _dimensions(workspace, day)),
         usd_per_gib_month=settings.memory_usd_per_gib_month,

@@ -21,6 +21,7 @@ from cachewarm_pipeline.core.return_parts import (
 )
 from cachewarm_pipeline.core.returns import Part, Payback, Return, Returns, returns
 from cachewarm_pipeline.core.schemas_measured import NET_RETURN
+from cachewarm_pipeline.core.stats import WARMED_ARM
 
 EXPECTED, MEASURED = "expected", "measured"
 
@@ -33,33 +34,32 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Paid:
-    """``warming_usd``: what the first plan cost, once. ``running_usd``: what was paid a day since, on average of
-    ``days`` calendar days; 0.0 over 0 days where there are none yet."""
+    """``warming_usd``: what it took until a plan was live, once. ``running_usd``: what was paid a day since, on average
+    of ``days`` calendar days; 0.0 over 0 days where there are none yet."""
 
     warming_usd: float
     running_usd: float
     days: int
 
 
-def paid(usage: pa.Table, day: date, days: int) -> Paid:
+def paid(usage: pa.Table, day: date, days: int, published: date | None) -> Paid:
     """The ledger's money, of all purposes, as known for ``day``: rows that were paid for later days do not count.
 
-    ``usage``: USAGE, all of it. Warming is what was paid for the days up to the last one that the first run which
-    cost money was for: its tries that failed and its repetitions are in it. What was paid for later days is running
-    cost, a day's mean over the last ``days`` calendar days: refreshing, new questions, judging, checks of answers.
+    ``usage``: USAGE, all of it. ``published``: the day whose plan was the first to be live, None where none is known to
+    have been. Warming is all that was paid for the days up to that one: runs that failed or were capped before anything
+    was published, tries and repetitions are in it; until something is live everything is. What was paid for later days
+    is running cost, a day's mean over the last ``days`` calendar days: refreshing, new questions, judging, checks of
+    answers.
     """
     rows = [
-        (row["at"], row["run_id"], row["day"], row["usd"])
-        for row in usage.select(["at", "run_id", "day", "usd"]).to_pylist()
+        (row["day"], row["usd"])
+        for row in usage.select(["day", "usd"]).to_pylist()
         if row["usd"] > 0 and row["day"] <= day
     ]
-    if not rows:
-        return Paid(0.0, 0.0, 0)
-    first = min(rows)[1]
-    last = max(of for _, run, of, _ in rows if run == first)
+    last = day if published is None else min(published, day)
     length = min(days, (day - last).days)
-    recent = sum(amount for _, _, of, amount in rows if of > max(last, day - timedelta(days=length)))
-    return Paid(sum(amount for _, _, of, amount in rows if of <= last), recent / length if length else 0.0, length)
+    recent = sum(amount for of, amount in rows if of > max(last, day - timedelta(days=length)))
+    return Paid(sum(amount for of, amount in rows if of <= last), recent / length if length else 0.0, length)
 
 
 def plan_bytes(plan: pa.Table, dimensions: int) -> dict[str, int]:
@@ -77,7 +77,8 @@ def plan_bytes(plan: pa.Table, dimensions: int) -> dict[str, int]:
 @dataclass(frozen=True)
 class Known:
     """What both returns rest on. ``replay``: summary of ``rows`` over ``replay_days`` days. ``call_usd`` by
-    agent_type, None where the log has no cost. ``entries`` and ``bytes``: of the plan, by agent_type."""
+    agent_type, None where the log has no cost. ``entries`` and ``bytes``: of the plan, by agent_type.
+    ``wrong_hit_usd``: what a wrong hit costs, None where nobody has said."""
 
     rows: pa.Table
     replay: Mapping[str, Any]
@@ -85,7 +86,7 @@ class Known:
     call_usd: Mapping[str, float | None]
     entries: Mapping[str, int]
     paid: Paid
-    wrong_hit_usd: float
+    wrong_hit_usd: float | None
     bytes: Mapping[str, int] = field(default_factory=dict)
     usd_per_gib_month: float = 0.0
 
@@ -107,12 +108,13 @@ class Known:
 
 @dataclass(frozen=True)
 class Basis:
-    """One of both returns, with what its parts were made from."""
+    """One of both returns, with what its parts were made from. ``covers``: with what reservation the total stands."""
 
     name: str
     days: int
     parts: list[Part]
     found: Returns
+    covers: str = ""
 
 
 def expected(known: Known) -> Basis:
@@ -137,17 +139,41 @@ def measured(known: Known, counted: Measured) -> Basis:
     impact, hits = counted.impact, measured_hits(counted.impact)
     names = sorted({*known.entries, *impact.agent_types})
     costs, judged = known.costs(names), known.replay["agent_types"]
+    some = any(hits.values())
     parts = []
     for name in names:
-        lift = impact.agent_types.get(name)
-        # An agent_type that nobody asked, where others were asked, earned nothing for certain.
-        extra = hits.get(name) if lift or not impact.agent_types else Estimate(0.0, 0.0, 0.0)
-        why = "" if extra else (lift.why if lift else counted.why)
+        lift, asked = impact.agent_types.get(name), counted.of(agent_type=name).lookups
+        extra, why = hits.get(name), ""
+        if extra:
+            why = _covers(counted, name)
+        elif lift:
+            why = lift.why
+        elif some and not asked:
+            extra = Estimate(0.0, 0.0, 0.0)  # others earn, and of this one there was nothing to answer
+        else:
+            why = NO_HOLDOUT_OF_IT if asked and impact.agent_types else counted.why
         wrong, served = wrong_share(judged[name]) if name in judged else None, counted.served_hits(name)
         parts.append(Part(name, extra, served, wrong, known.call_usd.get(name), **costs[name], why=why))
     combine = measured_usd(impact) if impact.agent_types else None
     found = returns(parts, known.wrong_hit_usd, combine, wrong_share(known.replay))
-    return Basis(MEASURED, impact.days, parts, found)
+    return Basis(MEASURED, impact.days, parts, found, _covers(counted))
+
+
+NO_HOLDOUT_OF_IT = "no reader of it has a holdout"
+
+NEARLY_ALL = 0.995
+"""Of the look-ups, from which on nothing is said of the others."""
+
+
+def _covers(counted: Measured, agent_type: str | None = None) -> str:
+    """What is left out where only some readers have a holdout, of an agent_type or of all with one; empty: nothing."""
+    lifts = counted.impact.agent_types
+    names = lifts if agent_type is None else [agent_type]
+    held = sum(lifts[name].warmed_lookups for name in names)
+    every = sum(counted.of(WARMED_ARM, name).lookups for name in names)
+    if not every or held >= NEARLY_ALL * every:
+        return ""
+    return f"{held / every:.0%} of the look-ups have a holdout: costs are in full, savings are of these look-ups"
 
 
 def net_return_table(known: Known, bases: Sequence[Basis]) -> pa.Table:
@@ -170,7 +196,7 @@ def _rows(known: Known, basis: Basis) -> Iterator[dict[str, Any]]:
         "served_hits": served,
         "wrong_share": None,
         "memory_usd": memory,
-        "why": why_of(basis.found),
+        "why": "; ".join(filter(None, (why_of(basis.found), basis.covers))),
     }
 
 

@@ -1,6 +1,6 @@
 """The net return in words: one sentence, and figures as a person reads them. Rows are those of NET_RETURN."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cachewarm_pipeline.core.money import duration, span, usd
@@ -13,13 +13,18 @@ _HINTS = {
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """What warming saves a day, when that is paid back, and how bad a wrong hit may be. ``row``: of all together."""
+    """What warming saves a day, when that is paid back, and how bad a wrong hit may be. ``row``: of all together.
+
+    Where it is not set what a wrong hit costs, no guess decides: savings are before its harm, and said to be.
+    """
     savings = row["savings_usd"]
     if savings is None:
         hints = [hint for reason, hint in _HINTS.items() if reason in row["why"]]
         return f"savings are not known: {row['why']}" + (f" ({'; '.join(hints)})" if hints else "")
     ends = span(row["savings_usd_low"], row["savings_usd_high"])
     told = [f"{'saves' if savings >= 0 else 'loses'} {usd(abs(savings))} a day"]
+    if row["wrong_hit_usd"] is None:
+        told[0] += " before the harm of wrong hits"
     if ends:
         low, high = row["savings_usd_low"], row["savings_usd_high"]
         other = ": it may lose" if low < 0 <= savings else ": it may save" if savings < 0 < high else ""
@@ -30,30 +35,44 @@ def verdict(row: Mapping[str, Any]) -> str:
         told[0] += f", paid back in {duration(row['payback_days'])}"
     else:
         told[0] += f"; the {usd(row['warming_usd'])} of warming is never paid back"
-    told.append(_break_even(row))
+    told += _break_even(row)
     if row["why"]:
         told.append(row["why"])
-    return "; ".join(one for one in told if one)
+    return "; ".join(told)
 
 
-def _break_even(row: Mapping[str, Any]) -> str:
-    set_to = f"CACHEWARM_WRONG_HIT_USD is {usd(row['wrong_hit_usd'])}"
-    if row["break_even_harm_usd"] is not None:
-        low = row["break_even_harm_low_usd"]
-        sure = f", for certain not under {usd(low)}" if low else ""
-        return f"stops paying when a wrong hit costs more than {usd(row['break_even_harm_usd'])}{sure} ({set_to})"
-    if row["wrong_hits"] == 0:
-        return "no judged hit was wrong"
-    return "pays at no harm of a wrong hit, however small" if row["saved_usd"] is not None else ""
+SET_IT = "set CACHEWARM_WRONG_HIT_USD to what one costs you"
+
+
+def _break_even(row: Mapping[str, Any]) -> list[str]:
+    """Up to which harm of a wrong hit warming pays, by the estimate and by the cautious ends."""
+    harm, even, low = row["wrong_hit_usd"], row["break_even_harm_usd"], row["break_even_harm_low_usd"]
+    if even is None:
+        if row["saved_usd"] <= row["running_usd"]:
+            return ["pays at no harm of a wrong hit, however small"]
+        told = "no judged hit was wrong" if row["wrong_hits"] == 0 else "pays at any harm of a wrong hit"
+        told += "" if low is None else f" (cautiously it pays while one costs less than {usd(low)})"
+        return [told] if harm is not None else [told, SET_IT]
+    if harm is None:
+        cautiously = "" if low is None else f" (cautiously {usd(low)})"
+        return [f"pays as long as a wrong hit costs less than {usd(even)}{cautiously}", SET_IT]
+    sure = f", cautiously {usd(low)}" if low is not None else ""
+    return [f"stops paying when a wrong hit costs more than {usd(even)}{sure} (CACHEWARM_WRONG_HIT_USD is {usd(harm)})"]
+
+
+def side_by_side(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of all together first, then by agent_type; what was expected stands next to what was measured."""
+    return sorted(rows, key=lambda row: (row["agent_type"], row["basis"]))
 
 
 def figures(row: Mapping[str, Any]) -> dict[str, Any]:
     """One row of a table for a page, dollars with cents."""
+    unpriced = " before harm" if row["wrong_hit_usd"] is None else ""
     return {
         "basis": row["basis"],
         "agent_type": row["agent_type"] or "all",
-        "savings a day": usd(row["savings_usd"]),
-        "95% interval": span(row["savings_usd_low"], row["savings_usd_high"]) or "-",
+        "savings a day": usd(row["savings_usd"]) + (unpriced if row["savings_usd"] is not None else ""),
+        "cautious range": span(row["savings_usd_low"], row["savings_usd_high"]) or "-",
         "extra hits a day": _number(row["extra_hits"]),
         "wrong hits a day": _number(row["wrong_hits"]),
         "a call": usd(row["call_usd"]),
@@ -63,6 +82,7 @@ def figures(row: Mapping[str, Any]) -> dict[str, Any]:
         "warming, once": usd(row["warming_usd"]),
         "paid back in": duration(row["payback_days"]) if row["savings_usd"] is not None else "-",
         "break-even harm": usd(row["break_even_harm_usd"]),
+        "cautiously": usd(row["break_even_harm_low_usd"]),
         "what is missing": row["why"],
     }
 

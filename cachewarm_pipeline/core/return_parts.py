@@ -104,10 +104,6 @@ def call_costs(log: pa.Table) -> dict[str, float | None]:
     return {name: usd / calls if calls else None for name, (usd, calls) in sorted(sums.items())}
 
 
-def tokens_usd(tokens: float, usd_per_million: float) -> float:
-    return tokens * usd_per_million / 1e6
-
-
 def share_out(usd: float, weights: Mapping[str, float]) -> dict[str, float]:
     """A cost that agent types have in common, in proportion to their weights (entries, tokens), evenly if all are 0."""
     whole = sum(weights.values())

@@ -1,6 +1,10 @@
-"""What warming earns and costs: savings a day, payback and break-even harm, expected or measured, with intervals.
+"""What warming earns and costs: savings a day, payback and break-even harm, expected or measured, in cautious ranges.
 
 Savings a day = extra right hits x cost of a call - wrong hits x harm - running cost. Money is in USD.
+
+Which wrong hits are warming's? A cold cache repeats outdated answers too. The estimate takes it that hits which it
+would have given as well are wrong at the same share: then warming adds wrong share x extra hits. Nothing measures that,
+so the cautious end does not lean on it: there every hit by a warmed entry may be one that would not have been.
 """
 
 import math
@@ -20,7 +24,8 @@ class Part:
 
     ``extra_hits`` a day over what there would be without warming. ``served_hits``: hits a day by warmed entries, extra
     or not. ``wrong``: share of those that is wrong, in [0, 1], with its bounds. ``call_usd``: of the call that a hit
-    saves. ``running_usd`` a day: refreshing, judging, memory. ``warming_usd``: paid once, to be paid back.
+    saves, taken as known. ``running_usd`` a day: refreshing, judging, memory. ``warming_usd``: paid once, to be paid
+    back.
     """
 
     agent_type: str
@@ -34,7 +39,7 @@ class Part:
 
 
 class Payback(NamedTuple):
-    """Days until the warming cost is earned back: by the estimate, and by the ends of the interval of the savings. None
+    """Days until the warming cost is earned back: by the estimate, and by the ends of the range of the savings. None
     where that saves nothing: never."""
 
     days: float | None
@@ -46,11 +51,15 @@ class Payback(NamedTuple):
 class Return:
     """A day of one agent_type, or of all where ``agent_type`` is None. None where something it needs is not known.
 
-    ``savings_usd`` = ``saved_usd`` - ``harm_usd`` - ``running_usd``. Intervals are boxes: the cautious end takes the
-    low end of the lift and the high end of the wrong hits, so that both hold at once with at least 1 - the sum of what
-    each may fail. ``break_even_harm_usd``: harm of a wrong hit at which all that is saved is lost, before running cost;
-    None where nothing is wrong (no harm is too much) or nothing is saved (any is); ``break_even_harm_low_usd``: by the
-    cautious ends, 0.0 where even no harm is too much.
+    ``wrong_hits``: those that warming adds; its high end: all by warmed entries. ``savings_usd`` = ``saved_usd`` -
+    ``harm_usd`` - ``running_usd``; where the harm of a wrong hit is not set ``harm_usd`` is None, and savings and
+    payback are before it.
+
+    Ranges are boxes, not intervals of one confidence: the cautious end takes the low end of the lift and the high end
+    of the wrong hits, and holds with at least 1 - the sum of what each of these may fail. Nothing in it is for the
+    price of a call. ``break_even_harm_usd``: harm of a wrong hit at which a day's savings are 0; None where nothing is
+    wrong (no harm is too much) or nothing is saved (any is); ``break_even_harm_low_usd``: by the cautious ends, 0.0
+    where even no harm is too much.
     """
 
     agent_type: str | None
@@ -79,13 +88,15 @@ class Returns:
 
 
 def returns(
-    parts: Sequence[Part], harm_usd: float, combine: Combine | None = None, wrong: Estimate | None = None
+    parts: Sequence[Part], harm_usd: float | None, combine: Combine | None = None, wrong: Estimate | None = None
 ) -> Returns:
-    """Savings, payback and break-even harm of each agent_type and in total; ``harm_usd``: of one wrong hit.
+    """Savings, payback and break-even harm of each agent_type and in total; ``harm_usd``: of one wrong hit, None where
+    nobody has said.
 
-    Every wrong hit of a warmed entry counts as one that would not have been without it, and as one that saves nothing:
-    who got a wrong answer asks again. So of X extra and W wrong hits a day, e = W / X, X (1 - e) save a call, and the
-    break-even harm is call_usd (1 - e) / e.
+    A wrong hit saves nothing: who got a wrong answer asks again. So of X extra hits and a wrong share e, X (1 - e) save
+    a call, and without running cost the break-even harm is call_usd (1 - e) / e. Of X extra and S served hits, X within
+    0 and S, the wrong ones are e X; at the low end by the low ends of both, at the high end the high e times S. Where X
+    is not known, the estimate is e S too: harm is told in full.
 
     ``combine``: tells the total's interval of the same extra hits (measured_usd, expected_usd); without it the ends of
     the parts are added, which is wider. ``wrong``: likewise the share of wrong hits of all agent types together, whose
@@ -94,7 +105,8 @@ def returns(
     Raises ValueError, which names the agent_type and the figure, for figures that are not finite or negative where they
     cannot be, ends that are no interval, shares outside 0 to 1, and for an agent_type that comes twice.
     """
-    _amount("all agent types", "harm_usd", harm_usd)
+    if harm_usd is not None:
+        _amount("all agent types", "harm_usd", harm_usd)
     for part in parts:
         _check(part)
     names = [part.agent_type for part in parts]
@@ -103,13 +115,30 @@ def returns(
         raise ValueError(f"returns: agent_type {twice!r} comes twice")
     found = [_of_part(part, harm_usd) for part in parts]
     unknown = tuple(one.agent_type or "" for one in found if one.saved_usd is None)
-    pooled = wrong and scaled(wrong, sum(part.served_hits for part in parts if part.wrong))
+    pooled = wrong and _wrong_hits([part for part in parts if part.wrong], wrong)
     return Returns(found, _total(found, unknown, harm_usd, combine, pooled), unknown)
 
 
-def _of_part(part: Part, harm_usd: float) -> Return:
+def _wrong_hits(parts: Sequence[Part], share: Estimate) -> Estimate:
+    """A day, of these agent types together, each of which has this share of wrong hits."""
+    low, value = 0.0, 0.0
+    no_low = share.low is None
+    for part in parts:
+        extra = part.extra_hits or Estimate(part.served_hits, part.served_hits, part.served_hits)
+        value += min(max(0.0, extra.value), part.served_hits)
+        low += min(max(0.0, extra.low or 0.0), part.served_hits)
+        no_low = no_low or extra.low is None
+    served = sum(part.served_hits for part in parts)
+    return Estimate(
+        share.value * value,
+        None if no_low else (share.low or 0.0) * low,
+        None if share.high is None else share.high * served,
+    )
+
+
+def _of_part(part: Part, harm_usd: float | None) -> Return:
     extra, saved, why = part.extra_hits, None, part.why
-    wrong = Estimate(0.0, 0.0, 0.0) if part.served_hits == 0 else part.wrong and scaled(part.wrong, part.served_hits)
+    wrong = Estimate(0.0, 0.0, 0.0) if part.served_hits == 0 else part.wrong and _wrong_hits([part], part.wrong)
     if extra is None:
         why = why or "no lift"
     elif wrong is None:
@@ -125,7 +154,7 @@ def _of_part(part: Part, harm_usd: float) -> Return:
 def _total(
     found: Sequence[Return],
     unknown: Sequence[str],
-    harm_usd: float,
+    harm_usd: float | None,
     combine: Combine | None,
     pooled: Estimate | None,
 ) -> Return:
@@ -166,18 +195,19 @@ def _return(
     wrong: Estimate | None,
     call_usd: float | None,
     saved: Estimate | None,
-    harm_usd: float,
+    harm_usd: float | None,
     costs: tuple[float, float],
     why: str,
 ) -> Return:
     running_usd, warming_usd = costs
-    harm = wrong and scaled(wrong, harm_usd)
-    savings = saved and harm and _minus(_minus(saved, harm), Estimate(running_usd, running_usd, running_usd))
+    harm = None if harm_usd is None else wrong and scaled(wrong, harm_usd)
+    before_harm = saved and _minus(saved, Estimate(running_usd, running_usd, running_usd))
+    savings = before_harm and _minus(before_harm, harm) if harm else before_harm
     even, even_low = None, None
-    if saved and wrong and wrong.value > 0 and saved.value > 0:
-        even = _ratio(saved.value, wrong.value)
-    if saved and wrong and saved.low is not None and wrong.high:
-        even_low = _ratio(max(0.0, saved.low), wrong.high)
+    if before_harm and wrong and wrong.value > 0 and before_harm.value > 0:
+        even = _ratio(before_harm.value, wrong.value)
+    if before_harm and wrong and before_harm.low is not None and wrong.high:
+        even_low = _ratio(max(0.0, before_harm.low), wrong.high)
     return Return(
         agent_type=agent_type,
         extra_hits=extra,

@@ -128,14 +128,14 @@ WARMING_IMPACT = pa.schema(
     ]
 )
 """A row for the whole (total), each agent_type, those with too few users together (rest), each counted day, each source
-(golden, query_log, synthetic, application, unknown), and the plain hit rates before and after the first plan."""
+(golden, query_log, synthetic, application, unknown), and the plain hit rates before and after the first warming."""
 
 _MONEY = {
     "extra_hits": "hits a day over what there would be without warming",
-    "wrong_hits": "hits a day by warmed entries that are wrong",
+    "wrong_hits": "wrong hits a day that warming adds; high end: all of warmed entries",
     "saved_usd": "USD a day: (extra_hits - wrong_hits) x call_usd",
-    "harm_usd": "USD a day: wrong_hits x wrong_hit_usd",
-    "savings_usd": "USD a day: saved_usd - harm_usd - running_usd",
+    "harm_usd": "USD a day: wrong_hits x wrong_hit_usd; null where that is not set",
+    "savings_usd": "USD a day: saved_usd - harm_usd - running_usd; before harm where wrong_hit_usd is null",
 }
 
 NET_RETURN = pa.schema(
@@ -146,20 +146,20 @@ NET_RETURN = pa.schema(
         *(
             _field(name + end, pa.float64(), what + told, True)
             for name, what in _MONEY.items()
-            for end, told in (("", ""), ("_low", ", low end of its interval"), ("_high", ", high end of its interval"))
+            for end, told in (("", ""), ("_low", ", low end of its range"), ("_high", ", high end of its range"))
         ),
         _field("served_hits", pa.float64(), "hits a day by warmed entries, extra or not"),
         _field("wrong_share", pa.float64(), "of those, wrong by the replay's judged hits; null: none was judged", True),
         _field("call_usd", pa.float64(), "mean cost of a call by the log; null for all together", True),
-        _field("wrong_hit_usd", pa.float64(), "harm of a wrong hit, as set"),
+        _field("wrong_hit_usd", pa.float64(), "harm of a wrong hit, as set; null: it is not", nullable=True),
         _field("running_usd", pa.float64(), "USD a day: refreshing, judging, memory"),
         _field("memory_usd", pa.float64(), "USD a day, of running_usd: memory, an estimate"),
-        _field("warming_usd", pa.float64(), "USD once: what the first plan cost"),
+        _field("warming_usd", pa.float64(), "USD once: all that was paid until a plan was live"),
         _field("payback_days", pa.float64(), "warming_usd / savings_usd; null: never, or not known", True),
         _field("payback_days_low", pa.float64(), "by the high end of the savings", True),
         _field("payback_days_high", pa.float64(), "by the low end of the savings", True),
         _field(
-            "break_even_harm_usd", pa.float64(), "harm of a wrong hit that eats up saved_usd; null: see returns", True
+            "break_even_harm_usd", pa.float64(), "harm of a wrong hit at which savings are 0; null: see returns", True
         ),
         _field("break_even_harm_low_usd", pa.float64(), "by the cautious ends", True),
         _field("why", pa.string(), "what is missing and for which reason; empty: nothing"),

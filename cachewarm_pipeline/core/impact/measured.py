@@ -85,15 +85,18 @@ def day_counts(day: date, arms: pa.Table, hours: pa.Table, entries: pa.Table | N
 def counted(days: Sequence[DayCounts], earlier: bool) -> list[DayCounts]:
     """Those days on which warmed entries could be hit, oldest first.
 
-    Left out: days at whose end nothing was live, and the first day, which saw a warmed cache for a part of it; both
-    would make the lift look smaller. Where it is not known what was live, it is taken to be as on the day before.
-    ``earlier``: whether something was live on a day before these.
+    Left out: days at whose end nothing was live, and a day after one of these that did not begin with a warmed cache:
+    both would make the lift look smaller. Where it is not known what was live, it is taken to be as on the day before.
+    ``earlier``: whether something was live at the end of the last day before these of which it is known.
     """
     found = []
     for one in sorted(days, key=lambda one: one.day):
-        if (one.generation is not None and (earlier or one.from_begin)) or (not one.entries and earlier):
+        if not one.entries:
+            found += [one] if earlier else []
+            continue
+        if one.generation is not None and (earlier or one.from_begin):
             found.append(one)
-        earlier = earlier or one.generation is not None
+        earlier = one.generation is not None
     return found
 
 
