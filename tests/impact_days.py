@@ -82,6 +82,8 @@ def write_arms(
                 "warmed_hits": round(lookups * served) if arm == "warmed" else 0,
                 "hit_seconds": 0.001 * hits,
                 "miss_seconds": 0.002 * (lookups - hits),
+                "would_hits": 0,
+                "errors": 0,
             }
         )
     warmed = sum(row["warmed_hits"] for row in hours)

@@ -56,6 +56,8 @@ def count(client: redis.Redis, name: str, hour: int = 9, day: date = DAY) -> Non
         "warmed:miss_us:auditor": 8_000,
         "holdout:exact:auditor": 1,
         "holdout:miss:a:b": 1,
+        "holdout:would:a:b": 1,
+        "holdout:error:c": 2,
         "odd": 1,
         "warmed:exact:x": "many",
         "third:exact:auditor": 5,
@@ -79,6 +81,8 @@ def test_counts_of_a_day_are_stored_by_arm_hour_bucket_and_entry(workspace: Work
     assert metadata["lookups"] == 12
     assert metadata["warmed_hit_rate"] == 0.75
     assert metadata["holdout_hit_rate"] == 0.5
+    assert metadata["cold_cache_hit_rate"] == 1.0
+    assert metadata["lookups_that_raised"] == 4
     assert metadata["holdout_share"] == pytest.approx(1 / 3)
     assert (metadata["hit_ms"], metadata["miss_ms"]) == (0.75, 4.0)
     assert "data:image/png" in metadata["hit_rate_by_hour"]
@@ -86,9 +90,9 @@ def test_counts_of_a_day_are_stored_by_arm_hour_bucket_and_entry(workspace: Work
     assert [(r["hour"].hour, r["arm"], r["agent_type"]) for r in first] == [
         (hour, *rest)
         for hour in (9, 23)
-        for rest in (("holdout", "a:b"), ("holdout", "auditor"), ("warmed", "auditor"))
+        for rest in (("holdout", "a:b"), ("holdout", "auditor"), ("holdout", "c"), ("warmed", "auditor"))
     ]
-    warmed = {**first[2], "hour": None}
+    warmed = {**first[3], "hour": None}
     assert warmed == {
         "hour": None,
         "arm": "warmed",
@@ -99,7 +103,11 @@ def test_counts_of_a_day_are_stored_by_arm_hour_bucket_and_entry(workspace: Work
         "warmed_hits": 2,
         "hit_seconds": 0.003,
         "miss_seconds": 0.008,
+        "would_hits": 0,
+        "errors": 0,
     }
+    others = {row["agent_type"]: (row["misses"], row["would_hits"], row["errors"]) for row in (first[0], first[2])}
+    assert others == {"a:b": (1, 1, 0), "c": (0, 0, 2)}  # a look-up that raised is no miss of its hour
     assert first[1]["warmed_hits"] == 0
     assert [tuple(row.values()) for row in stored(workspace, "arm_counts")] == [
         ("holdout", "a:b", 15, 0, 1),

@@ -31,8 +31,10 @@ from cachewarm_pipeline.resources.workspace import Workspace
 HOURS, BUCKETS, HITS = "hour_counts", "arm_counts", "entry_hits"
 
 _COUNTERS = {
-    "warm:{name}:stats:{hour}": "look-ups by arm, outcome and agent_type, hits by own entries, microseconds; 90 days",
-    "warm:{name}:arms:{day}": "look-ups by arm, bucket of users, hit or miss, and agent_type; 90 days",
+    "warm:{name}:stats:{hour}": "look-ups by arm, outcome (exact, semantic, miss, error) and agent_type, hits by own "
+    "entries, would-be hits of the holdout, microseconds; 90 days",
+    "warm:{name}:arms:{day}": "look-ups by arm, bucket of users, hit or miss, and agent_type; 90 days. A hit of the "
+    "holdout: answered, or a cold cache that everybody fills would have; what raised is a miss",
     "warm:{name}:served:{hour}": "hits by warmed entry; 8 days",
 }
 
@@ -104,13 +106,17 @@ def _store(workspace: Workspace, day: date, tables: dict[str, pa.Table | None]) 
         if table is None:
             yield f"{name} of {day} was not written: hits of entries are counted for {SERVED_SECONDS // 86_400} days"
             continue
-        stored = workspace.datasets.read(name, day) if workspace.datasets.exists(name, day) else None
+        stored = workspace.datasets.read(name, day, _WORTH.get(name)) if workspace.datasets.exists(name, day) else None
         if stored is not None and any(
             new < old for new, old in zip(worth(name, table), worth(name, stored), strict=True)
         ):
             yield f"{name} of {day} stays as stored: Redis knows less of that day now"
             continue
         workspace.datasets.write(name, day, table)
+
+
+_WORTH = {HOURS: ["exact", "semantic", "misses"]}
+"""Columns that tell what a stored table is worth, where older ones lack some."""
 
 
 def _numbers(tables: dict[str, pa.Table | None]) -> dict[str, Any]:
@@ -136,6 +142,8 @@ def _numbers(tables: dict[str, pa.Table | None]) -> dict[str, Any]:
         "lookups": both.lookups,
         **({"holdout_share": arms[HOLDOUT_ARM].lookups / both.lookups} if both.lookups else {}),
         **{name: value for name, value in {**rates, **latencies}.items() if value is not None},
+        **({"cold_cache_hit_rate": cold} if (cold := arms[HOLDOUT_ARM].would_hit_rate) is not None else {}),
+        **({"lookups_that_raised": both.errors} if both.errors else {}),
         **entries,
         **({"agent_types": _agent_types(hours), "hit_rate_by_hour": _plot(hours)} if both.lookups else {}),
     }
@@ -145,11 +153,12 @@ def _of(hours: pa.Table, **where: Any) -> Tally:
     """The look-ups of the rows that have these values."""
     for name, value in where.items():
         hours = hours.filter(pc.equal(hours[name], value))
-    exact, semantic, misses, hit_s, miss_s = (pc.sum(hours[name]).as_py() or 0 for name in _SUMMED)
-    return Tally(exact, semantic, misses, hit_us=round(hit_s * 1e6), miss_us=round(miss_s * 1e6))
+    exact, semantic, misses, hit_s, miss_s, would, errors = (pc.sum(hours[name]).as_py() or 0 for name in _SUMMED)
+    us = {"hit_us": round(hit_s * 1e6), "miss_us": round(miss_s * 1e6)}
+    return Tally(exact, semantic, misses, **us, would=would, errors=errors)
 
 
-_SUMMED = ("exact", "semantic", "misses", "hit_seconds", "miss_seconds")
+_SUMMED = ("exact", "semantic", "misses", "hit_seconds", "miss_seconds", "would_hits", "errors")
 
 
 def _agent_types(hours: pa.Table) -> dg.MetadataValue:
@@ -163,6 +172,7 @@ def _agent_types(hours: pa.Table) -> dg.MetadataValue:
                 "lookups": warmed.lookups + holdout.lookups,
                 "warmed_hit_rate": warmed.hit_rate,
                 "holdout_hit_rate": holdout.hit_rate,
+                "cold_cache_hit_rate": holdout.would_hit_rate,
                 "hit_ms": warmed.hit_ms,
                 "miss_ms": warmed.miss_ms,
             }
@@ -195,4 +205,7 @@ def _plot(hours: pa.Table) -> dg.MetadataValue:
 
 
 def _page(hours: pa.Table) -> dict[str, Any]:
-    return table_metadata(hours, examples=("hour", "arm", "agent_type", "exact", "semantic", "misses", "warmed_hits"))
+    return table_metadata(hours, examples=_EXAMPLES)
+
+
+_EXAMPLES = ("hour", "arm", "agent_type", "exact", "semantic", "misses", "warmed_hits", "would_hits", "errors")

@@ -28,7 +28,7 @@ def hour_counts(hours: Iterable[tuple[datetime, Fields]]) -> pa.Table:
     rows: list[dict[str, Any]] = []
     for hour, fields in hours:
         for (arm, agent_type), tally in sorted(tallies(fields).items()):
-            if tally.lookups:
+            if tally.lookups or tally.errors:
                 rows.append(
                     {
                         "hour": hour,
@@ -41,6 +41,8 @@ def hour_counts(hours: Iterable[tuple[datetime, Fields]]) -> pa.Table:
                         "warmed_hits": max(0, tally.hits - tally.own) if arm == WARMED_ARM else 0,
                         "hit_seconds": tally.hit_us / 1e6,
                         "miss_seconds": tally.miss_us / 1e6,
+                        "would_hits": tally.would,
+                        "errors": tally.errors,
                     }
                 )
     return pa.Table.from_pylist(rows, HOUR_COUNTS)

@@ -46,8 +46,12 @@ def whole_key(name: str, generation: str, agent_type: str) -> str:
     """Key (a string) that is there as long as every entry of one agent_type of a generation is: it expires no later
     than the first of them. A match rule was certified on all entries of its agent_type, so it decides nothing once some
     are gone. Under the generation's prefix, so that it is removed with it; the index holds hashes only."""
-    digest = hashlib.sha256(agent_type.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{key_prefix(name, generation)}whole:{digest[:16]}"
+    return f"{key_prefix(name, generation)}whole:{_digest(agent_type)}"
+
+
+def _digest(agent_type: str) -> str:
+    """Stands for an agent_type in a key: it may hold any character."""
+    return hashlib.sha256(agent_type.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def taken_out_key(name: str, generation: str) -> str:
@@ -100,6 +104,18 @@ def stats_key(name: str, hour: str) -> str:
 def arms_key(name: str, day: str) -> str:
     """Hash of one day's lookups by arm and bucket (core.arms); ``day`` is UTC ``YYYYMMDD``."""
     return f"{RESERVED}:{name}:arms:{day}"
+
+
+def shadow_key(name: str, own_entry: str) -> str:
+    """String that is there while a cache that nobody warmed would hold the application's answer to this very prompt;
+    ``own_entry``: core.lookup.own_entry_id. Nothing is served from it (resources.cache_shadow)."""
+    return f"{RESERVED}:{name}:shadow:{own_entry}"
+
+
+def stores_key(name: str, agent_type: str) -> str:
+    """String that is there while the application stores answers of its own for an agent_type: the seconds that they
+    live, 0 for ever."""
+    return f"{RESERVED}:{name}:stores:{_digest(agent_type)}"
 
 
 def served_key(name: str, hour: str) -> str:

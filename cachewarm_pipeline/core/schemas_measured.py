@@ -10,8 +10,8 @@ ARM_COUNTS = pa.schema(
         _field("arm", pa.string(), "warmed | holdout"),
         _field("agent_type", pa.string(), "tenant or category"),
         _field("bucket", pa.int64(), "of the user's hash: 0 to 15"),
-        _field("hits", pa.int64(), "look-ups that were answered"),
-        _field("lookups", pa.int64(), "of readers that have a holdout"),
+        _field("hits", pa.int64(), "answered look-ups; holdout: or a cold cache that everybody fills would have"),
+        _field("lookups", pa.int64(), "of readers that have a holdout; those that raised are among them, as no hits"),
     ]
 )
 
@@ -26,6 +26,8 @@ HOUR_COUNTS = pa.schema(
         _field("warmed_hits", pa.int64(), "of the hits, answered by a warmed entry; the others by the application's"),
         _field("hit_seconds", pa.float64(), "time of the hits together"),
         _field("miss_seconds", pa.float64(), "time of the misses together"),
+        _field("would_hits", pa.int64(), "holdout: not served, but a cold cache that everybody fills would have"),
+        _field("errors", pa.int64(), "look-ups that raised, which are in no other column but would_hits"),
     ]
 )
 
@@ -113,10 +115,10 @@ WARMING_IMPACT = pa.schema(
         _field("share", pa.float64(), "of a source: its part of all hits", True),
         _field("warmed_hits", pa.int64(), "answered look-ups of the warmed arm, of readers that have a holdout"),
         _field("warmed_lookups", pa.int64(), "look-ups likewise"),
-        _field("holdout_hits", pa.int64(), "answered look-ups of the holdout"),
+        _field("holdout_hits", pa.int64(), "of the holdout: what a cold cache that everybody fills would answer"),
         _field("holdout_lookups", pa.int64(), "look-ups likewise"),
-        _field("holdout_hit_rate", pa.float64(), "their ratio; null without any", True),
-        _field("lift", pa.float64(), "hit rate of the warmed arm minus the holdout's; null: see why", True),
+        _field("holdout_hit_rate", pa.float64(), "their ratio: of a cold cache, not of what was served; or null", True),
+        _field("lift", pa.float64(), "hit rate of the warmed arm minus holdout_hit_rate; null: see why", True),
         _field("lift_low", pa.float64(), "low end of its 95% interval", True),
         _field("lift_high", pa.float64(), "high end likewise", True),
         _field("basis", pa.string(), "what the interval rests on: buckets | days", True),

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-Outcome = Literal["exact", "semantic", "miss"]
+Outcome = Literal["exact", "semantic", "miss", "error"]
+"""How a look-up ended; ``error``: it raised before it was decided, or was given up (the embedder or Redis failed)."""
 
 WARMED_ARM = "warmed"
 """The arm of lookups that may see warmed entries."""
@@ -22,8 +23,9 @@ SERVED_SECONDS = 8 * 86_400
 """Hits of single entries live a day longer than entries do: they are stored every night, and 20,000 entries that were
 hit in every hour of 90 days would take gigabytes."""
 
-OWN, HIT_US, MISS_US = "own", "hit_us", "miss_us"
-"""Beside the outcomes: hits by entries of the application's own, where the arm sees others too, and microseconds."""
+OWN, HIT_US, MISS_US, WOULD = "own", "hit_us", "miss_us", "would"
+"""Beside the outcomes: hits by entries of the application's own, where the arm sees others too; microseconds; and what
+the holdout was not served though a cold cache that everybody fills would hold it (resources.cache_shadow)."""
 
 
 def hour_of(now: datetime) -> str:
@@ -42,13 +44,14 @@ def day_of(now: datetime) -> str:
 
 
 def counter(arm: str, what: str, agent_type: str) -> str:
-    """Field of one counter of an hour; ``what``: an outcome, OWN, HIT_US or MISS_US. The agent_type comes last: it may
-    hold any character."""
+    """Field of one counter of an hour; ``what``: an outcome, OWN, HIT_US, MISS_US or WOULD. The agent_type comes last:
+    it may hold any character."""
     return f"{arm}:{what}:{agent_type}"
 
 
 def bucket_counter(arm: str, bucket: int, hit: bool, agent_type: str) -> str:
-    """Field of one counter of a day."""
+    """Field of one counter of a day. ``hit``: answered, or in the holdout WOULD. A look-up that raised is no hit: who
+    asked got no answer. Left out, it would take misses from both arms, most from the holdout, which embeds more."""
     return f"{arm}:{bucket}:{'hit' if hit else 'miss'}:{agent_type}"
 
 
@@ -64,6 +67,10 @@ class Tally:
     hit_us: int = field(default=0, compare=False)
     """Microseconds of all hits together, from the call until they were decided."""
     miss_us: int = field(default=0, compare=False)
+    would: int = 0
+    """Of the holdout: not served, though a cold cache that everybody fills would have answered."""
+    errors: int = 0
+    """Look-ups that raised; neither hits nor misses."""
 
     @property
     def hits(self) -> int:
@@ -71,12 +78,18 @@ class Tally:
 
     @property
     def lookups(self) -> int:
+        """Those that were decided."""
         return self.hits + self.misses
 
     @property
     def hit_rate(self) -> float | None:
         """Hits / lookups; None without lookups."""
         return self.hits / self.lookups if self.lookups else None
+
+    @property
+    def would_hit_rate(self) -> float | None:
+        """Of the holdout: what a cold cache that everybody fills would answer, of the look-ups that were decided."""
+        return min(1.0, (self.hits + self.would) / self.lookups) if self.lookups else None
 
     @property
     def hit_ms(self) -> float | None:
@@ -92,7 +105,9 @@ class Tally:
         """Counts ``number`` of what a counter's field names; what is not known counts nowhere."""
         if what == "miss":
             self.misses += number
-        elif what in ("exact", "semantic", OWN, HIT_US, MISS_US):
+        elif what == "error":
+            self.errors += number
+        elif what in ("exact", "semantic", OWN, HIT_US, MISS_US, WOULD):
             setattr(self, what, getattr(self, what) + number)
 
     def include(self, other: "Tally") -> None:
@@ -110,6 +125,8 @@ class Tally:
             "hit_rate": self.hit_rate,
             "hit_ms": self.hit_ms,
             "miss_ms": self.miss_ms,
+            "would_hits": self.would,
+            "errors": self.errors,
         }
 
 
@@ -161,9 +178,9 @@ def is_count(value: str) -> bool:
     return value.isascii() and value.isdigit() and len(value) <= _DIGITS
 
 
-_SUMMED = ("exact", "semantic", "misses", OWN, HIT_US, MISS_US)
+_SUMMED = ("exact", "semantic", "misses", OWN, HIT_US, MISS_US, WOULD, "errors")
 
-_COUNTED = {"exact", "semantic", "miss", OWN, HIT_US, MISS_US}
+_COUNTED = {"exact", "semantic", "miss", "error", OWN, HIT_US, MISS_US, WOULD}
 
 _DIGITS = 15
 """Microseconds of thirty years: sums of a day stay within 64 bits."""

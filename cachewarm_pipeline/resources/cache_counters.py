@@ -19,6 +19,7 @@ from cachewarm_pipeline.core.generation import arms_key, generations_key, index_
 from cachewarm_pipeline.core.records import parse_live
 from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.resources.cache_index import CacheIndex
+from cachewarm_pipeline.resources.cache_shadow import Shadow
 
 Listener = Callable[[stats.Outcome, str, str, float], None]
 """Hears of each lookup: outcome, agent_type, arm, seconds until it was decided. It runs within the lookup."""
@@ -35,7 +36,7 @@ _KEYS = 16
 
 
 class Counters:
-    """The counts of one reader that Redis does not have yet: at most one lookup's a thread. Thread-safe."""
+    """The counts and notes of one reader that Redis does not have yet: at most one lookup's a thread. Thread-safe."""
 
     def __init__(self, client: "redis.Redis", name: str, clock: Callable[[], datetime]) -> None:
         self._client = client
@@ -44,6 +45,7 @@ class Counters:
         self._clock = clock
         self._lock = threading.Lock()
         self._pending: Counter[tuple[str, str]] = Counter()
+        self._notes: dict[str, tuple[Any, ...]] = {}
         self._expiring: set[str] = set()
         self._keys: tuple[float, tuple[str, str, str]] = (-1.0, ("", "", ""))
         self._listeners: tuple[Listener, ...] = ()
@@ -54,13 +56,18 @@ class Counters:
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
-    def began(self, agent_type: str, place: Place = WARMED) -> Ended:
-        """A lookup begins; call what comes back when it was decided."""
+    def began(self, agent_type: str, place: Place = WARMED, shadow: Shadow | None = None) -> Ended:
+        """A lookup begins; call what comes back when it was decided. It counts once: what fails later was answered."""
         start = time.perf_counter()
+        over = False
 
         def ended(outcome: stats.Outcome, entry_id: str | None = None) -> None:
+            nonlocal over
+            if over:
+                return
+            over = True
             seconds = time.perf_counter() - start
-            self.add(outcome, agent_type, place, seconds, entry_id)
+            self.add(outcome, agent_type, place, seconds, entry_id, shadow)
             for listener in self._listeners:
                 # Whoever counts along must not break a lookup.
                 with suppress(Exception):
@@ -75,20 +82,29 @@ class Counters:
         place: Place = WARMED,
         seconds: float = 0.0,
         entry_id: str | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
-        """Count one lookup, now, to be sent later. ``entry_id``: of the warmed entry that answered, where one did."""
-        (arm, bucket), hit = place, outcome != "miss"
+        """Count one lookup, now, to be sent later. ``entry_id``: of the warmed entry that answered, where one did;
+        ``shadow``: what a cold cache would hold."""
+        (arm, bucket), hit = place, outcome in ("exact", "semantic")
         key, served, day = self._keys_now()
         spent = stats.counter(arm, stats.HIT_US if hit else stats.MISS_US, agent_type)
+        would = shadow is not None and shadow.there and not hit
+        note = shadow.note(entry_id is not None) if shadow else None
         with self._lock:
             self._pending[key, stats.counter(arm, outcome, agent_type)] += 1
-            self._pending[key, spent] += round(seconds * 1e6)
+            if outcome != "error":
+                self._pending[key, spent] += round(seconds * 1e6)
+            if would:
+                self._pending[key, stats.counter(arm, stats.WOULD, agent_type)] += 1
+            if note is not None:
+                self._notes[note[1]] = note
             if entry_id is not None:
                 self._pending[served, entry_id] += 1
             elif hit and arm == stats.WARMED_ARM:  # what the holdout hits is the application's own
                 self._pending[key, stats.counter(arm, stats.OWN, agent_type)] += 1
             if bucket is not None:
-                self._pending[day, stats.bucket_counter(arm, bucket, hit, agent_type)] += 1
+                self._pending[day, stats.bucket_counter(arm, bucket, hit or would, agent_type)] += 1
 
     def _keys_now(self) -> tuple[str, str, str]:
         """Keys of the present hour's counts and of the day's, made once an hour."""
@@ -106,7 +122,8 @@ class Counters:
             return []
         with self._lock:
             pending, self._pending = self._pending, Counter()
-            commands: list[tuple[Any, ...]] = []
+            notes, self._notes = self._notes, {}
+            commands: list[tuple[Any, ...]] = [*notes.values()]
             for (key, field), number in pending.items():
                 commands.append(("HINCRBY", key, field, number))
                 if key not in self._expiring:  # once a key and reader is enough

@@ -18,8 +18,9 @@ from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.records import LIVE_FIELD, parse_live
 from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.core.text import cut
-from cachewarm_pipeline.resources.cache_counters import Counters
+from cachewarm_pipeline.resources.cache_counters import Counters, Ended
 from cachewarm_pipeline.resources.cache_nearest import Near, nearest
+from cachewarm_pipeline.resources.cache_shadow import Marks, Shadow
 from cachewarm_pipeline.resources.cache_steps import Ask, Embed, Live, Send, Steps, checked
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 
@@ -39,6 +40,7 @@ class Reader:
         self.name = name
         self.counters = counters
         self._embedder = embedder
+        self._marks = Marks(name)
 
     def adopt(self, generations: Mapping[Any, Any]) -> None:
         """Go to the live generation of a generations hash.
@@ -66,26 +68,39 @@ class Reader:
         Entries are asked of the generation's own index, never through the alias: what answers is then always of the
         generation whose rule and embedder are applied, whatever is published meanwhile.
 
-        The holdout asks for no key and no neighbour of a warmed entry; all else is the same.
+        The holdout asks for no key and no neighbour of a warmed entry; all else is the same. A lookup that raises or is
+        given up is counted too: else the arm that embeds more would seem to miss less.
         """
+        shadow = Shadow.of(self.name, ask)
+        ended = self.counters.began(ask.agent_type, ask.place, shadow)
+        try:
+            return (yield from self._lookup(ask, shadow, ended))
+        except BaseException:
+            ended("error")
+            raise
+
+    def _lookup(self, ask: Ask, shadow: Shadow | None, ended: Ended) -> Steps:
         vector, made_by = ask.vector, None
-        ended = self.counters.began(ask.agent_type, ask.place)
         for _ in range(TRIES):
             live = self.live
             exact = ask.prompt is not None and not ask.also
             keys = self._exact_keys(live, ask) if exact else []
             counts = self.counters.take()
+            question = [shadow.question()] if shadow else []
             # The live field is read last. A generation that is live then was whole when its key was read before it.
             asked = [("HMGET", key, *search.STORED_FIELDS) for key in keys]
             whole_mark = whole_key(self.name, live.record.id, ask.agent_type)
             state = [("EXISTS", whole_mark), ("HGET", generations_key(self.name), LIVE_FIELD)]
             try:
-                replies = yield Send([*counts, *asked, *state])
+                replies = yield Send([*counts, *question, *asked, *state])
             except GeneratorExit:  # there is no answer: Redis was lost
                 self.counters.failed(len(counts))
                 raise
             self.counters.judge(replies[: len(counts)])
-            *values, whole, live_now = checked([*map(_no_entry, replies[len(counts) : -2]), *replies[-2:]])
+            first = len(counts) + len(question)
+            if shadow and not shadow.heard(replies[len(counts)]):
+                self.counters.fault()
+            *values, whole, live_now = checked([*map(_no_entry, replies[first:-2]), *replies[-2:]])
             if live_now is None or text(live_now) != live.record.id:
                 yield from self.refresh()
                 continue
@@ -175,6 +190,9 @@ class Reader:
             "agent_type": agent_type,
             **({"metadata": json.dumps(metadata)} if metadata else {}),
         }
+        mark = self._marks.due(agent_type, ttl, at)
+        if mark is not None:
+            yield Send([mark])  # by itself, unchecked: what is kept for counting fails no store
         # HSET alone would keep what an older answer left: its metadata and its time to live.
         write: list[tuple[Any, ...]] = [
             ("DEL", key),
