@@ -66,10 +66,11 @@ def earn(project: Project, *days: date, **settings: str) -> dict[str, Any]:
     return {name: value.value for name, value in last.materialization.metadata.items()}
 
 
-def counted(project: Project, last: date, number: int = 5, hit: Sequence[int] = (1,)) -> None:
-    """Days of counts with all questions live, of which ``hit`` are hit each day."""
+def counted(project: Project, last: date, number: int = 5, silent: Sequence[int] = (0,)) -> None:
+    """Days of counts with all questions live, of which all but the ``silent`` are hit 4 times each day: an average
+    entry has its 10 hits by the third day."""
     for day in back(last, number):
-        store_day(project.datasets, day, {question(n): 2 * (n in hit) for n in range(FEW)})
+        store_day(project.datasets, day, {question(n): 4 * (n not in silent) for n in range(FEW)})
 
 
 def prompts(rows: list[dict[str, Any]]) -> set[str]:
@@ -86,26 +87,34 @@ def left_out(project: Project, day: date) -> set[str]:
 EVERY = {question(n) for n in range(FEW)}
 
 
-def test_entries_that_earned_nothing_leave_the_next_plan_and_the_asked_one_comes_back(project: Project) -> None:
+def test_an_entry_that_earned_nothing_leaves_the_next_plan_and_comes_back_when_it_is_asked(project: Project) -> None:
     counted(project, LAST_DAY)
     shown = earn(project, LAST_DAY)
-    assert (shown["counts_up_to"], shown["hits"], shown["recovered_usd"], shown["live"]) == ("2026-03-20", 10, 5.0, FEW)
-    assert (shown["earned_nothing"], shown["left_out_as_idle"], shown["verdicts"]) == (FEW - 1, FEW - 1, {"idle": 7})
-    assert [row.data["prompt"] for row in shown["best"].records] == [question(1)]
+    assert (shown["counts_up_to"], shown["hits"], shown["live"]) == ("2026-03-20", 140, FEW)
+    assert shown["recovered_usd"] == 70.0
+    assert (shown["earned_nothing"], shown["left_out_as_idle"], shown["verdicts"]) == (1, 1, {"idle": 1})
+    assert {row.data["prompt"] for row in shown["best"].records} == EVERY - {ASKED}
+    assert [row.data["average_hits"] for row in shown["nothing_earned"].records] == [17.5]
     assert shown["share_of_hits"].startswith("![")
 
-    assert prompts(project.plan()) == {question(1)}
-    assert project.metadata["left_out"] == {"earned_nothing": FEW - 1}
-    leaving = [row.data for row in project.metadata["earned_nothing"].records]
-    assert len(leaving) == FEW - 1
-    assert (leaving[0]["left on"], leaving[0]["comes back"]) == ("2026-03-20", "when asked")
+    assert prompts(project.plan()) == EVERY - {ASKED}
+    assert project.metadata["left_out"] == {"earned_nothing": 1}
+    (leaving,) = [row.data for row in project.metadata["earned_nothing"].records]
+    assert (leaving["left on"], leaving["comes back"]) == ("2026-03-20", "when asked, or on 2026-03-25")
 
-    # The next day one of them is asked; it is in again, and the others, still out, are not counted by readers.
+    # The next day it is asked, and it is in again.
     store_day(project.datasets, LAST_DAY + timedelta(1), {question(1): 2})
     earn(project, LAST_DAY + timedelta(1))
-    assert prompts(project.plan(LAST_DAY + timedelta(1))) == {question(0), question(1)}
+    assert prompts(project.plan(LAST_DAY + timedelta(1))) == EVERY
     earn(project, LAST_DAY + timedelta(2))  # nothing is stored of this day
-    assert prompts(project.plan(LAST_DAY + timedelta(2))) == {question(0), question(1)}
+    assert prompts(project.plan(LAST_DAY + timedelta(2))) == EVERY
+
+
+def test_where_many_earn_nothing_one_after_the_other_leaves(project: Project) -> None:
+    counted(project, LAST_DAY + timedelta(2), 7, silent=(1, 2, 3))
+    days = back(LAST_DAY + timedelta(2), 3)
+    earn(project, *days)
+    assert [len(left_out(project, day)) for day in days] == [1, 2, 3]
 
 
 Counts = Callable[[date], pa.Table]
@@ -134,27 +143,26 @@ def test_without_enough_counted_days_nothing_is_left_out(project: Project, why: 
 
 
 def test_idle_entries_stay_where_the_rule_is_off(project: Project) -> None:
-    counted(project, LAST_DAY, hit=())
+    counted(project, LAST_DAY)
     earn(project, LAST_DAY)
-    assert left_out(project, LAST_DAY) == EVERY
+    assert left_out(project, LAST_DAY) == {ASKED}
     project.environment["CACHEWARM_IDLE_DAYS"] = "0"
     assert left_out(project, LAST_DAY) == set()  # also for what was found before
     assert earn(project, LAST_DAY)["left_out_as_idle"] == 0
 
 
 def test_the_plan_of_an_earlier_day_knows_nothing_of_later_counts(project: Project) -> None:
-    counted(project, LAST_DAY + timedelta(1), 6, hit=())
+    counted(project, LAST_DAY + timedelta(1), 5, silent=(1,))
     earn(project, LAST_DAY + timedelta(1))
     assert left_out(project, LAST_DAY) == set()
-    others = EVERY - {ASKED}  # the one that was asked on this day came back at once
-    assert left_out(project, LAST_DAY + timedelta(1)) == others
-    assert left_out(project, LAST_DAY + timedelta(9)) == others
+    assert left_out(project, LAST_DAY + timedelta(1)) == {question(1)}
+    assert left_out(project, LAST_DAY + timedelta(9)) == {question(1)}
 
 
 def test_a_range_is_the_same_as_day_by_day_and_a_day_made_again_is_the_same_file(project: Project) -> None:
     last = LAST_DAY + timedelta(2)
     days = back(last, 3)
-    counted(project, days[1], 6, hit=())  # of the last day nothing is stored
+    counted(project, days[1], 6, silent=(0, 2, 3))  # of the last day nothing is stored
     file = Path(project.environment["CACHEWARM_HOME"]) / "data" / "entry_payback"
 
     def written() -> dict[str, bytes]:
@@ -174,8 +182,8 @@ def test_a_range_is_the_same_as_day_by_day_and_a_day_made_again_is_the_same_file
 
 
 def test_an_entry_is_shown_with_the_reports_and_rejections_that_are_known(project: Project, cache_name: str) -> None:
-    counted(project, LAST_DAY, hit=())
-    bad = entry_id(question(1), AGENT)
+    counted(project, LAST_DAY)
+    bad = entry_id(ASKED, AGENT)
     client = connect(project.environment["CACHEWARM_REDIS_URL"])
     for number, at in enumerate((1, 2, 40)):
         when = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=at)
@@ -186,7 +194,7 @@ def test_an_entry_is_shown_with_the_reports_and_rejections_that_are_known(projec
 
 
 def test_the_queue_of_stale_answers_counts_with_measured_hits_where_there_are(project: Project) -> None:
-    counted(project, LAST_DAY, 7, hit=(2,))
+    counted(project, LAST_DAY, 7, silent=[n for n in range(FEW) if n != 2])
     store_day(project.datasets, LAST_DAY - timedelta(7), {question(3): 9})
     for day in back(LAST_DAY, 7):  # one is new: it has three days
         rows = project.datasets.read("entry_hits", day).to_pylist()
@@ -195,7 +203,7 @@ def test_the_queue_of_stale_answers_counts_with_measured_hits_where_there_are(pr
     earn(project, LAST_DAY)
     project.check(CACHEWARM_ANSWER_MODEL="m2")
     queue = {row.data["prompt"]: row.data for row in project.metadata["queue"].records}
-    assert queue[question(2)]["hits a day"] == 2
+    assert queue[question(2)]["hits a day"] == 4
     assert queue[question(1)]["hits a day"] == 0
     assert queue[question(3)]["hits a day"] == pytest.approx(1.0, abs=0.2)  # what the log expects
     kinds = {prompt: row["hits are"] for prompt, row in queue.items()}
@@ -227,14 +235,15 @@ LONG = "Write to jane.doe@corp.at about   " + "everything " * 30
 
 @pytest.fixture(scope="module")
 def reviewed(planned: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
-    """Counts of five days: one entry earns, one at an unknown cost, one is golden and long, the others are idle."""
+    """Counts of five days: one entry earns, one at an unknown cost, one is golden and long; of the others, which earn
+    nothing, one is out."""
     folder = tmp_path_factory.mktemp("reviewed")
     shutil.copytree(planned[0] / "home", folder / "home")
     project = Project(folder, planned[1])
     project.environment |= {"CACHEWARM_REDIS_URL": redis_url, "CACHEWARM_NAME": "reviewed", **IDLE_DAYS}
     for day in back(LAST_DAY, 5):
-        rows = [hits_row(question(n), day, 3 * (n == 1)) for n in range(FEW)]
-        rows.append(hits_row("Free?", day, 4, cost_usd=None, agent_type="an agent type with a very long name indeed"))
+        rows = [hits_row(question(n), day, 30 * (n == 1)) for n in range(FEW)]
+        rows.append(hits_row("Free?", day, 40, cost_usd=None, agent_type="an agent type with a very long name indeed"))
         rows.append(hits_row(LONG, day, day.day % 2, source="golden"))
         project.datasets.write("entry_hits", day, hits_table(rows))
         project.datasets.write("hour_counts", day, hours_table(day, {AGENT: 50}))
@@ -248,7 +257,7 @@ def test_the_command_shows_aligned_columns_a_header_with_totals_and_no_personal_
     first, totals, head, *rows = ran.output.splitlines()
     assert first == f"{FEW + 2} of {FEW + 2} entries that are live, by payback"
     assert totals == (
-        "  37 hits in 90 days, $8.50 recovered and 20 hits of unknown cost, 7 without a hit; "
+        "  352 hits in 90 days, $76.00 recovered and 200 hits of unknown cost, 7 without a hit; "
         "counts up to 2026-03-20 (the daily run adds the next day)"
     )
     assert " ".join(head.split()) == "hits 7 days dollars last hit idle source agent type verdicts prompt"
@@ -271,8 +280,8 @@ def test_the_command_sorts_filters_and_limits(reviewed: Path) -> None:
     assert ASKED in order(asked(reviewed, "--sort", "idle", "--limit", str(FEW - 1)))
     assert asked(reviewed, "--limit", "2").output.startswith(f"2 of {FEW + 2} entries")
     assert len(order(asked(reviewed, "--source", "golden"))) == 1
-    assert len(order(asked(reviewed, "--verdict", "idle"))) == FEW - 1
-    assert len(order(asked(reviewed, "--verdict", "none"))) == 3
+    assert len(order(asked(reviewed, "--verdict", "idle"))) == 1
+    assert len(order(asked(reviewed, "--verdict", "none"))) == FEW + 1
     nobody = asked(reviewed, "-a", "nobody")
     assert nobody.exit_code == 0
     assert "agent types: a, an agent type" in nobody.output
@@ -282,7 +291,7 @@ def test_the_command_sorts_filters_and_limits(reviewed: Path) -> None:
 def test_the_json_is_the_same_for_a_program(reviewed: Path) -> None:
     found = json.loads(asked(reviewed, "--json", "--all", "--sort", "hits").stdout)
     assert (found["day"], found["counts_up_to"], found["known"], found["matching"]) == (*["2026-03-20"] * 2, 10, 10)
-    assert (found["hits"], found["recovered_usd"], found["unpriced_hits"]) == (37, 8.5, 20)
+    assert (found["hits"], found["recovered_usd"], found["unpriced_hits"]) == (352, 76.0, 200)
     assert len(found["entries"]) == 10
     first = found["entries"][0]
     assert (first["prompt"], first["recovered_usd"], first["last_hit"]) == ("Free?", None, "2026-03-20T13:00:00+00:00")

@@ -1,27 +1,41 @@
 """When an entry that earns nothing leaves, and when it is let in again, by cases and for random histories."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.idle import LONGEST_DAYS, Idle, Seen, step
+from cachewarm_pipeline.core.idle import (
+    LEAST_AVERAGE_HITS,
+    LONGEST_DAYS,
+    MOST_A_DAY_PERCENT,
+    Idle,
+    Seen,
+    end_of_day,
+    second_chance,
+)
 
 DAY = date(2026, 3, 1)
 LIVE, HIT, PART, GONE = Seen(True, 0), Seen(True, 2), Seen(False, 0), None
 LIMIT = 3
+BUSY = Seen(True, 100)
+"""Another entry of the agent_type, which makes 50 hits the average of two."""
 
 
-def run(*days: Any, source: str = "query_log", limit: int = LIMIT, state: Idle | None = None) -> list[Idle]:
-    """The state after each day. A day: what was seen, or (what, {looked_up, asked})."""
-    found, now = [], state or Idle()
+def run(*days: Any, limit: int = LIMIT, state: Idle | None = None, other: Seen = BUSY) -> list[Idle]:
+    """The state of an entry beside a busy one after each day. A day: what was seen, or (what, {looked_up, asked})."""
+    found, states = [], {"own": state or Idle(), "other": Idle()}
     for number, day in enumerate(days):
-        seen, how = day if isinstance(day, tuple) else (day, {})
-        told = {"looked_up": True, "asked": False} | how
-        now = step(now, DAY + timedelta(number), seen, source=source, idle_days=limit, **told)
-        found.append(now)
+        own, how = day if isinstance(day, tuple) else (day, {})
+        seen = {"other": other} | ({"own": own} if own else {})
+        asked = {"own"} if how.get("asked") else set()
+        looked_up = how.get("looked_up", True)
+        states = end_of_day(states, DAY + timedelta(number), seen, looked_up=looked_up, asked=asked, idle_days=limit)
+        found.append(states["own"])
     return found
 
 
@@ -35,14 +49,22 @@ ASKED = {"asked": True}
 
 def test_an_entry_leaves_after_so_many_days_without_a_hit_and_never_at_zero() -> None:
     assert out(LIVE, LIVE, LIVE, GONE) == [False, False, True, True]
-    assert run(LIVE, LIVE, LIVE)[-1] == Idle(3, DAY + timedelta(2), 1)
+    assert run(LIVE, LIVE, LIVE)[-1] == Idle(3, 150.0, DAY + timedelta(2), 1)
     assert not any(out(*[LIVE] * 200, limit=0))
+
+
+def test_nothing_leaves_before_an_average_entry_had_hits_enough() -> None:
+    slow = Seen(True, 1)  # half a hit a day for an average one of the two
+    assert out(*[LIVE] * 25, other=slow).index(True) == 2 * LEAST_AVERAGE_HITS - 1
+    assert run(*[LIVE] * 20, other=slow)[-1].average_hits == LEAST_AVERAGE_HITS
+    assert not any(out(*[LIVE] * 500, other=LIVE))  # nobody is hit at all
 
 
 def test_a_hit_or_a_day_without_the_entry_begins_anew() -> None:
     assert out(LIVE, LIVE, HIT, LIVE, LIVE, LIVE) == [False] * 5 + [True]
     assert out(LIVE, LIVE, GONE, LIVE, LIVE, LIVE) == [False] * 5 + [True]
     assert out(LIVE, LIVE, Seen(False, 1), LIVE, LIVE) == [False] * 5
+    assert run(LIVE, LIVE, GONE)[-1] == run(LIVE, LIVE, HIT)[-1] == Idle()
 
 
 @pytest.mark.parametrize("quiet", [(LIVE, QUIET), (GONE, QUIET), PART])
@@ -52,8 +74,8 @@ def test_outages_days_nobody_looked_up_and_days_in_part_count_neither_way(quiet:
 
 
 def test_what_left_comes_back_when_it_is_asked_and_must_be_idle_as_long_again_to_leave() -> None:
-    days = [LIVE] * 3 + [GONE] * 2 + [(GONE, ASKED)] + [PART] + [LIVE] * 3
-    assert out(*days) == [False, False, True, True, True, False, False, False, False, True]
+    days = [LIVE] * 3 + [GONE] + [(GONE, ASKED)] + [PART] + [LIVE] * 3
+    assert out(*days) == [False, False, True, True, False, False, False, False, True]
     assert out(LIVE, LIVE, (LIVE, ASKED))[-1]  # asked on the day that it leaves: that was before
     assert not out(LIVE, LIVE, LIVE, (GONE, {"looked_up": False, "asked": True}))[-1]  # an outage of the counters
 
@@ -62,43 +84,92 @@ def test_a_hit_of_what_left_but_is_still_served_lets_it_in_at_once() -> None:
     assert run(LIVE, LIVE, LIVE, Seen(False, 1))[-1] == Idle()
 
 
-def test_the_demand_of_golden_answers_and_variants_is_in_no_log_so_they_get_a_second_chance() -> None:
-    days = [LIVE] * 3 + [GONE] * 3
-    for source in ("golden", "synthetic"):
-        assert out(*days, source=source) == [False, False, True, True, True, False]
-    assert out(*days, *[GONE] * 200)[-1]  # nobody asks what the log asked once
+def test_what_is_only_hit_by_meaning_is_never_asked_and_comes_back_after_a_while() -> None:
+    assert out(*[LIVE] * 3, *[GONE] * 3) == [False, False, True, True, True, False]
 
 
 def test_each_return_in_vain_makes_the_next_wait_longer_so_that_nothing_goes_in_and_out() -> None:
-    asked_always = [(GONE, ASKED)] * 12
-    twice = Idle(3, DAY - timedelta(1), times=2)
-    assert out(*asked_always, state=twice).index(False) == 2  # three days after it left, not at once
-    assert out(*[GONE] * 12, source="golden", state=twice).index(False) == 5
-    often = Idle(3, DAY - timedelta(1), times=1000)
-    assert out(*[GONE] * 100, source="golden", state=often).index(False) == LONGEST_DAYS - 1
+    twice = Idle(3, 150.0, DAY - timedelta(1), times=2)
+    assert out(*[(GONE, ASKED)] * 12, state=twice).index(False) == 2  # three days after it left, not at once
+    assert out(*[GONE] * 12, state=twice).index(False) == 5
+    often = Idle(3, 150.0, DAY - timedelta(1), times=1000)
+    assert out(*[GONE] * 100, state=often).index(False) == LONGEST_DAYS - 1 == second_chance(1000, 3) - 1
     assert run(HIT, state=twice) == [Idle()]
 
 
 def test_the_settings_of_today_hold_for_what_left_before() -> None:
-    left = Idle(3, DAY - timedelta(1), times=1)
+    left = Idle(3, 150.0, DAY - timedelta(1), times=1)
     assert out(GONE, state=left) == [True]
     assert out(GONE, state=left, limit=4) == [False]
     assert out(GONE, state=left, limit=0) == [False]
 
 
-SEEN = st.sampled_from([LIVE, HIT, PART, GONE, (LIVE, QUIET), (GONE, QUIET), (GONE, ASKED), (LIVE, ASKED)])
+def test_at_most_a_share_of_the_live_entries_leaves_a_day_longest_streak_first() -> None:
+    states = {f"e{n:02}": Idle(5 + (n == 7), 40.0) for n in range(59)} | {"hit": Idle()}
+    seen = dict.fromkeys(states, LIVE) | {"hit": BUSY}
+    left: list[str] = []
+    for n in range(2):
+        states = end_of_day(states, DAY + timedelta(n), seen, looked_up=True, asked=(), idle_days=5)
+        left += sorted(entry for entry, state in states.items() if state.left_on == DAY + timedelta(n))
+    assert left == ["e00", "e01", "e07", "e02", "e03", "e04"]  # three of 60 a day
 
 
-@given(st.lists(SEEN, max_size=40), st.integers(1, 5), st.sampled_from(["golden", "query_log"]))
-def test_nothing_leaves_but_after_its_whole_count_of_looked_up_days_without_a_hit(
-    days: list[Any], limit: int, source: str
+def test_those_that_left_do_not_raise_the_average_that_the_rest_is_held_against() -> None:
+    states = {f"e{n}": Idle(3, 10.0, DAY, 1) for n in range(7)} | {"own": Idle(), "other": Idle()}
+    seen = {"own": LIVE, "other": Seen(True, 9)}
+    now = end_of_day(states, DAY + timedelta(1), seen, looked_up=True, asked=(), idle_days=3)
+    assert now["own"] == Idle(1, 1.0)
+    still = dict.fromkeys(states, LIVE) | seen  # the plan without them was not published
+    assert end_of_day(states, DAY + timedelta(1), still, looked_up=True, asked=(), idle_days=3) == now
+
+
+ENTRIES = "abcdef"
+ONE = st.sampled_from([LIVE, LIVE, LIVE, HIT, BUSY, PART, Seen(False, 1), GONE])
+PAST = st.tuples(
+    st.fixed_dictionaries(dict.fromkeys(ENTRIES, ONE)),
+    st.sampled_from([True, True, False]),
+    st.sets(st.sampled_from(ENTRIES)),
+)
+
+
+def after_each(days: Sequence[Any], limit: int) -> list[Mapping[str, Idle]]:
+    states: Mapping[str, Idle] = dict.fromkeys(ENTRIES, Idle())
+    found = [states]
+    for number, (all_seen, looked_up, asked) in enumerate(days):
+        seen = {entry: one for entry, one in all_seen.items() if one}
+        day = DAY + timedelta(number)
+        states = end_of_day(states, day, seen, looked_up=looked_up, asked=asked, idle_days=limit)
+        backwards = dict(reversed(found[-1].items()))
+        assert end_of_day(backwards, day, seen, looked_up=looked_up, asked=asked, idle_days=limit) == states
+        found.append(states)
+    return found
+
+
+@settings(max_examples=150)
+@given(st.lists(PAST, max_size=40), st.integers(1, 5))
+def test_nothing_leaves_but_after_its_whole_count_of_days_and_of_what_an_average_entry_had(
+    days: list[Any], limit: int
 ) -> None:
-    before = Idle()
-    for number, now in enumerate(run(*days, source=source, limit=limit)):
-        if now.left_on is not None and before.left_on is None:
-            plain = [day[0] if isinstance(day, tuple) else day for day in days[: number + 1]]
-            looked_up = [not (isinstance(day, tuple) and day[1].get("looked_up") is False) for day in days]
-            counted = [seen for seen, own in zip(plain, looked_up, strict=False) if own and seen != PART]
-            assert counted[-limit:] == [LIVE] * limit
-            assert now.days == limit
-        before = now
+    states = after_each(days, limit)
+    for number, (before, now) in enumerate(pairwise(states)):
+        leaving = [entry for entry in ENTRIES if now[entry].left_on and not before[entry].left_on]
+        assert len(leaving) <= max(1, len(ENTRIES) * MOST_A_DAY_PERCENT // 100)
+        for entry in leaving:
+            counted, average = 0, 0.0
+            for back in range(number, -1, -1):
+                all_seen, looked_up, _ = days[back]
+                one = all_seen[entry]
+                if (one and one.hits) or (looked_up and one is GONE) or states[back][entry].left_on:
+                    break
+                if looked_up and one and one.whole:
+                    whole = [other.hits for other in all_seen.values() if other and other.whole]
+                    counted, average = counted + 1, average + sum(whole) / len(whole)
+            assert counted == now[entry].days >= limit
+            assert average + 1e-9 >= now[entry].average_hits >= LEAST_AVERAGE_HITS
+
+
+@settings(max_examples=150)
+@given(st.lists(PAST, max_size=60), st.integers(1, 5))
+def test_an_agent_type_is_never_emptied(days: list[Any], limit: int) -> None:
+    for states in after_each(days, limit):
+        assert any(state.left_on is None for state in states.values())

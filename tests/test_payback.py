@@ -140,8 +140,13 @@ def test_hits_a_day_are_measured_from_a_week_of_days_that_were_looked_up() -> No
     assert by_prompt(fold(days, lookups={AGENT: 9}))["How?"]["whole_days"] == 8
 
 
+def busy(*numbers: int, more: Row | None = None) -> dict[date, list[Row]]:
+    """Days of counts of an entry that is never hit, beside one that is: 5 hits a day for an average one of them."""
+    return {ago(n): [hits_row("How?", ago(n), **(more or {})), hits_row("Busy?", ago(n), 10)] for n in numbers}
+
+
 def test_days_without_stored_counts_make_no_entry_idle() -> None:
-    live = {ago(n): [hits_row("How?", ago(n))] for n in range(40)}
+    live = busy(*range(40))
     assert idle_entries(fold(live)) == {entry_id("How?", AGENT)}
     gaps = {day: rows for day, rows in live.items() if day > ago(26)}
     assert idle_entries(fold(gaps)) == set()
@@ -149,15 +154,27 @@ def test_days_without_stored_counts_make_no_entry_idle() -> None:
     assert idle_entries(fold({})) == set()
 
 
-def test_what_left_is_kept_when_the_window_has_passed_it_and_forgotten_when_it_may_return() -> None:
-    days = {ago(n): [hits_row("How?", ago(n))] for n in range(150, 120, -1)}
-    left = fold(days, ago(121), idle_days=5)
-    (row,) = left.to_pylist()
-    assert (row["left_on"], row["times_left"]) == (ago(146), 1)
-    (row,) = fold(days, idle_days=5, before=(left, ago(121))).to_pylist()
-    assert (row["left_on"], row["hits"], row["first_day"], row["whole_days"]) == (ago(146), 0, ago(150), 0)
-    asked = {ago(3): {"how": InLog(1, 0)}}
-    assert fold(days, idle_days=5, before=(left, ago(121)), asked=asked).num_rows == 0
+def test_an_entry_is_held_against_what_others_of_its_own_agent_type_earned() -> None:
+    live = busy(*range(40), more={"agent_type": "another", "entry_id": "own"})
+    table = fold(live, lookups={AGENT: ENOUGH, "another": ENOUGH})
+    assert idle_entries(table) == set()
+    assert (by_prompt(table)["How?"]["idle_days"], by_prompt(table)["How?"]["average_hits"]) == (40, 0.0)
+    own = by_prompt(fold(busy(*range(40))))["How?"]
+    assert (own["idle_days"], own["average_hits"], own["left_on"]) == (28, 140.0, ago(12))
+
+
+def test_what_left_is_carried_from_table_to_table_until_it_may_return() -> None:
+    days = busy(*range(40, 20, -1))
+    left = fold(days, ago(21), idle_days=20)
+    assert by_prompt(left)["How?"]["left_on"] == ago(21)
+
+    def later(back: int, **more: Any) -> Row:
+        return by_prompt(fold(days, ago(back), idle_days=20, before=(left, ago(21)), **more))["How?"]
+
+    assert (later(5)["left_on"], later(5)["idle_days"], later(5)["average_hits"]) == (ago(21), 20, 100.0)
+    assert later(5, asked={ago(6): {"how": InLog(1, 0)}})["left_on"] is None
+    assert (later(0)["left_on"], later(0)["times_left"]) == (None, 1)
+    assert fold({}, idle_days=20, before=(left, ago(21))).num_rows == 0
 
 
 def test_an_entry_that_nobody_knew_when_it_was_hit_has_its_name_later() -> None:

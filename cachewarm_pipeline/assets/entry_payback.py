@@ -1,8 +1,7 @@
 """What each entry earned in 90 days: hits, dollars, last hit, days without one, and what speaks against it (reports,
-withdrawals, changed answers, rejections in the log). Entries that earned nothing in CACHEWARM_IDLE_DAYS days on which
-they were live and their agent_type was looked up leave the next plan: golden answers of thin logs too. They come back
-when their question is asked again; variants and golden answers once more after as many days. `cachewarm entries` asks
-this table."""
+withdrawals, changed answers, rejections in the log). Entries without a hit in CACHEWARM_IDLE_DAYS days or more, on
+which an average entry of their agent_type had 10 hits, leave the next plan, at most 5% of an agent_type's live entries
+a day. They come back when their question is asked again, or after as many days. `cachewarm entries` asks this table."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -28,7 +27,7 @@ NAME = "entry_payback"
 
 _SHOWN = 20
 _BEST = ("prompt", "agent_type", "source", "hits", "hits_7", "recovered_usd", "payback", "last_hit", "verdicts")
-_WORST = ("prompt", "agent_type", "source", "days_looked_up", "idle_days", "left_on", "first_day", "verdicts")
+_WORST = ("prompt", "agent_type", "source", "days_looked_up", "idle_days", "average_hits", "left_on", "verdicts")
 
 
 @dg.asset(

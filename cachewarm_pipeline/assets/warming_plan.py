@@ -86,7 +86,8 @@ def _earned_nothing(workspace: Workspace, day: date, idle: list[str]) -> dg.Meta
     """The candidates that earned no hit and are left out for it, those that leave now first."""
     if not idle:
         return dg.MetadataValue.text("none")
-    columns = ["entry_id", "prompt", "agent_type", "source", "idle_days", "left_on", "last_hit", "times_left"]
+    columns = ["entry_id", "prompt", "agent_type", "source", "last_hit"]
+    columns += ["idle_days", "average_hits", "left_on", "times_left"]
     known = steps.payback(workspace.datasets, day, columns)
     rows = [row for row in (known.to_pylist() if known else ()) if row["entry_id"] in set(idle)]
     rows.sort(key=lambda row: (-row["left_on"].toordinal(), row["entry_id"]))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.core.idle import LEAST_LOOKUPS, Idle, Seen, second_chance, step
+from cachewarm_pipeline.core.idle import LEAST_LOOKUPS, Idle, Seen, end_of_day, second_chance
 from cachewarm_pipeline.core.schemas import conform
 from cachewarm_pipeline.core.schemas_measured import ENTRY_PAYBACK
 from cachewarm_pipeline.core.text import canonical, cut
@@ -105,7 +105,7 @@ class Fold:
             own = row["entry_id"], row["agent_type"], row["prompt"], row["source"]
             entry = self._entry(*own, first_day=row["first_day"])
             entry.last_hit, entry.negative = _micros(row["last_hit"]), row["negative"]
-            entry.idle = Idle(row["idle_days"], row["left_on"], row["times_left"])
+            entry.idle = Idle(row["idle_days"], row["average_hits"], row["left_on"], row["times_left"])
 
     @property
     def days(self) -> list[date]:
@@ -135,18 +135,17 @@ class Fold:
             return
         questions = {entry.question: id for id, entry in self._entries.items() if entry.question}
         said = log(questions) if questions else {}
+        states: dict[str, dict[str, Idle]] = {}
         for id, entry in self._entries.items():
-            found = said.get(id, InLog(0, 0))
-            entry.negative += found.negative
-            entry.idle = step(
-                entry.idle,
-                day,
-                seen.get(id),
-                looked_up=hits is not None and lookups.get(entry.agent_type, 0) >= LEAST_LOOKUPS,
-                asked=found.rows > 0,
-                source=entry.source,
-                idle_days=self._idle_days,
-            )
+            states.setdefault(entry.agent_type, {})[id] = entry.idle
+        for id, found in said.items():
+            self._entries[id].negative += found.negative
+        asked = {id for id, found in said.items() if found.rows > 0}
+        for agent_type, own in states.items():
+            looked_up = hits is not None and lookups.get(agent_type, 0) >= LEAST_LOOKUPS
+            now = end_of_day(own, day, seen, looked_up=looked_up, asked=asked, idle_days=self._idle_days)
+            for id, idle in now.items():
+                self._entries[id].idle = idle
 
     def table(self, known: Known) -> pa.Table:
         """ENTRY_PAYBACK: most hits first, then most dollars. ``known`` may have entries that were never counted."""
@@ -212,6 +211,7 @@ class Fold:
             "made_usd": made,
             "payback": recovered / made if made and recovered is not None else None,
             "idle_days": entry.idle.days,
+            "average_hits": entry.idle.average_hits,
             "left_on": entry.idle.left_on,
             "times_left": entry.idle.times,
             "reports": reports,
@@ -263,11 +263,15 @@ def idle_entries(table: pa.Table) -> set[str]:
 
 def told_idle(row: Mapping[str, Any], idle_days: int) -> dict[str, Any]:
     """An entry that left as a person reads it: since when, and when it comes back. ``row``: of ENTRY_PAYBACK."""
-    state = Idle(row["idle_days"], row["left_on"], row["times_left"])
-    days = second_chance(state, row["source"], idle_days)
-    back = "when asked" if days is None else f"when asked, or on {row['left_on'] + timedelta(days=days)}"
+    back = row["left_on"] + timedelta(days=second_chance(row["times_left"], idle_days))
     shown = {name: row[name] for name in ("prompt", "agent_type", "source", "last_hit")}
-    return {**shown, "days without a hit": row["idle_days"], "left on": row["left_on"], "comes back": back}
+    return {
+        **shown,
+        "days without a hit": row["idle_days"],
+        "hits of an average entry": round(row["average_hits"], 1),
+        "left on": row["left_on"],
+        "comes back": f"when asked, or on {back}",
+    }
 
 
 def measured(table: pa.Table) -> dict[str, float]:

@@ -71,6 +71,7 @@ ENTRY_PAYBACK = pa.schema(
             "payback", pa.float64(), "recovered_usd / made_usd; null where one is not known or nothing was paid", True
         ),
         _field("idle_days", pa.int64(), "days_looked_up in a row without a hit; of one that left: when it did"),
+        _field("average_hits", pa.float64(), "hits that an average entry of its agent_type had on these idle_days"),
         _field("left_on", pa.date32(), "since when plans leave it out as it earned nothing; null: they do not", True),
         _field("times_left", pa.int64(), "how often it has left since its last hit"),
         _field("reports", pa.int64(), "different people who report its answer as wrong, nothing done about it yet"),
