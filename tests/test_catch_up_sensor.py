@@ -1,11 +1,14 @@
 """What was missed: days that are not mined, runs that failed; and what sensors do where nothing is there yet."""
 
+import shutil
 from datetime import timedelta
 
 import dagster as dg
+import pytest
 
 from tests.pipeline import environment
-from tests.small_app import AGENT
+from tests.small_app import AGENT, USUAL
+from tests.source_data import golden_data, write_parquet
 from tests.watch import DAY, NOW, Watch, own_environment
 
 pytest_plugins = ["tests.watch"]
@@ -118,3 +121,44 @@ def test_what_readers_counted_while_no_run_came_is_stored_before_it_expires(watc
     datasets = watch.workspace().datasets
     assert sum(datasets.read("entry_hits", DAY + timedelta(days=1))["hits"].to_pylist()) == 1
     assert not watch.look("catch_up").run_requests
+
+
+@pytest.fixture
+def golden(watch: Watch) -> Watch:
+    """Over an application without a log, which has golden answers."""
+    shutil.rmtree(watch.app.folder / "llm_query_logs")
+    write_parquet(
+        watch.app.folder,
+        golden_data(
+            *({"analysis_id": n, "agent_type": AGENT} for n in range(len(USUAL))),
+            analyses=[
+                {"id": n, "content_preview": prompt, "created_at": NOW - timedelta(days=5)}
+                for n, prompt in enumerate(USUAL)
+            ],
+        ),
+    )
+    return watch
+
+
+def test_without_a_log_too_what_readers_counted_is_stored_before_it_expires(golden: Watch) -> None:
+    golden.warm()
+    assert golden.look("catch_up").skip_message == (
+        "the log has no rows yet, so there is nothing to mine; warm_cache for 2026-03-22 succeeded"
+    )
+    prompt = golden.workspace().datasets.read("warming_plan", DAY, ["prompt"])["prompt"][0].as_py()
+    golden.ask(prompt)
+    golden.clock.at += timedelta(days=3)
+    (counting,) = golden.look("catch_up").run_requests
+    assert (counting.job_name, golden.run(counting, "store_counts").success) == ("store_counts", True)
+    stored = golden.workspace().datasets.read("entry_hits", DAY + timedelta(days=1))
+    assert sum(stored["hits"].to_pylist()) == 1
+
+
+def test_without_a_log_too_a_failed_run_is_tried_again(golden: Watch) -> None:
+    failed(golden, "warm_cache")
+    assert golden.look("catch_up").skip_message.startswith(
+        "the log has no rows yet, so there is nothing to mine; warm_"
+    )
+    golden.clock.at += timedelta(minutes=31)
+    (again,) = golden.look("catch_up").run_requests
+    assert (again.job_name, again.partition_key) == ("warm_cache", "2026-03-22")

@@ -79,14 +79,10 @@ def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
     ) -> Sequence[dg.RunRequest] | dg.SkipReason:
         try:
-            first = _day(context.cursor)
-            if first is None:
-                found = workspace.source.describe(workspace.today).first_log_day
-                if found is None:
-                    return dg.SkipReason("the log has no rows yet, so there is nothing to mine")
-                first = found
+            first = _day(context.cursor) or workspace.source.describe(workspace.today).first_log_day
+            if first is not None:
                 context.update_cursor(first.isoformat())
-            mining = _mining(context.instance, days_to_mine(workspace, first), workspace.today)
+            mining = _mining(context.instance, workspace, first)
             if isinstance(mining, list):
                 return mining
             counting = _counting(context.instance, uncounted_days(workspace), workspace.today)
@@ -110,12 +106,16 @@ def _day(text: str | None) -> date | None:
         return None
 
 
-def _mining(instance: DagsterInstance, days: Days, today: date) -> list[dg.RunRequest] | str:
-    """Runs that mine what is to be mined, or why none starts; empty where nothing is to be mined.
+def _mining(instance: DagsterInstance, workspace: Workspace, first: date | None) -> list[dg.RunRequest] | str:
+    """Runs that mine what is to be mined, or why none starts; empty where nothing is to be mined. ``first``: the log's
+    first day; None: it has no rows, as where golden answers alone are warmed.
 
     A missing day is tried TRIES times more a day. A changed one is mined once a day: a log that is appended to changes
     all the time, and its older counts are used meanwhile.
     """
+    if first is None:
+        return "the log has no rows yet, so there is nothing to mine"
+    days, today = days_to_mine(workspace, first), workspace.today
     if not days.missing and not days.changed:
         return ""
     said = f"{len(days.missing)} days of the log are not mined, {len(days.changed)} changed since"
