@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cachewarm_pipeline.core.impact import BUCKETS, Count, before_after, impact
+from cachewarm_pipeline.core.impact import BUCKETS, Count, impact
 from cachewarm_pipeline.core.impact.counts import cells
 from cachewarm_pipeline.core.impact.jackknife import groups_of, student
 from cachewarm_pipeline.core.impact.simulate import EVEN, HEAVY, SMALL, Kind, Traffic, trials
@@ -72,6 +72,10 @@ def look_ups(counts: Sequence[Count]) -> Interval:
     return found.lift - half, found.lift + half
 
 
+def plain(counts: Sequence[Count]) -> float:
+    return sum(count.hits for count in counts) / sum(count.lookups for count in counts)
+
+
 METHODS: dict[str, Callable[[Sequence[Count]], Interval]] = {
     "16 buckets": lambda counts: project(counts, BUCKETS),
     "64 buckets": lambda counts: project(counts, 64),
@@ -95,7 +99,7 @@ def main() -> None:
                 if ends is not None:
                     found[method].append((ends[0] <= traffic.lift <= ends[1], (ends[1] - ends[0]) / 2))
             warmed = [count for count in trial.after if count.arm == "warmed"]
-            off.append((before_after(trial.before, warmed).difference or 0.0) - traffic.lift)
+            off.append(plain(warmed) - plain(trial.before) - traffic.lift)
             beyond += bool(found["16 buckets"]) and abs(off[-1]) > found["16 buckets"][-1][1]
         told = "".join(
             f"{np.mean([hit for hit, _ in rows]):8.1%} ±{np.median([half for _, half in rows]):.4f}"

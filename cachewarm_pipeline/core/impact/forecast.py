@@ -1,4 +1,4 @@
-"""The forecast against what came, day by day; and the seed's before/after figure. Tables, no plots."""
+"""The forecast against what came, day by day. Tables, no plots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +28,10 @@ class DayCompared:
     ``low`` and ``high``: of that day alone. ``inside``: whether forecast_lift lies in that interval. All None where not
     known. ``why``: what the day's lift lacks.
 
-    ``forecast_hit_rate`` is what the warmed arm should have; ``forecast_lift`` is over a cold cache that all traffic
-    fills, while a holdout finds fewer own entries (see impact): expect a lift somewhat above it.
+    ``forecast_hit_rate`` is what the warmed arm should have. Both lifts are over a cold cache that all traffic fills;
+    the replay's begins empty on its first held-out day and forgets nothing. The one that is measured has long been
+    filled, and forgets as the application's own entries do: expect less lift than forecast where these outlive the
+    held-out days, more where they do not.
     """
 
     day: date
@@ -79,29 +81,3 @@ def _day(count: Count) -> date:
         return date.fromisoformat(count.slot[:8])
     except ValueError:
         raise ValueError(f"impact: {count} has the slot {count.slot!r}, which is no date") from None
-
-
-@dataclass(frozen=True)
-class BeforeAfter:
-    """Plain hit rates before and after warming, of all look-ups; None without any.
-
-    ``difference`` is no effect of warming: all that changed in the meantime is in it (traffic, the application's own
-    entries). It is kept because it is what people know; show it beside the lift.
-    """
-
-    before: float | None
-    after: float | None
-
-    @property
-    def difference(self) -> float | None:
-        return None if self.before is None or self.after is None else self.after - self.before
-
-
-def before_after(before: Sequence[Count], after: Sequence[Count]) -> BeforeAfter:
-    """Of the counts before and after, arms and agent types together."""
-    return BeforeAfter(_rate(before), _rate(after))
-
-
-def _rate(counts: Sequence[Count]) -> float | None:
-    lookups = sum(count.lookups for count in counts)
-    return sum(count.hits for count in counts) / lookups if lookups else None
