@@ -1,5 +1,6 @@
-"""What warming brought, measured: the lift of look-ups that may see warmed entries over those that may not (the
-holdout), with an interval; the forecast against what came; hits by source; and the plain rates before and after."""
+"""What warming brought, measured: the lift of look-ups that may see warmed entries over a cold cache that everybody
+fills, by look-ups that may not see them (the holdout), with an interval; the forecast against what came; hits by
+source; and the plain rates before and after."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -86,10 +87,10 @@ def _records(table: pa.Table, scopes: Iterable[str]) -> dg.MetadataValue:
                 or ("all" if row["scope"] == "total" else "those with too few users together"),
                 "look-ups": row["lookups"],
                 "hit rate": row["hit_rate"],
-                "holdout": row["holdout_hit_rate"],
+                "cold cache, by the holdout": row["holdout_hit_rate"],
                 "lift": row["lift"],
-                "from": row["lift_low"],
-                "to": row["lift_high"],
+                "from (95%)": row["lift_low"],
+                "to (95%)": row["lift_high"],
                 "what is missing": row["why"],
             }
             for row in _rows(table, scopes)
