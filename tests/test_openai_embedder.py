@@ -10,7 +10,7 @@ import pytest
 
 from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError, EmbeddingError
 from cachewarm_pipeline.resources.embedders import open_embedder, open_from_info
-from cachewarm_pipeline.resources.embedders.openai import MAX_INPUTS, OpenAIEmbedder, model_id
+from cachewarm_pipeline.resources.embedders.openai import MAX_INPUTS, OpenAIEmbedder, model_id, most_tokens
 from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.vectors import ParquetVectorStore
 from cachewarm_pipeline.settings import Settings
@@ -48,11 +48,13 @@ def test_usage_is_what_the_server_reported(server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("usage", [None, {}, "free", {"total_tokens": None}])
-def test_a_server_that_reports_no_usage_costs_nothing(server: FakeServer, usage: object) -> None:
+def test_a_server_that_reports_no_usage_is_taken_to_have_used_the_most_it_can(
+    server: FakeServer, usage: object
+) -> None:
     server.change = lambda answer: {**answer, "usage": usage}
     embedder = open_fake(server)
     embedder.embed(["a"])
-    assert embedder.usage.tokens == 0
+    assert embedder.usage.tokens == most_tokens(["a"])
 
 
 def test_info_learns_the_dimension_from_the_first_answer(server: FakeServer) -> None:

@@ -1,9 +1,10 @@
 """One cap over embedding, writing and judging, over real HTTP: what is reported never passes it, and what is paid is in
 the ledger, also of runs that fail."""
 
+import socket
 import threading
-from contextlib import suppress
-from datetime import date
+from contextlib import nullcontext, suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.core.errors import EmbeddingError, JudgeError, SpendCapError
+from cachewarm_pipeline.core.errors import ConfigurationError, EmbeddingError, JudgeError, SpendCapError
 from cachewarm_pipeline.resources.embedders.batches import run_batches
+from cachewarm_pipeline.resources.embedders.openai import most_tokens
 from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.spend import Cost, Purse, Spend
 from cachewarm_pipeline.resources.usage import read_usage
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 from tests.chat_server import KEY, saying
+from tests.openai_server import SOON, error_answer
 from tests.paid_models import PaidModels, near_pairs
 from tests.pipeline import environment
 from tests.writer_server import bases
@@ -115,6 +118,112 @@ def test_another_process_of_the_run_goes_on_from_what_was_paid(models: PaidModel
     assert again.purse.spent == pytest.approx(models.usd())
     again.begin("another run", "test", DAY)
     assert again.purse.spent == 0
+
+
+def test_the_caps_of_judge_and_writer_hold_over_the_processes_of_a_run(models: PaidModels, tmp_path: Path) -> None:
+    first = workspace(models, tmp_path)
+    assert spend_all(first, models) == (12, 6, 40)
+    again = workspace(models, tmp_path)
+    for before, after in ((first.judge_spend, again.judge_spend), (first.llm_spend, again.llm_spend)):
+        assert (after.spent, after.tokens) == (pytest.approx(before.spent), before.tokens)
+        assert after.tokens > 0
+
+
+def test_money_set_aside_for_a_batch_is_set_aside_in_every_process_of_its_run(
+    models: PaidModels, tmp_path: Path
+) -> None:
+    def process(run: str = "run") -> Workspace:
+        own = workspace(models, tmp_path, max_usd=aside and 1.5 * aside, llm_batch=True)
+        own.begin(run, "test", DAY)
+        return own
+
+    def write(own: Workspace, first: int, last: int) -> list[list[str] | None]:
+        writer = own.llm(lambda _: None)
+        assert writer is not None
+        return writer.variants(bases(last)[first:])
+
+    aside = None
+    submitting = process()
+    assert write(submitting, 0, 6) == [None] * 6
+    aside = submitting.purse.spent
+    assert aside > 0
+    second = process()
+    assert (second.purse.spent, second.llm_spend.spent) == (pytest.approx(aside), pytest.approx(aside))
+    write(second, 6, 12)
+    lines = [len(models.chat.lines(each)) for each in models.chat.batches]
+    assert lines == [6, 3]  # half of the money is left: half of the bases
+    assert process("another").purse.spent == 0
+
+    for each in models.chat.batches:
+        models.chat.finish(each)
+    with models.counting():
+        assert None not in write(process(), 0, 6)  # the run collects its own batch: it has paid for it
+    assert process().purse.spent == pytest.approx(1.5 * aside)
+    later = process("later")
+    assert None not in write(later, 0, 9)
+    assert later.purse.spent == process().purse.spent == 0
+    assert not [*tmp_path.rglob("batches/*.json")]
+
+
+def test_tries_without_an_answer_count_as_billed_so_the_cap_holds(models: PaidModels, tmp_path: Path) -> None:
+    seen = set()
+    for n, cap in enumerate((1e-5, 2e-3, 4e-3, 7e-3, 1.0)):
+        lost_and_answered = [error_answer(504, "", SOON), None] * 50
+        models.embedder.faults = [*lost_and_answered]  # type: ignore[list-item]
+        models.chat.faults = {"POST /v1/chat/completions": [*lost_and_answered]}  # type: ignore[list-item]
+        with models.counting():
+            own = workspace(models, tmp_path / str(n), max_usd=cap)
+            seen.add(spend_all(own, models))
+            models.judged, models.wrote = len(models.chat.paths), 0  # what the server may bill: every try
+            assert models.usd() <= paid(own) <= own.purse.spent + 1e-12
+            assert own.purse.spent <= cap
+    assert (0, 0, 0) in seen
+    assert (12, 6, 40) in seen
+    assert len(seen) >= 4
+
+
+def test_a_time_out_is_paid_at_its_most_and_what_was_never_sent_is_free(models: PaidModels, tmp_path: Path) -> None:
+    models.embedder.hold = 0.3
+    slow = workspace(models, tmp_path / "slow", embedding_timeout_seconds=0.05, embedding_max_retries=0, max_usd=1.0)
+    with pytest.raises(EmbeddingError, match="no answer"):
+        embed_missing(slow.embedder, slow.vectors, TEXTS[:2])
+    (row,) = read_usage(slow, date.min, date.max).to_pylist()
+    assert row["prompt_tokens"] == most_tokens(TEXTS[:2])
+    assert slow.purse.spent == pytest.approx(row["usd"])
+    for status in (429, 500, 503):  # the server says itself that there is no answer
+        models.embedder.hold, models.embedder.faults = 0.0, [error_answer(status, "", SOON)]
+        refused = workspace(models, tmp_path / str(status), embedding_max_retries=0, max_usd=1.0)
+        with pytest.raises(EmbeddingError):
+            embed_missing(refused.embedder, refused.vectors, TEXTS[:2])
+        assert (paid(refused), refused.purse.spent) == (0, 0)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        models.url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        away = workspace(models, tmp_path / "away", embedding_max_retries=0, max_usd=1.0)
+        with pytest.raises(EmbeddingError, match="cannot reach"):
+            embed_missing(away.embedder, away.vectors, TEXTS[:2])
+    assert (paid(away), away.purse.spent) == (0, 0)
+
+
+def test_embedding_that_reports_no_usage_is_in_the_ledger_at_its_most(models: PaidModels, tmp_path: Path) -> None:
+    models.embedder.change = lambda answer: {**answer, "usage": None}
+    own = workspace(models, tmp_path, max_usd=1.0)
+    report = embed_missing(own.embedder, own.vectors, TEXTS[:2])
+    assert report.tokens == most_tokens(TEXTS[:2])
+    assert paid(own) == pytest.approx(report.tokens * 0.02 / 1e6) == pytest.approx(own.purse.spent)
+    assert workspace(models, tmp_path, max_usd=1.0).purse.spent == pytest.approx(own.purse.spent)
+
+
+def test_prices_of_a_day_to_come_are_refused_before_anything_is_paid(models: PaidModels, tmp_path: Path) -> None:
+    for days, refused in ((-1, False), (0, False), (1, False), (2, True)):  # a day ahead it may be elsewhere on earth
+        looked_up = DAY + timedelta(days=days)
+        own = Workspace(Settings(home=tmp_path, prices_as_of=looked_up), lambda: datetime(2026, 3, 20, 12, tzinfo=UTC))
+        with (
+            pytest.raises(ConfigurationError, match=f"CACHEWARM_PRICES_AS_OF={looked_up} is after today, {DAY}")
+            if refused
+            else nullcontext()
+        ):
+            own.begin("run", "test", DAY)
 
 
 def test_an_answer_that_is_no_verdict_was_paid_all_the_same(models: PaidModels, tmp_path: Path) -> None:

@@ -170,6 +170,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     from cachewarm_pipeline.resources.workspace import Workspace
 
     workspace = Workspace(settings)
+    workspace.check_prices()
     if settings.base_queries:
         steps.configured_bases(workspace, set())  # a file that cannot be used is told before anything is mined
     info = workspace.source.describe(workspace.today)

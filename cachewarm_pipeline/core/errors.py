@@ -18,7 +18,7 @@ class EmbeddingError(CachewarmError):
 
 
 class SpendCapError(EmbeddingError):
-    """Embedding would pass the spend cap of the run, and nothing can go on without it."""
+    """The spend cap of the run would be passed: by embedding, without which nothing can go on, or by another try."""
 
 
 class JudgeError(CachewarmError):

@@ -21,7 +21,7 @@ class EmbedReport:
     embedded: int
     reused: int
     tokens: int
-    """Tokens that the embedder reported for the new texts."""
+    """Tokens that the new texts took; see ``Usage``."""
     seconds: float
     dimensions: int | None
     """Size of the vectors; None when there were no texts. Known even when all were reused and no server was asked."""

@@ -8,6 +8,8 @@ the wait that the server asks for (``retry-after``).
 import base64
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -15,6 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.resources.pace import Pace
+from cachewarm_pipeline.resources.tries import Lost, Tries, http_client
 
 _KEY = re.compile(r"sk-[\w*-]{4,}")
 
@@ -65,6 +68,17 @@ class OpenAIServer:
         self.where = f"{self.name}, model {model!r}"
         self._lock = threading.Lock()
         self._client: Any = None
+        self._tries = Tries()
+
+    @contextmanager
+    def asking(self, lost: Lost) -> Iterator[Any]:
+        """The client for one request of this thread that may be billed; ``lost`` hears of its tries without an answer,
+        and what it raises ends the request."""
+        self._tries.lost, self._tries.left = lost, self._max_retries + 1
+        try:
+            yield self.client
+        finally:
+            self._tries.lost = None
 
     @property
     def client(self) -> Any:
@@ -74,17 +88,13 @@ class OpenAIServer:
                 import openai
 
                 base_url, headers = _without_user(self._base_url)
-                paced = None
-                if self._pace:
-                    pace = self._pace
-                    paced = openai.DefaultHttpxClient(event_hooks={"request": [lambda _: pace.wait()]})
                 self._client = openai.OpenAI(
                     api_key=self._key,
                     base_url=base_url,
                     timeout=self._timeout,
                     max_retries=self._max_retries,
                     default_headers=headers,
-                    http_client=paced,
+                    http_client=http_client(self._tries, self._pace),
                 )
             return self._client
 

@@ -30,7 +30,8 @@ class EmbedderInfo:
 
 @dataclass
 class Usage:
-    """Tokens that an embedder reported (0 for a local one) and the requests it took."""
+    """Tokens that an embedder's server reported or, where it does not, the most they can be (0 for a local one); and
+    the requests it took."""
 
     tokens: int = 0
     requests: int = 0

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from cachewarm_pipeline.core.errors import SpendCapError
 from cachewarm_pipeline.core.usage import Price
 
 if TYPE_CHECKING:
@@ -22,10 +23,15 @@ class Cost(NamedTuple):
 
 
 class Meter:
-    """Where the reported usage of one model goes: into the ledger, at its price. Safe to call from several threads."""
+    """Where the usage of one model goes: into the ledger, at its price. Safe to call from several threads."""
 
     def __init__(self, ledger: "Ledger", price: Price) -> None:
         self._ledger, self._price = ledger, price
+
+    @property
+    def run_id(self) -> str:
+        """The run that pays."""
+        return self._ledger.run_id
 
     def note(self, prompt_tokens: int, completion_tokens: int = 0, share: float = 1.0) -> None:
         """Of one answer, as soon as it is there: what becomes of it later was paid all the same."""
@@ -39,9 +45,10 @@ class Meter:
 class Purse:
     """The one cap of a run, over embedding, writing and judging together. Safe to call from several threads.
 
-    It is never passed as long as no request takes more than its upper bound, which is set aside before it is sent;
-    requests that failed on the server are taken as free. With a process for each step it begins with what the ledger
-    has of the run (see ``Workspace.begin``), so it holds over steps that follow each other, as those of one pool do.
+    It is never passed as long as no try of a request takes more than its upper bound, which is set aside before it is
+    sent, and stays so where the answer is lost (see ``tries``). A try is free where the server itself says that there
+    is no answer. With a process for each step it begins with what is known of the run (see ``Workspace.begin``), so it
+    holds over steps that follow each other, as those of one pool do.
     """
 
     def __init__(self, limit: float | None = None) -> None:
@@ -93,10 +100,10 @@ class Purse:
 
 
 class Spend:
-    """The caps of one run, over all that ask the model in it. Prices in USD per million tokens.
+    """The caps of one run, over all that ask the model in it. Prices in USD per million tokens. Safe to call from
+    several threads.
 
-    No cap is ever passed as long as no request takes more than its upper bound; requests that failed on the
-    server are taken as free. Once a request does not fit, nothing more is asked in this run.
+    Holds as a ``Purse`` does. Once a request does not fit, nothing more is asked in this run.
     """
 
     def __init__(
@@ -121,6 +128,13 @@ class Spend:
         """Whether it was the cap of the whole run."""
         self._purse = purse or Purse()
         self._prices = prompt_price / 1e6, completion_price / 1e6
+        self._lock = threading.Lock()
+
+    def start(self, spent: Cost) -> None:
+        """A run begins, or goes on in another process after it has spent this; the purse is told apart."""
+        with self._lock:
+            self.spent, self.tokens = spent
+            self.closed = self.by_tokens = self.by_run = False
 
     def cost(self, prompt_tokens: int, completion_tokens: int, share: float = 1.0) -> Cost:
         """``share`` of the price is paid: 0.5 in a batch."""
@@ -132,19 +146,32 @@ class Spend:
 
     def take(self, most: Cost) -> bool:
         """Sets aside what a request takes at most; where that does not fit, closes instead and returns False."""
-        if self.fits(most) and self._purse.take(most.usd):
-            self._add(most.usd, most.tokens)
-            return True
-        if not self.closed:
-            self.closed = True
-            self.by_tokens = self._in_money(most) and not self._in_tokens(most)
-            self.by_run = self._in_money(most) and self._in_tokens(most)
-        return False
+        with self._lock:
+            if self.fits(most) and self._purse.take(most.usd):
+                self._add(most.usd, most.tokens)
+                return True
+            if not self.closed:
+                self.closed = True
+                self.by_tokens = self._in_money(most) and not self._in_tokens(most)
+                self.by_run = self._in_money(most) and self._in_tokens(most)
+            return False
 
     def settle(self, most: Cost, used: Cost) -> None:
         """Gives back what was set aside and not used."""
-        self._add(used.usd - most.usd, used.tokens - most.tokens)
+        with self._lock:
+            self._add(used.usd - most.usd, used.tokens - most.tokens)
         self._purse.settle(most.usd, used.usd)
+
+    def again(self, setting: str, tokens_setting: str = "") -> Callable[[int, int], None]:
+        """Sets aside another try of a request, of so many (prompt, completion) tokens; it is never given back, as the
+        try before may be billed. Raises SpendCapError, with the cap by its setting, where it does not fit."""
+
+        def take(prompt_tokens: int, completion_tokens: int) -> None:
+            if not self.take(self.cost(prompt_tokens, completion_tokens)):
+                cap = self.cap(setting, tokens_setting)
+                raise SpendCapError(f"a try had no answer and another one does not fit the {cap}")
+
+        return take
 
     def cap(self, setting: str, tokens_setting: str = "") -> str:
         """The cap that closed it, by its setting: ``setting`` for its own in USD."""
@@ -179,12 +206,20 @@ def ask_within(
 
     ``most`` is the upper bound of one ``ask``. ``finished(key, reply)`` keeps an answer and says what it cost; it is
     called from this thread. What ``ask`` raises ends the asking, after all that was under way is finished: it is paid.
+    A SpendCapError of ``ask`` leaves out its item alone; what was set aside for that stays set aside.
     """
     running: dict[Future[_Reply], tuple[str, Cost]] = {}
+    whole = True
 
     def settle(future: Future[_Reply]) -> None:
+        nonlocal whole
         key, aside = running.pop(future)
-        spend.settle(aside, finished(key, future.result()))
+        try:
+            reply = future.result()
+        except SpendCapError:
+            whole = False
+            return
+        spend.settle(aside, finished(key, reply))
 
     def collect() -> None:
         done = wait(running, return_when=FIRST_COMPLETED).done
@@ -207,4 +242,4 @@ def ask_within(
             for future in list(running):
                 if not future.cancel() and future.exception() is None:
                     settle(future)
-    return True
+    return whole

@@ -1,4 +1,6 @@
-"""The usage ledger: what models reported that they used, kept as rows with prices, beside the datasets.
+"""The usage ledger: what models reported that they used, kept as rows with prices, beside the datasets. What a server
+does not report (usage that is not in an answer, an answer that was lost) is in it as the most that it can be: reports
+may show more than the bill, and not less.
 
 One small Parquet file for each run, process and UTC day of writing: ``usage/{day}-{run}-{token}.parquet``. A file grows
 (is written whole again) while its process runs, so a killed run loses what it did not write yet, a batch at most;
@@ -61,7 +63,7 @@ class _Key:
 class Ledger:
     """Notes what is used, and writes it down. Safe to call from several threads.
 
-    What a server reports no tokens for is no row: the local embedder, recorded variants.
+    What takes no tokens of a server is no row: the local embedder, recorded variants.
     """
 
     def __init__(self, uri: str, now: Callable[[], datetime], prices_as_of: date) -> None:

@@ -13,7 +13,7 @@ import dagster as dg
 from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
-from cachewarm_pipeline.core.usage import EMBEDDING, Price
+from cachewarm_pipeline.core.usage import EMBEDDING, GENERATION, JUDGING, Price, totals
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.files import below
@@ -117,7 +117,7 @@ class Workspace:
 
     @cached_property
     def ledger(self) -> "Ledger":
-        """What this run's models used, as they reported it."""
+        """What this run's models used, as they reported it; where they did not, the most that it can be."""
         from cachewarm_pipeline.resources.usage import FOLDER, Ledger
 
         return Ledger(self.folder(FOLDER), self.now, self.settings.prices_as_of)
@@ -136,18 +136,37 @@ class Workspace:
         return Purse(self.settings.max_usd)
 
     def begin(self, run_id: str, asset: str, day: date) -> None:
-        """What models are paid for from here on. Where another process of the run has spent already, that counts
-        against the cap: steps of one pool follow each other, and write down what they paid before they end.
+        """What models are paid for from here on. Where another process of the run has spent already, or set money aside
+        for a batch, that counts against the caps: steps of one pool follow each other, and write it down before they
+        end. What a batch brings does not count: it was set aside in the run that submitted it.
 
-        What a batch brings does not: it was set aside in the run that submitted it. Money set aside for a batch of this
-        run is known in the process that submitted it alone.
+        Raises ConfigurationError for prices of a day to come.
         """
-        if self.settings.max_usd is not None and run_id != self.ledger.run_id:
+        self.check_prices()
+        settings = self.settings
+        paid = settings.embedder == "openai" or settings.judge == "llm" or settings.llm == "openai"
+        if paid and run_id != self.ledger.run_id:
+            from cachewarm_pipeline.resources.spend import Cost
             from cachewarm_pipeline.resources.usage import read_run
+            from cachewarm_pipeline.resources.writers import set_aside
 
-            paid = read_run(self, run_id).to_pylist()
-            self.purse.start(sum(row["usd"] for row in paid if row["share"] == 1))
+            spent = totals(row for row in read_run(self, run_id).to_pylist() if row["share"] == 1)
+            batches = set_aside(self, run_id)
+            usd, tokens = sum(cost.usd for cost in batches), sum(cost.tokens for cost in batches)
+            judged, wrote = spent[JUDGING], spent[GENERATION]
+            self.purse.start(sum(total.usd for total in spent.values()) + usd)
+            self.judge_spend.start(Cost(judged.usd, judged.tokens))
+            self.llm_spend.start(Cost(wrote.usd + usd, wrote.tokens + tokens))
         self.ledger.begin(run_id, asset, day)
+
+    def check_prices(self) -> None:
+        """Raises ConfigurationError where CACHEWARM_PRICES_AS_OF is set to a day to come, wherever one is on earth."""
+        settings = self.settings
+        if "prices_as_of" in settings.model_fields_set and settings.prices_as_of > self.today + timedelta(days=1):
+            raise ConfigurationError(
+                f"CACHEWARM_PRICES_AS_OF={settings.prices_as_of} is after today, {self.today} (UTC): set the day on "
+                "which you looked the prices up"
+            )
 
     def judge(self, progress: Callable[[str], object]) -> Judge:
         """What holds two responses equivalent; each call gives a judge with a usage of its own."""

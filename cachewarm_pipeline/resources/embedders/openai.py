@@ -15,6 +15,7 @@ from cachewarm_pipeline.resources.embedders.batches import prepare, run_batches
 from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
 from cachewarm_pipeline.resources.pace import Pace
 from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
+from cachewarm_pipeline.resources.tries import Lost
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.resources.spend import Meter, Purse
@@ -47,9 +48,9 @@ class OpenAIEmbedder:
     ``dimensions`` asks the server for shortened vectors; ``expected_dimensions`` only refuses others (for vectors that
     must fit stored ones). ``concurrency``: requests under way at once; ``timeout`` in seconds for each try;
     ``max_inputs``: texts a request, for servers with a lower limit than OpenAI's. Memory: the result, and for each
-    request under way its answer. ``meter`` notes what answers report, ``purse`` says what may be spent: SpendCapError
-    for a request that could pass its cap, before it is sent. Raises ConfigurationError without a key or with a base URL
-    that is none.
+    request under way its answer. ``meter`` notes what answers report and, where one reports nothing or is lost, the
+    most that it can have taken; ``purse`` says what may be spent: SpendCapError for a try that could pass its cap,
+    before it is sent. Raises ConfigurationError without a key or with a base URL that is none.
     """
 
     def __init__(
@@ -139,42 +140,62 @@ class OpenAIEmbedder:
         return vectors
 
     def _answer(self, texts: list[str]) -> Any:
-        """The JSON of an answer, within the cap of the purse; what it reports is noted, whatever else is in it."""
-        most = most_tokens(texts) * self._price / 1e6
-        if self._purse and not self._purse.take_or_wait(most):
-            raise SpendCapError(
-                f"the spend cap of ${self._purse.limit:g} over all models (CACHEWARM_MAX_USD) is reached: this run has "
-                f"spent ${self._purse.spent:.6f}, and a request for {len(texts):,} embeddings can take ${most:.6f}"
-            )
+        """The JSON of an answer, within the cap of the purse; what it took is noted, whatever else is in it."""
+        most = most_tokens(texts)
+        aside = self._usd(most)
+        if self._purse and not self._purse.take_or_wait(aside):
+            raise self._over_cap(texts)
         used = 0.0
+
+        def note(tokens: int, _: int = 0) -> None:
+            nonlocal used
+            used += self._usd(tokens)
+            with self._lock:
+                self._usage.tokens += tokens
+            if self._meter:
+                self._meter.note(tokens)
+
+        def again(*_: int) -> None:
+            nonlocal aside
+            if self._purse and not self._purse.take(self._usd(most)):
+                raise self._over_cap(texts, "; the try before had no answer, and may be billed all the same")
+            aside += self._usd(most)
+
         try:
-            content = self._send(texts)
-            used = most
+            content = self._send(texts, Lost((most, 0), note, again))
             try:
                 answer = json.loads(content)
             except ValueError:
+                note(most)
                 raise self._bad("something that is not JSON; is OPENAI_BASE_URL right?") from None
             tokens = _reported(answer)
-            if tokens is not None:
-                used = tokens * self._price / 1e6
-                with self._lock:
-                    self._usage.tokens += tokens
-                if self._meter:
-                    self._meter.note(tokens)
+            note(most if tokens is None else tokens)
             return answer
         finally:
             if self._purse:
-                self._purse.end(most, used)
+                self._purse.end(aside, used)
 
-    def _send(self, texts: list[str]) -> bytes:
+    def _usd(self, tokens: int) -> float:
+        return tokens * self._price / 1e6
+
+    def _over_cap(self, texts: Sequence[str], why: str = "") -> SpendCapError:
+        assert self._purse is not None
+        return SpendCapError(
+            f"the spend cap of ${self._purse.limit:g} over all models (CACHEWARM_MAX_USD) is reached: this run has "
+            f"spent ${self._purse.spent:.6f}, and a request for {len(texts):,} embeddings can take "
+            f"${self._usd(most_tokens(texts)):.6f}{why}"
+        )
+
+    def _send(self, texts: list[str], lost: Lost) -> bytes:
         import openai
 
         shorten = {"dimensions": self._asked} if self._asked else {}
         try:
             # The raw answer: the client's own decoding makes a Python float of every number.
-            answer = self._server.client.embeddings.with_raw_response.create(
-                model=self._model, input=texts, encoding_format="base64", **shorten
-            )
+            with self._server.asking(lost) as client:
+                answer = client.embeddings.with_raw_response.create(
+                    model=self._model, input=texts, encoding_format="base64", **shorten
+                )
         except openai.OpenAIError as error:
             raise EmbeddingError(self._server.explain(error, f"a request of {len(texts)} texts")) from None
         return bytes(answer.content)

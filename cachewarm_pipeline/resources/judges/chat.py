@@ -1,6 +1,7 @@
 """One yes-or-no question to an OpenAI-compatible chat model: are these two answers equivalent?"""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from cachewarm_pipeline.core.text import sha256_hex
 from cachewarm_pipeline.resources.chat_completion import OTHER_SCHEMA, read_completion
 from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
 from cachewarm_pipeline.resources.pace import Pace
+from cachewarm_pipeline.resources.tries import Lost
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.resources.spend import Meter
@@ -63,6 +65,8 @@ class Reply:
     equivalent: bool
     prompt_tokens: int
     completion_tokens: int
+    lost: tuple[int, int] = (0, 0)
+    """Those among them of tries without an answer."""
 
 
 class ChatModel:
@@ -115,25 +119,31 @@ class ChatModel:
         prompt = len((_INSTRUCTIONS + _question(left, right)).encode()) + _FRAME_TOKENS
         return ASKS * prompt, ASKS * MAX_COMPLETION_TOKENS
 
-    def ask(self, left: str, right: str) -> Reply:
-        """Whether the two are equivalent; asked the same whichever comes first. Raises JudgeError."""
+    def ask(self, left: str, right: str, again: Callable[[int, int], None] | None = None) -> Reply:
+        """Whether the two are equivalent; asked the same whichever comes first. ``again``: see ``Lost``.
+
+        Raises JudgeError, and what ``again`` raises."""
         question = _question(left, right)
-        most = [tokens // ASKS for tokens in self.most_tokens(left, right)]
+        prompt_most, completion_most = self.most_tokens(left, right)
+        most = prompt_most // ASKS, completion_most // ASKS
+        lost = Lost(most, self._note, again)
         prompt_tokens = completion_tokens = 0
         for _ in range(ASKS):
-            said = read_completion(self._request(question))
+            said = read_completion(self._request(question, lost))
             reported = said.tokens or most
             prompt_tokens += reported[0]
             completion_tokens += reported[1]
-            if self._meter:
-                self._meter.note(*reported)
+            self._note(*reported)
             verdict = said.value
             if (
                 isinstance(verdict, dict)
                 and verdict.keys() == {"equivalent"}
                 and isinstance(verdict["equivalent"], bool)
             ):
-                return Reply(verdict["equivalent"], prompt_tokens, completion_tokens)
+                prompt_lost, completion_lost = lost.tokens
+                return Reply(
+                    verdict["equivalent"], prompt_tokens + prompt_lost, completion_tokens + completion_lost, lost.tokens
+                )
         raise JudgeError(
             f"judge {self._server.where} gave no verdict when asked {ASKS} times, but {said.wrong or OTHER_SCHEMA}"
             f"{self._server.safe(said.text, _SHOWN)}; set a "
@@ -141,18 +151,23 @@ class ChatModel:
             "CACHEWARM_JUDGE=embedding; verdicts until then are kept"
         )
 
-    def _request(self, question: str) -> bytes:
+    def _note(self, prompt_tokens: int, completion_tokens: int) -> None:
+        if self._meter:
+            self._meter.note(prompt_tokens, completion_tokens)
+
+    def _request(self, question: str, lost: Lost) -> bytes:
         import openai
 
         try:
             # The raw answer: what a wrong server sends is told, not guessed at by the client's types.
-            answer = self._server.client.chat.completions.with_raw_response.create(
-                model=self._model,
-                messages=[{"role": "system", "content": _INSTRUCTIONS}, {"role": "user", "content": question}],
-                response_format={"type": "json_schema", "json_schema": _SCHEMA},
-                temperature=0,
-                max_completion_tokens=MAX_COMPLETION_TOKENS,
-            )
+            with self._server.asking(lost) as client:
+                answer = client.chat.completions.with_raw_response.create(
+                    model=self._model,
+                    messages=[{"role": "system", "content": _INSTRUCTIONS}, {"role": "user", "content": question}],
+                    response_format={"type": "json_schema", "json_schema": _SCHEMA},
+                    temperature=0,
+                    max_completion_tokens=MAX_COMPLETION_TOKENS,
+                )
         except openai.OpenAIError as error:
             raise JudgeError(self._server.explain(error, role="judge ")) from None
         return bytes(answer.content)

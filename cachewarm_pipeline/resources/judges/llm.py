@@ -93,7 +93,7 @@ class LlmJudge(EmbeddingJudge):
             ask_within(
                 self._spend,
                 pairs,
-                lambda pair: self._model.ask(*pair),
+                lambda pair: self._model.ask(*pair, again=self._spend.again("CACHEWARM_JUDGE_MAX_USD")),
                 most=lambda pair: self._spend.cost(*self._model.most_tokens(*pair)),
                 finished=finished,
                 concurrency=self._concurrency,
@@ -109,11 +109,11 @@ class LlmJudge(EmbeddingJudge):
             )
 
     def _count(self, reply: Reply) -> Cost:
-        cost = self._spend.cost(reply.prompt_tokens, reply.completion_tokens)
-        self.usage.usd += cost.usd
+        """What it cost of what was set aside before it was asked: further tries set theirs aside themselves."""
+        self.usage.usd += self._spend.cost(reply.prompt_tokens, reply.completion_tokens).usd
         self.usage.prompt_tokens += reply.prompt_tokens
         self.usage.completion_tokens += reply.completion_tokens
         self.usage.asked += 1
         if self.usage.asked % _TELL_EVERY == 0:
             self._progress(f"{self._model.name} judged {self.usage.asked:,} pairs for ${self.usage.usd:.2f}")
-        return cost
+        return self._spend.cost(reply.prompt_tokens - reply.lost[0], reply.completion_tokens - reply.lost[1])

@@ -8,6 +8,7 @@ from cachewarm_pipeline.resources.pace import pace_of
 from cachewarm_pipeline.resources.ports import Llm
 
 if TYPE_CHECKING:
+    from cachewarm_pipeline.resources.spend import Cost
     from cachewarm_pipeline.resources.workspace import Workspace
 
 
@@ -53,3 +54,17 @@ def open_llm(workspace: "Workspace", progress: Callable[[str], object], *, batch
         concurrency=settings.llm_concurrency,
         batch=settings.llm_batch if batch is None else batch,
     )
+
+
+def set_aside(workspace: "Workspace", run_id: str) -> list["Cost"]:
+    """What a run has set aside for its batches, also in other processes: by kind of question. Raises DatasetError."""
+    settings = workspace.settings
+    if settings.llm != "openai":
+        return []
+    from cachewarm_pipeline.resources.writers import batch
+    from cachewarm_pipeline.resources.writers.memo import memo_of
+    from cachewarm_pipeline.resources.writers.questions import answer_question, variants_question
+
+    questions = variants_question(settings.variants_per_base, settings.llm_temperature), answer_question()
+    written = workspace.folder("written")
+    return [batch.set_aside(memo_of(written, settings.llm_model, question), run_id) for question in questions]

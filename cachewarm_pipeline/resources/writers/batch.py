@@ -9,13 +9,14 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cachewarm_pipeline.core.base_queries import Base
 from cachewarm_pipeline.core.errors import LlmError
 from cachewarm_pipeline.resources.files import below
 from cachewarm_pipeline.resources.ports import LlmUsage
-from cachewarm_pipeline.resources.spend import Spend
+from cachewarm_pipeline.resources.spend import Cost, Spend
 from cachewarm_pipeline.resources.writers.batch_records import Record, Records
 from cachewarm_pipeline.resources.writers.memo import Memo
 from cachewarm_pipeline.resources.writers.model import Model
@@ -38,6 +39,16 @@ _ID = re.compile(r"\w[\w.:-]{0,199}")
 _ENDPOINT = "/v1/chat/completions"
 
 
+def records_of(memo: Memo) -> Records:
+    return Records(below(memo.uri, "batches"))
+
+
+def set_aside(memo: Memo, run_id: str) -> Cost:
+    """What a run has set aside for its batches, also in other processes. Raises DatasetError."""
+    own = [record for record in records_of(memo) if record.run_id == run_id] if run_id else []
+    return Cost(sum(record.usd for record in own), sum(record.tokens for record in own))
+
+
 class Batches:
     """Batches of one kind of question. Raises LlmError as the model does, and DatasetError for its own files."""
 
@@ -52,7 +63,7 @@ class Batches:
     ) -> None:
         self._model, self._question, self._memo = model, question, memo
         self._spend, self._usage, self._progress = spend, usage, progress
-        self._records = Records(below(memo.uri, "batches"))
+        self._records = records_of(memo)
         self._collected = False
         self.written: set[str] = set()
         """Keys that this run collected into the memo."""
@@ -66,6 +77,9 @@ class Batches:
         if self._collected:
             return
         for record in self._records:
+            if not record.most:
+                self._records.end(record, self._model.run_id)
+                continue
             known = record if record.batch_id is not None else self._adopt(record)
             if known is not None:
                 self._poll(known)
@@ -90,7 +104,10 @@ class Batches:
             self._create(lines, bases)
 
     def _create(self, lines: Mapping[str, bytes], bases: Mapping[str, Base]) -> None:
-        record = Record(secrets.token_hex(16), None, {key: self._question.most_tokens(bases[key]) for key in lines})
+        most = {key: self._question.most_tokens(bases[key]) for key in lines}
+        aside = [self._spend.cost(*tokens, SHARE) for tokens in most.values()]
+        usd, tokens = sum(cost.usd for cost in aside), sum(cost.tokens for cost in aside)
+        record = Record(secrets.token_hex(16), None, most, self._model.run_id, usd, tokens)
         data = (f"cachewarm-{record.name}.jsonl", b"".join(lines.values()))
         upload = self._call(lambda client: client.files.with_raw_response.create(file=data, purpose="batch"))
         file_id = self._id(_object(upload), "uploaded file")
@@ -104,11 +121,10 @@ class Batches:
             )
         )
         batch_id = self._id(_object(answer), "batch")
-        self._records.save(Record(record.name, batch_id, record.most))
+        self._records.save(replace(record, batch_id=batch_id))
         self.pending |= set(lines)
-        most = sum(self._spend.cost(*tokens, SHARE).usd for tokens in record.most.values())
         self._progress(
-            f"{self._model.name}: {len(lines):,} bases are submitted as {batch_id}, for ${most:.2f} at most; a later "
+            f"{self._model.name}: {len(lines):,} bases are submitted as {batch_id}, for ${usd:.2f} at most; a later "
             "run collects them"
         )
         if answer.retries_taken:
@@ -121,7 +137,7 @@ class Batches:
     def _adopt(self, record: Record) -> Record | None:
         """The record of a run that was stopped while it created the batch; None where the server has none."""
         for batch_id in self._named(record.name)[:1]:
-            adopted = Record(record.name, batch_id, record.most)
+            adopted = replace(record, batch_id=batch_id)
             self._records.save(adopted)
             return adopted
         self._records.delete(record)
@@ -145,7 +161,7 @@ class Batches:
         model, total = self._model.name, len(record.most)
         answer = self._model.call(lambda client: client.batches.with_raw_response.retrieve(record.batch_id))
         if answer is None:
-            self._records.delete(record)
+            self._records.end(record, self._model.run_id)
             self._progress(f"{model}: the server does not know {record.batch_id}; its {total:,} bases are asked again")
             return
         batch = _object(answer)
@@ -160,7 +176,7 @@ class Batches:
         if status == "completed" and not gone:
             self.failed.update(dict.fromkeys(missing, NO_LINE))
             missing = set()
-        self._records.delete(record)
+        self._records.end(record, self._model.run_id)
         self._progress(
             f"{model}: {record.batch_id} {'has lost its output' if gone else status}{self._why(batch)}; {written:,} of "
             f"its {total:,} bases are written" + (f", {len(missing):,} are asked again" if missing else "")

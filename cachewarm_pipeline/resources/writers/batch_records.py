@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from cachewarm_pipeline.core.errors import DatasetError
 from cachewarm_pipeline.resources.files import Folder, reason_of
@@ -16,7 +17,13 @@ class Record:
     """Random; the batch carries it too, so that each can be found by the other."""
     batch_id: str | None
     most: dict[str, tuple[int, int]]
-    """Upper bound of the (prompt, completion) tokens of each base, by its key in the memo."""
+    """Upper bound of the (prompt, completion) tokens of each base, by its key in the memo. Empty where the batch is
+    collected: the record then only says what was set aside for it."""
+    run_id: str = ""
+    """The run that submitted it, and pays; empty where that is not known."""
+    usd: float = 0.0
+    tokens: int = 0
+    """What was set aside for it, prompt and completion tokens together."""
 
 
 class Records:
@@ -38,9 +45,17 @@ class Records:
     def save(self, record: Record) -> None:
         name = f"{record.name}.json"
         try:
-            self._folder.write(name, json.dumps({"batch_id": record.batch_id, "most": record.most}).encode())
+            self._folder.write(name, json.dumps(_said(record)).encode())
         except OSError as error:
             raise DatasetError(f"cannot write batch record {self._folder.show(name)}: {reason_of(error)}") from None
+
+    def end(self, record: Record, run_id: str) -> None:
+        """The batch is collected by a run. Of a batch of its own the record stays, without bases: steps to come may
+        not spend what the batch took once more."""
+        if record.run_id and record.run_id == run_id:
+            self.save(replace(record, most={}))
+        else:
+            self.delete(record)
 
     def delete(self, record: Record) -> None:
         name = f"{record.name}.json"
@@ -55,7 +70,8 @@ class Records:
             with self._folder.open(name) as file:
                 data = json.loads(file.read())
             most = {key: (int(prompt), int(completion)) for key, (prompt, completion) in data["most"].items()}
-            return Record(name.removesuffix(".json"), data["batch_id"], most)
+            paid = str(data.get("run_id", "")), float(data.get("usd", 0.0)), int(data.get("tokens", 0))
+            return Record(name.removesuffix(".json"), data["batch_id"], most, *paid)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -63,3 +79,7 @@ class Records:
                 f"batch record {self._folder.show(name)} is damaged or unreadable ({reason_of(error)}); delete it: its "
                 "bases are submitted again"
             ) from None
+
+
+def _said(record: Record) -> dict[str, Any]:
+    return {name: value for name, value in asdict(record).items() if name != "name"}

@@ -5,6 +5,7 @@ from typing import Any
 from cachewarm_pipeline.resources.files import below
 from cachewarm_pipeline.resources.segments import Segments
 from cachewarm_pipeline.resources.vectors import folder_name
+from cachewarm_pipeline.resources.writers.questions import Question
 
 
 class Memo(Segments[list[str]]):
@@ -27,3 +28,8 @@ class Memo(Segments[list[str]]):
         import pyarrow as pa
 
         return pa.list_(pa.string())
+
+
+def memo_of(written: str, model: str, question: Question) -> Memo:
+    """What a model wrote for a kind of question, under the folder of all that is written."""
+    return Memo(written, f"{model}@{question.version}")

@@ -8,6 +8,7 @@ from cachewarm_pipeline.core.errors import LlmError
 from cachewarm_pipeline.resources.chat_completion import REFUSAL
 from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
 from cachewarm_pipeline.resources.pace import Pace
+from cachewarm_pipeline.resources.tries import Lost
 from cachewarm_pipeline.resources.writers.questions import ASKS, Question, Reply
 
 if TYPE_CHECKING:
@@ -56,18 +57,27 @@ class Model:
             pace=pace,
         )
 
-    def ask(self, question: Question, base: Base) -> Reply:
-        """What the model writes; asked once more where that is wrong. Tokens are of all asks.
+    @property
+    def run_id(self) -> str:
+        """The run that its answers are paid in; empty where nobody notes it."""
+        return self._meter.run_id if self._meter else ""
 
-        Raises LlmError where the server cannot be used.
+    def ask(self, question: Question, base: Base, again: Callable[[int, int], None] | None = None) -> Reply:
+        """What the model writes; asked once more where that is wrong. Tokens are of all asks, and of all tries without
+        an answer; ``again``: see ``Lost``.
+
+        Raises LlmError where the server cannot be used, and what ``again`` raises.
         """
         import openai
 
+        most = question.most_tokens(base)
+        lost = Lost(most, self._note, again)
         prompt_tokens = completion_tokens = 0
         reply = Reply(None, REFUSAL, 0, 0)
         for _ in range(ASKS):
             try:
-                answer = self.server.client.chat.completions.with_raw_response.create(**question.body(self.name, base))
+                with self.server.asking(lost) as client:
+                    answer = client.chat.completions.with_raw_response.create(**question.body(self.name, base))
             except openai.BadRequestError as error:
                 if error.code not in _FILTERED:
                     raise self._fault(error) from None
@@ -75,18 +85,24 @@ class Model:
             except openai.OpenAIError as error:
                 raise self._fault(error) from None
             else:
-                reply = question.read(bytes(answer.content), question.most_tokens(base))
+                reply = question.read(bytes(answer.content), most)
                 self.note(reply)
             prompt_tokens += reply.prompt_tokens
             completion_tokens += reply.completion_tokens
             if reply.texts is not None:
                 break
-        return Reply(reply.texts, reply.wrong, prompt_tokens, completion_tokens)
+        prompt_lost, completion_lost = lost.tokens
+        return Reply(
+            reply.texts, reply.wrong, prompt_tokens + prompt_lost, completion_tokens + completion_lost, lost.tokens
+        )
 
     def note(self, reply: Reply, share: float = 1.0) -> None:
         """Into the meter; ``share`` of the price is paid."""
+        self._note(reply.prompt_tokens, reply.completion_tokens, share)
+
+    def _note(self, prompt_tokens: int, completion_tokens: int, share: float = 1.0) -> None:
         if self._meter:
-            self._meter.note(reply.prompt_tokens, reply.completion_tokens, share)
+            self._meter.note(prompt_tokens, completion_tokens, share)
 
     def write(self) -> None:
         """Stores what the meter noted."""

@@ -9,7 +9,7 @@ from cachewarm_pipeline.core.base_queries import Base
 from cachewarm_pipeline.resources.ports import LlmUsage
 from cachewarm_pipeline.resources.spend import Cost, Spend, ask_within
 from cachewarm_pipeline.resources.writers.batch import Batches
-from cachewarm_pipeline.resources.writers.memo import Memo
+from cachewarm_pipeline.resources.writers.memo import Memo, memo_of
 from cachewarm_pipeline.resources.writers.model import Model
 from cachewarm_pipeline.resources.writers.questions import (
     ASKS,
@@ -23,6 +23,8 @@ STORE_EVERY = 8
 """Answers stored at once: a killed run loses at most these and those under way, about a cent."""
 
 _TELL_EVERY = 50
+
+_CAPS = "CACHEWARM_LLM_MAX_USD", "CACHEWARM_LLM_MAX_TOKENS"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class OpenAIWriter:
         return [texts[0] if texts else None for texts in self._write(self._answers, questions, ask)]
 
     def _desk(self, what: str, question: Question) -> Desk:
-        memo = Memo(self._written, f"{self._model.name}@{question.version}")
+        memo = memo_of(self._written, self._model.name, question)
         return Desk(what, question, memo, Batches(self._model, question, memo, self._spend, self.usage, self._progress))
 
     def _write(self, desk: Desk, bases: Sequence[Base], ask: bool) -> list[list[str] | None]:
@@ -149,7 +151,7 @@ class OpenAIWriter:
             ask_within(
                 self._spend,
                 unwritten,
-                lambda base: self._model.ask(desk.question, base),
+                lambda base: self._model.ask(desk.question, base, self._spend.again(*_CAPS)),
                 most=lambda base: self._most(desk.question, base),
                 finished=finished,
                 concurrency=self._concurrency,
@@ -169,15 +171,15 @@ class OpenAIWriter:
         return self._spend.cost(ASKS * prompt, ASKS * completion)
 
     def _count(self, reply: Reply) -> Cost:
-        cost = self._spend.cost(reply.prompt_tokens, reply.completion_tokens)
-        self.usage.usd += cost.usd
+        """What it cost of what was set aside before it was asked: further tries set theirs aside themselves."""
+        self.usage.usd += self._spend.cost(reply.prompt_tokens, reply.completion_tokens).usd
         self.usage.prompt_tokens += reply.prompt_tokens
         self.usage.completion_tokens += reply.completion_tokens
         if reply.texts is None:
             self._fail(reply.wrong)
         else:
             self.usage.written += 1
-        return cost
+        return self._spend.cost(reply.prompt_tokens - reply.lost[0], reply.completion_tokens - reply.lost[1])
 
     def _fail(self, kind: str) -> None:
         self.usage.failed[kind] = self.usage.failed.get(kind, 0) + 1
@@ -187,5 +189,5 @@ class OpenAIWriter:
             return
         self.usage.over_cap += len(left)
         self._counted.update(left)
-        cap = self._spend.cap("CACHEWARM_LLM_MAX_USD", "CACHEWARM_LLM_MAX_TOKENS")
+        cap = self._spend.cap(*_CAPS)
         self._progress(f"{self.model}: the {cap} is reached; {desk.what} of {len(left):,} bases wait for a later run")

@@ -50,6 +50,8 @@ class Reply:
     wrong: str
     prompt_tokens: int
     completion_tokens: int
+    lost: tuple[int, int] = (0, 0)
+    """Prompt and completion tokens among them of tries without an answer."""
 
 
 @dataclass(frozen=True)
