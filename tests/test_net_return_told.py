@@ -43,6 +43,12 @@ TOLD |= {"break_even_harm_low_usd": None}
             "saves $2.50 a day before the harm of wrong hits, paid back in 2.0 days; no judged hit was wrong "
             "(cautiously it pays while one costs less than $0.21); set CACHEWARM_WRONG_HIT_USD to what one costs you",
         ),
+        (
+            {"savings_usd": 2.5, "saved_usd": 3.0, "payback_days": 2.0, "wrong_hit_usd": None}
+            | {"break_even_harm_usd": 0.59, "break_even_harm_low_usd": 0.0},
+            "saves $2.50 a day before the harm of wrong hits, paid back in 2.0 days; pays as long as a wrong hit costs "
+            "less than $0.59; cautiously it does not pay at all; set CACHEWARM_WRONG_HIT_USD to what one costs you",
+        ),
     ],
 )
 def test_the_verdict_is_one_sentence(row: dict[str, Any], said: str) -> None:

@@ -47,17 +47,19 @@ SET_IT = "set CACHEWARM_WRONG_HIT_USD to what one costs you"
 def _break_even(row: Mapping[str, Any]) -> list[str]:
     """Up to which harm of a wrong hit warming pays, by the estimate and by the cautious ends."""
     harm, even, low = row["wrong_hit_usd"], row["break_even_harm_usd"], row["break_even_harm_low_usd"]
+    nothing = "; cautiously it does not pay at all" if low == 0 else ""
     if even is None:
         if row["saved_usd"] <= row["running_usd"]:
             return ["pays at no harm of a wrong hit, however small"]
         told = "no judged hit was wrong" if row["wrong_hits"] == 0 else "pays at any harm of a wrong hit"
-        told += "" if low is None else f" (cautiously it pays while one costs less than {usd(low)})"
-        return [told] if harm is not None else [told, SET_IT]
+        told += f" (cautiously it pays while one costs less than {usd(low)})" if low else ""
+        return [told + nothing] if harm is not None else [told + nothing, SET_IT]
     if harm is None:
-        cautiously = "" if low is None else f" (cautiously {usd(low)})"
-        return [f"pays as long as a wrong hit costs less than {usd(even)}{cautiously}", SET_IT]
-    sure = f", cautiously {usd(low)}" if low is not None else ""
-    return [f"stops paying when a wrong hit costs more than {usd(even)}{sure} (CACHEWARM_WRONG_HIT_USD is {usd(harm)})"]
+        sure = f" (cautiously {usd(low)})" if low else nothing
+        return [f"pays as long as a wrong hit costs less than {usd(even)}{sure}", SET_IT]
+    sure = f", cautiously {usd(low)}" if low else ""
+    set_to = f"(CACHEWARM_WRONG_HIT_USD is {usd(harm)})"
+    return [f"stops paying when a wrong hit costs more than {usd(even)}{sure} {set_to}{nothing}"]
 
 
 def side_by_side(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
