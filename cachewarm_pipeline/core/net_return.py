@@ -58,8 +58,9 @@ def paid(usage: pa.Table, day: date, days: int, published: date | None) -> Paid:
     ]
     last = day if published is None else min(published, day)
     length = min(days, (day - last).days)
+    warming = sum((amount for of, amount in rows if of <= last), 0.0)
     recent = sum(amount for of, amount in rows if of > max(last, day - timedelta(days=length)))
-    return Paid(sum(amount for of, amount in rows if of <= last), recent / length if length else 0.0, length)
+    return Paid(warming, recent / length if length else 0.0, length)
 
 
 def plan_bytes(plan: pa.Table, dimensions: int) -> dict[str, int]:
