@@ -36,6 +36,6 @@ class MeasuringSettings(BaseModel):
         28,
         ge=0,
         le=90,
-        description="Entries that earned no hit in so many whole days leave the next plan, until they are asked for "
-        "again. 0: never.",
+        description="Entries without a hit in so many whole days, while an average one had 10, leave the next plan for "
+        "a while. 0: never.",
     )

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from cachewarm_pipeline.assets.serving_counts import serving_counts
+from cachewarm_pipeline.core.entry_hits import Entry, with_costs
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import arms_key, served_key, stats_key
 from cachewarm_pipeline.core.schemas import WARMING_PLAN
@@ -116,7 +117,7 @@ def test_counts_of_a_day_are_stored_by_arm_hour_bucket_and_entry(workspace: Work
     hits = {(row["prompt"], row["agent_type"]): row for row in stored(workspace, "entry_hits")}
     assert set(hits) == {(row["prompt"], row["agent_type"]) for row in PLAN}
     rotate, revoke = hits[ROTATE, "auditor"], hits[REVOKE, "auditor"]
-    assert (rotate["hits"], rotate["last_hit"]) == (4, datetime(2026, 11, 25, tzinfo=UTC))
+    assert (rotate["hits"], rotate["last_hit"]) == (4, datetime(2026, 11, 24, 23, tzinfo=UTC))
     assert (revoke["hits"], revoke["last_hit"], revoke["source"]) == (0, None, "query_log")
     assert all(row["whole_day"] and row["generation"] for row in hits.values())
 
@@ -183,3 +184,9 @@ def test_a_lost_redis_is_told_with_the_day_that_was_asked_for() -> None:
     nowhere = redis.Redis(host="127.0.0.1", port=1, retry=None)
     with pytest.raises(CacheError, match="lost Redis while reading the counters of 2026-11-24"):
         read_day(nowhere, "nothing", DAY)
+
+
+def test_an_entry_whose_call_has_no_known_cost_has_its_agent_types_mean() -> None:
+    entries = {name: Entry(agent_type=of) for name, of in (("a", "ops"), ("b", "ops"), ("golden", "ops"), ("c", "x"))}
+    priced = with_costs(entries, {"a": 0.01, "b": 0.03, "golden": None})
+    assert {name: entry.cost_usd for name, entry in priced.items()} == {"a": 0.01, "b": 0.03, "golden": 0.02, "c": None}

@@ -3,7 +3,7 @@ No Redis here."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -71,15 +71,26 @@ def entry_hits(
                 "generation": generation if entry_id in live else None,
                 "whole_day": entry_id in live and entry_id in all_day,
                 "hits": hits.hits if hits else 0,
-                "last_hit": hits.last_hour + timedelta(hours=1) if hits else None,
+                "last_hit": hits.last_hour if hits else None,
             }
         )
     return pa.Table.from_pylist(rows, ENTRY_HITS)
 
 
 def with_costs(entries: Mapping[str, Entry], costs: Mapping[str, float | None]) -> dict[str, Entry]:
-    """The entries with what their calls cost, by entry id."""
-    return {entry_id: replace(entry, cost_usd=costs.get(entry_id)) for entry_id, entry in entries.items()}
+    """The entries with what their calls cost, by entry id; the mean of their agent_type where that is not known, as of
+    golden answers that the log does not have."""
+    known: dict[str, list[float]] = {}
+    for entry_id, entry in entries.items():
+        if (cost := costs.get(entry_id)) is not None:
+            known.setdefault(entry.agent_type, []).append(cost)
+    means = {agent_type: sum(of) / len(of) for agent_type, of in known.items()}
+
+    def cost_of(entry_id: str, entry: Entry) -> float | None:
+        cost = costs.get(entry_id)
+        return means.get(entry.agent_type) if cost is None else cost
+
+    return {entry_id: replace(entry, cost_usd=cost_of(entry_id, entry)) for entry_id, entry in entries.items()}
 
 
 def worth(dataset: str, table: pa.Table) -> tuple[int, ...]:

@@ -37,11 +37,16 @@ ENTRY_HITS = pa.schema(
         _field("agent_type", pa.string(), "tenant or category; empty where the entry is not known any more"),
         _field("prompt", pa.string(), "original spelling; empty likewise"),
         _field("source", pa.string(), "golden | query_log | synthetic; empty likewise"),
-        _field("cost_usd", pa.float64(), "mean cost of the call that a hit saves; null where unknown", nullable=True),
+        _field(
+            "cost_usd",
+            pa.float64(),
+            "mean cost of the call that a hit saves, where it is not known of its agent_type; null: neither",
+            nullable=True,
+        ),
         _field("generation", pa.string(), "generation that it was in at the end of the day; null: in none", True),
         _field("whole_day", pa.bool_(), "whether it was live from the day's beginning to its end"),
         _field("hits", pa.int64(), "look-ups that it answered on the day"),
-        _field("last_hit", TIMESTAMP, "end of the last hour with a hit; null without one", nullable=True),
+        _field("last_hit", TIMESTAMP, "beginning of the last hour with a hit; null without one", nullable=True),
     ]
 )
 """A row for each entry that was live at the end of the day, hits or not, and for each other one that had hits."""
@@ -58,7 +63,7 @@ ENTRY_PAYBACK = pa.schema(
         _field("hits_7", pa.int64(), "of these, in the last 7 days"),
         _field("hits_28", pa.int64(), "of these, in the last 28 days"),
         _field("hits_a_day", pa.float64(), "of the last 28 days' days_looked_up; null with under 7 of them", True),
-        _field("last_hit", TIMESTAMP, "end of the last hour with a hit; null: none so far", nullable=True),
+        _field("last_hit", TIMESTAMP, "beginning of the last hour with a hit; null: none so far", nullable=True),
         _field("whole_days", pa.int64(), "of the last 90 days, those on which it was live from begin to end"),
         _field("days_looked_up", pa.int64(), "of these, those on which its agent_type had look-ups enough to count"),
         _field("cost_usd", pa.float64(), "mean cost of the call that a hit saves, as last known", nullable=True),
