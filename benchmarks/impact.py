@@ -1,11 +1,17 @@
 """Does the interval of the measured lift keep its promise? Drawn traffic of two arms whose true lift is known exactly.
 
-    uv run python -m benchmarks.impact [--trials 300]
+    uv run python -m benchmarks.impact [--trials 300] [--storing]
 
 Each column: trials whose 95% interval holds the true lift, and its median half width. `16 buckets`: what the project
 keeps. `own`: the jackknife of 16 buckets without the design effect of the other arm. `days`: days left out, for counts
 without buckets. `look-ups`: as if every look-up were independent. `off`: what plain before/after is off by on average,
 and `beyond` the share of trials in which that is more than the half width of the project's interval.
+
+Then applications that store their own answers, in three worlds of the same look-ups: `true` is the hit rate with
+everybody warmed less that with nobody warmed; `raw` the difference between the arms as they were served, `corrected`
+with the shadow of what a cold cache that everybody fills would hold. 300 trials each, in a minute: true lifts of 12.4,
+0.0, 18.3 and 12.4 points, raw 41.4, 7.8, 46.9 and 27.4 (the interval holds the true one in 0 to 3%), corrected 12.2,
+0.0, 16.9 and 12.3 (in 95 to 98%). Where answers expire without being renewed by hits, the corrected lift is too low.
 """
 
 import argparse
@@ -18,6 +24,7 @@ from cachewarm_pipeline.core.impact import BUCKETS, Count, impact
 from cachewarm_pipeline.core.impact.counts import cells
 from cachewarm_pipeline.core.impact.jackknife import groups_of, student
 from cachewarm_pipeline.core.impact.simulate import EVEN, HEAVY, SMALL, Kind, Traffic, trials
+from cachewarm_pipeline.core.impact.spillover import LARGE, STORED, World, worlds
 
 COLD = Traffic(
     (Kind(0.6, 0.5, 0.03, 0.2), Kind(0.37, 3, 0.03, 0.3), Kind(0.03, 30, 0.04, 0.5)), drift=0.02, spread=0.02
@@ -34,6 +41,16 @@ WORKLOADS = {
     "even, 150 users": replace(EVEN, users=150),
     "cold": COLD,
 }
+
+STORING = {
+    "stored for a day": STORED,
+    "for a week": LARGE,
+    "for a day, not renewed": replace(STORED, renewed=False),
+    "a fifth held out": replace(STORED, holdout=0.2),
+}
+
+AT_ONCE = 50
+"""Worlds drawn together: memory."""
 
 Interval = tuple[float, float] | None
 
@@ -85,10 +102,44 @@ METHODS: dict[str, Callable[[Sequence[Count]], Interval]] = {
 }
 
 
+def spillover(number: int) -> None:
+    head = f"{'true':>8}{'raw':>8}{'covers':>8}{'corrected':>11}{'covers':>8}{'half width':>12}"
+    print(f"\nan application that stores its own answers\n{'':24}{head}")
+    for name, traffic in STORING.items():
+        found = [world for seed in range(-(-number // AT_ONCE)) for world in worlds(traffic, AT_ONCE, seed)][:number]
+        true = np.mean([world.lift for world in found])
+        raw, corrected = (_over(found, counts) for counts in ("raw", "corrected"))
+        print(
+            f"{name:24}{true:8.3f}{raw[0]:8.3f}{raw[1]:8.1%}{corrected[0]:11.3f}{corrected[1]:8.1%}"
+            f"{corrected[2]:12.3f}",
+            flush=True,
+        )
+
+
+def _over(found: Sequence[World], counts: str) -> tuple[float, float, float]:
+    """Mean lift, share of intervals that hold the true one, median half width."""
+    lifts = [(world.lift, impact(getattr(world, counts)).total) for world in found]
+    known = [
+        (true, one.lift, one.low, one.high)
+        for true, one in lifts
+        if one.lift is not None and one.low is not None and one.high is not None
+    ]
+    return (
+        float(np.mean([lift for _, lift, _, _ in known])),
+        float(np.mean([low <= true <= high for true, _, low, high in known])),
+        float(np.median([(high - low) / 2 for _, _, low, high in known])),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--trials", type=int, default=300)
-    number = parser.parse_args().trials
+    parser.add_argument("--storing", action="store_true", help="only applications that store their own answers")
+    given = parser.parse_args()
+    number: int = given.trials
+    if given.storing:
+        spillover(number)
+        return
     print(f"{'':22}{'lift':>6}" + "".join(f"{name:>16}" for name in METHODS) + f"{'off':>8}{'beyond':>8}")
     for name, traffic in WORKLOADS.items():
         found: dict[str, list[tuple[bool, float]]] = {method: [] for method in METHODS}
@@ -106,6 +157,7 @@ def main() -> None:
             for rows in found.values()
         )
         print(f"{name:22}{traffic.lift:6.3f}{told}{np.mean(off):+8.3f}{beyond / number:8.0%}", flush=True)
+    spillover(number)
 
 
 if __name__ == "__main__":

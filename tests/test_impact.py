@@ -103,7 +103,7 @@ def test_an_example_by_hand() -> None:
     assert (found.rest, found.pooled, found.covered, found.days) == (None, (), 1.0, 1)
 
 
-def test_drift_and_a_holdout_that_shrinks_on_the_way_cancel() -> None:
+def test_drift_and_a_holdout_that_shrinks_between_days_cancel() -> None:
     counts = [
         *spread("warmed", 30, 100, slot="20260301"),
         *spread("holdout", 20, 100, slot="20260301"),

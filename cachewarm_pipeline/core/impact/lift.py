@@ -1,7 +1,9 @@
 """What warming adds to the hit rate, from counts of a warmed and a holdout arm, with an interval that is honest.
 
 Before/after confounds warming with all else that changes in time. Both arms live through the same time; all that
-differs between them is whether warmed entries are seen.
+differs between them is whether warmed entries are seen. A hit of the holdout is a look-up that was answered, or that a
+cold cache which everybody fills would have answered (resources.cache_shadow): so the lift is that of everybody warmed
+over nobody warmed, though only a few are held out. What the holdout was really served is in HOUR_COUNTS.
 """
 
 from collections.abc import Mapping, Sequence
@@ -88,8 +90,9 @@ def impact(counts: Sequence[Count], returning: bool = True) -> Impact:
     """The lift of warming, of each agent_type and over all.
 
     Estimate: a stratum is one agent_type in one slot; the lift of an agent_type is the Mantel-Haenszel rate difference
-    over its slots (Greenland and Robins 1985). Drift, and a holdout share that changes on the way, move both arms of a
-    slot alike and cancel. A slot that one arm was not asked in weighs nothing, and few look-ups a slot do no harm.
+    over its slots (Greenland and Robins 1985). Drift, and a holdout share that changes between slots (days), move both
+    arms of a slot alike and cancel; a share that changes within a slot mixes times of which the arms saw unequal parts,
+    and does not cancel. A slot that one arm was not asked in weighs nothing, and few look-ups a slot do no harm.
 
     Interval: an arm is drawn for a user and for good, so users are the independent units, not look-ups. Buckets of
     users (see counts.BUCKETS) are left out one at a time, each arm by itself: that gives the variance whatever the
@@ -102,10 +105,10 @@ def impact(counts: Sequence[Count], returning: bool = True) -> Impact:
     is a session). Then days are left out instead. Where the same users do come back, that misses what they differ in
     for good: it held in 43% of the trials with heavy users, which is why nothing is told by default.
 
-    What no interval here covers: a hit stores nothing, so the holdout finds fewer of the application's own entries than
-    if nobody were warmed. The lift is that of seeing warmed entries in the cache as it is, which may exceed the
-    replay's gain over a cold cache that all traffic fills. And where prompts are the key, a popular one is a single
-    unit with much of the traffic: use users or sessions.
+    What no interval here covers: where the application's answers are stored past this package (a stock writer), nothing
+    is known of what a cold cache would hold, and the lift is too high by far (benchmarks/impact prints the raw
+    difference); smaller errors are told in resources.cache_shadow. And where prompts are the key, a popular one is a
+    single unit with much of the traffic: use users or sessions.
 
     Raises ValueError, which names the count, for counts that cannot be (see cells).
     """

@@ -115,7 +115,7 @@ def lift_told(found: Measured) -> str:
     return (
         f"warming adds {_points(total.lift)} points{span} to the hit rate: {total.warmed_hit_rate or 0:.1%} of "
         f"{total.warmed_lookups:,} look-ups against {total.holdout_hit_rate or 0:.1%} of {total.holdout_lookups:,} "
-        f"without warmed entries, in {days}{why}"
+        f"that a cold cache that everybody fills would hit, in {days}{why}"
     )
 
 
