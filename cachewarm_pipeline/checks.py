@@ -3,17 +3,20 @@ numbers and the worst examples. Blocking checks stop the run before anything rea
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
 from cachewarm_pipeline.assets.common import records
+from cachewarm_pipeline.assets.entry_payback import NAME
 from cachewarm_pipeline.assets.replay import SEED
+from cachewarm_pipeline.assets.serving_counts import HITS, HOURS
 from cachewarm_pipeline.core import advice, gates, proof_gates
 from cachewarm_pipeline.core.gates import Verdict
 from cachewarm_pipeline.core.plan import plan_hash
 from cachewarm_pipeline.core.replay_summary import summary
+from cachewarm_pipeline.core.stats import SERVED_SECONDS
 from cachewarm_pipeline.partitions import daily, days_of
 from cachewarm_pipeline.resources.verdicts import limits_of, planned, store_verdict
 from cachewarm_pipeline.resources.workspace import Workspace
@@ -215,6 +218,27 @@ def loaded_equals_planned(
     return _result(context, judge)
 
 
+@dg.asset_check(
+    asset="entry_payback",
+    partitions_def=daily,
+    description="What readers counted on the day, and what entries earned by it, is stored. Never stops a run.",
+)
+def day_is_counted(
+    context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+) -> dg.AssetCheckResult:
+    def judge(day: date) -> Verdict:
+        missing = [name for name in (HOURS, HITS, NAME) if not workspace.datasets.exists(name, day)]
+        if not missing:
+            return Verdict(True, f"What readers counted on {day} is stored.")
+        if not workspace.settled(day):
+            return Verdict(True, f"{day} is not over: its counters are read when it is.")
+        if NAME not in missing and workspace.today - day > timedelta(seconds=SERVED_SECONDS):
+            return Verdict(True, f"{day} was before its counters were read; Redis has them no more.")
+        return Verdict(True, f"Measuring of {day} is not whole: no {', '.join(missing)} of it.", warning=True)
+
+    return _result(context, judge)
+
+
 asset_checks = [
     embedding_sanity,
     quality_threshold,
@@ -222,4 +246,5 @@ asset_checks = [
     volatile_or_personal_share,
     false_positive_rate,
     loaded_equals_planned,
+    day_is_counted,
 ]

@@ -98,7 +98,9 @@ def test_every_asset_page_has_row_count_schema_examples_and_left_out_counts() ->
     checks = {e.check_name: (e.passed, e.severity.value) for e in result.get_asset_check_evaluations()}
     assert checks.pop("false_positive_rate") == (False, "WARN")  # no evidence: exact hits only, which is published
     passed = ["embedding_sanity", "no_conflicting_entries", "quality_threshold", "volatile_or_personal_share"]
-    assert checks == dict.fromkeys([*passed, "loaded_equals_planned"], (True, checks["quality_threshold"][1]))
+    assert checks == dict.fromkeys(
+        [*passed, "loaded_equals_planned", "day_is_counted"], (True, checks["quality_threshold"][1])
+    )
 
 
 def test_a_day_whose_log_was_not_mined_is_refused_by_name(tmp_path: Path, source: Path) -> None:

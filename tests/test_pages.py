@@ -64,12 +64,12 @@ def test_the_counts_of_the_log_are_late_after_a_missed_night() -> None:
     assert policy.fail_window.to_timedelta().total_seconds() == 36 * 3600  # type: ignore[attr-defined]
 
 
-def recorded(metadata: dict[str, Any]) -> dict[str, Any]:
+def recorded(metadata: dict[str, Any], spent: float | None = None) -> dict[str, Any]:
     days = dg.DailyPartitionsDefinition("2026-03-01")
 
     @dg.asset(partitions_def=days)
     def one(context: dg.AssetExecutionContext) -> None:
-        record(context, date(2026, 3, 20), metadata)
+        record(context, date(2026, 3, 20), metadata, spent)
 
     result = dg.materialize([one], partition_key="2026-03-20")
     (event,) = result.get_asset_materialization_events()
@@ -77,8 +77,8 @@ def recorded(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_day_that_could_cost_has_its_cost_as_a_number_also_when_it_was_free() -> None:
-    assert recorded({"judge": "embedding"})["cost_usd"] == 0
-    assert recorded({"usd": 0.25, "judge_usd": 0.5, "generation_usd": 1.0})["cost_usd"] == 1.75
+    assert recorded({"judge": "embedding"}, spent=0.0)["cost_usd"] == 0
+    assert recorded({"judge": "llm"}, spent=1.75)["cost_usd"] == 1.75
     assert "cost_usd" not in recorded({"rows": 1})
 
 

@@ -9,7 +9,9 @@ import dagster as dg
 import pytest
 import redis
 
+from cachewarm_pipeline.assets.entry_payback import entry_payback
 from cachewarm_pipeline.assets.serving_counts import serving_counts
+from cachewarm_pipeline.checks import day_is_counted
 from cachewarm_pipeline.core.entry_hits import Entry, with_costs
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import arms_key, served_key, stats_key
@@ -178,6 +180,24 @@ def test_before_anything_was_published_there_are_no_counts_and_no_error(
     client.delete(f"warm:{workspace.settings.name}:generations")
     assert run(workspace)["lookups"] == 0
     assert [stored(workspace, name) for name in ("hour_counts", "arm_counts", "entry_hits")] == [[], [], []]
+
+
+def test_what_fails_in_measuring_stops_no_run_and_is_told_on_the_page_and_by_the_check(workspace: Workspace) -> None:
+    folder = Path(workspace.settings.datasets) / "hour_counts"
+    folder.mkdir(parents=True)
+    (folder / f"{DAY}.parquet").write_text("no parquet")
+    assert "DatasetError" in run(workspace)["why_not"]
+    results = dg.materialize(
+        [entry_payback, day_is_counted],
+        partition_key=DAY.isoformat(),
+        resources={"workspace": workspace},
+        raise_on_error=True,
+    ).get_asset_check_evaluations()
+    assert [(one.passed, one.severity, one.description) for one in results] == [
+        (False, dg.AssetCheckSeverity.WARN, "Measuring of 2026-11-24 is not whole: no entry_hits of it.")
+    ]
+    (folder / f"{DAY}.parquet").unlink()
+    assert "lookups" in run(workspace)
 
 
 def test_a_lost_redis_is_told_with_the_day_that_was_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
@@ -138,6 +139,17 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(each) for each in value]
     return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+@contextmanager
+def never_stops(context: dg.AssetExecutionContext, day: date) -> Iterator[None]:
+    """Measuring never stops warming: whatever fails in it is told in the log and on the page, and the run goes on with
+    what is stored. The check `day_is_counted` warns."""
+    try:
+        yield
+    except Exception as error:
+        context.log.exception(f"measuring {day} failed; warming goes on without it")
+        record(context, day, {"stored": "nothing", "why_not": f"{type(error).__name__}: {error}"})
 
 
 def observe(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequence[date], what: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, record, records, table_metadata
+from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
 from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.payback import Fold, InLog, Known, Question, in_log, withdrawn_verdicts
 from cachewarm_pipeline.core.stats import WARMED_ARM
@@ -41,10 +41,11 @@ _WORST = ("prompt", "agent_type", "source", "days_looked_up", "idle_days", "aver
 )
 def entry_payback(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     for day in days_of(context):
-        table, counted_to = payback_day(workspace, day)
-        # What it rests on is told by the file itself: a day whose counts came later is no ground to go on from.
-        workspace.datasets.write(NAME, day, table, fingerprint=counted_to.isoformat() if counted_to else "")
-        record(context, day, _told(table, counted_to))
+        with never_stops(context, day):
+            table, counted_to = payback_day(workspace, day)
+            # What it rests on is told by the file itself: a day whose counts came later is no ground to go on from.
+            workspace.datasets.write(NAME, day, table, fingerprint=counted_to.isoformat() if counted_to else "")
+            record(context, day, _told(table, counted_to))
 
 
 def payback_day(workspace: Workspace, day: date) -> tuple[pa.Table, date | None]:
@@ -114,7 +115,7 @@ def _known(workspace: Workspace, day: date, fold: Fold) -> Known:
 def _reports(workspace: Workspace, day: date) -> dict[str, int]:
     """People who reported an entry's answer by the end of the day, where nothing was done about it yet."""
     found: dict[str, set[str]] = {}
-    for report in workspace.cache.wrong_hit_reports():
+    for report in workspace.wrong_hit_reports():
         if report.first_at < end_of(day):
             found.setdefault(report.entry_id, set()).update(report.reporters)
     return {entry: len(reporters) for entry, reporters in found.items()}

@@ -14,6 +14,7 @@ from cachewarm_pipeline.assets.common import (
     MEASUREMENT,
     OWNERS,
     SOURCES,
+    never_stops,
     observe,
     record,
     records,
@@ -65,18 +66,24 @@ cache_counters = dg.AssetSpec(
 def serving_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     days, lookups = days_of(context), 0
     for day in days:
-        found = _readable(workspace, day)
-        if isinstance(found, str):
-            context.log.info(f"{day} is not stored: {found}")
-            record(context, day, {"stored": "nothing", "why_not": found, **_page(HOUR_COUNTS.empty_table())})
-            continue
-        tables = {HOURS: found.hours, BUCKETS: found.arms, HITS: _hits(workspace, day, found)}
-        kept = list(_store(workspace, day, tables))
-        for why in kept:
-            context.log.warning(why)
-        lookups += _of(found.hours).lookups
-        record(context, day, {**_numbers(tables), **({"kept": kept} if kept else {}), **_page(found.hours)})
+        with never_stops(context, day):
+            lookups += _count(context, workspace, day)
     observe(context, cache_counters.key.to_user_string(), lookups, days, "look-ups that readers counted")
+
+
+def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -> int:
+    """Stores the day; its look-ups."""
+    found = _readable(workspace, day)
+    if isinstance(found, str):
+        context.log.info(f"{day} is not stored: {found}")
+        record(context, day, {"stored": "nothing", "why_not": found, **_page(HOUR_COUNTS.empty_table())})
+        return 0
+    tables = {HOURS: found.hours, BUCKETS: found.arms, HITS: _hits(workspace, day, found)}
+    kept = list(_store(workspace, day, tables))
+    for why in kept:
+        context.log.warning(why)
+    record(context, day, {**_numbers(tables), **({"kept": kept} if kept else {}), **_page(found.hours)})
+    return _of(found.hours).lookups
 
 
 def _readable(workspace: Workspace, day: date) -> DayRead | str:

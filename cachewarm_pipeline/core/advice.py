@@ -7,7 +7,13 @@ from cachewarm_pipeline.core.gates import Verdict
 
 _AGAIN = "then run the day again; the live generation serves until one passes."
 
+_COUNT_AGAIN = (
+    "Warming goes on without it. The page of serving_counts or entry_payback says what failed; mend that, then run the "
+    "job store_counts for the day within 8 days: so long Redis has the hits of entries."
+)
+
 _FAILED: Mapping[str, str] = {
+    "day_is_counted": _COUNT_AGAIN,
     "embedding_sanity": "The vectors of the texts below cannot be compared. Look whether the embedding server or its "
     "model has changed (CACHEWARM_EMBEDDING_MODEL, CACHEWARM_EMBEDDING_DIMENSIONS, OPENAI_BASE_URL). Vectors are "
     f"stored for ever: delete the folder `vectors` beside the datasets, so that all are made anew, {_AGAIN}",
@@ -33,6 +39,7 @@ _FAILED: Mapping[str, str] = {
 _WARNED: Mapping[str, str] = {
     "loaded_equals_planned": "A rollback pinned what is live, so nothing newer is published. When what was wrong is "
     "mended: `cachewarm release`, or the job release_pin; then the next run publishes.",
+    "day_is_counted": _COUNT_AGAIN,
     "false_positive_rate": "Nothing has to be done: agent types without a certificate answer exact hits only. For more "
     "semantic hits they need more evidence: a longer log (CACHEWARM_LOOKBACK_DAYS), logged answers for more distinct "
     "queries, or a higher CACHEWARM_MAX_WRONG_HIT_RATE. The page of match_rules says for each how far it is.",
