@@ -176,7 +176,7 @@ def test_the_sentences_say_what_was_warmed_how_safe_it_is_what_it_brought_and_wh
         "All 4 gates passed; 2% of 150 judged hits on held-out traffic were wrong (at most 6%); 1 of 2 agent types may "
         "answer by meaning, the others to the letter.",
         "Forecast: 60% of look-ups answered, 40% by a cold cache: +20.0 points (+10.0 to +30.0).",
-        "Measured over 2 days: 55% of 1,000 look-ups answered, 30% where warmed entries are held back: +25.0 points "
+        "Measured over 2 days: 55% of 1,000 look-ups answered, 30% by a cold cache that everybody fills: +25.0 points "
         "(+20.0 to +31.0).",
         "Measured: saves $0.50 a day, paid back in 8.0 days; stops paying when a wrong hit costs more than $1.50 "
         "(CACHEWARM_WRONG_HIT_USD is $1.00).",
@@ -201,7 +201,10 @@ def test_counts_of_a_day_that_is_not_over_are_told_where_nothing_is_measured_yet
 
 def test_the_next_steps_are_those_that_would_tell_or_earn_more() -> None:
     wide = [{**row, "lift_low": -0.1} if row["scope"] == "total" else row for row in IMPACT.to_pylist()]
-    assert [step.split()[0] for step in made()["next_steps"]] == ["Set", "Agent"]
+    unset = [{**row, "wrong_hit_usd": None, "harm_usd": None} for row in RETURNS.to_pylist()]
+    assert [step.split()[0] for step in made()["next_steps"]] == ["Agent"]
+    assert [step.split()[0] for step in made(returns=unset)["next_steps"]] == ["Set", "Agent"]
+    assert "the harm of wrong hits is not in it" in page(made(returns=unset), {})
     assert "the interval of the lift holds zero" in " ".join(made(impact=wide)["next_steps"])
     assert "WarmedSemanticCache(holdout=0.05" in " ".join(made(impact=[])["next_steps"])
 

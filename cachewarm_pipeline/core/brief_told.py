@@ -113,7 +113,7 @@ def _measured(brief: Mapping[str, Any]) -> str:
     if found["lift"] is None:
         return f"{came}. No lift: {found['why']}."
     return (
-        f"{came}, {percent(found['holdout_hit_rate'])} where warmed entries are held back: {points(found['lift'])}"
+        f"{came}, {percent(found['holdout_hit_rate'])} by a cold cache that everybody fills: {points(found['lift'])}"
         f"{interval(found['lift_low'], found['lift_high'])}."
     )
 
@@ -166,10 +166,12 @@ def next_steps(brief: Mapping[str, Any]) -> list[str]:
             "a larger holdout narrows it too."
         )
     total = money[basis_of(money)]["total"]
-    if total is not None and total["call_usd"] is None and total["saved_usd"] is None:
+    if total is not None and total["saved_usd"] is None and "cost" in total["why"]:
         steps.append("Log what calls cost (cost_usd): without it no dollar can be told.")
-    if total is not None and total["wrong_hits"]:
-        steps.append("Set CACHEWARM_WRONG_HIT_USD to what a wrong answer costs you: all savings hang on it.")
+    if total is not None and total["wrong_hit_usd"] is None:
+        steps.append(
+            "Set CACHEWARM_WRONG_HIT_USD to what a wrong answer costs you: until then its harm is in no saving."
+        )
     if safety["certified"] < safety["agent_types"]:
         steps.append(
             "Agent types without a certificate answer to the letter only. More days of log with answers, or a looser "
@@ -217,5 +219,6 @@ def cards(brief: Mapping[str, Any]) -> list[Card]:
     if total is not None and total["savings_usd"] is not None:
         range_of = money_span(total["savings_usd_low"], total["savings_usd_high"])
         may_lose = ": it may lose" if (total["savings_usd_low"] or 0.0) < 0 < total["savings_usd"] else ""
-        found.append(Card(f"saved a day, {basis}", usd(total["savings_usd"]), range_of and range_of + may_lose))
+        before = " before harm" if total["wrong_hit_usd"] is None else ""
+        found.append(Card(f"saved a day{before}, {basis}", usd(total["savings_usd"]), range_of and range_of + may_lose))
     return found

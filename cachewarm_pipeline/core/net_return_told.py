@@ -33,6 +33,8 @@ def verdict(row: Mapping[str, Any]) -> str:
         told[0] += ", nothing was paid to warm"
     elif savings > 0:
         told[0] += f", paid back in {duration(row['payback_days'])}"
+        if ends and row["savings_usd_low"] <= 0:
+            told[0] += " or never"
     else:
         told[0] += f"; the {usd(row['warming_usd'])} of warming is never paid back"
     told += _break_even(row)

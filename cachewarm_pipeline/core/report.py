@@ -109,6 +109,7 @@ _SAVINGS = {
     "payback_days_low": "payback_days_low",
     "payback_days_high": "payback_days_high",
     "break_even_harm_usd": "break_even_harm_usd",
+    "break_even_harm_low_usd": "break_even_harm_low_usd",
 }
 
 
