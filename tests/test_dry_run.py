@@ -1,5 +1,7 @@
 """What a run pays, traced to the ledger, and `warm --dry-run`: one home and three paid models, over real HTTP."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -12,14 +14,17 @@ import redis
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.cli.dry_run import PLANNED
-from cachewarm_pipeline.cli.planned_text import planned_lines
+from cachewarm_pipeline.cli.planned_text import counts_line, planned_lines
 from cachewarm_pipeline.core.planned_cost import Step, Tokens, planned_cost
 from cachewarm_pipeline.core.usage import PURPOSES, Price, totals
+from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.resources.dry_run import DryWorkspace
 from cachewarm_pipeline.resources.usage import read_usage
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 from tests.paid_models import PaidModels, write_log
-from tests.pipeline import Cachewarm, Ran, environment
+from tests.payback_data import back, hits_row, hits_table, hours_table
+from tests.pipeline import LAST_DAY, Cachewarm, Ran, environment
 
 NAME = "t-paid"
 
@@ -41,7 +46,11 @@ class Paid:
         return list(read_usage(workspace, date.min, date.max).to_pylist())
 
     def files(self) -> dict[str, bytes]:
-        return {str(path): path.read_bytes() for path in self.home.rglob("*") if path.is_file()}
+        return stored_files(self.home)
+
+
+def stored_files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -180,12 +189,49 @@ def test_a_dry_run_names_the_gate_that_would_stop_a_run(cachewarm: Cachewarm) ->
     assert "a run would be stopped: quality_threshold" in ran.err
 
 
+def test_entries_that_would_leave_tonight_are_not_in_the_plan_of_a_dry_run(
+    paid: Paid, cachewarm: Cachewarm, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(paid.home, home)
+    stored = DatasetStore(str(home / "data"))
+    asked = [row["prompt"] for row in stored.read("warming_plan", LAST_DAY).to_pylist()]
+    silent = asked[0]
+    for day in back(LAST_DAY, 5):  # so the fifth day without a hit is the plan's
+        rows = [hits_row(prompt, day, 0 if prompt == silent else 4, agent_type="support") for prompt in asked]
+        stored.write("entry_hits", day, hits_table(rows))
+        stored.write("hour_counts", day, hours_table(day, {"support": 100}))
+    before = stored_files(home)
+    settings = {"CACHEWARM_HOME": str(home), "CACHEWARM_IDLE_DAYS": "5"}
+    ran = cachewarm("warm", "--dry-run", "--json", str(tmp_path / "plan.json"), **settings)
+    assert ran.code == 0, ran.err
+    report = json.loads((tmp_path / "plan.json").read_text())
+    assert report["counts"]["earned_nothing"] == 1
+    assert report["entries"]["total"] == len(asked) - 1
+    assert "counts of readers" not in ran.err
+    assert stored_files(home) == before
+
+
+def test_the_sample_of_a_dry_run_is_made_in_scratch_where_the_home_has_none(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", sample_rows_per_day=2)
+    dry = DryWorkspace(settings, tmp_path / "scratch")
+    assert Path(dry.source_url).is_relative_to(tmp_path / "scratch")
+    again = DryWorkspace(settings, tmp_path / "another", after=dry)
+    assert again.source_url == dry.source_url
+    assert not (tmp_path / "home").exists()
+    shutil.copytree(dry.source_url, tmp_path / "home" / "sample")
+    third = DryWorkspace(settings, tmp_path / "third")
+    assert third.source_url == str(tmp_path / "home" / "sample")
+    third.settings.sample_seed = 8  # what is there is not this sample
+    assert DryWorkspace(third.settings, tmp_path / "third")._sample_folder() == tmp_path / "third" / "sample"
+
+
 def test_each_asset_of_a_run_is_planned_or_left_out_for_a_reason() -> None:
     from cachewarm_pipeline.definitions import assets
 
     made = {spec.key.to_user_string() for asset in assets for spec in getattr(asset, "specs", [asset])}
     in_redis = {"cache_entries", "live_cache", "cache_counters", "serving_counts"}
-    counted = {"entry_payback", "warming_impact"}  # of what is stored from Redis; a plan reads the stored ones
+    counted = {"warming_impact"}  # of days that are over; no plan reads it
     sources = {"analyses", "findings", "llm_query_logs"}
     assert made == {*PLANNED} | in_redis | counted | sources | {"answer_checks"}
 
@@ -197,6 +243,17 @@ def planned(max_usd: float | None = None, local: bool = False, **prices: float) 
     told = {"prices_as_of": "2026-11-25", "planned_with": "m", "stand_in": False, "local": local, "max_usd": max_usd}
     found = planned_cost(steps, **told)  # type: ignore[arg-type]
     return " ".join(" ".join(planned_lines(found)).split())
+
+
+def test_counts_that_a_plan_does_not_know_yet_are_told() -> None:
+    last = date(2026, 3, 20)
+    said = counts_line(28, date(2026, 3, 18), last)
+    assert said is not None
+    assert "counts of readers are stored up to 2026-03-18" in said
+    # Up to date; no reader counts; nothing ever leaves.
+    assert [counts_line(28, last, last), counts_line(28, None, last), counts_line(0, date(2026, 3, 18), last)] == [
+        None
+    ] * 3
 
 
 def test_a_price_of_nothing_is_said_and_not_shown_as_free() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachewarm_pipeline.cli.console import err
+from cachewarm_pipeline.cli.planned_text import counts_line
 from cachewarm_pipeline.core.catch_up import stretches
 from cachewarm_pipeline.core.errors import CachewarmError
 from cachewarm_pipeline.core.reasons import as_metadata
@@ -27,18 +28,20 @@ PLANNED = (
     "synthetic_variants",
     "labelled_queries",
     "embeddings",
+    "entry_payback",
     "warming_plan",
     "match_rules",
     "replay",
     "net_return",
 )
-"""What a dry run makes of `warm_cache`; the rest touches Redis or stores what was counted there."""
+"""What a dry run makes of `warm_cache`; the rest touches Redis, or tells of what is over."""
 
 REASON = "dry run: nothing was published"
 
 
 def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None]:
     """The work of `warm --dry-run`: the report, and what would stop a run, if anything."""
+    from cachewarm_pipeline.assets.entry_payback import counted_to
     from cachewarm_pipeline.cli.warm import _sizes, choose_day, days_to_mine
     from cachewarm_pipeline.core.urls import redact_url
     from cachewarm_pipeline.resources.dry_run import STAND_IN, DryWorkspace
@@ -46,6 +49,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
     settings.check_to_warm()
     with tempfile.TemporaryDirectory(prefix="cachewarm-dry-run-") as folder:
         workspace = DryWorkspace(settings, Path(folder) / "stored")
+        workspace.check_prices()
         info = workspace.source.describe(workspace.today)
         day = choose_day(asked, info, workspace.today)
         window = days_to_mine(day, settings, info)
@@ -62,8 +66,11 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
                     f"  not every text has a stored vector of {settings.embedding_model}, and a dry run pays for none: "
                     f"planning again with the local model {STAND_IN}"
                 )
-            workspace = DryWorkspace(settings, Path(folder) / "stand-in", stand_in=True, counts=workspace.datasets)
+            workspace = DryWorkspace(settings, Path(folder) / "stand-in", after=workspace)
             outcome, left_out, timings = _run(workspace, info, window, quiet=quiet)
+        uncounted = counts_line(settings.idle_days, counted_to(workspace.datasets, day), day)
+        if uncounted and not quiet:
+            err.print(uncounted)
         stopped = None
         if outcome.failed_checks:
             stopped = "; ".join(f"{check}: {sentence}" for check, sentence in outcome.failed_checks.items())

@@ -1,6 +1,7 @@
 """What a run would pay, for a person: the lines of a dry run."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from cachewarm_pipeline.core.usage import EMBEDDING, GENERATION, JUDGING
@@ -49,6 +50,17 @@ def planned_lines(planned: Mapping[str, Any]) -> list[str]:
             "vector: figures may differ"
         )
     return lines
+
+
+def counts_line(idle_days: int, counted: date | None, day: date) -> str | None:
+    """What a plan of ``day`` may not know of entries that earn nothing: None where it knows what a run would, or where
+    nothing leaves. ``counted``: the newest day whose counts are stored, None where no reader counts."""
+    if not idle_days or counted is None or counted >= day:
+        return None
+    return (
+        f"  counts of readers are stored up to {counted}: with those that are in Redis alone, a run may leave out more "
+        "entries that earned nothing"
+    )
 
 
 def dollars(usd: float) -> str:

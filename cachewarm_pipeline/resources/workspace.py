@@ -6,7 +6,8 @@ It has no Dagster configuration on purpose: settings come from the environment, 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -14,6 +15,7 @@ from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.core.usage import EMBEDDING, GENERATION, JUDGING, Price, totals
+from cachewarm_pipeline.core.wrong_hits import WrongHitReport
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.files import below
@@ -60,13 +62,19 @@ class Workspace:
             )
         from cachewarm_pipeline.embedded.sample import ensure_sample
 
-        folder = ensure_sample(
-            self.settings.home / "sample",
-            seed=self.settings.sample_seed,
-            last_day=self.today - timedelta(days=1),
-            rows_per_day=self.settings.sample_rows_per_day,
-        )
-        return str(folder)
+        return str(ensure_sample(self._sample_folder(), **self._sample()))
+
+    def _sample_folder(self) -> Path:
+        return self.settings.home / "sample"
+
+    def _sample(self) -> dict[str, Any]:
+        """Which sample, as ``ensure_sample`` is told."""
+        settings = self.settings
+        return {
+            "seed": settings.sample_seed,
+            "last_day": self.today - timedelta(days=1),
+            "rows_per_day": settings.sample_rows_per_day,
+        }
 
     @cached_property
     def source(self) -> Source:
@@ -224,6 +232,10 @@ class Workspace:
         from cachewarm_pipeline.resources.redis_client import connect
 
         return CacheStore(connect(self.redis_url), self.settings.name)
+
+    def wrong_hit_reports(self) -> list[WrongHitReport]:
+        """What applications reported as wrong; none in a dry run, which asks no Redis."""
+        return self.cache.wrong_hit_reports()
 
     def where(self) -> dict[str, str]:
         """Where this run reads and writes, without secrets."""

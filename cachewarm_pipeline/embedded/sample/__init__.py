@@ -4,6 +4,6 @@
 word lists of this package; nothing of it is real.
 """
 
-from cachewarm_pipeline.embedded.sample.writer import ensure_sample, generate_log
+from cachewarm_pipeline.embedded.sample.writer import ensure_sample, generate_log, sample_ready
 
-__all__ = ["ensure_sample", "generate_log"]
+__all__ = ["ensure_sample", "generate_log", "sample_ready"]

@@ -50,6 +50,12 @@ def ensure_sample(
     return _fill(Path(folder), _wanted(seed, rows_per_day), all_days, progress, again=False)
 
 
+def sample_ready(folder: Path, *, seed: int, last_day: date, rows_per_day: int = 2200, days: int = 45) -> bool:
+    """Whether ``ensure_sample`` would write nothing. Raises EmbeddedError for a broken marker."""
+    all_days = [last_day - timedelta(days=back) for back in range(days)]
+    return _ready(Path(folder), _wanted(seed, rows_per_day), all_days)
+
+
 def generate_log(
     folder: Path,
     *,
@@ -79,9 +85,8 @@ def _wanted(seed: int, rows_per_day: int) -> dict[str, Any]:
 
 
 def _fill(folder: Path, wanted: dict[str, Any], days: list[date], progress: Progress | None, *, again: bool) -> Path:
-    done_marker = {**wanted, "last_day": max(days).isoformat()}
     try:
-        if not again and _marker(folder) == done_marker and all(_written(folder, day) for day in days):
+        if not again and _ready(folder, wanted, days):
             return folder
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
@@ -94,13 +99,21 @@ def _fill(folder: Path, wanted: dict[str, Any], days: list[date], progress: Prog
                 _write_day(folder, wanted["seed"], day, wanted["rows_per_day"])
             if progress:
                 progress(len(missing), len(missing))
-            _put_text(folder / MARKER, json.dumps(done_marker, indent=1))
+            _put_text(folder / MARKER, json.dumps(_done(wanted, days), indent=1))
     except OSError as error:
         raise EmbeddedError(
             f"the sample data cannot be written to {folder} ({error.strerror or error}): free some space, make the "
             "folder writable or set CACHEWARM_HOME to another one"
         ) from None
     return folder
+
+
+def _done(wanted: dict[str, Any], days: list[date]) -> dict[str, Any]:
+    return {**wanted, "last_day": max(days).isoformat()}
+
+
+def _ready(folder: Path, wanted: dict[str, Any], days: list[date]) -> bool:
+    return _marker(folder) == _done(wanted, days) and all(_written(folder, day) for day in days)
 
 
 def _own(folder: Path, wanted: dict[str, Any]) -> None:

@@ -1,0 +1,151 @@
+"""The ports of a dry run: each reads what is stored, asks no paid server, and counts what it would have asked."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cachewarm_pipeline.core.base_queries import Base
+from cachewarm_pipeline.core.errors import EmbeddingError
+from cachewarm_pipeline.core.judging import RESPONSE_FLOOR
+from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.resources.judges.llm import LlmJudge
+from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
+from cachewarm_pipeline.resources.ports import Embedder, EmbedderInfo, Usage, VectorStore
+from cachewarm_pipeline.resources.writers.batch import Batches
+from cachewarm_pipeline.resources.writers.memo import Memo
+from cachewarm_pipeline.resources.writers.openai import Desk, OpenAIWriter
+from cachewarm_pipeline.resources.writers.questions import Question
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class VectorsLackError(EmbeddingError):
+    """A text has no stored vector, and a paid server is not asked for one."""
+
+
+class Overlay(DatasetStore):
+    """Reads a base where there is nothing of its own; writes nothing into it."""
+
+    def __init__(self, base: DatasetStore, own: DatasetStore) -> None:
+        self._base, self._own = base, own
+
+    def write(self, asset: str, day: date, table: "pa.Table", *, fingerprint: str = "") -> bool:
+        return self._own.write(asset, day, table, fingerprint=fingerprint)
+
+    def _of(self, asset: str, day: date) -> DatasetStore:
+        return self._own if self._own.exists(asset, day) else self._base
+
+    def read(self, asset: str, day: date, columns: Sequence[str] | None = None) -> "pa.Table":
+        return self._of(asset, day).read(asset, day, columns)
+
+    def exists(self, asset: str, day: date) -> bool:
+        return self._of(asset, day).exists(asset, day)
+
+    def fingerprint(self, asset: str, day: date) -> str | None:
+        return self._of(asset, day).fingerprint(asset, day)
+
+    def days(self, asset: str) -> list[date]:
+        return sorted({*self._own.days(asset), *self._base.days(asset)})
+
+
+class DryVectors:
+    """The ``VectorStore`` port: stored vectors, and those of this run in a store of its own."""
+
+    def __init__(self, stored: VectorStore, made: VectorStore) -> None:
+        self._stored, self._made = stored, made
+
+    def missing(self, keys: Iterable[str]) -> set[str]:
+        return self._made.missing(self._stored.missing(keys))
+
+    def put(self, keys: Sequence[str], vectors: np.ndarray) -> None:
+        self._made.put(keys, vectors)
+
+    def get(self, keys: Sequence[str]) -> np.ndarray:
+        made = self._stored.missing(keys)
+        if not made:
+            return self._stored.get(keys)
+        places = np.array([key in made for key in keys])
+        of_made = self._made.get([key for key in keys if key in made])
+        result = np.empty((len(keys), of_made.shape[1]), np.float32)
+        result[places] = of_made
+        if not places.all():
+            result[~places] = self._stored.get([key for key in keys if key not in made])
+        return result
+
+
+class DryEmbedder:
+    """The ``Embedder`` port that keeps the texts that it was asked for. ``by``: None asks nobody."""
+
+    def __init__(self, info: EmbedderInfo, by: Embedder | None, lacks: Callable[[], None] = lambda: None) -> None:
+        self.info, self._by, self._lacks = info, by, lacks
+        self.usage = Usage()
+        self.texts: dict[str, None] = {}
+
+    def embed(
+        self, texts: Sequence[str], on_batch: Callable[[Sequence[int], np.ndarray], None] | None = None
+    ) -> np.ndarray:
+        if self._by is None:
+            self._lacks()
+            raise VectorsLackError(f"{len(texts):,} texts have no stored vector of {self.info.model}")
+        self.texts.update(dict.fromkeys(texts))
+        return self._by.embed(texts, on_batch)
+
+
+class DryVerdicts(VerdictStore):
+    def _merge(self) -> None:
+        """Not by a reader."""
+
+
+class DryMemo(Memo):
+    def _merge(self) -> None:
+        """Not by a reader."""
+
+
+class DryJudge(LlmJudge):
+    """Stored verdicts; where there is none, what the `embedding` judge says."""
+
+    open_pairs: dict[str, tuple[int, int]]
+    """Upper bound of the tokens of each pair without a verdict, by its key."""
+
+    def _decide(self, pairs: Sequence[tuple[str, str]], cosine: NDArray[np.float64]) -> NDArray[np.bool_]:
+        result = cosine >= RESPONSE_FLOOR
+        for k, pair in enumerate(pairs):
+            key = self._verdicts.key(*pair)
+            verdict = self._verdicts.get(key)
+            if verdict is None:
+                self.open_pairs.setdefault(key, self._model.most_tokens(*pair))
+            else:
+                result[k] = verdict
+        return result
+
+
+class DryWriter(OpenAIWriter):
+    """What is written already, and what is not is noted."""
+
+    open_bases: dict[str, tuple[str, int | None, tuple[int, int]]]
+    """Text, variants wanted and upper bound of the tokens of one try, of each base that nothing is written for."""
+
+    def _desk(self, what: str, question: Question) -> Desk:
+        memo = DryMemo(self._written, f"{self._model.name}@{question.version}")
+        batches = Batches(self._model, question, memo, self._spend, self.usage, self._progress)
+        return Desk(what, question, memo, batches)
+
+    def _write(self, desk: Desk, bases: Sequence[Base], ask: bool) -> list[list[str] | None]:
+        texts = super()._write(desk, bases, False)
+        for base, found in zip(bases, texts, strict=True):
+            key = desk.question.key(self.model, base)
+            if ask and key not in self._counted:
+                self._counted.add(key)
+                self.usage.known += found is not None
+                self.usage.pending += found is None
+                if found is None:
+                    self.open_bases[key] = (base.prompt, desk.question.n, desk.question.most_tokens(base))
+        return texts
+
+
+def sized(info: EmbedderInfo, dimensions: int | None) -> EmbedderInfo:
+    return EmbedderInfo(info.id, info.kind, info.model, dimensions, info.usd_per_million_tokens)
