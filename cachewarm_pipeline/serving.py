@@ -77,7 +77,8 @@ class WarmedSemanticCache(OwnEntriesOnly):
             distance_threshold: Narrows the match rules of semantic hits; it cannot widen them.
             ttl: Seconds to live of the application's own entries, renewed by a hit. Warmed entries keep theirs.
             holdout: Share of users (0 to 1) who never see a warmed entry, only the application's own: what warming
-                brings is measured against them. Give the same to every process; raising it keeps who is held out.
+                brings is measured against them, as if everybody filled a cold cache (resources.cache_shadow). Give the
+                same to every process; raising it keeps who is held out.
             holdout_key: Names whom the present lookup is for, such as a ContextVar's ``get``: a user or session, who
                 then stays in one arm. Without it, or where it gives None, "" or an error, the prompt is held out.
             clock: The present in UTC, for the counters.

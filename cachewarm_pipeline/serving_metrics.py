@@ -40,7 +40,7 @@ def register_metrics(cache: WarmedSemanticCache, registry: "CollectorRegistry | 
     ``registry`` defaults to prometheus_client's own. A second call for the same cache changes nothing. The cache is not
     kept alive. Metrics, labelled ``cache``:
 
-    - ``cachewarm_lookups_total`` by ``agent_type``, ``arm`` and ``match`` (exact, semantic, miss)
+    - ``cachewarm_lookups_total`` by ``agent_type``, ``arm`` and ``match`` (exact, semantic, miss, error)
     - ``cachewarm_lookup_seconds``, a histogram by ``match``: from the call until the lookup was decided
     - ``cachewarm_lost_counter_commands_total``: counts that did not reach Redis, and users who could
       not be named (``stats_errors``)

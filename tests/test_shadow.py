@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 import redis
 from redisvl.query.filter import Tag
 
+from cachewarm_pipeline.cli.inspect import _rates
 from cachewarm_pipeline.core.arms import place_of
 from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import arms_key, shadow_key, stats_key, stores_key
@@ -86,7 +88,10 @@ def test_what_a_warmed_entry_answered_the_holdout_would_have_hit_in_a_cold_cache
     assert both.counted(WARMED_ARM) == {match: 1, "bucket hit": 1}
     arms = both.cache.get_stats().arms
     assert (arms[HOLDOUT_ARM].hit_rate, arms[HOLDOUT_ARM].would_hit_rate) == (0.0, pytest.approx(2 / 3))
-    assert arms[HOLDOUT_ARM].as_dict()["would_hits"] == 2
+    told = arms[HOLDOUT_ARM].as_dict()
+    assert told["would_hits"] == 2
+    assert "0 hits, 3 misses: 0.0%; " in _rates("holdout arm", told)
+    assert _rates("holdout arm", told).endswith("; a cold cache would have hit 2 more")
     assert both.cache.stats_errors == 0
 
 
@@ -227,6 +232,8 @@ def test_lookups_that_raise_are_errors_of_their_hour_and_misses_of_their_bucket(
         raise CacheError("the embedder is down")
 
     monkeypatch.setattr(type(both.cache.vectorizer), "buffer", failing)
+    heard: Counter[str] = Counter()
+    both.cache.listen(lambda outcome, *_: heard.update([outcome]))
     assert both.ask(both.sees)  # an exact hit embeds nothing
     for user, prompt in ((both.sees, NEAR), (both.held, "How do I rotate a tyre?"), (both.held, ROTATE)):
         with pytest.raises(CacheError, match="embedder is down"):
@@ -238,6 +245,8 @@ def test_lookups_that_raise_are_errors_of_their_hour_and_misses_of_their_bucket(
     assert both.counted(HOLDOUT_ARM) == {"error": 4, "would": 2, "bucket hit": 2, "bucket miss": 2}
     stats = both.cache.get_stats()
     assert (stats.lookups, stats.errors, stats.hit_rate, stats.miss_ms) == (2, 6, 1.0, None)
+    assert _rates("all", stats.as_dict()).endswith("; 6 raised")
+    assert heard == {"exact": 1, "error": 6}
 
 
 async def _asked(both: Both, user: str, prompt: str) -> None:

@@ -123,7 +123,9 @@ def _rates(label: str, counted: dict[str, Any]) -> str:
     rate = f"{counted['hits'] / lookups:.1%}" if lookups else "no lookups"
     times = [f"{what} {counted[name]:.1f} ms" for what, name in _TIMES if counted[name] is not None]
     took = f"; mean {', '.join(times)}" if times else ""
-    return f"  {label:<28} {counted['hits']:,} hits, {counted['misses']:,} misses: {rate}{took}"
+    would = f"; a cold cache would have hit {counted['would_hits']:,} more" if counted["would_hits"] else ""
+    raised = f"; {counted['errors']:,} raised" if counted["errors"] else ""
+    return f"  {label:<28} {counted['hits']:,} hits, {counted['misses']:,} misses: {rate}{took}{would}{raised}"
 
 
 _TIMES = (("hit", "hit_ms"), ("miss", "miss_ms"))

@@ -28,7 +28,7 @@ from cachewarm_pipeline.core.stats import is_count
 from cachewarm_pipeline.resources.cache_steps import Ask
 
 MAX_SECONDS = 30 * 86_400
-"""The bound on memory: some 200 bytes for each distinct prompt that warmed entries answered in so long."""
+"""The bound on memory: some 220 bytes for each distinct prompt that warmed entries answered in so long."""
 
 STORES_SECONDS = 7 * 86_400
 """After so long without a ``store`` the application is taken to keep nothing of its own."""
