@@ -78,6 +78,14 @@ def test_reported_usage_never_passes_the_cap_and_the_ledger_has_all_of_it(models
     assert len(seen) >= 4
 
 
+def test_a_cap_under_a_single_request_says_that_running_again_does_not_help(models: PaidModels, tmp_path: Path) -> None:
+    for cap, todo in ((1e-7, "raise the cap to more than one request takes"), (1e-3, "raise the cap, or run again")):
+        own = workspace(models, tmp_path / str(cap), max_usd=cap)
+        own.purse.start(cap)
+        with pytest.raises(SpendCapError, match=todo):
+            embed_missing(own.embedder, own.vectors, TEXTS)
+
+
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0, 5), st.floats(0, 1))
 def test_a_purse_never_has_more_out_than_its_limit(asides: list[float], limit: float, used: float) -> None:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cachewarm_pipeline.cli.console import err
 from cachewarm_pipeline.cli.planned_text import counts_line
@@ -78,6 +78,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
             stopped = str(outcome.error or CachewarmError("a step failed; run `cachewarm warm` to see its log"))
         planned = "warming_plan" in timings
         rules = workspace.match_rules(day) if "match_rules" in timings else []
+        cost = workspace.planned_cost()
         report = build_report(
             as_of=day.isoformat(),
             generation=None,
@@ -92,9 +93,29 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
             timings=timings,
             seconds=time.monotonic() - started,
             prices_as_of=settings.prices_as_of.isoformat(),
-            planned_cost=workspace.planned_cost(),
+            planned_cost=cost,
         )
+        if "net_return" in timings and cost["usd"]:
+            _pay_back(report, workspace.datasets.read("net_return", day).to_pylist(), cost["usd"])
     return report, stopped
+
+
+def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
+    """Counts what a run would pay, about, to what is to be paid back."""
+    from cachewarm_pipeline.core.net_return_told import verdict
+
+    row = next(row for row in rows if (row["basis"], row["agent_type"]) == ("expected", ""))
+    row["warming_usd"] += usd
+    ends = {
+        "payback_days": "savings_usd",
+        "payback_days_low": "savings_usd_high",
+        "payback_days_high": "savings_usd_low",
+    }
+    for payback, savings in ends.items():
+        row[payback] = row["warming_usd"] / row[savings] if (row[savings] or 0.0) > 0 else None
+    if report["savings"] is not None:
+        report["savings"].update({name: row[name] for name in ("warming_usd", *ends)})
+    report["savings_told"] = [f"expected, with what this would cost: {verdict(row)}", *report["savings_told"][1:]]
 
 
 def _run(

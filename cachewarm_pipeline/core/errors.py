@@ -18,7 +18,14 @@ class EmbeddingError(CachewarmError):
 
 
 class SpendCapError(EmbeddingError):
-    """The spend cap of the run would be passed: by embedding, without which nothing can go on, or by another try."""
+    """The spend cap of the run would be passed: by embedding, without which nothing can go on, or by another try.
+
+    ``alone``: one request may take more than the whole cap, so that running again does not help either.
+    """
+
+    def __init__(self, text: str, alone: bool = False) -> None:
+        super().__init__(text)
+        self.alone = alone
 
 
 class JudgeError(CachewarmError):

@@ -62,9 +62,11 @@ def embed_missing(
         try:
             embedder.embed([text_of[key] for key in block], on_batch=store)
         except SpendCapError as error:
+            todo = "raise the cap to more than one request takes" if error.alone else "raise the cap, or run again"
             raise SpendCapError(
                 f"{error}; {len(keys) - done:,} of {len(keys):,} new texts are not embedded. What is embedded stays "
-                "stored: raise the cap, or run again to go on from there"
+                f"stored: {todo} to go on from there",
+                error.alone,
             ) from None
     dimensions = embedder.info.dimensions
     if dimensions is None and text_of:

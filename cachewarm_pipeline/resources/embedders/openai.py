@@ -180,10 +180,12 @@ class OpenAIEmbedder:
 
     def _over_cap(self, texts: Sequence[str], why: str = "") -> SpendCapError:
         assert self._purse is not None
+        most = self._usd(most_tokens(texts))
         return SpendCapError(
             f"the spend cap of ${self._purse.limit:g} over all models (CACHEWARM_MAX_USD) is reached: this run has "
             f"spent ${self._purse.spent:.6f}, and a request for {len(texts):,} embeddings can take "
-            f"${self._usd(most_tokens(texts)):.6f}{why}"
+            f"${most:.6f}{why}",
+            alone=self._purse.limit is not None and most > self._purse.limit,
         )
 
     def _send(self, texts: list[str], lost: Lost) -> bytes:
