@@ -156,13 +156,19 @@ def test_the_key_of_a_lookup_wins_over_the_callable_and_without_both_the_prompt_
 
 
 @pytest.mark.parametrize("answer", [lambda: 1 / 0, lambda: 42])
-def test_a_key_that_cannot_be_had_breaks_no_lookup_and_is_counted(
-    warmed: CacheStore, redis_url: str, embedder: TrigramEmbedder, answer: Any
+def test_a_key_that_cannot_be_had_breaks_no_lookup_and_is_counted_and_told_once(
+    warmed: CacheStore,
+    redis_url: str,
+    embedder: TrigramEmbedder,
+    answer: Any,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     for share, errors in ((0.001, 1), (0.0, 0)):
         with WarmedSemanticCache(warmed.name, redis_url, embedder=embedder, holdout=share, holdout_key=answer) as cache:
-            assert cache.check(ROTATE, agent_type="auditor")
-            assert cache.stats_errors == errors
+            for n in (1, 2):
+                assert cache.check(ROTATE, agent_type="auditor")
+                assert cache.stats_errors == n * errors
+    assert [record.message.split()[0] for record in caplog.records] == ["holdout_key"]
 
 
 def test_what_cannot_be_a_holdout_is_refused_before_redis_is_asked(redis_url: str) -> None:

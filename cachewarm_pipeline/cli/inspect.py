@@ -108,7 +108,11 @@ def stats(
         emit({"name": settings.name, "redis_url": redact_url(url), "hours": hours, **found})
         return
     out.print(f"'{settings.name}' on {redact_url(url)}, last {hours} h")
-    live = f"{found['generation']} with {found['total_entries']:,} entries" if found["generation"] else "nothing"
+    live = (
+        f"{found['generation']}; {found['total_entries']:,} entries answer, the application's own included"
+        if found["generation"]
+        else "nothing"
+    )
     out.print(f"  live       {live}")
     out.print(_rates("all", found))
     if found["arms"][HOLDOUT_ARM]["lookups"]:

@@ -156,3 +156,5 @@ def print_report(report: Report, unchanged: bool) -> None:
     out.print(f"  time       {cost['seconds']:.1f} s")
     if report["counts"]:
         out.print("  left out   " + ", ".join(f"{n:,} {reason}" for reason, n in report["counts"].items()))
+    if report["published"]:
+        out.print("  more       `cachewarm report --html FILE`: all this, and what it brought, as one page")

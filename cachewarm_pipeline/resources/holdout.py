@@ -1,5 +1,6 @@
 """Who is kept from seeing warmed entries: the share of one reader, and whom its lookups are for."""
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,8 @@ from cachewarm_pipeline.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.resources.cache_counters import Counters
+
+_LOG = logging.getLogger(__name__)
 
 HoldoutKey = Callable[[], str | None]
 """Names whom the present lookup is for, such as the ``get`` of a ContextVar; None where that is not known."""
@@ -27,6 +30,7 @@ class Holdout:
         self._share = check_share(share)
         self._key = key
         self._counters = counters
+        self._told = False
 
     def place(self, prompt: str | None, vector: bytes | None, key: str | None) -> Place:
         """Arm and bucket of a lookup. ``key`` wins over the callable. Raises TypeError for one that is no string."""
@@ -42,10 +46,15 @@ class Holdout:
             return None
         try:
             key = self._key()
-        except Exception:
-            self._counters.fault()
-            return None
+        except Exception as error:
+            return self._fault(f"raised {type(error).__name__}")
         if key is not None and not isinstance(key, str):
-            self._counters.fault()
-            return None
+            return self._fault(f"gave {type(key).__name__} and no string")
         return key
+
+    def _fault(self, what: str) -> None:
+        """Counted each time, told once: an experiment without its users is worth little, and looks as if it were."""
+        self._counters.fault()
+        if not self._told:
+            self._told = True
+            _LOG.warning("holdout_key %s: such look-ups are drawn by their prompt, not by user", what)
