@@ -47,9 +47,11 @@ class Holdout:
         try:
             key = self._key()
         except Exception as error:
-            return self._fault(f"raised {type(error).__name__}")
+            self._fault(f"raised {type(error).__name__}")
+            return None
         if key is not None and not isinstance(key, str):
-            return self._fault(f"gave {type(key).__name__} and no string")
+            self._fault(f"gave {type(key).__name__} and no string")
+            return None
         return key
 
     def _fault(self, what: str) -> None:
