@@ -30,9 +30,9 @@ def run_batches(
 ) -> None:
     """``work`` on every batch, at most ``threads`` at once; ``finished`` is called in the caller's thread.
 
-    The first error, of either, stops what has not begun and is raised, after all that was under way is finished: it is
-    paid. One batch runs without a thread: a reader that
-    looks up one prompt should not pay for a pool.
+    The first error, of either, stops what has not begun and is raised. After one of ``work``, what was under way is
+    finished first: it is paid. One batch runs without a thread: a reader that looks up one prompt should not pay for a
+    pool.
     """
     if threads == 1 or len(batches) == 1:
         for batch in batches:
@@ -40,10 +40,15 @@ def run_batches(
         return
     with ThreadPoolExecutor(threads, thread_name_prefix="embed") as pool:
         running: dict[Future[np.ndarray], list[int]] = {pool.submit(work, batch): batch for batch in batches}
+        taken = True
         try:
             for future in as_completed(list(running)):
-                finished(running.pop(future), future.result())
+                batch, vectors = running.pop(future), future.result()
+                taken = False
+                finished(batch, vectors)
+                taken = True
         finally:
             for future, batch in list(running.items()):
-                if not future.cancel() and future.exception() is None:
+                # Whoever could not take one batch is not given another.
+                if not future.cancel() and future.exception() is None and taken:
                     finished(batch, future.result())
