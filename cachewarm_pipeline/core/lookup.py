@@ -147,7 +147,7 @@ def semantic(
     if served and _is_out(served[0][1]):
         served, withdrawn = [], True  # others of its answer group may give the same wrong answer
     any_warmed = False
-    words = tokens(cut(prompt)) if prompt is not None else None
+    words = None
     for key, fields in found.rows:
         own = is_own(name, key)
         if not near_enough(rule, _distance(fields)) or not (own or (rule.rule == "distance" and not rule.certified)):
@@ -155,8 +155,10 @@ def semantic(
         stored = fields.get("prompt", "")
         if own and len(stored) >= MAX_PROMPT_CHARS:
             continue
-        if words is not None and contradiction(words, tokens(stored)):
-            continue
+        if prompt is not None:
+            words = words or tokens(cut(prompt))  # few look-ups have an entry that comes so far
+            if contradiction(words, tokens(stored)):
+                continue
         withdrawn |= not own and _is_out(fields) and not any_warmed
         any_warmed |= not own
         if own or not withdrawn:
