@@ -8,11 +8,12 @@ tells of the machine: of several the one with the fastest stock `check()` is sho
 since the application has stored nothing: under the learned rule it asks for exact keys only, under a plain distance
 also for near entries.
 
-Measured on two quiet cores, three runs of 600 lookups over 20,000 entries: counted 1.17 to 1.20 times a stock `check()`,
-with a holdout whose shadow is kept 1.20 to 1.24. Counting adds 0.05 ms, mostly redis-py's packing of two to four
-commands: 2 to 3% of a semantic lookup, 17% of an exact one (0.28 ms uncounted, 0.33 counted); the holdout's arms, buckets
-and shadow 0.04 ms more. p99: stock 2.7 ms, learned 3.1, uncounted 3.0, exact 0.6, with a holdout 0.6. Its ways under a
-learned rule warm the processor cache for each other, which `benchmarks.lookup` does not grant: there the ratio is higher.
+Measured on two quiet cores, three runs of 600 lookups over 20,000 entries: counted 1.17 to 1.20 times a stock
+`check()`, with a holdout whose shadow is kept 1.20 to 1.24. Counting adds 0.05 ms, mostly redis-py's packing of two to
+four commands: 2 to 3% of a semantic lookup, 17% of an exact one (0.28 ms uncounted, 0.33 counted); the holdout's arms,
+buckets and shadow 0.04 ms more. p99: stock 2.7 ms, learned 3.1, uncounted 3.0, exact 0.6, with a holdout 0.6. Its ways
+under a learned rule warm the processor cache for each other, which `benchmarks.lookup` does not grant: there the ratio
+is higher.
 """
 
 import argparse

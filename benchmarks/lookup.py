@@ -8,12 +8,11 @@ run, in an order that is drawn anew for each question: whoever comes first finds
 random and looked up in a table, so that the cache is measured and not a model; only the exact path's ratio counts an
 embedding, of the embedded model, measured here.
 
-Measured on two quiet cores with hiredis (which both ways then use), three runs: the learned rule 1.27 to 1.36, the plain
-distance 1.12 to 1.19, the exact path 21 times faster than a lookup that embeds; on another day 1.15 to 1.26, 0.95 to
-1.10, and 20 to 27. The code of that day measured 1.37 and 1.38 on this one: the machine moves the ratio more than the
-code has. Without hiredis, six runs: 1.37 to 1.64. Of 1.0 ms over the stock's 2.0 there:
-exact keys asked first 0.3; deciding 0.35; ten rows of eleven fields instead of one 0.5, most of it in redis-py's
-parser.
+Measured on two quiet cores with hiredis (which both ways then use), three runs: the learned rule 1.27 to 1.36, the
+plain distance 1.12 to 1.19, the exact path 21 times faster than a lookup that embeds; on another day 1.15 to 1.26, 0.95
+to 1.10, and 20 to 27. The code of that day measured 1.37 and 1.38 on this one: the machine moves the ratio more than
+the code has. Without hiredis, six runs: 1.37 to 1.64. Of 1.0 ms over the stock's 2.0 there: exact keys asked first 0.3;
+deciding 0.35; ten rows of eleven fields instead of one 0.5, most of it in redis-py's parser.
 """
 
 import argparse
