@@ -302,6 +302,8 @@ def test_the_command_writes_page_and_json_of_what_is_stored_and_tells_that_redis
     result = CliRunner().invoke(app, ["report", "--html", str(html), "--json", str(to)])
     assert result.exit_code == 0, result.output
     assert "what is live is not known" in result.stderr
+    assert "(planned; whether it is live is not known)" in result.stdout
+    assert "Look why this plan is not what is live" not in html.read_text(encoding="utf-8")
     found = json.loads(to.read_text(encoding="utf-8"))
     assert (found["as_of"], found["generation"], found["live"], found["sample"]) == ("2026-03-20", None, False, True)
     assert found["measured"]["lift"] == 0.25

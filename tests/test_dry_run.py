@@ -174,6 +174,7 @@ def test_a_dry_run_needs_no_redis_and_plans_with_the_local_model_what_is_not_emb
     assert ran.code == 0, ran.err
     assert (paid.files(), paid.models.requests) == (files, requests)
     assert "Dry run for 2026-03-20: nothing was published, nothing was paid" in ran.out
+    assert "A dry run reads no counters." in ran.err
     assert "planned with the local model all-MiniLM-L6-v2" in ran.out
     assert "expected, with what this would cost: " in ran.out
     assert "figures may differ" in ran.out

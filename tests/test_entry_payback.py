@@ -181,6 +181,19 @@ def test_a_range_is_the_same_as_day_by_day_and_a_day_made_again_is_the_same_file
     assert (row["hits"], row["left_on"]) == (5, None)
 
 
+def test_a_table_that_cannot_be_read_is_passed_over_and_stops_neither_measuring_nor_warming(project: Project) -> None:
+    days = back(LAST_DAY, 5)
+    counted(project, LAST_DAY)
+    whole = earn(project, LAST_DAY)
+    for day in days[:-1]:
+        earn(project, day)
+    damaged = Path(project.environment["CACHEWARM_HOME"]) / "data" / "entry_payback" / f"{days[-2]}.parquet"
+    damaged.write_text("no parquet")
+    assert earn(project, LAST_DAY)["hits"] == whole["hits"]
+    (damaged.parent / f"{LAST_DAY}.parquet").write_text("no parquet")
+    assert steps.payback(project.datasets, LAST_DAY, ["entry_id"]) is not None
+
+
 def test_an_entry_is_shown_with_the_reports_and_rejections_that_are_known(project: Project, cache_name: str) -> None:
     counted(project, LAST_DAY)
     bad = entry_id(ASKED, AGENT)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.assets.net_return import known_of, net_return
+from cachewarm_pipeline.assets.warming_impact import warming_impact
 from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.impact import Count, impact
 from cachewarm_pipeline.core.impact.measured import Asked, Measured
@@ -26,6 +27,7 @@ from cachewarm_pipeline.core.net_return import (
     plan_bytes,
 )
 from cachewarm_pipeline.core.net_return_told import figures, side_by_side, verdict
+from cachewarm_pipeline.core.report import _savings
 from cachewarm_pipeline.core.schemas import REPLAY
 from cachewarm_pipeline.core.schemas_measured import USAGE
 from cachewarm_pipeline.resources.usage import read_usage
@@ -70,6 +72,24 @@ def test_the_seeds_example_through_the_asset_is_four_cents_and_thirty_dollars_a_
     assert page["verdict"].startswith("expected: saves")
     assert (page["savings_usd_a_day"], page["expected_savings_usd_a_day"]) == (pytest.approx(30), pytest.approx(30))
     assert page["measured_told"].startswith("savings are not known: no reader counted a look-up")
+    savings = _savings(page) or {}
+    known = {name for name, value in savings.items() if value is not None}
+    assert known >= {"per_day_usd", "per_day_usd_low", "payback_days", "break_even_harm_low_usd", "warming_usd"}
+
+
+def test_what_fails_in_measuring_is_told_and_stops_no_run(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path, FIRST)
+    write_made(workspace, FIRST, lookups=1_000, lift=0.10, wrong=0)
+    for name in ("arm_counts", "hour_counts", "entry_hits"):
+        path = Path(workspace.settings.datasets) / name / f"{FIRST}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("no parquet")
+    result = dg.materialize(
+        [warming_impact, net_return], partition_key=FIRST.isoformat(), resources={"workspace": workspace}
+    )
+    pages = [event.materialization.metadata for event in result.get_asset_materialization_events()]
+    assert ["DatasetError" in str(page["why_not"].value) for page in pages] == [True, True]
+    assert _savings({"why_not": "failed"}) is None
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ which an average entry of their agent_type had 10 hits, leave the next plan, at 
 a day. They come back when their question is asked again, or after as many days. `cachewarm entries` asks this table."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ import pyarrow as pa
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
 from cachewarm_pipeline.core.days import end_of
+from cachewarm_pipeline.core.errors import DatasetError
 from cachewarm_pipeline.core.payback import Fold, InLog, Known, Question, in_log, withdrawn_verdicts
 from cachewarm_pipeline.core.stats import WARMED_ARM
 from cachewarm_pipeline.partitions import daily, days_of, one_run
@@ -56,8 +58,8 @@ def payback_day(workspace: Workspace, day: date) -> tuple[pa.Table, date | None]
     since that table.
     """
     datasets = workspace.datasets
-    before = _before(datasets, day)
-    fold = Fold(day, workspace.settings.idle_days, datasets.read(NAME, before) if before else None, before)
+    before, table = _before(datasets, day)
+    fold = Fold(day, workspace.settings.idle_days, table, before)
     stored = {name: set(datasets.days(name)) for name in ("entry_hits", "hour_counts", steps.DAILY)}
     for each in fold.days:
         hits = datasets.read("entry_hits", each) if each in stored["entry_hits"] else None
@@ -72,9 +74,13 @@ def counted_to(datasets: DatasetStore, day: date) -> date | None:
     return date.fromisoformat(found) if found else None
 
 
-def _before(datasets: DatasetStore, day: date) -> date | None:
-    earlier = sorted((there for there in datasets.days(NAME) if there < day), reverse=True)
-    return next((there for there in earlier if counted_to(datasets, there) == there), None)
+def _before(datasets: DatasetStore, day: date) -> tuple[date | None, pa.Table | None]:
+    """The table to go on from, and its day; one that cannot be read is passed over, as the days are stored."""
+    for there in sorted((one for one in datasets.days(NAME) if one < day), reverse=True):
+        with suppress(DatasetError):
+            if counted_to(datasets, there) == there:
+                return there, datasets.read(NAME, there)
+    return None, None
 
 
 def _lookups(datasets: DatasetStore, day: date) -> dict[str, int]:

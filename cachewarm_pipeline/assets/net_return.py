@@ -10,7 +10,7 @@ import dagster as dg
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, record, records, table_metadata
+from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
 from cachewarm_pipeline.assets.measuring import Counted
 from cachewarm_pipeline.assets.replay import SEED
 from cachewarm_pipeline.core import net_return as core
@@ -43,6 +43,7 @@ _NUMBERS = {
     "payback_days_low": "payback_days_low",
     "payback_days_high": "payback_days_high",
     "break_even_harm_usd": "break_even_harm_usd",
+    "break_even_harm_low_usd": "break_even_harm_low_usd",
 }
 
 
@@ -56,37 +57,39 @@ _NUMBERS = {
     description=__doc__,
 )
 def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    days = days_of(context)
-    counts = Counted(workspace.datasets, workspace.settings.impact_days)
+    counts: Counted | None = None
+    for day in days_of(context):
+        with never_stops(context, day):
+            counts = counts or Counted(workspace.datasets, workspace.settings.impact_days)
+            record(context, day, _net(workspace, counts, day))
+
+
+def _net(workspace: Workspace, counts: Counted, day: date) -> dict[str, Any]:
+    """Stores the day; what its page shows."""
     usage = read_usage(workspace, date.min, workspace.today)
-    for day in days:
-        known = known_of(workspace, day, usage, counts.first_live().plan)
-        bases = [core.expected(known), core.measured(known, counts.measured(day))]
-        table = net_return_table(known, bases)
-        workspace.datasets.write("net_return", day, table)
-        rows = table.to_pylist()
-        totals = {row["basis"]: row for row in rows if not row["agent_type"]}
-        shown = MEASURED if totals[MEASURED]["savings_usd"] is not None else EXPECTED
-        record(
-            context,
-            day,
-            {
-                "verdict": f"{shown}: {verdict(totals[shown])}",
-                f"{EXPECTED}_told": verdict(totals[EXPECTED]),
-                f"{MEASURED}_told": verdict(totals[MEASURED]),
-                "days_measured": totals[MEASURED]["days"],
-                **_numbers("", totals[shown]),
-                **_numbers(f"{EXPECTED}_", totals[EXPECTED]),
-                **_numbers(f"{MEASURED}_", totals[MEASURED]),
-                "warming_usd": known.paid.warming_usd,
-                "running_usd_a_day": totals[EXPECTED]["running_usd"],
-                **({} if known.wrong_hit_usd is None else {"wrong_hit_usd": known.wrong_hit_usd}),
-                "returns": records([figures(row) for row in side_by_side(rows)]),
-                "how_to_read": HOW_TO_READ,
-                "prices_as_of": str(workspace.settings.prices_as_of),
-                **table_metadata(table, examples=("basis", "agent_type", "savings_usd", "payback_days", "why")),
-            },
-        )
+    known = known_of(workspace, day, usage, counts.first_live().plan)
+    bases = [core.expected(known), core.measured(known, counts.measured(day))]
+    table = net_return_table(known, bases)
+    workspace.datasets.write("net_return", day, table)
+    rows = table.to_pylist()
+    totals = {row["basis"]: row for row in rows if not row["agent_type"]}
+    shown = MEASURED if totals[MEASURED]["savings_usd"] is not None else EXPECTED
+    return {
+        "verdict": f"{shown}: {verdict(totals[shown])}",
+        f"{EXPECTED}_told": verdict(totals[EXPECTED]),
+        f"{MEASURED}_told": verdict(totals[MEASURED]),
+        "days_measured": totals[MEASURED]["days"],
+        **_numbers("", totals[shown]),
+        **_numbers(f"{EXPECTED}_", totals[EXPECTED]),
+        **_numbers(f"{MEASURED}_", totals[MEASURED]),
+        "warming_usd": known.paid.warming_usd,
+        "running_usd_a_day": totals[EXPECTED]["running_usd"],
+        **({} if known.wrong_hit_usd is None else {"wrong_hit_usd": known.wrong_hit_usd}),
+        "returns": records([figures(row) for row in side_by_side(rows)]),
+        "how_to_read": HOW_TO_READ,
+        "prices_as_of": str(workspace.settings.prices_as_of),
+        **table_metadata(table, examples=("basis", "agent_type", "savings_usd", "payback_days", "why")),
+    }
 
 
 def known_of(workspace: Workspace, day: date, usage: pa.Table, published: date | None) -> Known:

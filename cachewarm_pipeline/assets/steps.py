@@ -3,6 +3,7 @@ day and store what they give, the replay does all of them for an earlier day."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -284,9 +285,14 @@ def standing(workspace: Workspace, day: date) -> Standing:
 
 
 def payback(datasets: DatasetStore, day: date, columns: Sequence[str]) -> pa.Table | None:
-    """The newest ``entry_payback`` at or before a day, which rests on no later one; None where there is none."""
-    there = newest(datasets, "entry_payback", day)
-    return datasets.read("entry_payback", there, columns) if there else None
+    """The newest ``entry_payback`` at or before a day, which rests on no later one; None where there is none.
+
+    One that cannot be read is passed over: measuring stops no warming, and who reads that table itself is told.
+    """
+    for there in sorted((one for one in datasets.days("entry_payback") if one <= day), reverse=True):
+        with suppress(DatasetError):
+            return datasets.read("entry_payback", there, columns)
+    return None
 
 
 def withdrawn_entries(datasets: DatasetStore) -> pa.Table:

@@ -3,13 +3,14 @@ fills, by look-ups that may not see them (the holdout), with an interval; the fo
 source; and the plain rates before and after."""
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, record, records, table_metadata
+from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
 from cachewarm_pipeline.assets.measuring import Counted
 from cachewarm_pipeline.core.impact.measured import Measured
 from cachewarm_pipeline.core.impact.told import before_after_told, forecast_told, impact_table, lift_told
@@ -31,33 +32,36 @@ _EXAMPLES = ("scope", "name", "lookups", "hit_rate", "holdout_hit_rate", "lift",
     description=__doc__,
 )
 def warming_impact(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    counts = Counted(workspace.datasets, workspace.settings.impact_days)
+    counts: Counted | None = None
     for day in days_of(context):
-        found = counts.measured(day)
-        before = counts.before(day)
-        after = counts.after(day, found)
-        table = impact_table(found, before, after)
-        workspace.datasets.write("warming_impact", day, table)
-        record(
-            context,
-            day,
-            {
-                "measured": lift_told(found),
-                "before_and_after": before_after_told(before, after),
-                "forecast_and_what_came": forecast_told(found),
-                **_numbers(found),
-                **({"by_day": _plot(table)} if found.after.lookups else {}),
-                "agent_types": _records(table, ("total", "agent_type", "rest")),
-                "sources": records(
-                    [
-                        {"source": row["name"], "hits": row["hits"], "share of hits": row["share"]}
-                        for row in _rows(table, ("source",))
-                        if row["hits"]
-                    ]
-                ),
-                **table_metadata(table, examples=_EXAMPLES),
-            },
-        )
+        with never_stops(context, day):
+            counts = counts or Counted(workspace.datasets, workspace.settings.impact_days)
+            record(context, day, _measure(workspace, counts, day))
+
+
+def _measure(workspace: Workspace, counts: Counted, day: date) -> dict[str, Any]:
+    """Stores the day; what its page shows."""
+    found = counts.measured(day)
+    before = counts.before(day)
+    after = counts.after(day, found)
+    table = impact_table(found, before, after)
+    workspace.datasets.write("warming_impact", day, table)
+    return {
+        "measured": lift_told(found),
+        "before_and_after": before_after_told(before, after),
+        "forecast_and_what_came": forecast_told(found),
+        **_numbers(found),
+        **({"by_day": _plot(table)} if found.after.lookups else {}),
+        "agent_types": _records(table, ("total", "agent_type", "rest")),
+        "sources": records(
+            [
+                {"source": row["name"], "hits": row["hits"], "share of hits": row["share"]}
+                for row in _rows(table, ("source",))
+                if row["hits"]
+            ]
+        ),
+        **table_metadata(table, examples=_EXAMPLES),
+    }
 
 
 def _numbers(found: Measured) -> dict[str, Any]:

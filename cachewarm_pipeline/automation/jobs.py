@@ -21,7 +21,7 @@ mine_log = dg.define_asset_job(
 
 store_counts = dg.define_asset_job(
     "store_counts",
-    selection=dg.AssetSelection.assets("serving_counts"),
+    selection=dg.AssetSelection.assets("serving_counts", "entry_payback"),
     description="Take what readers counted on past days out of Redis, before it expires there. A range is one run.",
 )
 

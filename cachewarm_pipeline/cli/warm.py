@@ -204,7 +204,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
             left_out, timings = left_out + outcome.left_out, timings + Counter(outcome.timings)
     live = workspace.cache.live()
     recorded = outcome.metadata.get("cache_entries", {})
-    published = outcome.success and recorded.get("published") is True
+    published = recorded.get("published") is True
     stopped = None
     if outcome.failed_checks:
         stopped = "; ".join(f"{check}: {sentence}" for check, sentence in outcome.failed_checks.items())
@@ -212,7 +212,9 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         stopped = str(outcome.error or CachewarmError("the run failed; `cachewarm dev` shows its log"))
     elif not published and ("loaded" not in recorded or recorded.get("pinned")):
         stopped = str(recorded.get("why_not", "nothing was published"))
-    if stopped:
+    if stopped and published:
+        stopped = f"published, but {stopped}"
+    elif stopped:
         unchanged = f"the live generation {live.id} is untouched" if live else "nothing is live"
         if live and live_before and live.id != live_before.id:
             unchanged = f"the live generation is now {live.id}, from another run"

@@ -72,7 +72,14 @@ def _warmed(brief: Mapping[str, Any]) -> str:
     parts = ", ".join(f"{count:,} {name}" for count, name in sources if count)
     agents = len(found["agent_types"])
     live = "" if brief["live"] else " (planned; it is not what is live)"
+    if _live_unknown(brief):
+        live = " (planned; whether it is live is not known)"
     return f"{found['entries']:,} answers of {agents} agent types{live}: {parts or 'none'}."
+
+
+def _live_unknown(brief: Mapping[str, Any]) -> bool:
+    """Redis did not answer."""
+    return brief["generation"] is None and brief["counted_today"] is None
 
 
 def _safety(found: Mapping[str, Any]) -> str:
@@ -156,7 +163,7 @@ def next_steps(brief: Mapping[str, Any]) -> list[str]:
     """What whoever runs this can do to know more or to earn more."""
     measured, safety, money = brief["measured"], brief["safety"], brief["money"]
     steps = []
-    if not brief["live"]:
+    if not brief["live"] and not _live_unknown(brief):
         steps.append("Look why this plan is not what is live: `cachewarm generations`, and the gates above.")
     if measured is None or measured["lift"] is None:
         steps.append("Open the cache with WarmedSemanticCache(holdout=0.05, holdout_key=...) and let whole days pass.")

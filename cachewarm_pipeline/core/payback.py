@@ -263,14 +263,16 @@ def idle_entries(table: pa.Table) -> set[str]:
 
 def told_idle(row: Mapping[str, Any], idle_days: int) -> dict[str, Any]:
     """An entry that left as a person reads it: since when, and when it comes back. ``row``: of ENTRY_PAYBACK."""
-    back = row["left_on"] + timedelta(days=second_chance(row["times_left"], idle_days))
+    times, left = row["times_left"], row["left_on"]
+    back, waits = (left + timedelta(days=second_chance(n, idle_days)) for n in (times, times - 1))
+    asked = "when asked" if times == 1 else f"when asked from {waits} on"
     shown = {name: row[name] for name in ("prompt", "agent_type", "source", "last_hit")}
     return {
         **shown,
         "days without a hit": row["idle_days"],
         "hits of an average entry": round(row["average_hits"], 1),
         "left on": row["left_on"],
-        "comes back": f"when asked, or on {back}",
+        "comes back": f"{asked}, or on {back}",
     }
 
 

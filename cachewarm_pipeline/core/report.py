@@ -115,7 +115,7 @@ _SAVINGS = {
 
 def _savings(found: Mapping[str, Any]) -> dict[str, float | None] | None:
     """What is expected, and under ``measured_`` what was measured; null where it is not known."""
-    if not found:
+    if "expected_told" not in found:
         return None
     return {
         **{name: found.get(f"expected_{recorded}") for name, recorded in _SAVINGS.items()},
@@ -125,7 +125,7 @@ def _savings(found: Mapping[str, Any]) -> dict[str, float | None] | None:
 
 
 def _savings_told(found: Mapping[str, Any]) -> list[str]:
-    told = [f"expected: {found['expected_told']}"] if found else []
+    told = [f"expected: {found['expected_told']}"] if "expected_told" in found else []
     return told + ([f"measured: {found['measured_told']}"] if found.get("days_measured") else [])
 
 

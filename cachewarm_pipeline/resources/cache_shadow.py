@@ -14,6 +14,8 @@ It rests on this, and errs as follows:
   is too low until they expire. Until they are there (one ``ttl`` after a holdout begins) it is too high.
 - What the holdout would have hit is stored anew all the same: where hits renew that changes nothing, where answers
   expire by themselves the lift is too low (1.4 of 18 points in benchmarks.impact).
+- Readers without a holdout leave no notes: where only some processes have one, the lift is too high by what the others'
+  users ask. Give all the same share.
 - Own answers that a cold cache would serve by meaning are not noted: the lift is too high by those, which are few,
   since own entries are served within a certified plain distance only.
 """

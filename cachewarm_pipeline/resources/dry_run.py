@@ -51,6 +51,8 @@ class DryWorkspace(Workspace):
     embedder's stored vectors are taken, and the first text without one raises VectorsLackError; unless the local model
     is the ``stand_in``."""
 
+    dry = True
+
     def __init__(self, settings: "Settings", scratch: Path, *, after: "DryWorkspace | None" = None) -> None:
         """``after``: the workspace that lacked vectors; its source and what it mined are taken, and the local model
         stands in."""

@@ -38,6 +38,9 @@ class Workspace:
     """Opens each port once and keeps it for the run. ``settings`` defaults to the environment's; ``now`` gives the
     present in UTC, tests pass their own."""
 
+    dry = False
+    """Whether nothing may be asked of Redis and nothing be paid (resources/dry_run)."""
+
     def __init__(
         self, settings: Settings | None = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
