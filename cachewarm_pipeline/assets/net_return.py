@@ -12,13 +12,11 @@ import pyarrow as pa
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
 from cachewarm_pipeline.assets.measuring import Counted
-from cachewarm_pipeline.assets.replay import SEED
+from cachewarm_pipeline.assets.replay import stored_replay
 from cachewarm_pipeline.core import net_return as core
 from cachewarm_pipeline.core.net_return import EXPECTED, MEASURED, Known, net_return_table, paid, plan_bytes
 from cachewarm_pipeline.core.net_return_told import figures, side_by_side, verdict
-from cachewarm_pipeline.core.replay_summary import summary
 from cachewarm_pipeline.core.return_parts import call_costs
-from cachewarm_pipeline.core.schemas import REPLAY, REPLAY_DECISIONS
 from cachewarm_pipeline.partitions import daily, days_of, lookback, one_run, window
 from cachewarm_pipeline.resources.usage import read_usage
 from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
@@ -57,16 +55,18 @@ _NUMBERS = {
     description=__doc__,
 )
 def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    counts: Counted | None = None
+    read: tuple[Counted, pa.Table] | None = None
     for day in days_of(context):
         with never_stops(context, day):
-            counts = counts or Counted(workspace.datasets, workspace.settings.impact_days)
-            record(context, day, _net(workspace, counts, day))
+            read = read or (
+                Counted(workspace.datasets, workspace.settings.impact_days),
+                read_usage(workspace, date.min, workspace.today),
+            )
+            record(context, day, _net(workspace, *read, day))
 
 
-def _net(workspace: Workspace, counts: Counted, day: date) -> dict[str, Any]:
-    """Stores the day; what its page shows."""
-    usage = read_usage(workspace, date.min, workspace.today)
+def _net(workspace: Workspace, counts: Counted, usage: pa.Table, day: date) -> dict[str, Any]:
+    """Stores the day; what its page shows. ``usage``: USAGE, all of it."""
     known = known_of(workspace, day, usage, counts.first_live().plan)
     bases = [core.expected(known), core.measured(known, counts.measured(day))]
     table = net_return_table(known, bases)
@@ -95,13 +95,11 @@ def _net(workspace: Workspace, counts: Counted, day: date) -> dict[str, Any]:
 def known_of(workspace: Workspace, day: date, usage: pa.Table, published: date | None) -> Known:
     """What the stores know for the day; ``usage``: USAGE, all of it; ``published``: see ``paid``."""
     datasets, settings = workspace.datasets, workspace.settings
-    rows, decisions = REPLAY.empty_table(), REPLAY_DECISIONS.empty_table()
-    if datasets.exists("replay", day):
-        rows, decisions = datasets.read("replay", day), datasets.read("replay_decisions", day)
+    rows, replayed = stored_replay(workspace, day)
     plan = datasets.read("warming_plan", day, ["agent_type", "prompt", "response"])
     return Known(
         rows=rows,
-        replay=summary(rows, decisions, delta=settings.delta, seed=SEED),
+        replay=replayed,
         replay_days=len(rows["date"].unique()),
         call_usd=call_costs(_costs(workspace, day)),
         entries=Counter(plan["agent_type"].to_pylist()),

@@ -104,6 +104,15 @@ def replay(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Worksp
         )
 
 
+def stored_replay(workspace: Workspace, day: date) -> tuple[pa.Table, dict[str, Any]]:
+    """REPLAY of the day and what it adds up to (replay_summary.summary); of no rows where none is stored."""
+    datasets = workspace.datasets
+    rows, decisions = REPLAY.empty_table(), REPLAY_DECISIONS.empty_table()
+    if datasets.exists("replay", day):
+        rows, decisions = datasets.read("replay", day), datasets.read("replay_decisions", day)
+    return rows, summary(rows, decisions, delta=workspace.settings.delta, seed=SEED)
+
+
 def replay_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Progress) -> Replayed:
     """The replay of the last days that end at ``day``: recipe from the days before them, then their lookups.
 

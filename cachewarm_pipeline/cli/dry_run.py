@@ -42,7 +42,6 @@ REASON = "dry run: nothing was published"
 def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None]:
     """The work of `warm --dry-run`: the report, and what would stop a run, if anything."""
     from cachewarm_pipeline.assets.entry_payback import counted_to
-    from cachewarm_pipeline.assets.measuring import Counted
     from cachewarm_pipeline.cli.warm import _sizes, choose_day, days_to_mine
     from cachewarm_pipeline.core.urls import redact_url
     from cachewarm_pipeline.resources.dry_run import STAND_IN, DryWorkspace
@@ -96,10 +95,16 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
             prices_as_of=settings.prices_as_of.isoformat(),
             planned_cost=cost,
         )
-        counts = Counted(workspace.datasets, settings.impact_days)
-        if cost["usd"] and workspace.datasets.exists("net_return", day) and counts.first_live().plan is None:
+        if cost["usd"] and workspace.datasets.exists("net_return", day) and _nothing_was_live(workspace):
             _pay_back(report, workspace.datasets.read("net_return", day).to_pylist(), cost["usd"])
     return report, stopped
+
+
+def _nothing_was_live(workspace: "DryWorkspace") -> bool:
+    """What is paid before a plan was live is paid once; later it is running cost."""
+    from cachewarm_pipeline.assets.measuring import Counted
+
+    return Counted(workspace.datasets, workspace.settings.impact_days).first_live().plan is None
 
 
 def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:

@@ -8,7 +8,7 @@ import typer
 from cachewarm_pipeline.cli.console import Name, RedisUrl, check_target, emit, err, out, parse_day, settings_with, write
 from cachewarm_pipeline.cli.inspect import live_redis_url
 from cachewarm_pipeline.core.errors import CacheError, ConfigurationError, DatasetError
-from cachewarm_pipeline.settings import SAMPLE, Settings
+from cachewarm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,17 +75,16 @@ def made(settings: Settings, asked: date | None) -> "Brief":
         confidence=settings.confidence,
         wrong_hit_usd=settings.wrong_hit_usd,
         idle_days=settings.idle_days,
-        sample=settings.source_url is None or settings.source_url.get_secret_value() == SAMPLE,
+        sample=settings.is_sample,
     )
     return brief(stored, terms, *_live(settings, workspace, day))
 
 
 def stored_of(workspace: "Workspace", day: date) -> "Stored":
     """What runs have stored up to the day. Raises DatasetError for a damaged file."""
-    from cachewarm_pipeline.assets.replay import SEED
+    from cachewarm_pipeline.assets.replay import stored_replay
     from cachewarm_pipeline.assets.steps import newest
     from cachewarm_pipeline.core.brief import Stored
-    from cachewarm_pipeline.core.replay_summary import summary
     from cachewarm_pipeline.core.schemas import GATES
     from cachewarm_pipeline.resources.usage import read_usage
 
@@ -99,16 +98,15 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
         return found.to_pylist() if found is not None else []
 
     of = {name: there for name in _MEASURED if (there := newest(datasets, name, day))}
-    held_out, decisions = table("replay"), table("replay_decisions")
-    replayed = held_out is not None and decisions is not None
+    held_out, replayed = stored_replay(workspace, day)
     return Stored(
         day=day,
         plan=datasets.read("warming_plan", day),
         curve=table("plan_curve"),
         match_rules=rows("match_rules"),
         verdicts=[row for gate in GATES for row in rows(f"verdict_{gate}")],
-        replay=summary(held_out, decisions, delta=workspace.settings.delta, seed=SEED) if replayed else None,
-        replay_days=len(held_out["date"].unique()) if held_out is not None else 0,
+        replay=replayed if held_out.num_rows else None,
+        replay_days=len(held_out["date"].unique()),
         impact=rows("warming_impact", of.get("warming_impact")),
         returns=rows("net_return", of.get("net_return")),
         payback=rows("entry_payback", of.get("entry_payback")),

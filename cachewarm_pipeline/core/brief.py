@@ -11,8 +11,7 @@ import pyarrow as pa
 from cachewarm_pipeline.core.brief_told import next_steps, sentences
 from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.core.schemas import GATES
-
-SOURCES = ("golden", "query_log", "synthetic")
+from cachewarm_pipeline.core.selection import SOURCES
 
 SHOWN = 10
 """Rows of a table on the page."""

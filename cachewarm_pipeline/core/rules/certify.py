@@ -12,7 +12,6 @@ distinct unseen queries that are served; a query asked a thousand times weighs a
 lookups is reported beside it). It holds for traffic like the certifying part: after drift it has to be made again.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -122,8 +121,3 @@ def thresholds_without_fit(scores: Floats, queries: int, alpha: float, delta: fl
         return np.empty(0)
     shares = np.geomspace(min(1.0, 2 * fewest / queries), 1.0, 12)
     return np.asarray(np.unique(np.quantile(scores, np.clip(1 - shares, 0, 1)))[::-1], np.float64)
-
-
-def log_odds(probability: float) -> float:
-    """The score of a probability: thresholds are kept as log-odds, shown as probabilities."""
-    return math.log(probability) - math.log1p(-probability)
