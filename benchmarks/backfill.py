@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.storage.datasets import DatasetStore
 
 LAST = date(2026, 11, 20)
 """Long enough ago that every day is a partition."""

@@ -20,12 +20,12 @@ from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.rule import pack
 from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.rules.word_weights import MOST_WORDS
-from cachewarm_pipeline.core.schemas import WARMING_PLAN
 from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
-from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
+from cachewarm_pipeline.ports import EmbedderInfo, Usage
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
+from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 
 DIMENSIONS = 384
 AGENT_TYPES = 6

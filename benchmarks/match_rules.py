@@ -68,10 +68,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.match_rules_data import embed, load
-from cachewarm_pipeline.core.rules import binomial, certify, features, fit
+from cachewarm_pipeline.core.rules import certify, features, fit
 from cachewarm_pipeline.core.rules.features import Floats, Ints
 from cachewarm_pipeline.core.rules.word_weights import WordPairs
 from cachewarm_pipeline.core.words import tokens
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 SETS = (
     "banking:1000",

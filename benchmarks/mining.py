@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 from cachewarm_pipeline.core.demand import day_weights
 from cachewarm_pipeline.core.mining import daily_query_counts
 from cachewarm_pipeline.core.rollup import rollup
-from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS, TIMESTAMP
 from cachewarm_pipeline.resources.sources import open_source
 from cachewarm_pipeline.resources.sources.folder import forget_footers
+from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, TIMESTAMP
 
 LAST = date(2026, 11, 22)
 SHORT, LONG, ROUNDS, TARGET = 7, 90, 15, 1.1

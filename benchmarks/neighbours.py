@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cachewarm_pipeline.core.neighbours import LEAST_RECALL, nearest
+from cachewarm_pipeline.numerics.nearest_neighbours import LEAST_RECALL, nearest
 
 K = 10
 A_CENTRE = 20

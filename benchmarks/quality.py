@@ -38,8 +38,8 @@ import numpy as np
 from benchmarks.quality_run import Answers, Bools, Floats, Hindsight, Trial, Warmed, trial
 from benchmarks.quality_sources import SETS, Case, make_case
 from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.rules import binomial
 from cachewarm_pipeline.core.text import cut
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 ALPHAS = (0.01, 0.02, 0.05)
 BEYOND_CHANCE = 0.01

@@ -19,7 +19,7 @@ from benchmarks.quality_sources import Asked, Case
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.text import cut, embedding_key
 from cachewarm_pipeline.embedded.redis_server import stop_redis
-from cachewarm_pipeline.resources.embedding import embed_missing
+from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.resources.workspace import Workspace
 
 NAME = "quality"

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.match_rules_data import Texts, load
-from cachewarm_pipeline.core.schemas import TIMESTAMP
 from cachewarm_pipeline.core.text import canonical, cut
 from cachewarm_pipeline.embedded.sample import ensure_sample
 from cachewarm_pipeline.embedded.sample.truth import Truth, day_rows
+from cachewarm_pipeline.storage.schemas import TIMESTAMP
 
 LAST_DAY = date(2026, 3, 20)
 """Of every log: long over, so that it is a partition whenever this runs."""

@@ -153,12 +153,12 @@ def scale(candidates: int, queries: int, budget: int) -> None:
 
     from cachewarm_pipeline.core.demand import agent_demands
     from cachewarm_pipeline.core.labelled import FIT
-    from cachewarm_pipeline.core.limits import Limits
     from cachewarm_pipeline.core.plan import Rows, build_plan
     from cachewarm_pipeline.core.reach import step
-    from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES, LABELLED_QUERIES
     from cachewarm_pipeline.core.selection import Selected, curves, graph_of, places_of, select
     from cachewarm_pipeline.core.text import embedding_key
+    from cachewarm_pipeline.settings.selection_limits import Limits
+    from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, LABELLED_QUERIES
 
     rng = np.random.default_rng(0)
     answers = candidates // 20

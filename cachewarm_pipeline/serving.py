@@ -17,9 +17,9 @@ import numpy as np
 import redis
 
 from cachewarm_pipeline.core import search
-from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.core.generation import check_name, generations_key
 from cachewarm_pipeline.core.stats import CacheStats
+from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.resources.cache_connection import Connection
 from cachewarm_pipeline.resources.cache_counters import Counters, Listener, read_stats
 from cachewarm_pipeline.resources.cache_index import CacheIndex, told_clearly
@@ -32,7 +32,7 @@ from cachewarm_pipeline.resources.own_entries import OwnEntriesOnly
 if TYPE_CHECKING:
     from redisvl.query.filter import FilterExpression
 
-    from cachewarm_pipeline.resources.ports import Embedder
+    from cachewarm_pipeline.ports import Embedder
 
 Hits = list[dict[str, Any]]
 

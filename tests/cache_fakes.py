@@ -13,10 +13,10 @@ import redis
 
 from cachewarm_pipeline.core.generation import generations_key, index_name, is_entry_id, key_prefix
 from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.schemas import WARMING_PLAN
 from cachewarm_pipeline.core.text import embedding_key, entry_id, sha256_hex
+from cachewarm_pipeline.ports import EmbedderInfo, Usage
 from cachewarm_pipeline.resources.cache_store import CacheStore, Published
-from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
+from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 DAY = date(2026, 11, 21)

@@ -11,12 +11,12 @@ import numpy as np
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from cachewarm_pipeline.models.budgets import Spend
+from cachewarm_pipeline.ports import EmbedderInfo, Usage
 from cachewarm_pipeline.resources.judges.chat import ChatModel
 from cachewarm_pipeline.resources.judges.llm import LlmJudge
 from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
-from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
-from cachewarm_pipeline.resources.spend import Spend
-from cachewarm_pipeline.resources.vectors import ParquetVectorStore
+from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 
 KEY = "sk-test-Qsecret1234"
 MODEL = "gpt-4.1-mini"

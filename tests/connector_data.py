@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cachewarm_pipeline.resources.ports import Source
+from cachewarm_pipeline.ports import Source
 from cachewarm_pipeline.resources.sources import engines, open_source
 from cachewarm_pipeline.resources.sources.columns import ANSWER_LEFT_OUT, LEFT_OUT
 from cachewarm_pipeline.resources.sources.connectors import connector_of

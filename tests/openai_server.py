@@ -13,7 +13,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from cachewarm_pipeline.core.errors import EmbeddingError
+from cachewarm_pipeline.errors import EmbeddingError
 from cachewarm_pipeline.resources.embedders.openai import OpenAIEmbedder
 
 KEY = "sk-test-Qsecret1234"

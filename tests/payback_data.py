@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from cachewarm_pipeline.core.schemas_measured import ENTRY_HITS, HOUR_COUNTS
 from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.storage.measurement_schemas import ENTRY_HITS, HOUR_COUNTS
 
 AGENT = "a"
 ENOUGH = 100

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cachewarm_pipeline.core.mining import daily_query_counts
-from cachewarm_pipeline.core.reasons import Counts
-from cachewarm_pipeline.resources.ports import Source
+from cachewarm_pipeline.exclusion_reasons import Counts
+from cachewarm_pipeline.ports import Source
 
 Rows = list[dict[str, Any]]
 Data = Mapping[str, Rows]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cachewarm_pipeline.resources.ports import Source
+from cachewarm_pipeline.ports import Source
 from cachewarm_pipeline.resources.sources import open_source
 from tests.source_data import Data, write_csv, write_jsonl, write_parquet, write_postgres
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.automation.looking import failure_of
-from cachewarm_pipeline.core.errors import CacheError
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.settings import Settings
 from tests.pipeline import QUIET, tell_failure
 

@@ -13,8 +13,8 @@ from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.core.change_sample import ChangeCheck
 from cachewarm_pipeline.core.depends import Depends
-from cachewarm_pipeline.core.schemas_answers import CHANGE_CHECKS
 from cachewarm_pipeline.core.withdrawn import add, empty
+from cachewarm_pipeline.storage.answer_schemas import CHANGE_CHECKS
 from tests.chat_server import KEY
 from tests.checked_project import (
     AT,

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from cachewarm_pipeline.core.answer_history import Compared, History, compare, histories
-from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS
 from cachewarm_pipeline.resources.judges.exact import ExactJudge
+from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.test_rollup import FIRST, asked, said
 
 DAY = FIRST + timedelta(29)

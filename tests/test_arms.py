@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.arms import BUCKETS, WARMED, check_share, place_of
-from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.stats import HOLDOUT_ARM
 from cachewarm_pipeline.core.text import canonical
+from cachewarm_pipeline.errors import ConfigurationError
 
 USERS = [f"user-{number}" for number in range(20_000)]
 

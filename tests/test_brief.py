@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from cachewarm_pipeline.cli import app
 from cachewarm_pipeline.core.brief import SHOWN, Brief, Stored, Terms, brief
 from cachewarm_pipeline.core.brief_told import NO_COUNTS, cards, number, percent
-from cachewarm_pipeline.core.errors import ConfigurationError
-from cachewarm_pipeline.core.schemas import GATES, MATCH_RULES, PLAN_CURVE, VERDICT, WARMING_PLAN
-from cachewarm_pipeline.core.schemas_measured import ENTRY_PAYBACK, NET_RETURN, USAGE, WARMING_IMPACT
+from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.resources.brief_page import page, pictures_of
-from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.storage.measurement_schemas import ENTRY_PAYBACK, NET_RETURN, USAGE, WARMING_IMPACT
+from cachewarm_pipeline.storage.schemas import GATES, MATCH_RULES, PLAN_CURVE, VERDICT, WARMING_PLAN
 from tests.stored_rows import DAY, table
 
 TERMS = Terms("shop", 0.05, 0.99, 1.0, 28, False)

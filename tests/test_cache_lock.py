@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import lock_key
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from tests.cache_fakes import NOW, numbered_plan, publish
 

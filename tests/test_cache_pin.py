@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import redis
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import generations_key, lock_key, whole_key
 from cachewarm_pipeline.core.records import PINNED_FIELD, GenerationRecord, Pin, State
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_generations import PinnedError
 from cachewarm_pipeline.resources.cache_lock import LostLockError
 from cachewarm_pipeline.resources.cache_store import CacheStore, Published

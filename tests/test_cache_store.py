@@ -8,10 +8,10 @@ import pytest
 import redis
 from redisvl.extensions.cache.llm import SemanticCache
 
-from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.core.generation import generations_key, key_prefix, lock_key, ttl_seconds
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.records import State
+from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 from tests.cache_fakes import (

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import redis
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import key_prefix, lock_key
 from cachewarm_pipeline.core.records import State
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources import cache_generations, cache_index, cache_verify
 from cachewarm_pipeline.resources.cache_lock import LEASE_SECONDS
 from cachewarm_pipeline.resources.cache_store import CacheStore

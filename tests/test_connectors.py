@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.errors import ConfigurationError, SourceError
+from cachewarm_pipeline.errors import ConfigurationError, SourceError
 from cachewarm_pipeline.resources.sources import open_source
 from cachewarm_pipeline.resources.sources.connectors import CONNECTORS
 from cachewarm_pipeline.resources.sources.connectors.dialect import PostgresDialect, dialect_of

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cachewarm_pipeline.core.errors import SourceError
+from cachewarm_pipeline.errors import SourceError
 from tests.connector_data import (
     ANSWER,
     DAY,

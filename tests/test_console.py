@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cachewarm_pipeline.cli.console import emit
-from cachewarm_pipeline.core.errors import CachewarmError
+from cachewarm_pipeline.errors import CachewarmError
 
 
 def test_a_report_with_a_number_that_is_no_json_is_refused_and_names_it(

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError
-from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS, EMBEDDINGS
-from cachewarm_pipeline.resources.datasets import DatasetStore
-from cachewarm_pipeline.resources.files import Folder
+from cachewarm_pipeline.errors import ConfigurationError, DatasetError
+from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.storage.files import Folder
+from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, EMBEDDINGS
 
 DAY = date(2026, 11, 1)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core import gates
-from cachewarm_pipeline.core.schemas import WARMING_PLAN
+from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 
 FLOORS = {"golden": 0.8, "query_log": 0.6, "synthetic": 0.6}
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import redis
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import generations_key, index_name
 from cachewarm_pipeline.core.records import State
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.redis_client import connect
 from cachewarm_pipeline.serving import WarmedSemanticCache

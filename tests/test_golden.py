@@ -10,10 +10,10 @@ import pytest
 
 from cachewarm_pipeline.core.depends import source_row
 from cachewarm_pipeline.core.golden import golden_candidates
-from cachewarm_pipeline.core.reasons import LeftOut
-from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES, conform
 from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.resources.sources.golden import GOLDEN
+from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, conform
 from tests.source_data import NOON
 
 Row = dict[str, Any]

@@ -10,8 +10,8 @@ from cachewarm_pipeline.core.held_out import AgentRecipe, replay_agent, traffic_
 from cachewarm_pipeline.core.match import MatchRule
 from cachewarm_pipeline.core.replay_summary import summary
 from cachewarm_pipeline.core.rules.certify import Certificate
-from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS
 from cachewarm_pipeline.resources.judges.exact import ExactJudge
+from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.cache_fakes import TrigramEmbedder, make_plan
 from tests.test_rollup import FIRST, Days, Row, asked, said
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.resources import segments as segments_module
+from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
+from cachewarm_pipeline.storage import parquet_segments as segments_module
 
 MODEL = "gpt-4.1-mini@0123abcd"
 

@@ -21,7 +21,7 @@ from cachewarm_pipeline.core.responses import exact_groups
 from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
 from cachewarm_pipeline.resources.judges.embedding import EmbeddingJudge
 from cachewarm_pipeline.resources.judges.exact import ExactJudge
-from cachewarm_pipeline.resources.vectors import ParquetVectorStore
+from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 
 SAME = np.array([[1.0, 0.0]] * 3, dtype=np.float32)
 

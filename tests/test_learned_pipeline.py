@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
+from cachewarm_pipeline.storage.datasets import DatasetStore
 from tests.pipeline import Cachewarm
 
 LAST = date(2026, 3, 20)

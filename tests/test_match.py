@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRule, MatchRules, near_enough, neighbours
 from cachewarm_pipeline.core.rules.certify import Certificate
 from cachewarm_pipeline.core.rules.features import FEATURES, VERSION
 from cachewarm_pipeline.core.rules.model import Model
+from cachewarm_pipeline.errors import CacheError
 
 thresholds = st.floats(0, 2)
 names = st.text(min_size=1, max_size=20)

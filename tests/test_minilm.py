@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.errors import EmbeddedError, EmbeddingError
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
+from cachewarm_pipeline.errors import EmbeddedError, EmbeddingError
 from cachewarm_pipeline.resources.embedders import minilm, open_embedder, open_from_info
 from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
 from cachewarm_pipeline.settings import Settings

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.mining import daily_query_counts, hash_user
-from cachewarm_pipeline.core.reasons import LeftOut
-from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, conform
 from cachewarm_pipeline.core.text import canonical
+from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.resources.sources.log import QUERIES, RESPONSES, USERS
+from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, conform
 from tests.source_data import NOON
 
 Row = dict[str, Any]

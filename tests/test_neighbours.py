@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as drawn
 
-from cachewarm_pipeline.core import neighbours
-from cachewarm_pipeline.core.neighbours import LEAST_RECALL, nearest
+from cachewarm_pipeline.numerics import nearest_neighbours as neighbours
+from cachewarm_pipeline.numerics.nearest_neighbours import LEAST_RECALL, nearest
 
 # Small whole numbers: their products are exact in float32, so that ties are ties, and there are many.
 whole = drawn.arrays(np.float32, st.tuples(st.integers(0, 12), st.just(3)), elements=st.integers(-2, 2).map(float))
@@ -107,5 +107,5 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
 
 
 def test_the_index_library_is_loaded_only_where_it_is_used() -> None:
-    code = "import sys, cachewarm_pipeline.core.neighbours; print('faiss' in sys.modules)"
+    code = "import sys, cachewarm_pipeline.numerics.nearest_neighbours; print('faiss' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from cachewarm_pipeline.core.money import duration, span, usd
 from cachewarm_pipeline.core.net_return_told import verdict
+from cachewarm_pipeline.number_format import duration, span, usd
 
 TOLD = dict.fromkeys(
     ("savings_usd", "savings_usd_low", "savings_usd_high", "payback_days", "break_even_harm_usd", "saved_usd"), None

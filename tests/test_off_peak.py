@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.off_peak import OffPeak, allowance, parse_window
+from cachewarm_pipeline.settings.off_peak_window import OffPeak, allowance, parse_window
 
 VIENNA = ZoneInfo("Europe/Vienna")
 NIGHT = OffPeak(time(22), time(6), VIENNA)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.resources.pace import Pace, pace_of
+from cachewarm_pipeline.models.rate_limiter import Pace, pace_of
 from cachewarm_pipeline.settings import Settings
 from tests.openai_server import SOON, FakeServer, error_answer, open_fake
 

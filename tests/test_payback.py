@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.payback import (
     WINDOW_DAYS,
     Fold,
@@ -22,9 +21,10 @@ from cachewarm_pipeline.core.payback import (
     measured,
     withdrawn_verdicts,
 )
-from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.withdrawn import add, empty, reinstate
+from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.payback_data import AGENT, ENOUGH, hits_row, hits_table
 
 DAY = date(2026, 3, 20)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.storage.datasets import DatasetStore
 from tests.pipeline import Cachewarm
 
 LAST = date(2026, 3, 20)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cachewarm_pipeline.core.replay_summary import Curve, curve
-from cachewarm_pipeline.resources.plots import _apart, _day, _whole_days, line_plot, markdown_image, precision_hit_rate
+from cachewarm_pipeline.plots.drawing import _apart, _day, _whole_days, line_plot, markdown_image, precision_hit_rate
 
 
 def picture(uri: str) -> np.ndarray:
@@ -67,7 +67,7 @@ def test_the_operating_point_is_ringed_on_its_line() -> None:
 def test_the_same_input_gives_the_same_bytes_whatever_matplotlibrc_says(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("font.size: 30\naxes.facecolor: black\nsavefig.dpi: 10\n")
     code = (
-        "from cachewarm_pipeline.resources.plots import line_plot;"
+        "from cachewarm_pipeline.plots.drawing import line_plot;"
         "print(line_plot({'a': ([0, 1, 2], [0.1, 0.4, 0.2])}, title='t', x_label='x', y_label='y'))"
     )
     env = {**os.environ, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
@@ -117,7 +117,7 @@ def test_markdown_keeps_the_alternative_text_on_one_line_and_in_its_brackets() -
 
 
 def test_the_plotting_library_is_loaded_only_where_something_is_plotted() -> None:
-    code = "import sys, cachewarm_pipeline.resources.plots; print({'matplotlib', 'numpy', 'PIL'} & set(sys.modules))"
+    code = "import sys, cachewarm_pipeline.plots.drawing; print({'matplotlib', 'numpy', 'PIL'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

@@ -9,7 +9,7 @@ import pytest
 from cachewarm_pipeline.core import proof_gates
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.rules.certify import Certificate
-from cachewarm_pipeline.core.schemas import (
+from cachewarm_pipeline.storage.schemas import (
     FREQUENT_QUERIES,
     MATCH_EVIDENCE,
     PLAN_CONFLICTS,

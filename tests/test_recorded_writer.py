@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.core.errors import LlmError
-from cachewarm_pipeline.resources.ports import Llm
+from cachewarm_pipeline.errors import LlmError
+from cachewarm_pipeline.ports import Llm
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.resources.writers.recorded import RecordedWriter
 from cachewarm_pipeline.settings import Settings

@@ -12,8 +12,8 @@ import pytest
 import redis
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.embedded import redis_server
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources import redis_client
 from cachewarm_pipeline.resources.redis_client import connect
 from tests.servers import start_redis

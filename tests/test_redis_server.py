@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from cachewarm_pipeline.core.errors import EmbeddedError
 from cachewarm_pipeline.embedded import redis_server
 from cachewarm_pipeline.embedded.redis_server import ensure_redis, running_redis, stop_redis
+from cachewarm_pipeline.errors import EmbeddedError
 from tests.servers import start_redis
 
 ENSURE = "import sys, pathlib\nfrom cachewarm_pipeline.embedded.redis_server import ensure_redis\n"
@@ -351,7 +351,7 @@ def test_a_read_only_home_is_told(prepare: Callable[[Path], None]) -> None:
 def test_a_file_size_limit_or_full_disk_is_told_before_anything_runs(home: Path) -> None:
     script = (
         ENSURE + "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))\n"
-        "from cachewarm_pipeline.core.errors import EmbeddedError\n"
+        "from cachewarm_pipeline.errors import EmbeddedError\n"
         "try:\n    ensure_redis(pathlib.Path(sys.argv[1]))\nexcept EmbeddedError as error:\n    print(error)"
     )
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY

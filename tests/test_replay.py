@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core import replay
-from cachewarm_pipeline.core.neighbours import BLOCK
 from cachewarm_pipeline.core.replay import COUNTS, Judged, Served, Traffic, plain_distance, shown, simulate
+from cachewarm_pipeline.numerics.nearest_neighbours import BLOCK
 
 DAYS = 4
 

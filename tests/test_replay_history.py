@@ -8,8 +8,8 @@ import pytest
 
 from cachewarm_pipeline.assets.replay_history import ReplayHistory
 from cachewarm_pipeline.core.replay_history import MAX_DAYS, line, point, told
-from cachewarm_pipeline.core.schemas import REPLAY
-from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.storage.schemas import REPLAY
 
 DAY = date(2026, 3, 20)
 

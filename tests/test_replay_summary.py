@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.replay_summary import CURVE_POINTS, curve, lift_interval, summary
-from cachewarm_pipeline.core.rules.binomial import effective_bounds, lower_bound, upper_bound
 from cachewarm_pipeline.core.rules.simulate import allowed_breaks
-from cachewarm_pipeline.core.schemas import REPLAY, REPLAY_DECISIONS, conform
+from cachewarm_pipeline.numerics.binomial_bounds import effective_bounds, lower_bound, upper_bound
+from cachewarm_pipeline.storage.schemas import REPLAY, REPLAY_DECISIONS, conform
 
 FIRST = date(2026, 3, 1)
 KEYS = [

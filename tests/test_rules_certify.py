@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.rules import binomial, certify, simulate
+from cachewarm_pipeline.core.rules import certify, simulate
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 
 @given(st.integers(1, 300), st.integers(0, 300), st.floats(0.001, 0.999))

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.reach import NEVER
-from cachewarm_pipeline.core.rules import binomial
 from cachewarm_pipeline.core.rules.fit import Labelled
 from cachewarm_pipeline.core.rules.foresee import _passes, foreseen_reach
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
 from tests.test_rules_learn import agent_log
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cachewarm_pipeline.core.rules import binomial
 from cachewarm_pipeline.core.rules.fit import Labelled, describe
 from cachewarm_pipeline.core.rules.learn import AgentLog, Learned, learn_rules
 from cachewarm_pipeline.core.rules.space import unit
 from cachewarm_pipeline.core.words import tokens
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 
 def agent_log(

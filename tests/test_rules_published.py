@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.rules import certify, fit, rule
 from cachewarm_pipeline.core.rules.features import FEATURES, LOG_FEATURES, VERSION
 from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.rules.tables import rules_of, rules_table
 from cachewarm_pipeline.core.rules.word_weights import WordPairs
+from cachewarm_pipeline.errors import CacheError
 from tests.rules_log import labelled_log
 
 

@@ -16,9 +16,9 @@ from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.rule import packed_length, unpack
 from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.rules.tables import agent_logs, evidence_table, vectors_table
-from cachewarm_pipeline.core.schemas import LABELLED_QUERIES
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.resources.judges.exact import ExactJudge
+from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 from tests.cache_fakes import TrigramEmbedder, make_plan
 
 PLAN = make_plan(

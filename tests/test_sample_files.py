@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from cachewarm_pipeline.core.errors import EmbeddedError
 from cachewarm_pipeline.embedded.sample import ensure_sample, generate_log, golden
 from cachewarm_pipeline.embedded.sample.log import CHUNK
 from cachewarm_pipeline.embedded.sample.writer import MARKER, log_file, truth_file
+from cachewarm_pipeline.errors import EmbeddedError
 
 LAST = date(2026, 11, 22)
 SMALL: dict[str, Any] = {"seed": 7, "rows_per_day": 300}
@@ -38,7 +38,7 @@ def child(code: str, folder: Path) -> subprocess.Popen[str]:
     """A process of its own with ``folder`` and the names of this module's needs at hand."""
     head = (
         "from datetime import date\nfrom pathlib import Path\nimport sys\n"
-        "from cachewarm_pipeline.core.errors import EmbeddedError\n"
+        "from cachewarm_pipeline.errors import EmbeddedError\n"
         "from cachewarm_pipeline.embedded.sample import ensure_sample, generate_log\n"
         "from cachewarm_pipeline.embedded.sample.catalogue import catalogue\n"
         f"folder, last = Path({str(folder)!r}), date({LAST.year}, {LAST.month}, {LAST.day})\n"

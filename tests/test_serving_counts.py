@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import redis
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import stats_key
 from cachewarm_pipeline.core.stats import KEEP_SECONDS, Tally
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import ROTATE, Clock, TrigramEmbedder

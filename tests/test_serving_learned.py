@@ -12,7 +12,6 @@ import redis
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.cli.inspect import explained
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import generations_key, whole_key
 from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRule, MatchRules
 from cachewarm_pipeline.core.rules.certify import Certificate
@@ -23,6 +22,7 @@ from cachewarm_pipeline.core.rules.rule import pack
 from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.core.words import tokens, word_key
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import DIMENSIONS, TrigramEmbedder, entry_keys, make_plan, publish

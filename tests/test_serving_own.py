@@ -10,9 +10,9 @@ from redisvl.extensions.cache.llm import SemanticCache
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.core import search
-from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 from cachewarm_pipeline.serving import WarmedSemanticCache

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import AliasChoices
 
-from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.settings import Settings, load_settings
 
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cachewarm_pipeline.core.errors import SourceError
-from cachewarm_pipeline.core.reasons import LeftOut
-from cachewarm_pipeline.resources.ports import Source
+from cachewarm_pipeline.errors import SourceError
+from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.ports import Source
 from cachewarm_pipeline.resources.sources import open_source
 from cachewarm_pipeline.resources.sources.folder import list_files, may_hold
 from tests.source_data import DAY, NOON, arrow, at, golden_data, log_row, mined, write_csv, write_jsonl, write_parquet

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from cachewarm_pipeline.core.errors import ConfigurationError, SourceError
+from cachewarm_pipeline.errors import ConfigurationError, SourceError
 from cachewarm_pipeline.resources.sources import IbisSource, open_source
 from cachewarm_pipeline.resources.sources.engines import normal_postgres_url
 from tests.postgres_server import ACCOUNT_WITH_PASSWORD, PASSWORD

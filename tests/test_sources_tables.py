@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from cachewarm_pipeline.core.errors import SourceError
-from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.errors import SourceError
+from cachewarm_pipeline.exclusion_reasons import LeftOut
 from tests.source_data import DAY, NOON, at, golden_data, log_row, mined
 from tests.source_forms import Open, log
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.core.errors import ConfigurationError, EmbeddingError, JudgeError, SpendCapError
+from cachewarm_pipeline.errors import ConfigurationError, EmbeddingError, JudgeError, SpendCapError
+from cachewarm_pipeline.models.budgets import Cost, Purse, Spend
+from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.resources.embedders.batches import run_batches
 from cachewarm_pipeline.resources.embedders.openai import most_tokens
-from cachewarm_pipeline.resources.embedding import embed_missing
-from cachewarm_pipeline.resources.spend import Cost, Purse, Spend
-from cachewarm_pipeline.resources.usage import read_usage
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 from tests.chat_server import KEY, saying

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.errors import DatasetError
 from cachewarm_pipeline.core.text import embedding_key
-from cachewarm_pipeline.resources import vectors as vectors_module
-from cachewarm_pipeline.resources.embedding import embed_missing
-from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
-from cachewarm_pipeline.resources.vectors import MAX_SMALL_SEGMENTS, ParquetVectorStore, folder_name
+from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.ports import EmbedderInfo, Usage
+from cachewarm_pipeline.storage import vectors as vectors_module
+from cachewarm_pipeline.storage.vectors import MAX_SMALL_SEGMENTS, ParquetVectorStore, folder_name
 
 MODEL = "minilm:all-MiniLM-L6-v2-int8@8199be6f"
 
@@ -237,7 +237,7 @@ def test_readers_and_writers_lose_nothing_while_segments_are_merged(tmp_path: Pa
 def test_a_killed_writer_loses_at_most_the_batch_under_way(tmp_path: Path) -> None:
     script = (
         "import sys, itertools\n"
-        "from cachewarm_pipeline.resources.vectors import ParquetVectorStore\n"
+        "from cachewarm_pipeline.storage.vectors import ParquetVectorStore\n"
         "import numpy as np\n"
         f"store = ParquetVectorStore(sys.argv[1], {MODEL!r})\n"
         "for number in itertools.count():\n"
@@ -263,7 +263,7 @@ def test_a_few_vectors_are_read_without_the_whole_store(tmp_path: Path) -> None:
     store.put(keys, np.ones((len(keys), 384), dtype=np.float32))
     script = (
         "import sys, pyarrow as pa\n"
-        "from cachewarm_pipeline.resources.vectors import ParquetVectorStore\n"
+        "from cachewarm_pipeline.storage.vectors import ParquetVectorStore\n"
         f"store = ParquetVectorStore(sys.argv[1], {MODEL!r})\n"
         "assert store.get(['k5', 'k19999']).shape == (2, 384)\n"
         "print(pa.default_memory_pool().max_memory())\n"
@@ -339,7 +339,7 @@ def test_a_crash_loses_one_batch_and_the_next_run_continues(store: ParquetVector
 def test_long_work_is_done_in_blocks_and_told_a_few_times(
     store: ParquetVectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cachewarm_pipeline.resources.embedding.BLOCK_TEXTS", 7)
+    monkeypatch.setattr("cachewarm_pipeline.models.embed_new_texts.BLOCK_TEXTS", 7)
     texts = [f"text {number}" for number in range(100)]
     told: list[str] = []
     embed_missing(CountingEmbedder(), store, texts, told.append)

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from cachewarm_pipeline.core.errors import ConfigurationError
-from cachewarm_pipeline.core.schemas import WITHDRAWN_ENTRIES
 from cachewarm_pipeline.core.withdrawn import (
     active,
     add,
@@ -17,6 +15,8 @@ from cachewarm_pipeline.core.withdrawn import (
     variants_of,
     withdrawn_answers,
 )
+from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.storage.schemas import WITHDRAWN_ENTRIES
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.resources.chat_completion import NO_COMPLETION, OTHER_SCHEMA, REFUSAL
+from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.models.chat_completion import NO_COMPLETION, OTHER_SCHEMA, REFUSAL
 from cachewarm_pipeline.resources.writers import batch as batch_module
 from cachewarm_pipeline.resources.writers.batch import LINE_ERROR, NO_LINE
 from cachewarm_pipeline.resources.writers.openai import OpenAIWriter

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
-from cachewarm_pipeline.resources.ports import Llm
+from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.ports import Llm
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.resources.writers.openai import STORE_EVERY
 from cachewarm_pipeline.resources.writers.questions import ASKS, answer_question, variants_question

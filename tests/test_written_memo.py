@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.resources import segments as segments_module
-from cachewarm_pipeline.resources.files import below
+from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.resources.writers.memo import Memo
 from cachewarm_pipeline.resources.writers.questions import Question, answer_question, variants_question
+from cachewarm_pipeline.storage import parquet_segments as segments_module
+from cachewarm_pipeline.storage.files import below
 from tests.writer_server import WriterServer, bases, open_writer
 
 ID = "gpt-4.1-mini@0123abcd"

@@ -12,9 +12,9 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.core.errors import LlmError
-from cachewarm_pipeline.resources.ports import Llm
-from cachewarm_pipeline.resources.spend import Spend
+from cachewarm_pipeline.errors import LlmError
+from cachewarm_pipeline.models.budgets import Spend
+from cachewarm_pipeline.ports import Llm
 from cachewarm_pipeline.resources.writers.model import Model
 from cachewarm_pipeline.resources.writers.openai import OpenAIWriter
 from tests.chat_server import COMPLETION_TOKENS, KEY, MODEL, PROMPT_TOKENS, as_response, saying

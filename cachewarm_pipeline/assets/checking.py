@@ -14,14 +14,14 @@ from cachewarm_pipeline.assets.comparing import Fresh, NotChecked, Sample, by_lo
 from cachewarm_pipeline.core.answer_age import AgeLimits
 from cachewarm_pipeline.core.change_rate import ChangeRate, age_limit, change_rate
 from cachewarm_pipeline.core.change_sample import ChangeCheck, newest_of_each, population
-from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.entries_today import aged_out, candidates_of
 from cachewarm_pipeline.core.payback import measured
 from cachewarm_pipeline.core.refresh import Checks, Finding
-from cachewarm_pipeline.core.schemas_answers import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES
-from cachewarm_pipeline.resources.datasets import DatasetStore
-from cachewarm_pipeline.resources.ports import Judge, Llm
+from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.ports import Judge, Llm
 from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.storage.answer_schemas import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES
+from cachewarm_pipeline.storage.datasets import DatasetStore
 
 CANDIDATES = ("golden_candidates", "frequent_queries", "synthetic_variants")
 

@@ -10,9 +10,9 @@ import dagster as dg
 import pyarrow as pa
 
 from cachewarm_pipeline.core.personal import mask
-from cachewarm_pipeline.core.reasons import Counts, as_metadata
+from cachewarm_pipeline.exclusion_reasons import Counts, as_metadata
 from cachewarm_pipeline.partitions import days_of
-from cachewarm_pipeline.resources.ports import Judge
+from cachewarm_pipeline.ports import Judge
 from cachewarm_pipeline.resources.workspace import Workspace
 
 OWNERS = ["team:ml-platform"]

@@ -15,7 +15,7 @@ from cachewarm_pipeline.assets.common import (
     records,
     table_metadata,
 )
-from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.partitions import daily, lookback, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
 

@@ -19,8 +19,8 @@ from cachewarm_pipeline.core.impact.measured import (
     of_log,
 )
 from cachewarm_pipeline.partitions import window
-from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.workspace import PARTIAL
+from cachewarm_pipeline.storage.datasets import DatasetStore
 
 _ENTRIES = ["source", "generation", "whole_day", "hits"]
 _HOURS = ["arm", "agent_type", "exact", "semantic", "misses", "warmed_hits"]

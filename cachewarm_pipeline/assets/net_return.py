@@ -17,8 +17,8 @@ from cachewarm_pipeline.core import net_return as core
 from cachewarm_pipeline.core.net_return import EXPECTED, MEASURED, Known, net_return_table, paid, plan_bytes
 from cachewarm_pipeline.core.net_return_told import figures, side_by_side, verdict
 from cachewarm_pipeline.core.return_parts import call_costs
+from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.partitions import daily, days_of, lookback, one_run, window
-from cachewarm_pipeline.resources.usage import read_usage
 from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
 
 HOW_TO_READ = (

@@ -19,9 +19,7 @@ import pyarrow.compute as pc
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.core.answer_age import AgeLimits
 from cachewarm_pipeline.core.change_rate import age_limit
-from cachewarm_pipeline.core.days import end_of
 from cachewarm_pipeline.core.demand import AgentDemand, agent_demands
-from cachewarm_pipeline.core.limits import Limits
 from cachewarm_pipeline.core.plan import Plan, Rows, build_plan, by_frequency, plan_table
 from cachewarm_pipeline.core.reach import NEVER, Reach, step
 from cachewarm_pipeline.core.rules.foresee import foreseen_reach
@@ -30,9 +28,11 @@ from cachewarm_pipeline.core.selection import Curves, Selected, curves, graph_of
 from cachewarm_pipeline.core.staleness import Admitted, admit, stamp
 from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.core.withdrawn import active_rows, near
-from cachewarm_pipeline.resources.embedding import embed_missing
-from cachewarm_pipeline.resources.ports import Judge
+from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.ports import Judge
 from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.settings.selection_limits import Limits
 
 SEED = 0
 """Of the random order that the curve compares with."""

@@ -18,27 +18,27 @@ from cachewarm_pipeline.core.base_queries import Base, choose_bases, parse_base_
 from cachewarm_pipeline.core.change_rate import ttl_of
 from cachewarm_pipeline.core.demand import day_weights
 from cachewarm_pipeline.core.depends import Depends
-from cachewarm_pipeline.core.errors import ConfigurationError, DatasetError, LlmError
 from cachewarm_pipeline.core.golden import golden_candidates
 from cachewarm_pipeline.core.labelled import labelled_queries
 from cachewarm_pipeline.core.payback import idle_entries
 from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.rollup import RolledUp, rollup
 from cachewarm_pipeline.core.rules.learn import AgentLog, Learned, learn_rules
 from cachewarm_pipeline.core.rules.tables import agent_logs
-from cachewarm_pipeline.core.schemas import SYNTHETIC_VARIANTS
 from cachewarm_pipeline.core.staleness import Present, Standing
 from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.core.variant_table import Writer, variants_table
 from cachewarm_pipeline.core.variants import filter_variants
 from cachewarm_pipeline.core.withdrawn import empty, withdrawn_answers
+from cachewarm_pipeline.errors import ConfigurationError, DatasetError, LlmError
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.partitions import window
-from cachewarm_pipeline.resources.datasets import DatasetStore
-from cachewarm_pipeline.resources.embedding import embed_missing
-from cachewarm_pipeline.resources.ports import SOURCE_CHARS, Judge, Llm
+from cachewarm_pipeline.ports import SOURCE_CHARS, Judge, Llm
 from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
 from cachewarm_pipeline.settings import Settings
+from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.storage.schemas import SYNTHETIC_VARIANTS
 
 DAILY = "daily_query_counts"
 

@@ -9,7 +9,7 @@ import dagster as dg
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, PAID, judge_metadata, paid_days, record, table_metadata
 from cachewarm_pipeline.partitions import daily, one_run
-from cachewarm_pipeline.resources.ports import Llm
+from cachewarm_pipeline.ports import Llm
 from cachewarm_pipeline.resources.workspace import Workspace
 
 NO_LLM = (

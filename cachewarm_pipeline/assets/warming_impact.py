@@ -15,8 +15,8 @@ from cachewarm_pipeline.assets.measuring import Counted
 from cachewarm_pipeline.core.impact.measured import Measured
 from cachewarm_pipeline.core.impact.told import before_after_told, forecast_told, impact_table, lift_told
 from cachewarm_pipeline.partitions import daily, days_of, one_run
-from cachewarm_pipeline.resources.pictures import came_plot
-from cachewarm_pipeline.resources.plots import markdown_image
+from cachewarm_pipeline.plots.charts import came_plot
+from cachewarm_pipeline.plots.drawing import markdown_image
 from cachewarm_pipeline.resources.workspace import Workspace
 
 _EXAMPLES = ("scope", "name", "lookups", "hit_rate", "holdout_hit_rate", "lift", "lift_low", "lift_high", "why")

@@ -8,7 +8,7 @@ import requests
 
 from cachewarm_pipeline.automation.looking import failure_of
 from cachewarm_pipeline.automation.tags import STARTED_BY
-from cachewarm_pipeline.core.errors import CachewarmError
+from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)

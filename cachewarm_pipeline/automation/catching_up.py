@@ -14,8 +14,8 @@ from cachewarm_pipeline.automation.jobs import mine_log, refresh_cache, store_co
 from cachewarm_pipeline.automation.looking import at_work, cache_of, ended_runs, running, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.core.catch_up import TRIES, stretches, try_again
-from cachewarm_pipeline.core.errors import CachewarmError
 from cachewarm_pipeline.core.stats import SERVED_SECONDS
+from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.partitions import window
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings

@@ -13,9 +13,9 @@ from cachewarm_pipeline.automation.looking import at_work, cache_of, cursor_of, 
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.core.catch_up import try_again
 from cachewarm_pipeline.core.episodes import Episode, Policy, look
-from cachewarm_pipeline.core.errors import CachewarmError
 from cachewarm_pipeline.core.records import GenerationRecord, Pin
 from cachewarm_pipeline.core.stats import hour_of
+from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
 from cachewarm_pipeline.settings import Settings

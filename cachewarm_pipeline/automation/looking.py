@@ -11,7 +11,7 @@ from dagster import DagsterEventType, DagsterInstance
 
 from cachewarm_pipeline.automation.tags import PUBLISHES
 from cachewarm_pipeline.core.catch_up import Tried
-from cachewarm_pipeline.core.errors import CacheError, CachewarmError
+from cachewarm_pipeline.errors import CacheError, CachewarmError
 from cachewarm_pipeline.resources.workspace import Workspace
 
 if TYPE_CHECKING:

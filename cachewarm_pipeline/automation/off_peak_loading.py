@@ -11,7 +11,7 @@ from cachewarm_pipeline.automation.jobs import load_cache
 from cachewarm_pipeline.automation.looking import at_work, cache_of, ended_runs, running, slot, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.core.catch_up import try_again
-from cachewarm_pipeline.core.errors import CachewarmError
+from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings

@@ -14,7 +14,6 @@ import pyarrow as pa
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.core import withdrawn
 from cachewarm_pipeline.core.confirm import Rejected, blame
-from cachewarm_pipeline.core.errors import CacheError, CachewarmError
 from cachewarm_pipeline.core.wrong_hits import (
     ANONYMOUS,
     Served,
@@ -23,8 +22,9 @@ from cachewarm_pipeline.core.wrong_hits import (
     expired,
     response_sha,
 )
+from cachewarm_pipeline.errors import CacheError, CachewarmError
+from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.embedding import embed_missing
 from cachewarm_pipeline.resources.workspace import Workspace
 
 LOG_DAYS = 2

@@ -11,9 +11,9 @@ from cachewarm_pipeline.automation.jobs import withdraw_wrong_hits
 from cachewarm_pipeline.automation.looking import at_work, cache_of, cursor_of, running, slot, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.automation.withdrawing import rejected_rows
-from cachewarm_pipeline.core.errors import CachewarmError
 from cachewarm_pipeline.core.text import sha256_hex
 from cachewarm_pipeline.core.wrong_hits import confirmed, expired
+from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 

@@ -11,7 +11,7 @@ from cachewarm_pipeline.cli.inspect import generations, lookup, stats
 from cachewarm_pipeline.cli.operate import reinstate, release, rollback, withdraw, withdrawn
 from cachewarm_pipeline.cli.report import report
 from cachewarm_pipeline.cli.warm import warm
-from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError
+from cachewarm_pipeline.errors import CachewarmError, ConfigurationError
 
 app = typer.Typer(
     name="cachewarm",

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError
+from cachewarm_pipeline.errors import CachewarmError, ConfigurationError
 from cachewarm_pipeline.settings import Settings, load_settings
 
 # No markup: what is printed holds prompts, paths and names, and "[/b]" in one of them is no command to us.

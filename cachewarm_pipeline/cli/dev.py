@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cachewarm_pipeline.cli.console import Json, emit, err, out, settings_with
-from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.errors import ConfigurationError
 
 
 def _check_free(port: int) -> None:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from cachewarm_pipeline.cli.console import err
 from cachewarm_pipeline.cli.planned_text import counts_line
 from cachewarm_pipeline.core.catch_up import stretches
-from cachewarm_pipeline.core.errors import CachewarmError
-from cachewarm_pipeline.core.reasons import as_metadata
 from cachewarm_pipeline.core.report import Report, build_report
+from cachewarm_pipeline.errors import CachewarmError
+from cachewarm_pipeline.exclusion_reasons import as_metadata
 from cachewarm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.cli.runs import Outcome
+    from cachewarm_pipeline.ports import SourceInfo
     from cachewarm_pipeline.resources.dry_run import DryWorkspace
-    from cachewarm_pipeline.resources.ports import SourceInfo
 
 PLANNED = (
     "golden_candidates",

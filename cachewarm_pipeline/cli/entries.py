@@ -39,7 +39,7 @@ def entries(
 ) -> None:
     """What each entry earned: hits, dollars, last hit, and what speaks against it."""
     settings = settings_with()
-    from cachewarm_pipeline.resources.datasets import DatasetStore
+    from cachewarm_pipeline.storage.datasets import DatasetStore
 
     datasets = DatasetStore(settings.datasets)
     day = max(datasets.days(_TABLE), default=None)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, out, settings_with
-from cachewarm_pipeline.core.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.core.stats import HOLDOUT_ARM
 from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.settings import Settings
 
 

@@ -7,8 +7,8 @@ import typer
 
 from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, out
 from cachewarm_pipeline.cli.inspect import opened, shown
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.errors import CacheError
 
 Why = typer.Option("--why", help="Why, for those who look later.")
 AgentType = typer.Option("--agent-type", "-a", help="agent_type of the entry.")

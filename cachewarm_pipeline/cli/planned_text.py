@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from cachewarm_pipeline.core.usage import EMBEDDING, GENERATION, JUDGING
+from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING
 
 _STEPS = {
     EMBEDDING: ("embedding", "texts that have no vector yet"),

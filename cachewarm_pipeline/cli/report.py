@@ -7,7 +7,7 @@ import typer
 
 from cachewarm_pipeline.cli.console import Name, RedisUrl, check_target, emit, err, out, parse_day, settings_with, write
 from cachewarm_pipeline.cli.inspect import live_redis_url
-from cachewarm_pipeline.core.errors import CacheError, ConfigurationError, DatasetError
+from cachewarm_pipeline.errors import CacheError, ConfigurationError, DatasetError
 from cachewarm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
     from cachewarm_pipeline.assets.replay import stored_replay
     from cachewarm_pipeline.assets.steps import newest
     from cachewarm_pipeline.core.brief import Stored
-    from cachewarm_pipeline.core.schemas import GATES
-    from cachewarm_pipeline.resources.usage import read_usage
+    from cachewarm_pipeline.models.usage_ledger import read_usage
+    from cachewarm_pipeline.storage.schemas import GATES
 
     datasets = workspace.datasets
 

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from cachewarm_pipeline.automation.looking import root_cause
 from cachewarm_pipeline.cli.console import err
-from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError, EmbeddedError
+from cachewarm_pipeline.errors import CachewarmError, ConfigurationError, EmbeddedError
 from cachewarm_pipeline.settings import Settings
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

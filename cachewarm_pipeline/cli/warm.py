@@ -19,11 +19,11 @@ from cachewarm_pipeline.cli.console import (
 )
 from cachewarm_pipeline.cli.report_text import print_report
 from cachewarm_pipeline.core.catch_up import stretches
-from cachewarm_pipeline.core.errors import CachewarmError, ConfigurationError
 from cachewarm_pipeline.core.generation import may_replace
-from cachewarm_pipeline.core.reasons import as_metadata
 from cachewarm_pipeline.core.report import Report, build_report
-from cachewarm_pipeline.resources.ports import SourceInfo
+from cachewarm_pipeline.errors import CachewarmError, ConfigurationError
+from cachewarm_pipeline.exclusion_reasons import as_metadata
+from cachewarm_pipeline.ports import SourceInfo
 from cachewarm_pipeline.settings import Settings
 
 
@@ -166,7 +166,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     from cachewarm_pipeline.assets import steps
     from cachewarm_pipeline.assets.steps import DAILY
     from cachewarm_pipeline.cli.runs import Outcome, end_dead_runs, run_job, warm_lock
-    from cachewarm_pipeline.resources.usage import read_run
+    from cachewarm_pipeline.models.usage_ledger import read_run
     from cachewarm_pipeline.resources.workspace import Workspace
 
     workspace = Workspace(settings)

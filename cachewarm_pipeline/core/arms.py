@@ -8,9 +8,9 @@ import hashlib
 import math
 from typing import NamedTuple
 
-from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.stats import HOLDOUT_ARM, WARMED_ARM
 from cachewarm_pipeline.core.text import canonical
+from cachewarm_pipeline.errors import ConfigurationError
 
 BUCKETS = 16
 """Hash buckets an arm in which a day's look-ups are counted: the least that a counter must keep to know the noise.

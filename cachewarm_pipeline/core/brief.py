@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from cachewarm_pipeline.core.brief_told import next_steps, sentences
 from cachewarm_pipeline.core.personal import mask
-from cachewarm_pipeline.core.schemas import GATES
 from cachewarm_pipeline.core.selection import SOURCES
+from cachewarm_pipeline.storage.schemas import GATES
 
 SHOWN = 10
 """Rows of a table on the page."""

@@ -4,9 +4,9 @@ figures that come first. Each takes the JSON object (core.brief.Brief)."""
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cachewarm_pipeline.core.money import span as money_span
-from cachewarm_pipeline.core.money import usd
 from cachewarm_pipeline.core.net_return_told import verdict
+from cachewarm_pipeline.number_format import span as money_span
+from cachewarm_pipeline.number_format import usd
 
 UNKNOWN = "-"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.rules.binomial import lower_bound, upper_bound
+from cachewarm_pipeline.numerics.binomial_bounds import lower_bound, upper_bound
 
 MIN_CHECKS = 30
 """Fewer say too little: of 30 without a change the share is known to 10 points."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cachewarm_pipeline.core.neighbours import nearest
 from cachewarm_pipeline.core.rules.features import Floats
 from cachewarm_pipeline.core.words import Tokens, contradiction
+from cachewarm_pipeline.numerics.nearest_neighbours import nearest
 
 SAME_PLACE = 0.02
 """Cosine distance up to which two prompts may stand at one place; rewordings with other words are further apart."""

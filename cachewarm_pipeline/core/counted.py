@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from cachewarm_pipeline.core.arms import BUCKETS
 from cachewarm_pipeline.core.generation import is_entry_id
-from cachewarm_pipeline.core.schemas_measured import ARM_COUNTS, HOUR_COUNTS
 from cachewarm_pipeline.core.stats import ARMS, WARMED_ARM, is_count, tallies
+from cachewarm_pipeline.storage.measurement_schemas import ARM_COUNTS, HOUR_COUNTS
 
 Fields = Mapping[str, str]
 """A hash of Redis as text."""

@@ -22,8 +22,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.labelled import CERTIFY, SHARES
-from cachewarm_pipeline.core.neighbours import nearest
 from cachewarm_pipeline.core.reach import Reach, fit_curve
+from cachewarm_pipeline.numerics.nearest_neighbours import nearest
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.core.counted import Served
-from cachewarm_pipeline.core.days import end_of, start_of
 from cachewarm_pipeline.core.records import GenerationRecord
-from cachewarm_pipeline.core.schemas_measured import ENTRY_HITS
+from cachewarm_pipeline.days import end_of, start_of
+from cachewarm_pipeline.storage.measurement_schemas import ENTRY_HITS
 
 
 @dataclass(frozen=True)

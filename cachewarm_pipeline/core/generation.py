@@ -4,7 +4,7 @@ import hashlib
 import re
 from datetime import date, timedelta
 
-from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.errors import ConfigurationError
 
 RESERVED = "warm"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

@@ -6,11 +6,11 @@ import pyarrow as pa
 
 from cachewarm_pipeline.core.depends import Depends, dump, source_row
 from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.responses import is_empty_json, json_value
-from cachewarm_pipeline.core.schemas import GOLDEN_CANDIDATES
 from cachewarm_pipeline.core.text import canonical, cut, entry_id
 from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES
 
 
 def golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> tuple[pa.Table, Counts]:

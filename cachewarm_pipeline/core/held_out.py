@@ -18,9 +18,9 @@ from cachewarm_pipeline.core.replay import COUNTS, Judged, Own, Served, Traffic,
 from cachewarm_pipeline.core.rules.features import Floats
 from cachewarm_pipeline.core.rules.fit import Labelled, Scorer, describe
 from cachewarm_pipeline.core.rules.learn import rows_similarity
-from cachewarm_pipeline.core.schemas import REPLAY, REPLAY_DECISIONS
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.words import contradiction, tokens
+from cachewarm_pipeline.storage.schemas import REPLAY, REPLAY_DECISIONS
 
 NEAR_MISS = 0.0
 """Log-odds from which a query that is not served is shown and judged all the same: it is as likely right as wrong, and

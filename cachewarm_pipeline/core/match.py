@@ -12,11 +12,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.rules.certify import Certificate
 from cachewarm_pipeline.core.rules.features import VERSION
 from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.space import Space
+from cachewarm_pipeline.errors import CacheError
 
 RULES_VERSION = 2
 """Version of the JSON form. It rises when an old reader would decide wrongly; such a reader refuses it."""

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.responses import why_no_answer
-from cachewarm_pipeline.core.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, RESPONSE
 from cachewarm_pipeline.core.text import canonical
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, RESPONSE
 
 _SUMS = ("count", "cache_hits", "answered", "cost_usd", "costed", "latency_ms", "timed", "tokens")
 

@@ -20,8 +20,8 @@ from cachewarm_pipeline.core.return_parts import (
     wrong_share,
 )
 from cachewarm_pipeline.core.returns import Part, Payback, Return, Returns, returns
-from cachewarm_pipeline.core.schemas_measured import NET_RETURN
 from cachewarm_pipeline.core.stats import WARMED_ARM
+from cachewarm_pipeline.storage.measurement_schemas import NET_RETURN
 
 EXPECTED, MEASURED = "expected", "measured"
 

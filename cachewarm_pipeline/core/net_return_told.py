@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cachewarm_pipeline.core.money import duration, span, usd
+from cachewarm_pipeline.number_format import duration, span, usd
 
 _HINTS = {
     "no call with a known cost": "the log needs cost_usd of calls",

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.core.idle import LEAST_LOOKUPS, Idle, Seen, end_of_day, second_chance
-from cachewarm_pipeline.core.schemas import conform
-from cachewarm_pipeline.core.schemas_measured import ENTRY_PAYBACK
 from cachewarm_pipeline.core.text import canonical, cut
+from cachewarm_pipeline.storage.measurement_schemas import ENTRY_PAYBACK
+from cachewarm_pipeline.storage.schemas import conform
 
 WINDOW_DAYS = 90
 """Days that figures are of: as long as counters live in Redis."""

@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from cachewarm_pipeline.core.schemas import PLAN_CURVE
 from cachewarm_pipeline.core.selection import NEXT, Curves
+from cachewarm_pipeline.storage.schemas import PLAN_CURVE
 
 POINTS = 20
 """Rows of the table, about: enough to see where the curve bends."""

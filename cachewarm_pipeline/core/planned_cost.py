@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from cachewarm_pipeline.core.usage import Price
+from cachewarm_pipeline.models.usage_prices import Price
 
 BYTES_A_TOKEN = 4.5
 """Of English text, measured. A token is one byte at least: so bytes are the most."""

@@ -13,8 +13,8 @@ from cachewarm_pipeline.core.judging import facts, facts_differ
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.personal import find, mask
 from cachewarm_pipeline.core.responses import canonical_response
-from cachewarm_pipeline.core.rules import binomial
 from cachewarm_pipeline.core.words import tokens
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 _WORST = 10
 
@@ -212,7 +212,7 @@ def _worst_evidence(rules: MatchRules, evidence: pa.Table) -> list[dict[str, Any
 def _chance(decisions: pa.Table, target: float) -> float:
     """Probability of so many wrong hits, or more, in a cache whose wrong-hit rate is the target: the smaller one of two
     counts. By distinct queries, as certificates count, a query is wrong if most of its answers differ; by lookups, a
-    query weighs what it was asked, as the effective number of decisions (core.rules.binomial.effective_bounds)."""
+    query weighs what it was asked, as the effective number of decisions (numerics.binomial_bounds.effective_bounds)."""
     served = decisions.filter(pc.is_in(decisions["kind"], pa.array(["exact", "semantic"])))
     judged, wrong = served["judged"].to_numpy(), served["wrong"].to_numpy()
     if not judged.sum():

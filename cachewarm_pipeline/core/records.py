@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.match import MatchRules
+from cachewarm_pipeline.errors import CacheError
 
 SCHEMA_VERSION = 1
 """Version of the entries' fields and of this record; a reader refuses one that it does not know."""

@@ -13,10 +13,10 @@ import pyarrow as pa
 from cachewarm_pipeline.core.answer_age import AgeLimits
 from cachewarm_pipeline.core.depends import Depends
 from cachewarm_pipeline.core.entries_today import Candidate, is_over_age
-from cachewarm_pipeline.core.schemas import conform
-from cachewarm_pipeline.core.schemas_answers import ANSWER_CHECKS
 from cachewarm_pipeline.core.staleness import ANSWER, Present, Stale, differs, still_stale
 from cachewarm_pipeline.core.text import sha256_hex
+from cachewarm_pipeline.storage.answer_schemas import ANSWER_CHECKS
+from cachewarm_pipeline.storage.schemas import conform
 
 Row = Mapping[str, Any]
 

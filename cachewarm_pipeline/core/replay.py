@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.neighbours import Vectors, block_rows
 from cachewarm_pipeline.core.personal import mask
-from cachewarm_pipeline.core.schemas import REPLAY_COUNTS
+from cachewarm_pipeline.numerics.nearest_neighbours import Vectors, block_rows
+from cachewarm_pipeline.storage.schemas import REPLAY_COUNTS
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

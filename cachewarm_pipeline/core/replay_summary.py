@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.replay import COUNTS
-from cachewarm_pipeline.core.rules import binomial
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 Floats = NDArray[np.float64]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from cachewarm_pipeline.core.usage import EMBEDDING, GENERATION, JUDGING, totals
+from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, totals
 
 
 class Report(TypedDict):

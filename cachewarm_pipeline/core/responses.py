@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cachewarm_pipeline.core.reasons import LeftOut
 from cachewarm_pipeline.core.text import canonical
+from cachewarm_pipeline.exclusion_reasons import LeftOut
 
 GroupResponses = Callable[[Sequence[Sequence[str]]], Sequence[Sequence[int]]]
 """A judge: for each query its distinct responses go in, for each response a group label comes out. Responses of one

@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from cachewarm_pipeline.core.depends import Depends, dump, source_row
 from cachewarm_pipeline.core.personal import mask
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.response_numbers import ResponseNumbers, flat_responses, hash_texts, mix
 from cachewarm_pipeline.core.responses import Answer, Choice, GroupResponses, choose, exact_groups
-from cachewarm_pipeline.core.schemas import FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.unfit import personal_data, stability, volatility
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES
 
 Days = Callable[[Sequence[str]], Iterable[tuple[date, pa.Table]]]
 """The window's ``daily_query_counts``: called with the columns that are needed (more may come),

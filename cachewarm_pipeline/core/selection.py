@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.coverage import Floats, Graph, along, greedy, greedy_by_places, make_graph
 from cachewarm_pipeline.core.demand import ITSELF, SAME, UNKNOWN, AgentDemand
-from cachewarm_pipeline.core.limits import Limits
 from cachewarm_pipeline.core.reach import Reach
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.settings.selection_limits import Limits
 
 SOURCES = ("golden", "query_log", "synthetic")
 """Order of admission, as the seed warms: best answers first, then what users ask, then what they may ask."""

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from cachewarm_pipeline.core.answer_age import AgeLimits, Confirmed, confirmation, confirmations
 from cachewarm_pipeline.core.depends import Depends, dump
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 
 Row = Mapping[str, Any]
 

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from cachewarm_pipeline.core.depends import Depends, dump, source_row
-from cachewarm_pipeline.core.schemas import SYNTHETIC_VARIANTS, conform
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.variants import Variant
+from cachewarm_pipeline.storage.schemas import SYNTHETIC_VARIANTS, conform
 
 QUALITY = 0.7
 """quality_score of a variant; the seed's."""

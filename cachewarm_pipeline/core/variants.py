@@ -10,11 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.core.neighbours import Vectors, nearest
 from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, canonical, entry_id
 from cachewarm_pipeline.core.words import NEARLY_THE_SAME, Tokens, contradiction, exchanged, tokens
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.numerics.nearest_neighbours import Vectors, nearest
 
 TOO_CLOSE = 0.03
 """Cosine distance to its base, or to a kept variant of it, under which a variant covers next to nothing of its own.

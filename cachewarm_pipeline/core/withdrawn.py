@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.core.responses import canonical_response
-from cachewarm_pipeline.core.schemas import conform
-from cachewarm_pipeline.core.schemas_answers import WITHDRAWN_ENTRIES
+from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.storage.answer_schemas import WITHDRAWN_ENTRIES
+from cachewarm_pipeline.storage.schemas import conform
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cachewarm_pipeline.core.errors import EmbeddedError
+from cachewarm_pipeline.errors import EmbeddedError
 
 BOOT_SECONDS = 15.0
 """No answer for so long while the folder is locked is a fault: the server boots in 0.05 s."""

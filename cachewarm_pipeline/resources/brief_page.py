@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cachewarm_pipeline import number_format as money
 from cachewarm_pipeline.core import brief_told as told
-from cachewarm_pipeline.core import money
 from cachewarm_pipeline.core.brief import SHOWN, Brief
-from cachewarm_pipeline.resources.pictures import came_plot, curve_plot
+from cachewarm_pipeline.plots.charts import came_plot, curve_plot
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 

@@ -8,8 +8,8 @@ import redis
 import redis.asyncio
 from redisvl.redis.connection import RedisConnectionFactory
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_index import told_clearly
 from cachewarm_pipeline.resources.cache_steps import Embed, Send, Steps
 

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import redis
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import check_name, generations_key, index_name
 from cachewarm_pipeline.core.records import LIVE_FIELD, GenerationRecord, Pin, State, parse_generations, parse_pin
 from cachewarm_pipeline.core.search import text
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources import cache_verify
 from cachewarm_pipeline.resources.cache_index import CacheIndex, told_clearly
 from cachewarm_pipeline.resources.cache_load import load_entries

@@ -8,9 +8,9 @@ from typing import Any
 import redis
 
 from cachewarm_pipeline.core import search
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import app_prefix, index_name, key_prefix
 from cachewarm_pipeline.core.search import text
+from cachewarm_pipeline.errors import CacheError
 
 SEARCH_TIMEOUT_MS = 20_000
 """Counting may take longer than the server's 500 ms for lookups, and less than the client's socket time-out."""

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import redis
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import key_prefix, ttl_seconds, whole_key
 from cachewarm_pipeline.core.records import GenerationRecord
 from cachewarm_pipeline.core.search import RULE_VECTORS
+from cachewarm_pipeline.errors import CacheError
 
 BATCH = 250
 """Entries sent at once. Two batches under way hide a round trip up to some 15 ms; larger ones load no faster."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import redis
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import lock_key
 from cachewarm_pipeline.core.search import text
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_index import told_clearly
 
 LEASE_SECONDS = 60

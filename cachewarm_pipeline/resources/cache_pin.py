@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import generations_key
 from cachewarm_pipeline.core.records import GenerationRecord, Pin
 from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.core.wrong_hits import shortened
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_generations import Generations
 from cachewarm_pipeline.resources.cache_index import told_clearly
 from cachewarm_pipeline.resources.cache_load import renew_found

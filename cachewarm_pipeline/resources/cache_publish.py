@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import redis
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import may_replace, whole_key
 from cachewarm_pipeline.core.records import GenerationRecord, State
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_generations import PinnedError
 from cachewarm_pipeline.resources.cache_index import told_clearly
 from cachewarm_pipeline.resources.cache_load import mark_whole, renew_ttls, server_seconds

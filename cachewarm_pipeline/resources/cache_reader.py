@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from cachewarm_pipeline.core import lookup, search
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import app_prefix, generations_key, whole_key
 from cachewarm_pipeline.core.lookup import Looked
 from cachewarm_pipeline.core.match import NEIGHBOURS, neighbours
@@ -18,6 +17,7 @@ from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.records import LIVE_FIELD, parse_live
 from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.core.text import cut
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_counters import Counters, Ended
 from cachewarm_pipeline.resources.cache_nearest import Near, nearest
 from cachewarm_pipeline.resources.cache_shadow import Marks, Shadow
@@ -25,7 +25,7 @@ from cachewarm_pipeline.resources.cache_steps import Ask, Embed, Live, Send, Ste
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.ports import Embedder
+    from cachewarm_pipeline.ports import Embedder
 
 TRIES = 5
 """A lookup starts over when a generation is published under it; that often in a row is no accident."""

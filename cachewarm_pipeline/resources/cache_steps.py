@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cachewarm_pipeline.core.arms import WARMED, Place
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.records import GenerationRecord
 from cachewarm_pipeline.core.stats import HOLDOUT_ARM
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 
 

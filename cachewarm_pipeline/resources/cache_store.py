@@ -11,11 +11,11 @@ from datetime import datetime
 import redis
 from redis.exceptions import LockError
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import ledger_lock_key
 from cachewarm_pipeline.core.out_of_service import Withdrawal, Withdrawn
 from cachewarm_pipeline.core.stats import CacheStats
 from cachewarm_pipeline.core.wrong_hits import Served, WrongHitReport, response_sha
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources import cache_reports, cache_withdraw
 from cachewarm_pipeline.resources.cache_counters import read_stats
 from cachewarm_pipeline.resources.cache_fill import Filling

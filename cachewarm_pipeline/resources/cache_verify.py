@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.core import search
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import index_name, key_prefix
 from cachewarm_pipeline.core.records import GenerationRecord
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_index import SEARCH_TIMEOUT_MS, CacheIndex
 
 INDEXING_SECONDS = 600.0

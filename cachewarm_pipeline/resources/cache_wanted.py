@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import generation_id
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.records import GenerationRecord, State
+from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.ports import EmbedderInfo
 from cachewarm_pipeline.resources import cache_verify
 from cachewarm_pipeline.resources.cache_generations import KEEP
-from cachewarm_pipeline.resources.ports import EmbedderInfo
 
 logger = logging.getLogger(__name__)
 

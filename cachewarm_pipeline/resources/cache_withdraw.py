@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import generations_key, is_entry_id, key_prefix, taken_out_key, withdrawn_key
 from cachewarm_pipeline.core.out_of_service import Settlement, Withdrawal, Withdrawn, by_entry, field_of, settlement
 from cachewarm_pipeline.core.records import LIVE_FIELD, PINNED_FIELD
 from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.core.wrong_hits import Served, response_sha, shortened
+from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.resources.cache_index import CacheIndex
 
 TRIES = 3

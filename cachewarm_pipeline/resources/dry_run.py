@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.planned_cost import Step, of_bases, of_pairs, of_texts, planned_cost
 from cachewarm_pipeline.core.text import embedding_key
-from cachewarm_pipeline.core.usage import EMBEDDING, GENERATION, JUDGING, Price
 from cachewarm_pipeline.core.wrong_hits import WrongHitReport
+from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.models.usage_ledger import FOLDER, Ledger
+from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, Price
+from cachewarm_pipeline.ports import Embedder, Judge, Llm, VectorStore
 from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.datasets import DatasetStore
 from cachewarm_pipeline.resources.dry_ports import (
     DryEmbedder,
     DryJudge,
@@ -29,13 +30,12 @@ from cachewarm_pipeline.resources.embedders import open_embedder
 from cachewarm_pipeline.resources.embedders.openai import most_tokens
 from cachewarm_pipeline.resources.judges.chat import ASKS as JUDGE_ASKS
 from cachewarm_pipeline.resources.judges.chat import ChatModel
-from cachewarm_pipeline.resources.ports import Embedder, Judge, Llm, VectorStore
-from cachewarm_pipeline.resources.usage import FOLDER, Ledger
-from cachewarm_pipeline.resources.vectors import ParquetVectorStore
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.resources.writers.batch import SHARE
 from cachewarm_pipeline.resources.writers.model import Model
 from cachewarm_pipeline.resources.writers.questions import ASKS
+from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.settings import Settings

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cachewarm_pipeline.core.arms import WARMED, Place, check_share, place_of
-from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.resources.cache_counters import Counters

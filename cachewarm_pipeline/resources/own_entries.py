@@ -5,8 +5,8 @@ from typing import Any
 from redisvl.extensions.cache.llm import SemanticCache
 
 from cachewarm_pipeline.core import search
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.generation import RESERVED
+from cachewarm_pipeline.errors import CacheError
 
 
 class OwnEntriesOnly(SemanticCache):  # type: ignore[misc]  # RedisVL has no type information

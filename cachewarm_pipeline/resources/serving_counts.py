@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 import redis
 
 from cachewarm_pipeline.core import counted
-from cachewarm_pipeline.core.days import start_of
 from cachewarm_pipeline.core.entry_hits import Entry, LiveThen, entry_hits, with_costs
 from cachewarm_pipeline.core.generation import arms_key, key_prefix, served_key, stats_key
 from cachewarm_pipeline.core.search import as_mapping, text
 from cachewarm_pipeline.core.stats import day_of, hour_of
+from cachewarm_pipeline.days import start_of
 from cachewarm_pipeline.resources.cache_index import told_clearly
 from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.datasets import DatasetStore
+from cachewarm_pipeline.storage.datasets import DatasetStore
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.core.counted import Served

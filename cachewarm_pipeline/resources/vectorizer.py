@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import PrivateAttr
 from redisvl.utils.vectorize.base import BaseVectorizer
 
-from cachewarm_pipeline.core.errors import CacheError
+from cachewarm_pipeline.errors import CacheError
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.ports import Embedder
+    from cachewarm_pipeline.ports import Embedder
 
 
 class EmbedderVectorizer(BaseVectorizer):  # type: ignore[misc]  # RedisVL has no type information

@@ -5,18 +5,18 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.gates import Verdict
 from cachewarm_pipeline.core.rules.rule import packed_length
-from cachewarm_pipeline.core.schemas import GATES, VERDICT
 from cachewarm_pipeline.core.search import RULE_VECTORS
+from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.storage.schemas import GATES, VERDICT
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from cachewarm_pipeline.core.match import MatchRules
-    from cachewarm_pipeline.resources.datasets import DatasetStore
     from cachewarm_pipeline.settings import Settings
+    from cachewarm_pipeline.storage.datasets import DatasetStore
 
 
 def limits_of(settings: "Settings", gate: str) -> dict[str, Any]:

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cachewarm_pipeline.core.days import end_of
-from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
-from cachewarm_pipeline.core.usage import EMBEDDING, GENERATION, JUDGING, Price, totals
 from cachewarm_pipeline.core.wrong_hits import WrongHitReport
+from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, Price, totals
+from cachewarm_pipeline.ports import Embedder, Judge, Llm, Source, VectorStore
 from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.datasets import DatasetStore
-from cachewarm_pipeline.resources.files import below
-from cachewarm_pipeline.resources.ports import Embedder, Judge, Llm, Source, VectorStore
 from cachewarm_pipeline.settings import SAMPLE, Settings, load_settings
+from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.storage.files import below
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.spend import Meter, Purse, Spend
-    from cachewarm_pipeline.resources.usage import Ledger
+    from cachewarm_pipeline.models.budgets import Meter, Purse, Spend
+    from cachewarm_pipeline.models.usage_ledger import Ledger
 
 
 PARTIAL = "the day is not over"
@@ -118,7 +118,7 @@ class Workspace:
 
     @cached_property
     def vectors(self) -> VectorStore:
-        from cachewarm_pipeline.resources.vectors import ParquetVectorStore
+        from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 
         return ParquetVectorStore(self.folder("vectors"), self.embedder.info.id)
 
@@ -129,20 +129,20 @@ class Workspace:
     @cached_property
     def ledger(self) -> "Ledger":
         """What this run's models used, as they reported it; where they did not, the most that it can be."""
-        from cachewarm_pipeline.resources.usage import FOLDER, Ledger
+        from cachewarm_pipeline.models.usage_ledger import FOLDER, Ledger
 
         return Ledger(self.folder(FOLDER), self.now, self.settings.prices_as_of)
 
     def meter(self, purpose: str, model: str, prompt_price: float, completion_price: float = 0.0) -> "Meter":
         """What notes the usage of a model in the ledger; prices in USD per million tokens."""
-        from cachewarm_pipeline.resources.spend import Meter
+        from cachewarm_pipeline.models.budgets import Meter
 
         return Meter(self.ledger, Price(purpose, model, prompt_price, completion_price))
 
     @cached_property
     def purse(self) -> "Purse":
         """What this run may spend on all models together."""
-        from cachewarm_pipeline.resources.spend import Purse
+        from cachewarm_pipeline.models.budgets import Purse
 
         return Purse(self.settings.max_usd)
 
@@ -157,8 +157,8 @@ class Workspace:
         settings = self.settings
         paid = settings.embedder == "openai" or settings.judge == "llm" or settings.llm == "openai"
         if paid and run_id != self.ledger.run_id:
-            from cachewarm_pipeline.resources.spend import Cost
-            from cachewarm_pipeline.resources.usage import read_run
+            from cachewarm_pipeline.models.budgets import Cost
+            from cachewarm_pipeline.models.usage_ledger import read_run
             from cachewarm_pipeline.resources.writers import set_aside
 
             spent = totals(row for row in read_run(self, run_id).to_pylist() if row["share"] == 1)
@@ -188,7 +188,7 @@ class Workspace:
     @cached_property
     def judge_spend(self) -> "Spend":
         """What this run's judges may pay a model together."""
-        from cachewarm_pipeline.resources.spend import Spend
+        from cachewarm_pipeline.models.budgets import Spend
 
         settings = self.settings
         return Spend(
@@ -210,7 +210,7 @@ class Workspace:
     @cached_property
     def llm_spend(self) -> "Spend":
         """What this run may pay the model that writes, for variants and answers together."""
-        from cachewarm_pipeline.resources.spend import Spend
+        from cachewarm_pipeline.models.budgets import Spend
 
         settings = self.settings
         return Spend(

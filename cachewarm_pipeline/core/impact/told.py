@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from cachewarm_pipeline.core.impact.lift import Lift
 from cachewarm_pipeline.core.impact.measured import APPLICATION, NO_EFFECT, Measured, Plain
-from cachewarm_pipeline.core.schemas_measured import WARMING_IMPACT
 from cachewarm_pipeline.core.selection import SOURCES
 from cachewarm_pipeline.core.stats import WARMED_ARM
+from cachewarm_pipeline.storage.measurement_schemas import WARMING_IMPACT
 
 
 def impact_table(found: Measured, before: Plain, after: Plain) -> pa.Table:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.rules import binomial
 from cachewarm_pipeline.core.rules.features import Floats
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 STEP = 0.02
 """Share of the hits by which one threshold is stricter than the next. Finer stops no earlier (1% and 0.5% measured) and

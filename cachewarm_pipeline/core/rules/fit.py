@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core import neighbours
 from cachewarm_pipeline.core.rules.features import FEATURES, VERSION, Floats, Ints, Neighbours, features
 from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.space import RANK, Space, group_sums, learn_space, unit
 from cachewarm_pipeline.core.rules.word_weights import WordPairs
 from cachewarm_pipeline.core.words import Tokens
+from cachewarm_pipeline.numerics import nearest_neighbours as neighbours
 
 NEIGHBOURS = 10
 """As core.match.NEIGHBOURS, what a lookup sees: a model that was fitted on another number describes other places."""
@@ -146,7 +146,8 @@ def describe(
 def nearest(data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int) -> tuple[Neighbours, Ints]:
     """The k nearest entries of each query, best first, itself left out; and their places in ``entries``.
 
-    By core.neighbours: all pairs in blocks, past 100,000 x 100,000 an index of a measured recall of 98% at least.
+    By numerics.nearest_neighbours: all pairs in blocks, past 100,000 x 100,000 an index with a measured recall of at
+    least 98%.
     """
     place_of = np.full(len(data.groups), -1)
     place_of[entries] = np.arange(len(entries))

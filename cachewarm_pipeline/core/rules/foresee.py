@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cachewarm_pipeline.core.neighbours import block_rows
 from cachewarm_pipeline.core.reach import NEVER, Reach, fit_curve
-from cachewarm_pipeline.core.rules import binomial
 from cachewarm_pipeline.core.rules.certify import plan_thresholds
 from cachewarm_pipeline.core.rules.features import Floats, Ints
 from cachewarm_pipeline.core.rules.fit import Labelled
 from cachewarm_pipeline.core.rules.learn import AgentLog, Bools, fitted_weights
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
+from cachewarm_pipeline.numerics.nearest_neighbours import block_rows
 
 
 def foreseen_reach(logs: Sequence[AgentLog], *, alpha: float, delta: float, seed: int = 0) -> dict[str, Reach]:

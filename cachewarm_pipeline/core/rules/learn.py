@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.rules import binomial
 from cachewarm_pipeline.core.rules.certify import Certificate, certify, plan_thresholds, thresholds_without_fit
 from cachewarm_pipeline.core.rules.features import Floats, Ints
 from cachewarm_pipeline.core.rules.fit import (
@@ -28,6 +27,7 @@ from cachewarm_pipeline.core.rules.fit import (
 from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.space import MAX_LEARN, Space, learn_space
 from cachewarm_pipeline.core.rules.word_weights import WordPairs
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 LEAST_TO_FIT = 60
 """Labelled queries that an agent_type needs for weights of its own; below, it borrows those of the others."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.rules.features import FEATURES, VERSION, Floats
+from cachewarm_pipeline.errors import CacheError
 
 
 @dataclass(frozen=True)

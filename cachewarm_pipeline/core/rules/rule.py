@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.errors import CacheError
 from cachewarm_pipeline.core.rules.features import FEATURES, Floats, Neighbours, features
 from cachewarm_pipeline.core.rules.model import Model
 from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.words import tokens, word_key
+from cachewarm_pipeline.errors import CacheError
 
 _AGAIN = "publish again"
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.rules import binomial
 from cachewarm_pipeline.core.rules.certify import DELTA, certify, plan_thresholds
 from cachewarm_pipeline.core.rules.features import Floats
+from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 Method = Callable[["Draw", "Draw", float, float], float | None]
 

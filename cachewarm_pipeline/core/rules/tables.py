@@ -15,8 +15,8 @@ from cachewarm_pipeline.core.rules.features import Floats, Ints
 from cachewarm_pipeline.core.rules.fit import Labelled, Scorer
 from cachewarm_pipeline.core.rules.learn import AgentLog, Evidence
 from cachewarm_pipeline.core.rules.rule import pack
-from cachewarm_pipeline.core.schemas import MATCH_EVIDENCE, MATCH_RULES, MATCH_VECTORS
 from cachewarm_pipeline.core.words import tokens
+from cachewarm_pipeline.storage.schemas import MATCH_EVIDENCE, MATCH_RULES, MATCH_VECTORS
 
 SHARED = ""
 """agent_type of the row that holds what all rules share: the default rule, the version, the learned space, the weights

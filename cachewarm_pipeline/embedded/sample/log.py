@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.core.schemas import TIMESTAMP
 from cachewarm_pipeline.embedded.sample import dirty, one_off
 from cachewarm_pipeline.embedded.sample.catalogue import Catalogue, catalogue
+from cachewarm_pipeline.storage.schemas import TIMESTAMP
 
 CHUNK = 65_536
 """Rows drawn and written at once, one row group: about 250 MB at the peak, whatever the number of rows."""

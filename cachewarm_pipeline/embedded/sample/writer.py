@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cachewarm_pipeline.core.errors import EmbeddedError
 from cachewarm_pipeline.embedded.sample import golden, log
 from cachewarm_pipeline.embedded.sample.catalogue import Catalogue, catalogue
+from cachewarm_pipeline.errors import EmbeddedError
 
 VERSION = 1
 """Of the generator. Raise it with every change of what is written: older folders are then written anew."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_pipeline.core.errors import ConfigurationError
-from cachewarm_pipeline.resources.pace import pace_of
-from cachewarm_pipeline.resources.ports import Embedder
+from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.models.rate_limiter import pace_of
+from cachewarm_pipeline.ports import Embedder
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.spend import Meter, Purse
+    from cachewarm_pipeline.models.budgets import Meter, Purse
     from cachewarm_pipeline.settings import Settings
 
 

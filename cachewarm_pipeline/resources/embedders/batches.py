@@ -5,8 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 import numpy as np
 
-from cachewarm_pipeline.core.errors import EmbeddingError
 from cachewarm_pipeline.core.text import cut
+from cachewarm_pipeline.errors import EmbeddingError
 
 
 def prepare(texts: Sequence[str]) -> list[str]:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from cachewarm_pipeline.core.batching import padded_batches
-from cachewarm_pipeline.core.errors import EmbeddedError, EmbeddingError
+from cachewarm_pipeline.errors import EmbeddedError, EmbeddingError
+from cachewarm_pipeline.ports import EmbedderInfo, Usage
 from cachewarm_pipeline.resources.embedders.batches import prepare, run_batches
-from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
 
 DIMENSIONS = 384
 MAX_TOKENS = 256

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cachewarm_pipeline.core.batching import summed_batches
-from cachewarm_pipeline.core.errors import EmbeddingError, SpendCapError
+from cachewarm_pipeline.errors import EmbeddingError, SpendCapError
+from cachewarm_pipeline.models.openai_server import Advice, OpenAIServer
+from cachewarm_pipeline.models.rate_limiter import Pace
+from cachewarm_pipeline.models.unanswered_attempts import Lost
+from cachewarm_pipeline.ports import EmbedderInfo, Usage
 from cachewarm_pipeline.resources.embedders.batches import prepare, run_batches
-from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
-from cachewarm_pipeline.resources.pace import Pace
-from cachewarm_pipeline.resources.ports import EmbedderInfo, Usage
-from cachewarm_pipeline.resources.tries import Lost
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.spend import Meter, Purse
+    from cachewarm_pipeline.models.budgets import Meter, Purse
 
 MAX_INPUTS = 2_048
 MAX_REQUEST_TOKENS = 300_000

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cachewarm_pipeline.core.usage import JUDGING
-from cachewarm_pipeline.resources.pace import pace_of
-from cachewarm_pipeline.resources.ports import Judge
+from cachewarm_pipeline.models.rate_limiter import pace_of
+from cachewarm_pipeline.models.usage_prices import JUDGING
+from cachewarm_pipeline.ports import Judge
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.resources.workspace import Workspace

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cachewarm_pipeline.core.errors import JudgeError
 from cachewarm_pipeline.core.text import sha256_hex
-from cachewarm_pipeline.resources.chat_completion import OTHER_SCHEMA, read_completion
-from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
-from cachewarm_pipeline.resources.pace import Pace
-from cachewarm_pipeline.resources.tries import Lost
+from cachewarm_pipeline.errors import JudgeError
+from cachewarm_pipeline.models.chat_completion import OTHER_SCHEMA, read_completion
+from cachewarm_pipeline.models.openai_server import Advice, OpenAIServer
+from cachewarm_pipeline.models.rate_limiter import Pace
+from cachewarm_pipeline.models.unanswered_attempts import Lost
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.spend import Meter
+    from cachewarm_pipeline.models.budgets import Meter
 
 _INSTRUCTIONS = """\
 You compare two answers that a system gave to the same kind of request. Say whether they are equivalent: whether a \

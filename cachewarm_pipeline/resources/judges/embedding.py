@@ -18,8 +18,8 @@ from cachewarm_pipeline.core.judging import (
 )
 from cachewarm_pipeline.core.responses import canonical_response, exact_groups
 from cachewarm_pipeline.core.text import embedding_key
-from cachewarm_pipeline.resources.embedding import embed_missing
-from cachewarm_pipeline.resources.ports import Embedder, JudgeUsage, VectorStore
+from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.ports import Embedder, JudgeUsage, VectorStore
 
 _QUERIES = 2_000
 """Queries whose responses' vectors are held at once: 25 MB with 8 responses each at 384 dimensions."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.answers import merge_equal
 from cachewarm_pipeline.core.responses import canonical_response, exact_groups
-from cachewarm_pipeline.resources.ports import JudgeUsage
+from cachewarm_pipeline.ports import JudgeUsage
 
 
 class ExactJudge:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.judging import Decide
+from cachewarm_pipeline.models.budgets import Cost, Spend, ask_within
+from cachewarm_pipeline.ports import Embedder, VectorStore
 from cachewarm_pipeline.resources.judges.chat import ChatModel, Reply
 from cachewarm_pipeline.resources.judges.embedding import EmbeddingJudge
 from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
-from cachewarm_pipeline.resources.ports import Embedder, VectorStore
-from cachewarm_pipeline.resources.spend import Cost, Spend, ask_within
 
 ASK_FLOOR = 0.6
 """Cosine of two responses under which they are held different without asking (all-MiniLM-L6-v2).

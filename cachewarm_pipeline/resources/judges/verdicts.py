@@ -4,9 +4,9 @@ from typing import Any
 
 from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.text import sha256_hex
-from cachewarm_pipeline.resources.files import below
-from cachewarm_pipeline.resources.segments import Segments
-from cachewarm_pipeline.resources.vectors import folder_name
+from cachewarm_pipeline.storage.files import below
+from cachewarm_pipeline.storage.parquet_segments import Segments
+from cachewarm_pipeline.storage.vectors import folder_name
 
 
 class VerdictStore(Segments[bool]):

@@ -13,11 +13,11 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from cachewarm_pipeline.core.errors import CachewarmError, SourceError
-from cachewarm_pipeline.core.reasons import Counts
 from cachewarm_pipeline.core.text import sha256_hex
 from cachewarm_pipeline.core.urls import redact_url
-from cachewarm_pipeline.resources.ports import DayGroups, GoldenRows, Source, SourceInfo, TableInfo
+from cachewarm_pipeline.errors import CachewarmError, SourceError
+from cachewarm_pipeline.exclusion_reasons import Counts
+from cachewarm_pipeline.ports import DayGroups, GoldenRows, Source, SourceInfo, TableInfo
 from cachewarm_pipeline.resources.sources import engines, golden, log, rows
 from cachewarm_pipeline.resources.sources.columns import ANALYSES, FINDINGS, LOG, SPECS, Bound, TableSpec, check_mapping
 from cachewarm_pipeline.resources.sources.connectors import OWN, VERSION, Connector, connector_of

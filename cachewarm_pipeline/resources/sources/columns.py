@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cachewarm_pipeline.core.errors import ConfigurationError, SourceError
+from cachewarm_pipeline.errors import ConfigurationError, SourceError
 
 
 @dataclass(frozen=True)

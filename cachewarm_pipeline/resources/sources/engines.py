@@ -8,8 +8,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from cachewarm_pipeline.core.errors import ConfigurationError, SourceError
 from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.errors import ConfigurationError, SourceError
 
 CONNECT_SECONDS = 10
 """A database that does not answer in this time is told as unreachable; the driver's own default is to wait minutes."""

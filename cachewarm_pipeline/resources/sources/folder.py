@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from cachewarm_pipeline.core.errors import SourceError
+from cachewarm_pipeline.errors import SourceError
 from cachewarm_pipeline.resources.sources.columns import find_name
 
 FORMATS = {

@@ -5,11 +5,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from cachewarm_pipeline.core.days import start_of
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
-from cachewarm_pipeline.core.schemas import TIMESTAMP
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
-from cachewarm_pipeline.resources.ports import GoldenRows
+from cachewarm_pipeline.days import start_of
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.ports import GoldenRows
 from cachewarm_pipeline.resources.sources.columns import Bound, moment
 from cachewarm_pipeline.resources.sources.rows import (
     EARLIEST,
@@ -19,6 +18,7 @@ from cachewarm_pipeline.resources.sources.rows import (
     shaped,
     with_clean_agent_types,
 )
+from cachewarm_pipeline.storage.schemas import TIMESTAMP
 
 MAX_GOLDEN_ROWS = 50_000
 """Findings pulled at most, best first: bounds the memory, a hundred times what is kept by default."""

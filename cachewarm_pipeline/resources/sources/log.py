@@ -14,12 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.core.days import start_of
 from cachewarm_pipeline.core.mining import hash_user
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
-from cachewarm_pipeline.core.schemas import MAX_RESPONSES, MAX_USERS, TIMESTAMP
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
-from cachewarm_pipeline.resources.ports import DayGroups
+from cachewarm_pipeline.days import start_of
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.ports import DayGroups
 from cachewarm_pipeline.resources.sources.columns import ANSWER_LEFT_OUT, LEFT_OUT, Bound, moment
 from cachewarm_pipeline.resources.sources.rows import (
     EARLIEST,
@@ -31,6 +30,7 @@ from cachewarm_pipeline.resources.sources.rows import (
     shaped,
     with_clean_agent_types,
 )
+from cachewarm_pipeline.storage.schemas import MAX_RESPONSES, MAX_USERS, TIMESTAMP
 
 Hold = Callable[[Any], AbstractContextManager[Any]]
 """Makes an expression's rows stand still for several questions."""

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.core.reasons import Counts, LeftOut
-from cachewarm_pipeline.core.schemas import TIMESTAMP
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.storage.schemas import TIMESTAMP
 
 EARLIEST = date(2000, 1, 1)
 """Earlier moments are clocks that were never set."""

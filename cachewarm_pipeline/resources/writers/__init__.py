@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cachewarm_pipeline.core.usage import GENERATION
-from cachewarm_pipeline.resources.pace import pace_of
-from cachewarm_pipeline.resources.ports import Llm
+from cachewarm_pipeline.models.rate_limiter import pace_of
+from cachewarm_pipeline.models.usage_prices import GENERATION
+from cachewarm_pipeline.ports import Llm
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.spend import Cost
+    from cachewarm_pipeline.models.budgets import Cost
     from cachewarm_pipeline.resources.workspace import Workspace
 
 

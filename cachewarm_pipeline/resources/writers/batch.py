@@ -13,14 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.core.errors import LlmError
-from cachewarm_pipeline.resources.files import below
-from cachewarm_pipeline.resources.ports import LlmUsage
-from cachewarm_pipeline.resources.spend import Cost, Spend
+from cachewarm_pipeline.errors import LlmError
+from cachewarm_pipeline.models.budgets import Cost, Spend
+from cachewarm_pipeline.ports import LlmUsage
 from cachewarm_pipeline.resources.writers.batch_records import Record, Records
 from cachewarm_pipeline.resources.writers.memo import Memo
 from cachewarm_pipeline.resources.writers.model import Model
 from cachewarm_pipeline.resources.writers.questions import Question
+from cachewarm_pipeline.storage.files import below
 
 SHARE = 0.5
 """Of the price, in a batch."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.resources.files import Folder, reason_of
+from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.storage.files import Folder, reason_of
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from cachewarm_pipeline.resources.files import below
-from cachewarm_pipeline.resources.segments import Segments
-from cachewarm_pipeline.resources.vectors import folder_name
 from cachewarm_pipeline.resources.writers.questions import Question
+from cachewarm_pipeline.storage.files import below
+from cachewarm_pipeline.storage.parquet_segments import Segments
+from cachewarm_pipeline.storage.vectors import folder_name
 
 
 class Memo(Segments[list[str]]):

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.core.errors import LlmError
-from cachewarm_pipeline.resources.chat_completion import REFUSAL
-from cachewarm_pipeline.resources.openai_server import Advice, OpenAIServer
-from cachewarm_pipeline.resources.pace import Pace
-from cachewarm_pipeline.resources.tries import Lost
+from cachewarm_pipeline.errors import LlmError
+from cachewarm_pipeline.models.chat_completion import REFUSAL
+from cachewarm_pipeline.models.openai_server import Advice, OpenAIServer
+from cachewarm_pipeline.models.rate_limiter import Pace
+from cachewarm_pipeline.models.unanswered_attempts import Lost
 from cachewarm_pipeline.resources.writers.questions import ASKS, Question, Reply
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.spend import Meter
+    from cachewarm_pipeline.models.budgets import Meter
 
 _ADVICE = Advice(
     "CACHEWARM_LLM_MODEL",

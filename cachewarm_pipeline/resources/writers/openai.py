@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.resources.ports import LlmUsage
-from cachewarm_pipeline.resources.spend import Cost, Spend, ask_within
+from cachewarm_pipeline.models.budgets import Cost, Spend, ask_within
+from cachewarm_pipeline.ports import LlmUsage
 from cachewarm_pipeline.resources.writers.batch import Batches
 from cachewarm_pipeline.resources.writers.memo import Memo, memo_of
 from cachewarm_pipeline.resources.writers.model import Model

@@ -6,7 +6,7 @@ from typing import Any
 
 from cachewarm_pipeline.core.base_queries import Base
 from cachewarm_pipeline.core.text import canonical, cut, sha256_hex
-from cachewarm_pipeline.resources.chat_completion import OTHER_SCHEMA, read_completion
+from cachewarm_pipeline.models.chat_completion import OTHER_SCHEMA, read_completion
 
 _VARIANTS = """\
 You write other wordings of a request, so that a system knows the request again however a user puts it.

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.core.errors import LlmError
 from cachewarm_pipeline.core.text import canonical, cut
-from cachewarm_pipeline.resources.ports import LlmUsage
+from cachewarm_pipeline.errors import LlmError
+from cachewarm_pipeline.ports import LlmUsage
 
 RECORDED = Path(__file__).parents[2] / "embedded" / "recorded_variants.json"
 

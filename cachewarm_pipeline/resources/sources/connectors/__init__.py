@@ -5,7 +5,7 @@ that the engine still does one GROUP BY a day and Python never sees rows. Two co
 (columns.LEFT_OUT), or why its answer is no evidence while the row stays demand (columns.ANSWER_LEFT_OUT).
 """
 
-from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.resources.sources.connectors.connector import Connector
 from cachewarm_pipeline.resources.sources.connectors.langfuse import LANGFUSE
 from cachewarm_pipeline.resources.sources.connectors.litellm import LITELLM

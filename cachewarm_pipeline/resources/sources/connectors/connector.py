@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from cachewarm_pipeline.core.days import start_of
+from cachewarm_pipeline.days import start_of
 from cachewarm_pipeline.resources.sources.columns import LOG, Bound, TableSpec, find_name, moment
 from cachewarm_pipeline.resources.sources.connectors.dialect import Dialect, dialect_of
 from cachewarm_pipeline.resources.sources.connectors.messages import texts_of

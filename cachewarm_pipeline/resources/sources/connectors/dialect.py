@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
-from cachewarm_pipeline.core.errors import ConfigurationError
+from cachewarm_pipeline.errors import ConfigurationError
 
 _POSTGRES_16 = 160_000
 """The first Postgres that tells whether a text is JSON without failing on one that is not."""

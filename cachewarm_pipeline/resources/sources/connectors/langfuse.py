@@ -7,7 +7,7 @@ is worked out from start and end.
 
 from typing import Any
 
-from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.resources.sources.connectors.connector import Connector
 from cachewarm_pipeline.resources.sources.connectors.tool_table import ToolTable, scalar_text
 from cachewarm_pipeline.resources.sources.rows import reason_of

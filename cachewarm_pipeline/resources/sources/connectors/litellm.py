@@ -6,7 +6,7 @@ prompt in ``messages``; later ones leave ``{}`` there and keep the request's bod
 
 from typing import Any
 
-from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.resources.sources.connectors.connector import Connector
 from cachewarm_pipeline.resources.sources.connectors.tool_table import Document, ToolTable, scalar_text
 from cachewarm_pipeline.resources.sources.rows import reason_of

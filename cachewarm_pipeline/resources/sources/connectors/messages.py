@@ -11,7 +11,7 @@ A message has ``role`` and ``content`` (text, or a list of parts) or, in OpenTel
 
 from typing import Any
 
-from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.resources.sources.columns import ANSWER_LEFT_OUT, LEFT_OUT
 from cachewarm_pipeline.resources.sources.connectors.dialect import Dialect
 from cachewarm_pipeline.resources.sources.rows import reason_of

@@ -10,7 +10,7 @@ Messages are opt-in in every instrumentation. An older form that spreads them ov
 
 from typing import Any
 
-from cachewarm_pipeline.core.reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.resources.sources.connectors.connector import Connector
 from cachewarm_pipeline.resources.sources.connectors.tool_table import ToolTable, attribute_text, scalar_text
 from cachewarm_pipeline.resources.sources.rows import reason_of

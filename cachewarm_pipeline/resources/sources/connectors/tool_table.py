@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from cachewarm_pipeline.core.errors import SourceError
+from cachewarm_pipeline.errors import SourceError
 from cachewarm_pipeline.resources.sources.columns import Bound, TableSpec, find_name, is_untyped
 from cachewarm_pipeline.resources.sources.connectors.dialect import Dialect
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from cachewarm_pipeline.core.off_peak import OffPeak, parse_window
+from cachewarm_pipeline.settings.off_peak_window import OffPeak, parse_window
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -14,11 +14,11 @@ from typing import Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.generation import check_name
-from cachewarm_pipeline.core.limits import Limits
-from cachewarm_pipeline.settings_automation import AutomationSettings, Share
-from cachewarm_pipeline.settings_measuring import MeasuringSettings
+from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.settings.automation import AutomationSettings, Share
+from cachewarm_pipeline.settings.measurement import MeasuringSettings
+from cachewarm_pipeline.settings.selection_limits import Limits
 
 SAMPLE = "sample"
 """The source URL that asks for the synthetic sample by name."""

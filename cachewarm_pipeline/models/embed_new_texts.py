@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cachewarm_pipeline.core.errors import SpendCapError
 from cachewarm_pipeline.core.text import embedding_key
-from cachewarm_pipeline.resources.ports import Embedder, VectorStore
+from cachewarm_pipeline.errors import SpendCapError
+from cachewarm_pipeline.ports import Embedder, VectorStore
 
 BLOCK_TEXTS = 16_384
 """Texts given to the embedder at once: it returns all their vectors, so this bounds memory (100 MB at 1,536)."""

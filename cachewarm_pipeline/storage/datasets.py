@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.core.schemas import conform, schema_of
-from cachewarm_pipeline.resources.files import Folder, reason_of
+from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.storage.files import Folder, reason_of
+from cachewarm_pipeline.storage.schemas import conform, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

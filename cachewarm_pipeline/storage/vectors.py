@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.resources.files import Folder, below, reason_of
+from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.storage.files import Folder, below, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from cachewarm_pipeline.resources.plots import line_plot
+from cachewarm_pipeline.plots.drawing import line_plot
 
 Line = tuple[Any, Any]
 """x and y, of equal length."""

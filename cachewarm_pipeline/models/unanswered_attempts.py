@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from cachewarm_pipeline.resources.pace import Pace
+from cachewarm_pipeline.models.rate_limiter import Pace
 
 _GATEWAY = {408, 502, 504, *range(520, 525)}
 """Somebody between gave up waiting; the model behind may have answered. Any other error is the server's own word that

@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from cachewarm_pipeline.core.schema_fields import TIMESTAMP
-from cachewarm_pipeline.core.schema_fields import column as _field
+from cachewarm_pipeline.storage.schema_fields import TIMESTAMP
+from cachewarm_pipeline.storage.schema_fields import column as _field
 
 ANSWER_CHECKS = pa.schema(
     [

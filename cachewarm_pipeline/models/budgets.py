@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from cachewarm_pipeline.core.errors import SpendCapError
-from cachewarm_pipeline.core.usage import Price
+from cachewarm_pipeline.errors import SpendCapError
+from cachewarm_pipeline.models.usage_prices import Price
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.usage import Ledger
+    from cachewarm_pipeline.models.usage_ledger import Ledger
 
 _Item = TypeVar("_Item")
 _Reply = TypeVar("_Reply")

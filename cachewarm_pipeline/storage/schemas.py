@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.core.schema_fields import TIMESTAMP as TIMESTAMP
-from cachewarm_pipeline.core.schema_fields import column as _field
-from cachewarm_pipeline.core.schemas_answers import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES, WITHDRAWN_ENTRIES
-from cachewarm_pipeline.core.schemas_measured import MEASURED
+from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.storage.answer_schemas import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES, WITHDRAWN_ENTRIES
+from cachewarm_pipeline.storage.measurement_schemas import MEASURED
+from cachewarm_pipeline.storage.schema_fields import TIMESTAMP as TIMESTAMP
+from cachewarm_pipeline.storage.schema_fields import column as _field
 
 CANDIDATE_FIELDS = [
     _field("entry_id", pa.string(), "hash of canonical prompt and agent_type"),

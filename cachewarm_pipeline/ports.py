@@ -6,7 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.core.reasons import Counts
+from cachewarm_pipeline.exclusion_reasons import Counts
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.resources.files import Folder, reason_of
+from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.storage.files import Folder, reason_of
 
 MAX_SEGMENTS = 128
 """More are merged: each finished batch of answers makes one, and every run opens each once."""

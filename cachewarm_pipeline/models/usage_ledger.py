@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_pipeline.core.errors import DatasetError
-from cachewarm_pipeline.core.schemas import conform
-from cachewarm_pipeline.core.schemas_measured import USAGE
-from cachewarm_pipeline.core.usage import Price
-from cachewarm_pipeline.resources.files import Folder, reason_of
+from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.models.usage_prices import Price
+from cachewarm_pipeline.storage.files import Folder, reason_of
+from cachewarm_pipeline.storage.measurement_schemas import USAGE
+from cachewarm_pipeline.storage.schemas import conform
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from cachewarm_pipeline.core.errors import ConfigurationError
 from cachewarm_pipeline.core.urls import redact_url
-from cachewarm_pipeline.resources.pace import Pace
-from cachewarm_pipeline.resources.tries import Lost, Tries, http_client
+from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.models.rate_limiter import Pace
+from cachewarm_pipeline.models.unanswered_attempts import Lost, Tries, http_client
 
 _KEY = re.compile(r"sk-[\w*-]{4,}")
 
