@@ -21,11 +21,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cachewarm_pipeline.candidates.window_rollup import rollup
 from cachewarm_pipeline.core.demand import day_weights
-from cachewarm_pipeline.core.mining import daily_query_counts
-from cachewarm_pipeline.core.rollup import rollup
-from cachewarm_pipeline.resources.sources import open_source
-from cachewarm_pipeline.resources.sources.folder import forget_footers
+from cachewarm_pipeline.query_log.daily_counts import daily_query_counts
+from cachewarm_pipeline.query_log.sources import open_source
+from cachewarm_pipeline.query_log.sources.folder_files import forget_footers
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, TIMESTAMP
 
 LAST = date(2026, 11, 22)

@@ -49,7 +49,7 @@ import numpy as np
 
 from benchmarks.quality_run import Trial, Warmed, trial
 from benchmarks.quality_sources import make_case
-from cachewarm_pipeline.resources.judges.exact import ExactJudge
+from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 
 ALPHA = 0.05
 BUDGETS = (200, 500, 1000)

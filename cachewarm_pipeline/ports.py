@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
-from cachewarm_pipeline.core.base_queries import Base
+from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.exclusion_reasons import Counts
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class GoldenRows:
 
 @dataclass(frozen=True)
 class DayGroups:
-    """One day of the log as the engine grouped it; core.mining turns it into ``daily_query_counts``.
+    """One day of the log as the engine grouped it; query_log.daily_counts turns it into ``daily_query_counts``.
 
     The engine groups by the exact spelling of the query; canonicalising merges its groups exactly.
     ``queries``: agent_type, query, count, cache_hits, answered, cost_usd, costed, latency_ms, timed, tokens.

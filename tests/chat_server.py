@@ -11,11 +11,11 @@ import numpy as np
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from cachewarm_pipeline.answers.judges.judge_model import ChatModel
+from cachewarm_pipeline.answers.judges.llm import LlmJudge
+from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.models.budgets import Spend
 from cachewarm_pipeline.ports import EmbedderInfo, Usage
-from cachewarm_pipeline.resources.judges.chat import ChatModel
-from cachewarm_pipeline.resources.judges.llm import LlmJudge
-from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 
 KEY = "sk-test-Qsecret1234"

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from cachewarm_pipeline.ports import Source
-from cachewarm_pipeline.resources.sources import engines, open_source
-from cachewarm_pipeline.resources.sources.columns import ANSWER_LEFT_OUT, LEFT_OUT
-from cachewarm_pipeline.resources.sources.connectors import connector_of
-from cachewarm_pipeline.resources.sources.folder import FolderTables
+from cachewarm_pipeline.query_log.log_formats import connector_of
+from cachewarm_pipeline.query_log.sources import ibis_engines as engines
+from cachewarm_pipeline.query_log.sources import open_source
+from cachewarm_pipeline.query_log.sources.folder_files import FolderTables
+from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_LEFT_OUT, LEFT_OUT
 from tests.source_data import mined
 
 Row = dict[str, Any]

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cachewarm_pipeline.core.mining import daily_query_counts
 from cachewarm_pipeline.exclusion_reasons import Counts
 from cachewarm_pipeline.ports import Source
+from cachewarm_pipeline.query_log.daily_counts import daily_query_counts
 
 Rows = list[dict[str, Any]]
 Data = Mapping[str, Rows]

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from pytest_httpserver import HTTPServer
 
+from cachewarm_pipeline.candidates.provenance import Depends
 from cachewarm_pipeline.core.change_sample import ChangeCheck
-from cachewarm_pipeline.core.depends import Depends
 from cachewarm_pipeline.core.withdrawn import add, empty
 from cachewarm_pipeline.storage.answer_schemas import CHANGE_CHECKS
 from tests.chat_server import KEY

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.answers import (
+from cachewarm_pipeline.answers.equivalence_groups import (
     Flags,
     Positions,
     cosines,

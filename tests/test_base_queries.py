@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 import cachewarm_pipeline
-from cachewarm_pipeline.core.base_queries import MAX_AGENT_TYPE_CHARS, Base, choose_bases, parse_base_queries
+from cachewarm_pipeline.candidates.base_queries import MAX_AGENT_TYPE_CHARS, Base, choose_bases, parse_base_queries
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, entry_id
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.resources.sources import rows
+from cachewarm_pipeline.query_log.sources import ibis_rows as rows
 from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, GOLDEN_CANDIDATES
 
 EMBEDDED = Path(cachewarm_pipeline.__file__).parent / "embedded"

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.errors import ConfigurationError, SourceError
-from cachewarm_pipeline.resources.sources import open_source
-from cachewarm_pipeline.resources.sources.connectors import CONNECTORS
-from cachewarm_pipeline.resources.sources.connectors.dialect import PostgresDialect, dialect_of
+from cachewarm_pipeline.query_log.log_formats import CONNECTORS
+from cachewarm_pipeline.query_log.log_formats.json_dialects import PostgresDialect, dialect_of
+from cachewarm_pipeline.query_log.sources import open_source
 from cachewarm_pipeline.settings import load_settings
 from tests.connector_data import (
     DAY,
@@ -168,7 +168,7 @@ def test_json_in_text_columns_of_an_old_postgres_is_told_and_jsonb_is_read(
     def old(*_: Any) -> PostgresDialect:
         return PostgresDialect(parses_text=False)
 
-    monkeypatch.setattr("cachewarm_pipeline.resources.sources.connectors.connector.dialect_of", old)
+    monkeypatch.setattr("cachewarm_pipeline.query_log.log_formats.log_format.dialect_of", old)
     url = write_postgres(postgres_url, "LiteLLM_SpendLogs", [spend_log()])
     assert len(counted(read(url, "litellm"))[0]) == 1
     url = write_postgres(postgres_url, "LiteLLM_SpendLogs", [spend_log()], json_type="text")

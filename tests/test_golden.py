@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from cachewarm_pipeline.core.depends import source_row
-from cachewarm_pipeline.core.golden import golden_candidates
+from cachewarm_pipeline.candidates.golden_candidates import golden_candidates
+from cachewarm_pipeline.candidates.provenance import source_row
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.exclusion_reasons import LeftOut
-from cachewarm_pipeline.resources.sources.golden import GOLDEN
+from cachewarm_pipeline.query_log.sources.golden_tables import GOLDEN
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, conform
 from tests.source_data import NOON
 

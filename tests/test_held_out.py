@@ -6,11 +6,11 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 
+from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.core.held_out import AgentRecipe, replay_agent, traffic_of
 from cachewarm_pipeline.core.match import MatchRule
 from cachewarm_pipeline.core.replay_summary import summary
 from cachewarm_pipeline.core.rules.certify import Certificate
-from cachewarm_pipeline.resources.judges.exact import ExactJudge
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.cache_fakes import TrigramEmbedder, make_plan
 from tests.test_rollup import FIRST, Days, Row, asked, said

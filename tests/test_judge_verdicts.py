@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.errors import DatasetError
-from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
 from cachewarm_pipeline.storage import parquet_segments as segments_module
 
 MODEL = "gpt-4.1-mini@0123abcd"
@@ -104,7 +104,7 @@ def test_writers_and_merges_beside_each_other_lose_nothing(tmp_path: Path, monke
 def test_a_killed_writer_leaves_whole_segments_only(tmp_path: Path) -> None:
     script = (
         "import sys, itertools\n"
-        "from cachewarm_pipeline.resources.judges.verdicts import VerdictStore\n"
+        "from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore\n"
         f"store = VerdictStore(sys.argv[1], {MODEL!r})\n"
         "for number in itertools.count():\n"
         "    store.put({f'k{number}': True})\n"

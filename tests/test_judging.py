@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.judging import (
+from cachewarm_pipeline.answers.contradictions import (
     _code_names,
     answer_groups,
     facts,
@@ -17,10 +17,10 @@ from cachewarm_pipeline.core.judging import (
     group_by_vectors,
     labels_of,
 )
-from cachewarm_pipeline.core.responses import exact_groups
+from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
+from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
+from cachewarm_pipeline.query_log.responses import exact_groups
 from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
-from cachewarm_pipeline.resources.judges.embedding import EmbeddingJudge
-from cachewarm_pipeline.resources.judges.exact import ExactJudge
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 
 SAME = np.array([[1.0, 0.0]] * 3, dtype=np.float32)

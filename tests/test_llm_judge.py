@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
+from cachewarm_pipeline.answers.judges.judge_model import MAX_COMPLETION_TOKENS, ChatModel
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import Judge
-from cachewarm_pipeline.resources.judges.chat import MAX_COMPLETION_TOKENS, ChatModel
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings, load_settings
 from tests.chat_server import (

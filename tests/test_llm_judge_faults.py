@@ -14,9 +14,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from cachewarm_pipeline.answers.judges.judge_model import ChatModel
+from cachewarm_pipeline.answers.judges.llm import STORE_EVERY, LlmJudge
 from cachewarm_pipeline.errors import JudgeError
-from cachewarm_pipeline.resources.judges.chat import ChatModel
-from cachewarm_pipeline.resources.judges.llm import STORE_EVERY, LlmJudge
 from tests.chat_server import (
     KEY,
     MODEL,

@@ -8,10 +8,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.mining import daily_query_counts, hash_user
 from cachewarm_pipeline.core.text import canonical
 from cachewarm_pipeline.exclusion_reasons import LeftOut
-from cachewarm_pipeline.resources.sources.log import QUERIES, RESPONSES, USERS
+from cachewarm_pipeline.query_log.daily_counts import daily_query_counts, hash_user
+from cachewarm_pipeline.query_log.sources.log_table import QUERIES, RESPONSES, USERS
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, conform
 from tests.source_data import NOON
 

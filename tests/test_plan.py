@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.core import plan as plan_module
 from cachewarm_pipeline.core.conflicts import inseparable_pairs
 from cachewarm_pipeline.core.plan import Plan, build_plan, by_frequency, plan_hash
-from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.text import embedding_key, entry_id
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
-from cachewarm_pipeline.resources.judges.exact import ExactJudge
+from cachewarm_pipeline.query_log.responses import canonical_response
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, WARMING_PLAN, conform
 from tests.cache_fakes import TrigramEmbedder
 

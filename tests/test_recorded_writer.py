@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cachewarm_pipeline.core.base_queries import Base
+from cachewarm_pipeline.candidates.base_queries import Base
+from cachewarm_pipeline.candidates.variant_writers.recorded_writer import RecordedWriter
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.ports import Llm
 from cachewarm_pipeline.resources.workspace import Workspace
-from cachewarm_pipeline.resources.writers.recorded import RecordedWriter
 from cachewarm_pipeline.settings import Settings
 
 DATA = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from cachewarm_pipeline.candidates.provenance import Depends, dump
 from cachewarm_pipeline.core.answer_age import AgeLimits
-from cachewarm_pipeline.core.depends import Depends, dump
 from cachewarm_pipeline.core.entries_today import Candidate, aged_out, candidates_of
 from cachewarm_pipeline.core.refresh import Checks, Finding, marks, sampled, waits
 from cachewarm_pipeline.core.staleness import Present, Stale

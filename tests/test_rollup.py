@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core import rollup as rollup_module
-from cachewarm_pipeline.core.depends import source_row
-from cachewarm_pipeline.core.response_numbers import MAX_CONTENDERS
-from cachewarm_pipeline.core.responses import Answer, canonical_response, choose, exact_groups
-from cachewarm_pipeline.core.rollup import LOG_QUALITY, RolledUp, rollup
+from cachewarm_pipeline.candidates import window_rollup as rollup_module
+from cachewarm_pipeline.candidates.provenance import source_row
+from cachewarm_pipeline.candidates.window_responses import MAX_CONTENDERS
+from cachewarm_pipeline.candidates.window_rollup import LOG_QUALITY, RolledUp, rollup
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.query_log.responses import Answer, canonical_response, choose, exact_groups
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES, conform
 
 Row = dict[str, Any]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.core.labelled import CERTIFY, CHOOSE, FIT
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.rules.certify import Certificate
@@ -17,7 +18,6 @@ from cachewarm_pipeline.core.rules.rule import packed_length, unpack
 from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.core.rules.tables import agent_logs, evidence_table, vectors_table
 from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.resources.judges.exact import ExactJudge
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 from tests.cache_fakes import TrigramEmbedder, make_plan
 

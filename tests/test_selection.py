@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.core import selection as selection_module
 from cachewarm_pipeline.core.coverage import greedy_by_places
 from cachewarm_pipeline.core.demand import agent_demands, day_weights
@@ -20,7 +21,6 @@ from cachewarm_pipeline.core.selection import SOURCES_COST, THIN, Selected, curv
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.exclusion_reasons import LeftOut
-from cachewarm_pipeline.resources.judges.exact import ExactJudge
 from cachewarm_pipeline.settings.selection_limits import Limits
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 

@@ -84,7 +84,7 @@ def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_distances_of_variants_are_the_measured_ones() -> None:
-    from cachewarm_pipeline.core.variants import TOO_CLOSE, TOO_FAR
+    from cachewarm_pipeline.candidates.variant_filter import TOO_CLOSE, TOO_FAR
 
     settings = Settings()
     assert (settings.variant_min_distance, settings.variant_max_distance) == (TOO_CLOSE, TOO_FAR)

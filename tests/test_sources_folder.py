@@ -11,8 +11,8 @@ import pytest
 from cachewarm_pipeline.errors import SourceError
 from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.ports import Source
-from cachewarm_pipeline.resources.sources import open_source
-from cachewarm_pipeline.resources.sources.folder import list_files, may_hold
+from cachewarm_pipeline.query_log.sources import open_source
+from cachewarm_pipeline.query_log.sources.folder_files import list_files, may_hold
 from tests.source_data import DAY, NOON, arrow, at, golden_data, log_row, mined, write_csv, write_jsonl, write_parquet
 
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from cachewarm_pipeline.errors import ConfigurationError, SourceError
-from cachewarm_pipeline.resources.sources import IbisSource, open_source
-from cachewarm_pipeline.resources.sources.engines import normal_postgres_url
+from cachewarm_pipeline.query_log.sources import IbisSource, open_source
+from cachewarm_pipeline.query_log.sources.ibis_engines import normal_postgres_url
 from tests.postgres_server import ACCOUNT_WITH_PASSWORD, PASSWORD
 from tests.source_data import DAY, golden_data, log_row, mined, write_csv, write_jsonl, write_parquet, write_postgres
 

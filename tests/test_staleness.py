@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
+from cachewarm_pipeline.candidates.provenance import Depends, dump
 from cachewarm_pipeline.core.answer_age import AgeLimits
-from cachewarm_pipeline.core.depends import Depends, dump
 from cachewarm_pipeline.core.staleness import Admitted, Present, Stale, Standing, admit, stamp, still_stale
 from cachewarm_pipeline.exclusion_reasons import LeftOut
-from cachewarm_pipeline.resources.judges.exact import ExactJudge
 from tests.cache_fakes import make_plan
 from tests.test_plan import candidate, table
 

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pytest
 from pytest_httpserver import HTTPServer
 
+from cachewarm_pipeline.candidates.variant_filter import TOO_CLOSE, TOO_FAR
 from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.report import build_report
 from cachewarm_pipeline.core.text import canonical, entry_id
-from cachewarm_pipeline.core.variants import TOO_CLOSE, TOO_FAR
 from cachewarm_pipeline.errors import ConfigurationError, LlmError
 from tests.chat_server import KEY, saying
 from tests.openai_server import error_answer

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from cachewarm_pipeline.candidates.variant_writers import openai_batches as batch_module
+from cachewarm_pipeline.candidates.variant_writers.openai_batches import LINE_ERROR, NO_LINE
+from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
+from cachewarm_pipeline.candidates.variant_writers.writer_prompts import variants_question
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.models.chat_completion import NO_COMPLETION, OTHER_SCHEMA, REFUSAL
-from cachewarm_pipeline.resources.writers import batch as batch_module
-from cachewarm_pipeline.resources.writers.batch import LINE_ERROR, NO_LINE
-from cachewarm_pipeline.resources.writers.openai import OpenAIWriter
-from cachewarm_pipeline.resources.writers.questions import variants_question
 from tests.chat_server import KEY, MODEL, PROMPT_TOKENS, as_response, saying
 from tests.openai_server import SOON, error_answer
 from tests.writer_server import (

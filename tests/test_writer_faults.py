@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from cachewarm_pipeline.candidates.variant_writers.writer_prompts import EMPTY, answer_question, variants_question
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError
 from cachewarm_pipeline.models.chat_completion import CUT, NO_CHOICES, NO_COMPLETION, OTHER_SCHEMA, REFUSAL
-from cachewarm_pipeline.resources.writers.questions import EMPTY, answer_question, variants_question
 from tests.chat_server import KEY, MODEL, PROMPT_TOKENS, as_response, saying
 from tests.openai_server import SOON, error_answer
 from tests.writer_server import (

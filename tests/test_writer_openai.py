@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.core.base_queries import Base
+from cachewarm_pipeline.candidates.base_queries import Base
+from cachewarm_pipeline.candidates.variant_writers.openai_writer import STORE_EVERY
+from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS, answer_question, variants_question
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import Llm
 from cachewarm_pipeline.resources.workspace import Workspace
-from cachewarm_pipeline.resources.writers.openai import STORE_EVERY
-from cachewarm_pipeline.resources.writers.questions import ASKS, answer_question, variants_question
 from cachewarm_pipeline.settings import Settings
 from tests.chat_server import COMPLETION_TOKENS, KEY, MODEL, PROMPT_TOKENS, saying
 from tests.writer_server import (

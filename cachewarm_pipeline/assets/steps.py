@@ -14,21 +14,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.core.base_queries import Base, choose_bases, parse_base_queries
+from cachewarm_pipeline.candidates.base_queries import Base, choose_bases, parse_base_queries
+from cachewarm_pipeline.candidates.golden_candidates import golden_candidates
+from cachewarm_pipeline.candidates.provenance import Depends
+from cachewarm_pipeline.candidates.variant_filter import filter_variants
+from cachewarm_pipeline.candidates.variant_table import Writer, variants_table
+from cachewarm_pipeline.candidates.window_rollup import RolledUp, rollup
 from cachewarm_pipeline.core.change_rate import ttl_of
 from cachewarm_pipeline.core.demand import day_weights
-from cachewarm_pipeline.core.depends import Depends
-from cachewarm_pipeline.core.golden import golden_candidates
 from cachewarm_pipeline.core.labelled import labelled_queries
 from cachewarm_pipeline.core.payback import idle_entries
 from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.rollup import RolledUp, rollup
 from cachewarm_pipeline.core.rules.learn import AgentLog, Learned, learn_rules
 from cachewarm_pipeline.core.rules.tables import agent_logs
 from cachewarm_pipeline.core.staleness import Present, Standing
 from cachewarm_pipeline.core.text import embedding_key
-from cachewarm_pipeline.core.variant_table import Writer, variants_table
-from cachewarm_pipeline.core.variants import filter_variants
 from cachewarm_pipeline.core.withdrawn import empty, withdrawn_answers
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError, LlmError
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut

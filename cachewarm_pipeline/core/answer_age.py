@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.core.depends import Depends
+from cachewarm_pipeline.candidates.provenance import Depends
 
 Row = Mapping[str, Any]
 

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachewarm_pipeline.candidates.window_rollup import Days
 from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.responses import Answer, Choice, GroupResponses, choose
-from cachewarm_pipeline.core.rollup import Days
 from cachewarm_pipeline.core.staleness import Same
+from cachewarm_pipeline.query_log.responses import Answer, Choice, GroupResponses, choose
 
 WEEK = 7
 """Days of log that one answer is chosen from: the last ones for the later answer; for the earlier one those that end at

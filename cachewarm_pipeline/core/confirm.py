@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.wrong_hits import Served
+from cachewarm_pipeline.query_log.responses import canonical_response
 
 
 @dataclass(frozen=True)

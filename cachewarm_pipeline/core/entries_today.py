@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachewarm_pipeline.candidates.provenance import Depends
 from cachewarm_pipeline.core.answer_age import AgeLimits, confirmation, confirmations, confirmed_at
-from cachewarm_pipeline.core.depends import Depends
 from cachewarm_pipeline.core.staleness import answered_at
 
 Row = Mapping[str, Any]

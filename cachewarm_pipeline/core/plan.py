@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.core.conflicts import inseparable_pairs
-from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.core.selection import Selected
 from cachewarm_pipeline.core.text import embedding_key, sha256_hex
 from cachewarm_pipeline.core.words import tokens
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.query_log.responses import canonical_response
 from cachewarm_pipeline.settings.selection_limits import Limits
 from cachewarm_pipeline.storage.schemas import CANDIDATE_FIELDS, PLAN_CONFLICTS, WARMING_PLAN, conform
 

@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachewarm_pipeline.answers.contradictions import facts, facts_differ
 from cachewarm_pipeline.core.conflicts import inseparable_pairs
 from cachewarm_pipeline.core.gates import Verdict, shorten
-from cachewarm_pipeline.core.judging import facts, facts_differ
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.personal import find, mask
-from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.core.words import tokens
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
+from cachewarm_pipeline.query_log.responses import canonical_response
 
 _WORST = 10
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from cachewarm_pipeline.candidates.provenance import Depends
 from cachewarm_pipeline.core.answer_age import AgeLimits
-from cachewarm_pipeline.core.depends import Depends
 from cachewarm_pipeline.core.entries_today import Candidate, is_over_age
 from cachewarm_pipeline.core.staleness import ANSWER, Present, Stale, differs, still_stale
 from cachewarm_pipeline.core.text import sha256_hex

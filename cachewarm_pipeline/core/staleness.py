@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachewarm_pipeline.candidates.provenance import Depends, dump
 from cachewarm_pipeline.core.answer_age import AgeLimits, Confirmed, confirmation, confirmations
-from cachewarm_pipeline.core.depends import Depends, dump
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 
 Row = Mapping[str, Any]

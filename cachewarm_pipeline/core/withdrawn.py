@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.core.personal import mask
-from cachewarm_pipeline.core.responses import canonical_response
 from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.query_log.responses import canonical_response
 from cachewarm_pipeline.storage.answer_schemas import WITHDRAWN_ENTRIES
 from cachewarm_pipeline.storage.schemas import conform
 

@@ -32,7 +32,7 @@ def response_sha(response: str) -> str:
 def reporter_sha(reporter: str | None) -> str:
     """A reporter as it is kept: hashed, 16 hex digits; ``ANONYMOUS`` without one.
 
-    Hashed as users of the log are (core.mining.hash_user), so that one person is one reporter in both.
+    Hashed as users of the log are (query_log.daily_counts.hash_user), so that one person is one reporter in both.
     """
     if reporter is None:
         return ANONYMOUS

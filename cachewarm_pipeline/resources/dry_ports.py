@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.base_queries import Base
-from cachewarm_pipeline.core.judging import RESPONSE_FLOOR
+from cachewarm_pipeline.answers.contradictions import RESPONSE_FLOOR
+from cachewarm_pipeline.answers.judges.llm import LlmJudge
+from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
+from cachewarm_pipeline.candidates.base_queries import Base
+from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches
+from cachewarm_pipeline.candidates.variant_writers.openai_writer import Desk, OpenAIWriter
+from cachewarm_pipeline.candidates.variant_writers.writer_prompts import Question
+from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
 from cachewarm_pipeline.errors import EmbeddingError
 from cachewarm_pipeline.ports import Embedder, EmbedderInfo, Usage, VectorStore
-from cachewarm_pipeline.resources.judges.llm import LlmJudge
-from cachewarm_pipeline.resources.judges.verdicts import VerdictStore
-from cachewarm_pipeline.resources.writers.batch import Batches
-from cachewarm_pipeline.resources.writers.memo import Memo
-from cachewarm_pipeline.resources.writers.openai import Desk, OpenAIWriter
-from cachewarm_pipeline.resources.writers.questions import Question
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
 if TYPE_CHECKING:

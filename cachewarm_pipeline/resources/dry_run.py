@@ -9,6 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cachewarm_pipeline.answers.judges.judge_model import ASKS as JUDGE_ASKS
+from cachewarm_pipeline.answers.judges.judge_model import ChatModel
+from cachewarm_pipeline.candidates.variant_writers.openai_batches import SHARE
+from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
+from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS
 from cachewarm_pipeline.core.planned_cost import Step, of_bases, of_pairs, of_texts, planned_cost
 from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.core.wrong_hits import WrongHitReport
@@ -28,12 +33,7 @@ from cachewarm_pipeline.resources.dry_ports import (
 )
 from cachewarm_pipeline.resources.embedders import open_embedder
 from cachewarm_pipeline.resources.embedders.openai import most_tokens
-from cachewarm_pipeline.resources.judges.chat import ASKS as JUDGE_ASKS
-from cachewarm_pipeline.resources.judges.chat import ChatModel
 from cachewarm_pipeline.resources.workspace import Workspace
-from cachewarm_pipeline.resources.writers.batch import SHARE
-from cachewarm_pipeline.resources.writers.model import Model
-from cachewarm_pipeline.resources.writers.questions import ASKS
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 

@@ -81,7 +81,7 @@ class Workspace:
 
     @cached_property
     def source(self) -> Source:
-        from cachewarm_pipeline.resources.sources import open_source
+        from cachewarm_pipeline.query_log.sources import open_source
 
         return open_source(
             self.source_url,
@@ -157,9 +157,9 @@ class Workspace:
         settings = self.settings
         paid = settings.embedder == "openai" or settings.judge == "llm" or settings.llm == "openai"
         if paid and run_id != self.ledger.run_id:
+            from cachewarm_pipeline.candidates.variant_writers import set_aside
             from cachewarm_pipeline.models.budgets import Cost
             from cachewarm_pipeline.models.usage_ledger import read_run
-            from cachewarm_pipeline.resources.writers import set_aside
 
             spent = totals(row for row in read_run(self, run_id).to_pylist() if row["share"] == 1)
             batches = set_aside(self, run_id)
@@ -181,7 +181,7 @@ class Workspace:
 
     def judge(self, progress: Callable[[str], object]) -> Judge:
         """What holds two responses equivalent; each call gives a judge with a usage of its own."""
-        from cachewarm_pipeline.resources.judges import open_judge
+        from cachewarm_pipeline.answers.judges import open_judge
 
         return open_judge(self, progress)
 
@@ -203,7 +203,7 @@ class Workspace:
 
         ``batch`` wins over the settings': what is needed in this very run is not submitted for a later one.
         """
-        from cachewarm_pipeline.resources.writers import open_llm
+        from cachewarm_pipeline.candidates.variant_writers import open_llm
 
         return open_llm(self, progress, batch=batch)
 

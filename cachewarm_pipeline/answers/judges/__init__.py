@@ -1,0 +1,53 @@
+"""Judges behind the one port: what holds two responses equivalent in a run."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cachewarm_pipeline.models.rate_limiter import pace_of
+from cachewarm_pipeline.models.usage_prices import JUDGING
+from cachewarm_pipeline.ports import Judge
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+
+def open_judge(workspace: "Workspace", progress: Callable[[str], object]) -> Judge:
+    """The judge that the settings ask for. ``progress`` gets a sentence now and then; what it spends on a model counts
+    against the one cap of the workspace. Raises as opening the embedder does, and ConfigurationError without a key.
+    """
+    settings = workspace.settings
+    if settings.judge == "exact":
+        from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
+
+        return ExactJudge()
+    if settings.judge == "embedding":
+        from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
+
+        return EmbeddingJudge(workspace.embedder, workspace.vectors, progress)
+    from cachewarm_pipeline.answers.judges.judge_model import ChatModel
+    from cachewarm_pipeline.answers.judges.llm import LlmJudge
+    from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
+
+    model = ChatModel(
+        settings.judge_model,
+        api_key=settings.api_key,
+        base_url=settings.openai_base_url,
+        timeout=settings.judge_timeout_seconds,
+        max_retries=settings.judge_max_retries,
+        pace=pace_of(settings),
+        meter=workspace.meter(
+            JUDGING,
+            settings.judge_model,
+            settings.judge_usd_per_million_prompt_tokens,
+            settings.judge_usd_per_million_completion_tokens,
+        ),
+    )
+    return LlmJudge(
+        workspace.embedder,
+        workspace.vectors,
+        progress,
+        model=model,
+        verdicts=VerdictStore(workspace.folder("verdicts"), model.id),
+        spend=workspace.judge_spend,
+        concurrency=settings.judge_concurrency,
+    )

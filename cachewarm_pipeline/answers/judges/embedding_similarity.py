@@ -1,0 +1,110 @@
+"""The `embedding` judge: the cosine of two responses' vectors, under the veto of their facts."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cachewarm_pipeline.answers.contradictions import (
+    RESPONSE_FLOOR,
+    Decide,
+    answer_groups,
+    facts,
+    facts_agree,
+    labels_of,
+    stands_alone,
+)
+from cachewarm_pipeline.answers.equivalence_groups import cosines
+from cachewarm_pipeline.core.text import embedding_key
+from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.ports import Embedder, JudgeUsage, VectorStore
+from cachewarm_pipeline.query_log.responses import canonical_response, exact_groups
+
+_QUERIES = 2_000
+"""Queries whose responses' vectors are held at once: 25 MB with 8 responses each at 384 dimensions."""
+
+_PAIRS = 8_192
+"""Pairs whose responses' vectors are held at once: 25 MB."""
+
+_KEPT = 4_096
+"""Responses whose facts and canonical form are kept for the next pair."""
+
+
+class EmbeddingJudge:
+    """Responses are equivalent when their cosine reaches the floor and their facts agree (answers.contradictions).
+
+    Each distinct response is embedded once and for all, and only where neither its canonical form nor its facts settle
+    the case. Memory: the vectors of 2,000 queries' responses, or of all responses given to ``groups``.
+    """
+
+    name = "embedding"
+    floor = RESPONSE_FLOOR
+
+    def __init__(self, embedder: Embedder, vectors: VectorStore, progress: Callable[[str], object]) -> None:
+        self._embedder = embedder
+        self._store = vectors
+        self._progress = progress
+        self.usage = JudgeUsage()
+
+    def __call__(self, queries: Sequence[Sequence[str]]) -> list[list[int]]:
+        result = exact_groups(queries)
+        open_cases = [i for i, labels in enumerate(result) if len(set(labels)) > 1]
+        for start in range(0, len(open_cases), _QUERIES):
+            block = open_cases[start : start + _QUERIES]
+            self._progress(
+                f"judging the answers of query {start + 1:,} to {start + len(block):,} of {len(open_cases):,}"
+            )
+            groups = self._groups([text for i in block for text in queries[i]], [i for i in block for _ in queries[i]])
+            for i in block:
+                own, groups = groups[: len(queries[i])], groups[len(queries[i]) :]
+                result[i] = labels_of(own)
+        return result
+
+    def same(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
+        form, known = lru_cache(_KEPT)(canonical_response), lru_cache(_KEPT)(facts)
+        result = np.array([form(left) == form(right) for left, right in pairs], bool)
+        open_pairs = [
+            k
+            for k in np.flatnonzero(~result).tolist()
+            if not (stands_alone(pairs[k][0]) or stands_alone(pairs[k][1])) and facts_agree(*pairs[k], known)
+        ]
+        for start in range(0, len(open_pairs), _PAIRS):
+            block = open_pairs[start : start + _PAIRS]
+            result[block] = self._near([pairs[k] for k in block])
+        return result
+
+    def groups(self, responses: Sequence[str]) -> NDArray[np.int64]:
+        return self._groups(responses, None)
+
+    def _last_word(self) -> Decide | None:
+        """What decides about pairs that reach the floor; None: they are equivalent."""
+        return None
+
+    def _groups(self, responses: Sequence[str], queries: Sequence[int] | None) -> NDArray[np.int64]:
+        return answer_groups(
+            responses,
+            lambda positions: self._vectors([responses[position] for position in positions.tolist()]),
+            self.floor,
+            decide=self._last_word(),
+            queries=queries,
+        )
+
+    def _near(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
+        """Which of the pairs are equivalent, of those whose facts agree."""
+        place: dict[str, int] = {}
+        sides = np.array([[place.setdefault(text, len(place)) for text in pair] for pair in pairs])
+        cosine = cosines(self._vectors(list(place)), sides[:, 0], sides[:, 1])
+        same = cosine >= self.floor
+        decide = self._last_word()
+        if decide is not None:
+            near = np.flatnonzero(same)
+            same[near] = decide([pairs[k] for k in near.tolist()], cosine[near])
+        return same
+
+    def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        info = self._embedder.info
+        tokens = embed_missing(self._embedder, self._store, texts, self._progress).tokens
+        self.usage.embedding_tokens += tokens
+        self.usage.usd += tokens * info.usd_per_million_tokens / 1e6
+        return self._store.get([embedding_key(info.id, text) for text in texts])

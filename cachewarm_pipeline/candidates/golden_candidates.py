@@ -1,0 +1,85 @@
+"""Golden answers: which findings become candidates for warming."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from cachewarm_pipeline.candidates.provenance import Depends, dump, source_row
+from cachewarm_pipeline.core.personal import find
+from cachewarm_pipeline.core.text import canonical, cut, entry_id
+from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.query_log.responses import is_empty_json, json_value
+from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES
+
+
+def golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> tuple[pa.Table, Counts]:
+    """``golden_candidates`` from findings with their analyses (``GoldenRows.table``), best first, and the findings
+    left out.
+
+    One candidate a canonical prompt and agent_type: the one with the best confidence, then the newest analysis. The
+    prompt is the analysis' content preview, cut to the length of a prompt; the response is the finding's output as it
+    was written, for which it must be a JSON object, array or string that is not empty and not over
+    ``max_response_bytes`` of UTF-8. A finding with personal data or a secret in its prompt or its output is left out.
+    The demand of a golden answer is not known and stands as 0.
+
+    ``rows`` comes best first from the source; its order is what decides, so it is made sure of here.
+    """
+    left_out: Counts = Counts()
+    best: dict[str, dict[str, Any]] = {}
+    ties = [(name, "ascending") for name in ("analysis_id", "agent_type", "output", "content_preview")]
+    ordered = rows.sort_by([("confidence_score", "descending"), ("created_at", "descending"), *ties])
+    for batch in ordered.to_batches(max_chunksize=1_000):
+        for row in batch.to_pylist():
+            reason = _why_not(row, max_response_bytes)
+            if reason is None:
+                key = entry_id(row["content_preview"], row["agent_type"])
+                if key in best:
+                    reason = LeftOut.DUPLICATE_PROMPT
+                elif len(best) >= cap:
+                    reason = LeftOut.OVER_CAP
+                elif find(cut(row["content_preview"])) or find(row["output"]):
+                    reason = LeftOut.PERSONAL
+                else:
+                    best[key] = _candidate(key, row)
+            if reason is not None:
+                left_out[reason] += 1
+    return pa.Table.from_pylist(list(best.values()), schema=GOLDEN_CANDIDATES), left_out
+
+
+def _why_not(row: dict[str, Any], max_response_bytes: int) -> LeftOut | None:
+    preview, output = row["content_preview"], row["output"]
+    if not preview or not canonical(cut(preview)):
+        return LeftOut.EMPTY_PROMPT
+    if not output or not output.strip():
+        return LeftOut.EMPTY_RESPONSE
+    if len(output.strip().encode("utf-8", "surrogatepass")) > max_response_bytes:
+        return LeftOut.RESPONSE_TOO_LARGE
+    try:
+        parsed = json_value(output)
+    except ValueError:
+        return LeftOut.UNPARSABLE_OUTPUT
+    if is_empty_json(parsed):
+        return LeftOut.EMPTY_RESPONSE
+    return None if isinstance(parsed, dict | list | str) else LeftOut.UNPARSABLE_OUTPUT
+
+
+def _candidate(key: str, row: dict[str, Any]) -> dict[str, Any]:
+    provenance = {
+        "analysis_id": row["analysis_id"],
+        "url": redact_url(row["url"]) if row["url"] else None,
+        "created_at": row["created_at"].isoformat(),
+        "confidence": row["confidence_score"],
+        "depends": Depends(source_row(row["output"].strip(), repr(float(row["confidence_score"])))).as_dict(),
+    }
+    return {
+        "entry_id": key,
+        "agent_type": row["agent_type"],
+        "prompt": cut(row["content_preview"]),
+        "response": row["output"].strip(),
+        "source": "golden",
+        "quality_score": row["confidence_score"],
+        "demand": 0.0,
+        "cost_usd": None,
+        "provenance": dump(provenance),
+    }

@@ -1,0 +1,66 @@
+"""Variants that stay as candidate rows, with where they come from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from cachewarm_pipeline.candidates.provenance import Depends, dump, source_row
+from cachewarm_pipeline.candidates.variant_filter import Variant
+from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.storage.schemas import SYNTHETIC_VARIANTS, conform
+
+QUALITY = 0.7
+"""quality_score of a variant; the seed's."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """What wrote the variants, for their provenance."""
+
+    model: str
+    recorded: bool
+    prompt_version: str
+    temperature: float
+
+
+def variants_table(kept: Sequence[Variant], writer: Writer, bases: Mapping[str, Depends]) -> pa.Table:
+    """SYNTHETIC_VARIANTS of the kept variants. Their demand is not known and stands as 0.
+
+    ``bases``: by entry_id, what the answers of those bases that are candidates depend on; a variant with its base's
+    answer depends on the same.
+    """
+    rows = [
+        {
+            "entry_id": entry_id(variant.prompt, variant.base.agent_type),
+            "agent_type": variant.base.agent_type,
+            "prompt": variant.prompt,
+            "response": variant.response,
+            "source": "synthetic",
+            "quality_score": QUALITY,
+            "demand": 0.0,
+            "cost_usd": variant.cost_usd,
+            "provenance": dump(_provenance(variant, writer, bases)),
+            "base_id": variant.base.entry_id,
+            "base_prompt": variant.base.prompt,
+            "base_distance": variant.distance,
+        }
+        for variant in kept
+    ]
+    return conform("synthetic_variants", pa.Table.from_pylist(rows, schema=SYNTHETIC_VARIANTS))
+
+
+def _provenance(variant: Variant, writer: Writer, bases: Mapping[str, Depends]) -> dict[str, Any]:
+    own = Depends(source_row(variant.response), writer.model if variant.generated else None)
+    depends = own if variant.generated else bases.get(variant.base.entry_id, own)
+    return {
+        "depends": depends.as_dict(),
+        "base_id": variant.base.entry_id,
+        "base_origin": variant.base.origin,
+        "model": writer.model,
+        "recorded": writer.recorded,
+        "prompt_version": writer.prompt_version,
+        "temperature": writer.temperature,
+        "response": "generated" if variant.generated else "base",
+    }

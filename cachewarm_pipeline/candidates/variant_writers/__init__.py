@@ -1,0 +1,70 @@
+"""Writers behind the one port: what writes variants of base queries in a run."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cachewarm_pipeline.models.rate_limiter import pace_of
+from cachewarm_pipeline.models.usage_prices import GENERATION
+from cachewarm_pipeline.ports import Llm
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.models.budgets import Cost
+    from cachewarm_pipeline.resources.workspace import Workspace
+
+
+def open_llm(workspace: "Workspace", progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:
+    """The writer that the settings ask for; None for none. Unset: the recorded one for the sample, else none.
+
+    ``batch`` wins over the settings' (None).
+    ``progress`` gets a sentence now and then; what it spends counts against the one cap of the workspace. Raises
+    ConfigurationError without a key or with a base URL that is none, and LlmError for damaged recorded variants.
+    """
+    settings = workspace.settings
+    kind = settings.llm or ("recorded" if settings.is_sample else "none")
+    if kind == "none":
+        return None
+    if kind == "recorded":
+        from cachewarm_pipeline.candidates.variant_writers.recorded_writer import RecordedWriter
+
+        return RecordedWriter()
+    from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
+    from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
+
+    model = Model(
+        settings.llm_model,
+        api_key=settings.api_key,
+        base_url=settings.openai_base_url,
+        timeout=settings.llm_timeout_seconds,
+        max_retries=settings.llm_max_retries,
+        pace=pace_of(settings),
+        meter=workspace.meter(
+            GENERATION,
+            settings.llm_model,
+            settings.llm_usd_per_million_prompt_tokens,
+            settings.llm_usd_per_million_completion_tokens,
+        ),
+    )
+    return OpenAIWriter(
+        model,
+        workspace.folder("written"),
+        workspace.llm_spend,
+        progress,
+        n=settings.variants_per_base,
+        temperature=settings.llm_temperature,
+        concurrency=settings.llm_concurrency,
+        batch=settings.llm_batch if batch is None else batch,
+    )
+
+
+def set_aside(workspace: "Workspace", run_id: str) -> list["Cost"]:
+    """What a run has set aside for its batches, also in other processes: by kind of question. Raises DatasetError."""
+    settings = workspace.settings
+    if settings.llm != "openai":
+        return []
+    from cachewarm_pipeline.candidates.variant_writers import openai_batches as batch
+    from cachewarm_pipeline.candidates.variant_writers.writer_prompts import answer_question, variants_question
+    from cachewarm_pipeline.candidates.variant_writers.written_texts import memo_of
+
+    questions = variants_question(settings.variants_per_base, settings.llm_temperature), answer_question()
+    written = workspace.folder("written")
+    return [batch.set_aside(memo_of(written, settings.llm_model, question), run_id) for question in questions]

@@ -1,0 +1,80 @@
+"""Recorded completions: what a model once wrote for the sample's base queries, so that the default needs no key."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from cachewarm_pipeline.candidates.base_queries import Base
+from cachewarm_pipeline.core.text import canonical, cut
+from cachewarm_pipeline.errors import LlmError
+from cachewarm_pipeline.ports import LlmUsage
+
+RECORDED = Path(__file__).parents[2] / "embedded" / "recorded_variants.json"
+
+_SHOWN = 80
+
+
+class RecordedWriter:
+    """The ``Llm`` port over a file: {"model", "prompt_version", "temperature", "note", "variants": {agent_type: {base
+    prompt: [variant, ...]}}}. Prompts are found by their canonical form. Raises LlmError for a file that is not so.
+    """
+
+    name = "recorded"
+
+    def __init__(self, path: Path = RECORDED) -> None:
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            self.model = str(data["model"])
+            self.prompt_version = str(data["prompt_version"])
+            self.temperature = float(data["temperature"])
+            self._variants = {
+                (agent_type, canonical(cut(prompt))): _texts(variants)
+                for agent_type, prompts in data["variants"].items()
+                for prompt, variants in prompts.items()
+            }
+        except OSError as error:
+            raise LlmError(f"cannot read the recorded variants in {path}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise LlmError(f"{path} does not hold recorded variants: {type(error).__name__}: {error}") from None
+        self.usage = LlmUsage()
+        self._counted: set[tuple[str, str]] = set()
+
+    def knows(self, base: Base) -> bool:
+        """Whether its variants are recorded."""
+        return _key(base) in self._variants
+
+    def variants(self, bases: Sequence[Base], *, ask: bool = True) -> list[list[str] | None]:
+        """As recorded. Raises LlmError for the first base that is not; without ``ask`` it has None."""
+        if not ask:
+            return [list(self._variants[_key(base)]) if self.knows(base) else None for base in bases]
+        for base in bases:
+            if not self.knows(base):
+                raise _unknown("base", base)
+        self._counted |= {_key(base) for base in bases}
+        self.usage.known = len(self._counted)
+        return [list(self._variants[_key(base)]) for base in bases]
+
+    def answers(self, questions: Sequence[Base], *, ask: bool = True) -> list[str | None]:
+        """No answers are recorded: raises LlmError for any question that is asked."""
+        if ask and questions:
+            raise _unknown("an answer to", questions[0])
+        return [None] * len(questions)
+
+
+def _key(base: Base) -> tuple[str, str]:
+    return base.agent_type, canonical(cut(base.prompt))
+
+
+def _unknown(what: str, base: Base) -> LlmError:
+    shown = " ".join(base.prompt.split())
+    shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
+    return LlmError(
+        f"{what} {shown!r} of {base.agent_type!r} is not recorded; set CACHEWARM_LLM=openai and OPENAI_API_KEY to "
+        "have it written, or CACHEWARM_LLM=none"
+    )
+
+
+def _texts(value: object) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
+        raise TypeError("variants are a list of strings")
+    return value

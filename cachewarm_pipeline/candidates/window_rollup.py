@@ -1,0 +1,279 @@
+"""A window of daily query counts as ``frequent_queries``: what is asked often enough, and which answer is warmed.
+
+Days are streamed one at a time, three times over: to find the frequent queries by 8-byte hashes, to add up their
+numbers, and to fetch the texts of the responses that can win. So memory goes with the window's distinct queries (16
+bytes each), the frequent queries, and one day; not with the log, and not with the responses that cannot win.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cachewarm_pipeline.answers.volatility import personal_data, stability, volatility
+from cachewarm_pipeline.candidates.provenance import Depends, dump, source_row
+from cachewarm_pipeline.candidates.window_responses import ResponseNumbers, flat_responses, hash_texts, mix
+from cachewarm_pipeline.core.personal import mask
+from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.query_log.responses import Answer, Choice, GroupResponses, choose, exact_groups
+from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES
+
+Days = Callable[[Sequence[str]], Iterable[tuple[date, pa.Table]]]
+"""The window's ``daily_query_counts``: called with the columns that are needed (more may come),
+yields (day, table). It is called several times and must give the same each time. Days without data may be absent."""
+
+LOG_QUALITY = 0.9
+"""quality_score of a stable answer from the log: proven in use, but not reviewed like a golden one (the seed's number).
+It is lowered by instability: times the share of the winning group (``stability``)."""
+
+_BATCH = 20_000
+"""Queries whose response texts are held at once."""
+
+_KEY = ("agent_type", "canonical")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBERS = ("count", "answered", "cost_usd", "costed")
+
+
+@dataclass(frozen=True, slots=True)
+class RolledUp:
+    """What a window comes to."""
+
+    table: pa.Table
+    """``frequent_queries`` by frequency, then entry_id."""
+    unfit: pa.Table
+    """``unfit_queries``: the frequent queries left out as PERSONAL or VOLATILE, in the same order, for reviewers."""
+    left_out: Counts
+    """Distinct queries left out, the unfit ones among them."""
+
+
+def rollup(
+    days: Days,
+    *,
+    weights: Mapping[date, float],
+    min_frequency: int,
+    min_users: int,
+    min_stability: float = 0.0,
+    group_responses: GroupResponses = exact_groups,
+) -> RolledUp:
+    """The window's frequent queries with the answers to warm, and the distinct queries left out.
+
+    Left out, in this order: RARE (fewer than ``min_frequency`` rows in the window), FEW_USERS (fewer than
+    ``min_users`` distinct users, at most MAX_USERS, where any user is known), PERSONAL (personal data or a secret in
+    the prompt or the best supported response; no judge sees any), NO_EVIDENCE (no response that did not come from the
+    cache and could be kept), NEGATIVE_FEEDBACK (users rejected every response), VOLATILE (stability under
+    ``min_stability``: the answer changes between calls, so a stored one would be wrong).
+
+    ``demand`` is the sum of each day's rows times the day's weight: ``weights`` of a window sum to 1
+    (core.demand.day_weights); ``stability`` estimates the share of all answered rows that say what
+    the chosen response says. ``group_responses`` says which responses are equivalent.
+    """
+    frequent, distinct = _frequent_hashes(days, min_frequency)
+    window = _Window(days, frequent, weights)
+    left_out: Counts = Counts()
+    rows, unfit = [], []
+
+    def leave_out(query: int, reason: LeftOut, detail: str, share: float | None) -> None:
+        left_out[reason] += 1
+        unfit.append(_unfit_row(window, query, reason, detail, share))
+
+    left_out[LeftOut.RARE] = distinct - len(frequent)
+    for start in range(0, window.number, _BATCH):
+        wanted = []
+        for query in range(start, min(start + _BATCH, window.number)):
+            users = len(window.users[query])
+            if window.totals["count"][query] < min_frequency:  # two rare queries of one hash
+                left_out[LeftOut.RARE] += 1
+            elif users and min(users, MAX_USERS) < min_users:
+                left_out[LeftOut.FEW_USERS] += 1
+            elif data := personal_data(window.prompt(query)):
+                leave_out(query, LeftOut.PERSONAL, data, None)
+            else:
+                wanted.append(query)
+        answers = window.contenders(wanted)
+        for query in list(wanted):  # no judge sees what is somebody's
+            found = [personal_data("", answer.text) for answer in answers[query]]
+            if found and found[0]:
+                leave_out(query, LeftOut.PERSONAL, found[0], None)
+                wanted.remove(query)
+            answers[query] = [answer for answer, data in zip(answers[query], found, strict=True) if not data]
+        labels = group_responses([[answer.text for answer in answers[query]] for query in wanted])
+        for query, of_query in zip(wanted, labels, strict=True):
+            judged, answered = answers[query], int(window.totals["answered"][query])
+            if not judged:
+                left_out[LeftOut.NO_EVIDENCE] += 1
+            elif (choice := choose(judged, of_query)) is None:
+                left_out[LeftOut.NEGATIVE_FEEDBACK] += 1
+            else:
+                share = stability(judged, of_query, choice, answered)
+                if share < min_stability:
+                    leave_out(query, LeftOut.VOLATILE, volatility(judged, of_query, answered, share), share)
+                else:
+                    rows.append(_row(window, query, choice, share))
+    for table in (rows, unfit):
+        table.sort(key=lambda row: (-row["frequency"], row["entry_id"]))
+    return RolledUp(
+        pa.Table.from_pylist(rows, schema=FREQUENT_QUERIES),
+        pa.Table.from_pylist(unfit, schema=UNFIT_QUERIES),
+        +left_out,
+    )
+
+
+def _row(window: "_Window", query: int, choice: Choice, share: float) -> dict[str, Any]:
+    agent_type, prompt = window.agent_types[query], window.prompt(query)
+    frequency = int(window.totals["count"][query])
+    costed = int(window.totals["costed"][query])
+    users = min(len(window.users[query]), MAX_USERS) or None
+    provenance = {
+        "first_day": date.fromordinal(window.first_day[query]).isoformat(),
+        "last_day": date.fromordinal(window.last_day[query]).isoformat(),
+        "frequency": frequency,
+        "distinct_users": users,
+        "support": choice.support,
+        "last_answer_at": (_EPOCH + timedelta(microseconds=choice.answer.last_at)).isoformat(),
+        "depends": Depends(source_row(choice.answer.text), choice.answer.model).as_dict(),
+    }
+    return {
+        "entry_id": entry_id(prompt, agent_type),
+        "agent_type": agent_type,
+        "prompt": prompt,
+        "response": choice.answer.text,
+        "source": "query_log",
+        "quality_score": LOG_QUALITY * share,
+        "demand": float(window.demand[query]),
+        "cost_usd": float(window.totals["cost_usd"][query]) / costed if costed else None,
+        "provenance": dump(provenance),
+        "frequency": frequency,
+        "distinct_users": users,
+        "stability": share,
+        "last_answer_at": choice.answer.last_at,
+    }
+
+
+def _unfit_row(window: "_Window", query: int, reason: LeftOut, detail: str, share: float | None) -> dict[str, Any]:
+    agent_type, prompt = window.agent_types[query], window.prompt(query)
+    return {
+        "entry_id": entry_id(prompt, agent_type),
+        "agent_type": agent_type,
+        "prompt": mask(prompt),
+        "reason": str(reason),
+        "detail": detail,
+        "frequency": int(window.totals["count"][query]),
+        "stability": share,
+        "demand": float(window.demand[query]),
+    }
+
+
+def _frequent_hashes(days: Days, min_frequency: int) -> tuple[np.ndarray, int]:
+    """Hashes of the queries with enough rows in the window, sorted, and the number of distinct hashes.
+
+    A filter and no more: queries that share a hash can only be let through too easily, and are counted again exactly.
+    """
+    hashes, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
+    pending: list[tuple[np.ndarray, np.ndarray]] = []
+    for _, table in days((*_KEY, "count")):
+        pending.append((_hash_keys(table), table["count"].to_numpy()))
+        if sum(len(one) for one, _ in pending) > max(2_000_000, len(hashes)):
+            hashes, counts = _added_up([(hashes, counts), *pending])
+            pending = []
+    hashes, counts = _added_up([(hashes, counts), *pending])
+    return hashes[counts >= min_frequency], len(hashes)
+
+
+def _added_up(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    hashes, place = np.unique(np.concatenate([one for one, _ in parts]), return_inverse=True)
+    counts = np.zeros(len(hashes), np.int64)
+    np.add.at(counts, place, np.concatenate([number for _, number in parts]))
+    return hashes, counts
+
+
+class _Window:
+    """The frequent queries of a window, numbered 0.. in the order in which they are first met, and their numbers."""
+
+    def __init__(self, days: Days, frequent: np.ndarray, weights: Mapping[date, float]) -> None:
+        self._days = days
+        self._frequent = frequent
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._spellings: list[dict[str, int]] = []
+        self.users: list[set[str]] = []
+        """Hashed ids; complete below MAX_USERS, else at least so many."""
+        self.first_day: list[int] = []
+        self.last_day: list[int] = []
+        numbers: list[tuple[float, np.ndarray, dict[str, np.ndarray]]] = []
+        responses = []
+        for day, table in days((*_KEY, "prompt", "prompt_count", *_NUMBERS, "users", "responses")):
+            rows, queries = self._frequent_rows(table, day)
+            for query, prompt, count, users in zip(
+                queries.tolist(), *(rows[name].to_pylist() for name in ("prompt", "prompt_count", "users")), strict=True
+            ):
+                self._spellings[query][prompt] = self._spellings[query].get(prompt, 0) + count
+                if len(self.users[query]) < MAX_USERS:
+                    self.users[query].update(users)
+            numbers.append((weights[day], queries, {name: rows[name].to_numpy() for name in _NUMBERS}))
+            responses.append(ResponseNumbers.of(rows, queries))
+        self.number = len(self._numbers)
+        self.agent_types = [agent_type for agent_type, _ in self._numbers]
+        self.totals = {name: np.zeros(self.number, np.float64 if name == "cost_usd" else np.int64) for name in _NUMBERS}
+        self.demand = np.zeros(self.number)
+        """Expected look-ups a day."""
+        for weight, queries, values in numbers:
+            np.add.at(self.demand, queries, weight * values["count"])
+            for name in _NUMBERS:
+                np.add.at(self.totals[name], queries, values[name])
+        self._responses = ResponseNumbers.best(responses)
+
+    def prompt(self, query: int) -> str:
+        """The spelling with most rows, on ties the first in the order of code points."""
+        return min(self._spellings[query].items(), key=lambda item: (-item[1], item[0]))[0]
+
+    def contenders(self, queries: Sequence[int]) -> dict[int, list[Answer]]:
+        """Per query its best supported distinct responses with their texts, at most MAX_CONTENDERS."""
+        numbers = self._responses.of_queries(np.array(queries, np.int64))
+        texts: dict[tuple[int, int], str] = {}
+        models: dict[tuple[int, int], tuple[int, str | None]] = {}
+        if len(numbers.query):
+            mixed = np.unique(mix(numbers.query.astype(np.uint64), numbers.text))
+            for _, table in self._days((*_KEY, "responses")):
+                rows, found = self._frequent_rows(table, None)
+                parents, flat = flat_responses(rows, found)
+                hashes = hash_texts(flat.field("response"))
+                hit = np.isin(mix(parents.astype(np.uint64), hashes), mixed)
+                taken = flat.filter(pa.array(hit))
+                moments = taken.field("last_at").cast(pa.int64()).to_pylist()
+                found_models = taken.field("model").to_pylist()
+                of_text = taken.field("response").to_pylist()
+                keys = zip(parents[hit].tolist(), hashes[hit].tolist(), strict=True)
+                for key, text, last_at, model in zip(keys, of_text, moments, found_models, strict=True):
+                    texts.setdefault(key, text)
+                    if key not in models or last_at > models[key][0]:
+                        models[key] = last_at, model
+        answers: dict[int, list[Answer]] = {query: [] for query in queries}
+        columns = (numbers.query, numbers.text, numbers.count, numbers.negative, numbers.last_at)
+        for query, text, count, negative, last_at in zip(*(column.tolist() for column in columns), strict=True):
+            model = models[query, text][1]
+            answers[query].append(Answer(texts[query, text], count, negative, last_at, model))
+        return answers
+
+    def _frequent_rows(self, table: pa.Table, day: date | None) -> tuple[pa.Table, np.ndarray]:
+        """The rows of frequent queries and the number of each; with a day, new queries get one and the day is noted."""
+        rows = table.filter(pa.array(np.isin(_hash_keys(table), self._frequent)))
+        queries = []
+        for key in zip(rows["agent_type"].to_pylist(), rows["canonical"].to_pylist(), strict=True):
+            query = self._numbers.setdefault(key, len(self._numbers))
+            queries.append(query)
+            if day is not None:
+                if query == len(self.users):
+                    self._spellings.append({})
+                    self.users.append(set())
+                    self.first_day.append(day.toordinal())
+                    self.last_day.append(day.toordinal())
+                self.first_day[query] = min(self.first_day[query], day.toordinal())
+                self.last_day[query] = max(self.last_day[query], day.toordinal())
+        return rows, np.array(queries, np.int64)
+
+
+def _hash_keys(table: pa.Table) -> np.ndarray:
+    return mix(*(hash_texts(table[name].combine_chunks()) for name in _KEY))

@@ -1,0 +1,290 @@
+"""The query log of a source: the days it covers, and one day of it grouped by the engine.
+
+The engine filters and groups; what comes back is bounded by a day's distinct queries. It groups by the exact spelling
+and Python canonicalises (query_log.daily_counts): lower() follows each engine's locale and Unicode version ("I" is not
+"i" in a Turkish database), regular expressions over every row cost more than the rest of the query, and groups of one spelling
+merge exactly everywhere.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import date, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
+from cachewarm_pipeline.days import start_of
+from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.ports import DayGroups
+from cachewarm_pipeline.query_log.daily_counts import hash_user
+from cachewarm_pipeline.query_log.sources.ibis_rows import (
+    EARLIEST,
+    MAX_AGENT_TYPE_CHARS,
+    as_utc,
+    fetch,
+    number_of,
+    reason_of,
+    shaped,
+    with_clean_agent_types,
+)
+from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_LEFT_OUT, LEFT_OUT, Bound, moment
+from cachewarm_pipeline.storage.schemas import MAX_RESPONSES, MAX_USERS, TIMESTAMP
+
+Hold = Callable[[Any], AbstractContextManager[Any]]
+"""Makes an expression's rows stand still for several questions."""
+
+# Sums of floats depend on the order in which threads add them; sums of these whole numbers do not.
+_NANO = 1_000_000_000
+_MICRO = 1_000
+_MAX_COST_USD = 1e5
+_MAX_LATENCY_MS = 1e9
+_MAX_TOKENS = 1e9
+
+MAX_MODEL_CHARS = 200
+"""A model's name, not a text."""
+
+QUERIES = pa.schema(
+    [
+        ("agent_type", pa.string()),
+        ("query", pa.string()),
+        *((name, pa.int64()) for name in ("count", "cache_hits", "answered")),
+        ("cost_usd", pa.float64()),
+        ("costed", pa.int64()),
+        ("latency_ms", pa.float64()),
+        ("timed", pa.int64()),
+        ("tokens", pa.int64()),
+    ]
+)
+RESPONSES = pa.schema(
+    [
+        ("agent_type", pa.string()),
+        ("query", pa.string()),
+        ("response", pa.string()),
+        ("count", pa.int64()),
+        ("last_at", TIMESTAMP),
+        ("negative", pa.int64()),
+        ("model", pa.string()),
+    ]
+)
+REJECTED = pa.schema(
+    [
+        ("agent_type", pa.string()),
+        ("query", pa.string()),
+        ("response", pa.string()),
+        ("users", pa.list_(pa.string())),
+        ("reports", pa.int64()),
+        ("last_at", TIMESTAMP),
+    ]
+)
+USERS = pa.schema([("agent_type", pa.string()), ("query", pa.string()), ("user_id", pa.string())])
+
+
+def log_days(connection: Any, log: Bound, today: date) -> tuple[date | None, date | None, Counts]:
+    """First and last UTC day of the log up to today, and the rows that no day can hold."""
+    at = log.time("created_at")
+    early, late = moment(start_of(EARLIEST), at), moment(start_of(today + timedelta(days=1)), at)
+    # Three narrow questions rather than one: an index on the column answers each without reading the table.
+    table = log.table.select(at=at)
+    sane = table.filter(table.at >= early, table.at < late)
+    ends = fetch(connection, sane.aggregate(first=sane.at.min(), last=sane.at.max()))
+    left_out: Counts = Counts()
+    left_out[LeftOut.NO_DATE] = number_of(connection, table.filter(table.at.isnull()))
+    left_out[LeftOut.ABSURD_DATE] = number_of(connection, table.filter((table.at < early) | (table.at >= late)))
+    first, last = (as_utc(ends[name])[0].as_py() for name in ("first", "last"))
+    return first.date() if first else None, last.date() if last else None, +left_out
+
+
+def day_groups(connection: Any, log: Bound, day: date, max_response_bytes: int, hold: Hold) -> DayGroups:
+    """One UTC day of the log by spelling; see DayGroups. Memory: the day's distinct queries and their responses."""
+    by = ["agent_type", "query"]
+    with hold(_day_rows(log, day, max_response_bytes)) as rows:
+        kept = rows.filter(rows.reason.isnull())
+        queries = fetch(
+            connection,
+            kept.group_by(by).aggregate(
+                count=kept.count(),
+                cache_hits=kept.count(where=kept.cached),
+                answered=kept.count(where=kept.answered),
+                cost=kept.cost.sum().fill_null(0).cast("int64"),
+                costed=kept.cost.count(),
+                latency=kept.latency.sum().fill_null(0).cast("int64"),
+                timed=kept.latency.count(),
+                tokens=kept.tokens.sum().fill_null(0).cast("int64"),
+            ),
+        )
+        responses = fetch(connection, _best_responses(kept, by, "model" in log.names))
+        users = fetch(connection, _some_users(kept, by)) if "user_id" in log.names else USERS.empty_table()
+        left_out = _left_out(connection, rows)
+    # The engine counts characters; what is left of the bound in bytes is decided here.
+    fits = pc.less_equal(pc.binary_length(responses["response"]), max_response_bytes)
+    left_out[LeftOut.RESPONSE_TOO_LARGE] += pc.sum(responses.filter(pc.invert(fits))["count"]).as_py() or 0
+    queries = queries.append_column("cost_usd", pc.divide(queries["cost"].cast("float64"), float(_NANO)))
+    queries = queries.append_column("latency_ms", pc.divide(queries["latency"].cast("float64"), float(_MICRO)))
+    queries, bad = with_clean_agent_types(queries)
+    left_out.update(bad)
+    return DayGroups(
+        queries=shaped(queries, QUERIES, "agent_type query"),
+        responses=shaped(
+            with_clean_agent_types(responses.filter(fits))[0], RESPONSES, "agent_type query -count -last_at"
+        ),
+        users=shaped(with_clean_agent_types(users)[0], USERS, "agent_type query"),
+        left_out=+left_out,
+    )
+
+
+def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
+    """The day's rows with every column in one known type, and the reason for which a row is left out, or null."""
+    import ibis
+
+    at = log.time("created_at")
+    query, agent_type, response = log.text("query"), log.text("agent_type"), log.text("response")
+    cached = log.flag("cache_hit")
+    # Not strip(): its notion of space is not the same on every engine, and DuckDB's is ten times slower.
+    answered = ~cached & response.re_search(r"[^ \t\n\r]").fill_null(False)
+    reason = reason_of(
+        (query.isnull(), LeftOut.EMPTY_PROMPT),
+        (query.length() > MAX_PROMPT_CHARS, LeftOut.PROMPT_TOO_LONG),
+        (agent_type.isnull(), LeftOut.EMPTY_AGENT_TYPE),
+        (agent_type.length() > MAX_AGENT_TYPE_CHARS, LeftOut.BAD_AGENT_TYPE),
+    )
+    silent = ibis.null("string")
+    if LEFT_OUT in log.table.columns:
+        reason = ibis.coalesce(log.table[LEFT_OUT], reason)
+        silent = cached.ifelse(silent, log.table[ANSWER_LEFT_OUT])
+        # An answer of another kind than text is another answer; one that was not logged in full may be any.
+        answered |= ~cached & (silent == str(LeftOut.NO_TEXT_ANSWER)).fill_null(False)
+    columns = {
+        "query": query,
+        "agent_type": agent_type,
+        "at": at,
+        "user_id": log.text("user_id"),
+        "cached": cached,
+        "answered": answered,
+        "usable": answered & (response.length() <= max_response_bytes).fill_null(False),
+        "silent": silent,
+        "response": response,
+        "model": _model(log),
+        "negative": (log.number("feedback", -1e9, 1e9) < 0).fill_null(False),
+        "cost": (~cached).ifelse(_whole(log.number("cost_usd", 0, _MAX_COST_USD), _NANO), ibis.null("int64")),
+        "latency": (~cached).ifelse(_whole(log.number("latency_ms", 0, _MAX_LATENCY_MS), _MICRO), ibis.null("int64")),
+        "tokens": (~cached).ifelse(
+            _whole(log.number("prompt_tokens", 0, _MAX_TOKENS), 1).fill_null(0)
+            + _whole(log.number("completion_tokens", 0, _MAX_TOKENS), 1).fill_null(0),
+            0,
+        ),
+        "reason": reason,
+    }
+    return log.table.filter(at >= moment(start_of(day), at), at < moment(start_of(day + timedelta(days=1)), at)).select(
+        **columns
+    )
+
+
+def _model(log: Bound) -> Any:
+    """What answered; null where that is not known, and where it is no model's name."""
+    model = log.text("model")
+    named = (model.length() <= MAX_MODEL_CHARS) & model.re_search(r"[^ \t\n\r]")
+    return named.fill_null(False).ifelse(model, _no_text())
+
+
+def _no_text() -> Any:
+    import ibis
+
+    return ibis.null("string")
+
+
+def _best_responses(kept: Any, by: list[str], models: bool) -> Any:
+    import ibis
+
+    usable = kept.filter(kept.usable)
+    by_model = [*by, "response", *(["model"] if models else [])]
+    counted = usable.group_by(by_model).aggregate(
+        count=usable.count(), last_at=usable.at.max(), negative=usable.count(where=usable.negative)
+    )
+    if models:
+        # Not argmax(): of two models at one moment it takes any, and a day read twice shall be the same.
+        newest = counted.last_at.max().over(ibis.window(group_by=[*by, "response"]))
+        marked = counted.mutate(newest=counted.last_at == newest)
+        counted = marked.group_by([*by, "response"]).aggregate(
+            count=marked["count"].sum().cast("int64"),
+            last_at=marked.last_at.max(),
+            negative=marked.negative.sum().cast("int64"),
+            model=marked.model.min(where=marked.newest),
+        )
+    else:
+        counted = counted.mutate(model=_no_text())
+    order = [ibis.desc(counted["count"]), ibis.desc(counted.last_at), counted.response]
+    return _first_of_each(counted, by, order, MAX_RESPONSES)
+
+
+def _some_users(kept: Any, by: list[str]) -> Any:
+    known = kept.filter((kept.user_id != "").fill_null(False))
+    distinct = known.select(*by, "user_id").distinct()
+    # Any MAX_USERS of them will do: a full set already says "at least MAX_USERS".
+    return _first_of_each(distinct, by, [distinct.user_id], MAX_USERS)
+
+
+def _first_of_each(table: Any, by: list[str], order: list[Any], most: int) -> Any:
+    import ibis
+
+    names = list(table.columns)
+    ranked = table.mutate(place=ibis.row_number().over(ibis.window(group_by=by, order_by=order)))
+    return ranked.filter(ranked.place < most).select(*names)
+
+
+def _left_out(connection: Any, rows: Any) -> Counts:
+    counted = fetch(
+        connection,
+        rows.group_by("reason", "silent").aggregate(
+            rows=rows.count(), large=rows.count(where=rows.answered & ~rows.usable & rows.silent.isnull())
+        ),
+    )
+    left_out: Counts = Counts()
+    for row in counted.to_pylist():
+        if row["reason"] is None:
+            left_out[LeftOut.RESPONSE_TOO_LARGE] += row["large"]
+            if row["silent"] is not None:
+                left_out[LeftOut(row["silent"])] += row["rows"]
+        else:
+            left_out[LeftOut(row["reason"])] += row["rows"]
+    return left_out
+
+
+def rejected(connection: Any, log: Bound, day: date, max_response_bytes: int) -> pa.Table:
+    """One UTC day's rows that the cache served and users rejected, as REJECTED; see Source.rejected. One question."""
+    if not {"cache_hit", "feedback"} <= set(log.names):
+        return REJECTED.empty_table()
+    by = ["agent_type", "query", "response", "user_id"]
+    rows = _day_rows(log, day, max_response_bytes)
+    kept = rows.filter(
+        rows.reason.isnull(),
+        rows.cached,
+        rows.negative,
+        rows.response.re_search(r"[^ \t\n\r]").fill_null(False),
+        (rows.response.length() <= max_response_bytes).fill_null(False),
+    )
+    found = fetch(connection, kept.group_by(by).aggregate(reports=kept.count(), last_at=kept["at"].max()))
+    found = found.filter(pc.less_equal(pc.binary_length(found["response"].cast("string")), max_response_bytes))
+    found, _ = with_clean_agent_types(found)
+    schema = pa.schema([(name, pa.string()) for name in by] + [("reports", pa.int64()), ("last_at", TIMESTAMP)])
+    merged: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in shaped(found, schema, "agent_type query response").to_pylist():
+        key = row["agent_type"], row["query"], row["response"]
+        one = merged.setdefault(key, {**row, "reports": 0, "users": set()})
+        one["reports"] += row["reports"]
+        one["last_at"] = max(one["last_at"], row["last_at"])
+        if row["user_id"]:
+            one["users"].add(hash_user(row["user_id"]))
+    return pa.Table.from_pylist(
+        [{**row, "users": sorted(row["users"])[:MAX_USERS]} for row in merged.values()], schema=REJECTED
+    )
+
+
+def no_groups() -> DayGroups:
+    """What a source without a log has."""
+    return DayGroups(QUERIES.empty_table(), RESPONSES.empty_table(), USERS.empty_table(), Counts())
+
+
+def _whole(number: Any, per_unit: int) -> Any:
+    return (number * float(per_unit) + 0.5).floor().cast("int64")
