@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_pipeline.match_rules.features import FEATURES, VERSION
+from cachewarm_pipeline.match_rules.model import Model
+from cachewarm_pipeline.match_rules.rule import pack
+from cachewarm_pipeline.match_rules.space import Space
 from redisvl.extensions.cache.llm import SemanticCache
 
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.records import GenerationRecord, State
-from cachewarm_pipeline.core.rules.certify import Certificate
-from cachewarm_pipeline.core.rules.features import FEATURES, VERSION
-from cachewarm_pipeline.core.rules.model import Model
-from cachewarm_pipeline.core.rules.rule import pack
-from cachewarm_pipeline.core.rules.space import Space
-from cachewarm_pipeline.core.rules.word_weights import MOST_WORDS
 from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
+from cachewarm_pipeline.match_rules.certification import Certificate
+from cachewarm_pipeline.match_rules.word_weights import MOST_WORDS
 from cachewarm_pipeline.ports import EmbedderInfo, Usage
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 from cachewarm_pipeline.storage.schemas import WARMING_PLAN
@@ -30,7 +30,7 @@ from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 DIMENSIONS = 384
 AGENT_TYPES = 6
 SPACE = 128
-"""Directions of a learned space, as core.rules.space.RANK."""
+"""Directions of a learned space, as match_rules.space.RANK."""
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 INFO = EmbedderInfo("bench:random", "bench", "random", DIMENSIONS, 0.0)
 ANSWER = "Rotate it in the console, wait until both keys are accepted, then revoke the old one and watch the log. " * 3

@@ -99,8 +99,8 @@ class Trial:
         why_not = self._rest(again) if self._warm else self._all(started)
         self._warm = True
         from cachewarm_pipeline.assets.replay import SEED
-        from cachewarm_pipeline.core.replay_summary import summary
-        from cachewarm_pipeline.core.rules.tables import rules_of
+        from cachewarm_pipeline.match_rules.rule_tables import rules_of
+        from cachewarm_pipeline.proof.replay_summary import summary
 
         workspace, day = self.workspace, self.case.as_of
         read = partial(workspace.datasets.read, day=day)
@@ -187,8 +187,8 @@ class Trial:
         It is learned anew for a target that anything meets: neither weights nor space depend on the target.
         """
         from cachewarm_pipeline.assets import steps
-        from cachewarm_pipeline.core.rules.learn import learn_rules
-        from cachewarm_pipeline.core.rules.tables import agent_logs
+        from cachewarm_pipeline.match_rules.learn_rules import learn_rules
+        from cachewarm_pipeline.match_rules.rule_tables import agent_logs
 
         workspace, day = self.workspace, self.case.as_of
         plan = workspace.datasets.read("warming_plan", day)
@@ -210,9 +210,9 @@ class Trial:
     def _describe(
         self, found: Hindsight, places: NDArray[np.int64], entries: Any, rule: Any, scorer: Any, workspace: Workspace
     ) -> None:
-        from cachewarm_pipeline.core.rules.fit import Labelled, Scorer, describe
-        from cachewarm_pipeline.core.rules.learn import rows_similarity
         from cachewarm_pipeline.core.words import tokens
+        from cachewarm_pipeline.match_rules.learn_rules import rows_similarity
+        from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer, describe
 
         traffic = [self.case.traffic[place] for place in places]
         count = entries.num_rows

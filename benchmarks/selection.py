@@ -115,10 +115,10 @@ def alone(run: Trial) -> Row:
     from functools import partial
 
     from cachewarm_pipeline.assets import steps
-    from cachewarm_pipeline.core.plan import plan_table
-    from cachewarm_pipeline.core.rules.learn import learn_rules
-    from cachewarm_pipeline.core.rules.tables import agent_logs
     from cachewarm_pipeline.core.text import canonical, cut, embedding_key
+    from cachewarm_pipeline.match_rules.learn_rules import learn_rules
+    from cachewarm_pipeline.match_rules.rule_tables import agent_logs
+    from cachewarm_pipeline.planning.warming_plan import plan_table
 
     workspace, day = run.workspace, run.case.as_of
     judge, model = workspace.judge(lambda _: None), workspace.embedder.info.id
@@ -151,12 +151,12 @@ def scale(candidates: int, queries: int, budget: int) -> None:
     answers of 20 wordings; the vectors are drawn around a centre an answer, as near as paraphrases are."""
     import pyarrow as pa
 
-    from cachewarm_pipeline.core.demand import agent_demands
-    from cachewarm_pipeline.core.labelled import FIT
-    from cachewarm_pipeline.core.plan import Rows, build_plan
-    from cachewarm_pipeline.core.reach import step
-    from cachewarm_pipeline.core.selection import Selected, curves, graph_of, places_of, select
     from cachewarm_pipeline.core.text import embedding_key
+    from cachewarm_pipeline.match_rules.labelled_queries import FIT
+    from cachewarm_pipeline.match_rules.reach_curve import step
+    from cachewarm_pipeline.planning.entry_selection import Selected, curves, graph_of, places_of, select
+    from cachewarm_pipeline.planning.expected_demand import agent_demands
+    from cachewarm_pipeline.planning.warming_plan import Rows, build_plan
     from cachewarm_pipeline.settings.selection_limits import Limits
     from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, LABELLED_QUERIES
 

@@ -1,4 +1,4 @@
-"""The gates as asset checks: the pure verdicts of `core.gates`, each page one sentence, what to do about it, the
+"""The gates as asset checks: the pure verdicts of `proof.plan_gates`, each page one sentence, what to do about it, the
 numbers and the worst examples. Blocking checks stop the run before anything reaches Redis."""
 
 from collections.abc import Callable
@@ -12,13 +12,15 @@ from cachewarm_pipeline.assets.common import records
 from cachewarm_pipeline.assets.entry_payback import NAME
 from cachewarm_pipeline.assets.replay import SEED
 from cachewarm_pipeline.assets.serving_counts import HITS, HOURS
-from cachewarm_pipeline.core import advice, gates, proof_gates
-from cachewarm_pipeline.core.gates import Verdict
-from cachewarm_pipeline.core.plan import plan_hash
-from cachewarm_pipeline.core.replay_summary import summary
 from cachewarm_pipeline.core.stats import SERVED_SECONDS
 from cachewarm_pipeline.partitions import daily, days_of
-from cachewarm_pipeline.resources.verdicts import limits_of, planned, store_verdict
+from cachewarm_pipeline.planning.warming_plan import plan_hash
+from cachewarm_pipeline.proof import evidence_gates as proof_gates
+from cachewarm_pipeline.proof import gate_remediation as advice
+from cachewarm_pipeline.proof import plan_gates as gates
+from cachewarm_pipeline.proof.gate_verdict_store import limits_of, planned, store_verdict
+from cachewarm_pipeline.proof.plan_gates import Verdict
+from cachewarm_pipeline.proof.replay_summary import summary
 from cachewarm_pipeline.resources.workspace import Workspace
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from cachewarm_pipeline.core.rules import fit, space
 from cachewarm_pipeline.core.words import tokens
+from cachewarm_pipeline.match_rules import match_model_fit as fit
+from cachewarm_pipeline.match_rules import space
 
 
 def labelled_log(seed: int, answers: int = 30, wordings: int = 14, d: int = 32) -> fit.Labelled:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.advice import EMPTY_PLAN, of_days, what_to_do
-from cachewarm_pipeline.core.gates import Verdict
+from cachewarm_pipeline.proof.gate_remediation import EMPTY_PLAN, of_days, what_to_do
+from cachewarm_pipeline.proof.plan_gates import Verdict
 from cachewarm_pipeline.settings import Settings
 
 FIRST = date(2026, 3, 1)

@@ -12,8 +12,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.candidates.provenance import Depends
-from cachewarm_pipeline.core.change_sample import ChangeCheck
-from cachewarm_pipeline.core.withdrawn import add, empty
+from cachewarm_pipeline.freshness.change_sample import ChangeCheck
+from cachewarm_pipeline.freshness.withdrawn_entries import add, empty
 from cachewarm_pipeline.storage.answer_schemas import CHANGE_CHECKS
 from tests.chat_server import KEY
 from tests.checked_project import (

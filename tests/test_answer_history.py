@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.core.answer_history import Compared, History, compare, histories
+from cachewarm_pipeline.freshness.answer_history import Compared, History, compare, histories
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.test_rollup import FIRST, asked, said
 

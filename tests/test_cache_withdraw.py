@@ -11,10 +11,10 @@ from redisvl.query.filter import Tag
 from cachewarm_pipeline.core.generation import index_name, key_prefix, withdrawn_key
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.out_of_service import Withdrawal
-from cachewarm_pipeline.core.rules.certify import Certificate
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.wrong_hits import response_sha
 from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.match_rules.certification import Certificate
 from cachewarm_pipeline.resources import cache_generations, cache_withdraw
 from cachewarm_pipeline.resources.cache_load import load_entries
 from cachewarm_pipeline.resources.cache_store import CacheStore

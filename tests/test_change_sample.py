@@ -11,10 +11,10 @@ import pytest
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.candidates.window_rollup import RolledUp, rollup
-from cachewarm_pipeline.core.answer_history import compare, histories
-from cachewarm_pipeline.core.change_rate import ChangeRate, change_rate
-from cachewarm_pipeline.core.change_sample import ChangeCheck, newest_of_each, population
 from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.freshness.answer_history import compare, histories
+from cachewarm_pipeline.freshness.change_rate import ChangeRate, change_rate
+from cachewarm_pipeline.freshness.change_sample import ChangeCheck, newest_of_each, population
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, UNFIT_QUERIES
 from tests.test_rollup import FIRST, FLAT, asked, said
 

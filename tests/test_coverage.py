@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.coverage import Graph, along, greedy, greedy_by_places, make_graph
+from cachewarm_pipeline.planning.greedy_coverage import Graph, along, greedy, greedy_by_places, make_graph
 
 
 def drawn_graph(rng: np.random.Generator, candidates: int, points: int, density: float, places: int = 1) -> Graph:

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core import gates
+from cachewarm_pipeline.proof import plan_gates as gates
 from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 
 FLOORS = {"golden": 0.8, "query_log": 0.6, "synthetic": 0.6}

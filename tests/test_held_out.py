@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.core.held_out import AgentRecipe, replay_agent, traffic_of
 from cachewarm_pipeline.core.match import MatchRule
-from cachewarm_pipeline.core.replay_summary import summary
-from cachewarm_pipeline.core.rules.certify import Certificate
+from cachewarm_pipeline.match_rules.certification import Certificate
+from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, replay_agent, traffic_of
+from cachewarm_pipeline.proof.replay_summary import summary
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.cache_fakes import TrigramEmbedder, make_plan
 from tests.test_rollup import FIRST, Days, Row, asked, said

@@ -20,10 +20,10 @@ from cachewarm_pipeline.cli.inspect import _rates
 from cachewarm_pipeline.core.arms import place_of
 from cachewarm_pipeline.core.generation import arms_key, served_key, stats_key
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.rules.certify import Certificate
 from cachewarm_pipeline.core.stats import HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM
 from cachewarm_pipeline.core.text import canonical, entry_id
 from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.match_rules.certification import Certificate
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.redis_client import connect
 from cachewarm_pipeline.serving import WarmedSemanticCache

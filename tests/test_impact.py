@@ -13,7 +13,7 @@ from cachewarm_pipeline.core.impact import Count, Forecast, compare_days, impact
 from cachewarm_pipeline.core.impact.counts import cells
 from cachewarm_pipeline.core.impact.jackknife import groups_of, student
 from cachewarm_pipeline.core.impact.simulate import EVEN, HEAVY, SMALL, Traffic, trials
-from cachewarm_pipeline.core.replay_summary import _T975
+from cachewarm_pipeline.proof.replay_summary import _T975
 
 TRIALS = 300
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.labelled import PARTS, SHARES, labelled_queries, part_of
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.match_rules.labelled_queries import PARTS, SHARES, labelled_queries, part_of
 from tests.test_rollup import FLAT, Days, Row, asked, said
 
 

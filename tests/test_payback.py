@@ -22,8 +22,8 @@ from cachewarm_pipeline.core.payback import (
     withdrawn_verdicts,
 )
 from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.core.withdrawn import add, empty, reinstate
 from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.freshness.withdrawn_entries import add, empty, reinstate
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.payback_data import AGENT, ENOUGH, hits_row, hits_table
 

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.core import plan as plan_module
-from cachewarm_pipeline.core.conflicts import inseparable_pairs
-from cachewarm_pipeline.core.plan import Plan, build_plan, by_frequency, plan_hash
 from cachewarm_pipeline.core.text import embedding_key, entry_id
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.planning import warming_plan as plan_module
+from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
+from cachewarm_pipeline.planning.warming_plan import Plan, build_plan, by_frequency, plan_hash
 from cachewarm_pipeline.query_log.responses import canonical_response
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, WARMING_PLAN, conform
 from tests.cache_fakes import TrigramEmbedder
@@ -134,7 +134,7 @@ def test_candidates_below_their_sources_floor_are_left_out_and_counted() -> None
 
 
 def test_a_nan_quality_is_below_every_floor_in_the_gate() -> None:
-    from cachewarm_pipeline.core.gates import quality_threshold
+    from cachewarm_pipeline.proof.plan_gates import quality_threshold
 
     plan, _ = plan_of(table(candidate("a")))
     poisoned = plan.set_column(5, plan.schema.field(5), pa.array([float("nan")]))

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cachewarm_pipeline.core.replay_summary import Curve, curve
 from cachewarm_pipeline.plots.drawing import _apart, _day, _whole_days, line_plot, markdown_image, precision_hit_rate
+from cachewarm_pipeline.proof.replay_summary import Curve, curve
 
 
 def picture(uri: str) -> np.ndarray:

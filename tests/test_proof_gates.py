@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cachewarm_pipeline.core import proof_gates
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.rules.certify import Certificate
+from cachewarm_pipeline.match_rules.certification import Certificate
+from cachewarm_pipeline.proof import evidence_gates as proof_gates
 from cachewarm_pipeline.storage.schemas import (
     FREQUENT_QUERIES,
     MATCH_EVIDENCE,

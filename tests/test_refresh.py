@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from cachewarm_pipeline.candidates.provenance import Depends, dump
-from cachewarm_pipeline.core.answer_age import AgeLimits
-from cachewarm_pipeline.core.entries_today import Candidate, aged_out, candidates_of
-from cachewarm_pipeline.core.refresh import Checks, Finding, marks, sampled, waits
-from cachewarm_pipeline.core.staleness import Present, Stale
+from cachewarm_pipeline.freshness.answer_age import AgeLimits
+from cachewarm_pipeline.freshness.entries_today import Candidate, aged_out, candidates_of
+from cachewarm_pipeline.freshness.refresh_queue import Checks, Finding, marks, sampled, waits
+from cachewarm_pipeline.freshness.stale_answers import Present, Stale
 from tests.cache_fakes import make_plan
 from tests.test_plan import candidate, table
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core import replay
-from cachewarm_pipeline.core.replay import COUNTS, Judged, Served, Traffic, plain_distance, shown, simulate
 from cachewarm_pipeline.numerics.nearest_neighbours import BLOCK
+from cachewarm_pipeline.proof import replay_simulation as replay
+from cachewarm_pipeline.proof.replay_simulation import COUNTS, Judged, Served, Traffic, plain_distance, shown, simulate
 
 DAYS = 4
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from cachewarm_pipeline.assets.replay_history import ReplayHistory
-from cachewarm_pipeline.core.replay_history import MAX_DAYS, line, point, told
+from cachewarm_pipeline.proof.replay_history import MAX_DAYS, line, point, told
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.schemas import REPLAY
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.rules import certify, simulate
+from cachewarm_pipeline.match_rules import certification as certify
+from cachewarm_pipeline.match_rules import simulate
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 

@@ -4,10 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
-
-from cachewarm_pipeline.core.rules.features import (
+from cachewarm_pipeline.match_rules.features import (
     FEATURES,
     TEXT_FEATURES,
     Neighbours,
@@ -16,6 +13,9 @@ from cachewarm_pipeline.core.rules.features import (
     text_features,
     word_features,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cachewarm_pipeline.core.words import tokens, word_key
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.reach import NEVER
-from cachewarm_pipeline.core.rules.fit import Labelled
-from cachewarm_pipeline.core.rules.foresee import _passes, foreseen_reach
+from cachewarm_pipeline.match_rules.foreseen_reach import _passes, foreseen_reach
+from cachewarm_pipeline.match_rules.match_model_fit import Labelled
+from cachewarm_pipeline.match_rules.reach_curve import NEVER
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 from tests.test_rules_learn import agent_log
 

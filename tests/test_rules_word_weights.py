@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from cachewarm_pipeline.core.rules import word_weights
-from cachewarm_pipeline.core.rules.learn import AgentLog, learn_rules
-from cachewarm_pipeline.core.rules.word_weights import LEAST_QUERIES, MOST_WORDS, WordPairs
 from cachewarm_pipeline.core.words import tokens, word_key
+from cachewarm_pipeline.match_rules import word_weights
+from cachewarm_pipeline.match_rules.learn_rules import AgentLog, learn_rules
+from cachewarm_pipeline.match_rules.word_weights import LEAST_QUERIES, MOST_WORDS, WordPairs
 from tests.test_rules_learn import agent_log
 
 

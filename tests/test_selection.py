@@ -11,16 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.core import selection as selection_module
-from cachewarm_pipeline.core.coverage import greedy_by_places
-from cachewarm_pipeline.core.demand import agent_demands, day_weights
-from cachewarm_pipeline.core.labelled import CERTIFY, SHARES, part_of
-from cachewarm_pipeline.core.plan_curve import curve_table, next_entries
-from cachewarm_pipeline.core.reach import NEVER, Reach, fit_curve, step
-from cachewarm_pipeline.core.selection import SOURCES_COST, THIN, Selected, curves, graph_of, places_of, select
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, SHARES, part_of
+from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, fit_curve, step
+from cachewarm_pipeline.planning import entry_selection as selection_module
+from cachewarm_pipeline.planning.entry_selection import (
+    SOURCES_COST,
+    THIN,
+    Selected,
+    curves,
+    graph_of,
+    places_of,
+    select,
+)
+from cachewarm_pipeline.planning.expected_demand import agent_demands, day_weights
+from cachewarm_pipeline.planning.gain_curve import curve_table, next_entries
+from cachewarm_pipeline.planning.greedy_coverage import greedy_by_places
 from cachewarm_pipeline.settings.selection_limits import Limits
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 

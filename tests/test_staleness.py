@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.candidates.provenance import Depends, dump
-from cachewarm_pipeline.core.answer_age import AgeLimits
-from cachewarm_pipeline.core.staleness import Admitted, Present, Stale, Standing, admit, stamp, still_stale
 from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.freshness.answer_age import AgeLimits
+from cachewarm_pipeline.freshness.stale_answers import Admitted, Present, Stale, Standing, admit, stamp, still_stale
 from tests.cache_fakes import make_plan
 from tests.test_plan import candidate, table
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cachewarm_pipeline.core.withdrawn import (
+from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.freshness.withdrawn_entries import (
     active,
     add,
     empty,
@@ -15,7 +16,6 @@ from cachewarm_pipeline.core.withdrawn import (
     variants_of,
     withdrawn_answers,
 )
-from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.storage.schemas import WITHDRAWN_ENTRIES
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)

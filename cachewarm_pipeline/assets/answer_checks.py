@@ -24,8 +24,8 @@ from cachewarm_pipeline.assets.common import (
     table_metadata,
 )
 from cachewarm_pipeline.assets.synthetic_variants import llm_metadata
-from cachewarm_pipeline.core.refresh import waits
 from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.freshness.refresh_queue import waits
 from cachewarm_pipeline.partitions import daily, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.candidates.base_queries import Base
-from cachewarm_pipeline.core.answer_age import confirmed_at
-from cachewarm_pipeline.core.answer_history import History, compare, histories, weeks
-from cachewarm_pipeline.core.change_sample import ChangeCheck
 from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.refresh import Checks, Finding, sampled
 from cachewarm_pipeline.core.text import canonical, cut
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.freshness.answer_age import confirmed_at
+from cachewarm_pipeline.freshness.answer_history import History, compare, histories, weeks
+from cachewarm_pipeline.freshness.change_sample import ChangeCheck
+from cachewarm_pipeline.freshness.refresh_queue import Checks, Finding, sampled
 from cachewarm_pipeline.ports import Judge, Llm
 from cachewarm_pipeline.query_log.responses import why_no_answer
 from cachewarm_pipeline.resources.workspace import Workspace

@@ -14,7 +14,7 @@ from cachewarm_pipeline.assets.common import (
     record,
     table_metadata,
 )
-from cachewarm_pipeline.core.rules.tables import evidence_table, rules_table, vectors_table
+from cachewarm_pipeline.match_rules.rule_tables import evidence_table, rules_table, vectors_table
 from cachewarm_pipeline.partitions import daily, one_run
 from cachewarm_pipeline.resources.workspace import Workspace
 

@@ -17,19 +17,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.core.answer_age import AgeLimits
-from cachewarm_pipeline.core.change_rate import age_limit
-from cachewarm_pipeline.core.demand import AgentDemand, agent_demands
-from cachewarm_pipeline.core.plan import Plan, Rows, build_plan, by_frequency, plan_table
-from cachewarm_pipeline.core.reach import NEVER, Reach, step
-from cachewarm_pipeline.core.rules.foresee import foreseen_reach
-from cachewarm_pipeline.core.rules.tables import agent_logs
-from cachewarm_pipeline.core.selection import Curves, Selected, curves, graph_of, places_of, select
-from cachewarm_pipeline.core.staleness import Admitted, admit, stamp
 from cachewarm_pipeline.core.text import embedding_key
-from cachewarm_pipeline.core.withdrawn import active_rows, near
 from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.freshness.answer_age import AgeLimits
+from cachewarm_pipeline.freshness.change_rate import age_limit
+from cachewarm_pipeline.freshness.stale_answers import Admitted, admit, stamp
+from cachewarm_pipeline.freshness.withdrawn_entries import active_rows, near
+from cachewarm_pipeline.match_rules.foreseen_reach import foreseen_reach
+from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, step
+from cachewarm_pipeline.match_rules.rule_tables import agent_logs
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.planning.entry_selection import Curves, Selected, curves, graph_of, places_of, select
+from cachewarm_pipeline.planning.expected_demand import AgentDemand, agent_demands
+from cachewarm_pipeline.planning.warming_plan import Plan, Rows, build_plan, by_frequency, plan_table
 from cachewarm_pipeline.ports import Judge
 from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings.selection_limits import Limits

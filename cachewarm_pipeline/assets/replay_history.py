@@ -7,9 +7,9 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.core.replay_history import MAX_DAYS, Point, line, point, told
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.plots.drawing import line_plot, markdown_image
+from cachewarm_pipeline.proof.replay_history import MAX_DAYS, Point, line, point, told
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
 

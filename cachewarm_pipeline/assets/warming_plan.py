@@ -21,8 +21,8 @@ from cachewarm_pipeline.assets.common import (
 )
 from cachewarm_pipeline.assets.planning import Planned, plan_day
 from cachewarm_pipeline.core.payback import told_idle
-from cachewarm_pipeline.core.plan_curve import curve_table, next_entries
 from cachewarm_pipeline.partitions import daily, one_run
+from cachewarm_pipeline.planning.gain_curve import curve_table, next_entries
 from cachewarm_pipeline.plots.charts import curve_plot
 from cachewarm_pipeline.plots.drawing import markdown_image
 from cachewarm_pipeline.resources.workspace import Workspace

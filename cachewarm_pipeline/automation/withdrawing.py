@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.core import withdrawn
 from cachewarm_pipeline.core.confirm import Rejected, blame
 from cachewarm_pipeline.core.wrong_hits import (
     ANONYMOUS,
@@ -23,6 +22,7 @@ from cachewarm_pipeline.core.wrong_hits import (
     response_sha,
 )
 from cachewarm_pipeline.errors import CacheError, CachewarmError
+from cachewarm_pipeline.freshness import withdrawn_entries as withdrawn
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.workspace import Workspace

@@ -1,5 +1,5 @@
 """What an entry's answer depends on. It is kept in the entry's provenance as ``depends``; a change of any of it asks
-for another look at the answer (core.staleness)."""
+for another look at the answer (freshness.stale_answers)."""
 
 import json
 from collections.abc import Mapping

@@ -68,7 +68,7 @@ def rollup(
     ``min_stability``: the answer changes between calls, so a stored one would be wrong).
 
     ``demand`` is the sum of each day's rows times the day's weight: ``weights`` of a window sum to 1
-    (core.demand.day_weights); ``stability`` estimates the share of all answered rows that say what
+    (planning.expected_demand.day_weights); ``stability`` estimates the share of all answered rows that say what
     the chosen response says. ``group_responses`` says which responses are equivalent.
     """
     frequent, distinct = _frequent_hashes(days, min_frequency)

@@ -89,7 +89,7 @@ def withdrawn(
     """What is out of service, and what people reported that is still served."""
     settings, store = opened(name, redis_url)
     from cachewarm_pipeline.assets.steps import withdrawn_entries
-    from cachewarm_pipeline.core.withdrawn import active_rows
+    from cachewarm_pipeline.freshness.withdrawn_entries import active_rows
     from cachewarm_pipeline.resources.workspace import Workspace
 
     gone = active_rows(withdrawn_entries(Workspace(settings).datasets))

@@ -120,10 +120,10 @@ def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | 
 
     What does not answer is told and does not stop the report, which is of what is stored.
     """
-    from cachewarm_pipeline.core.plan import plan_hash
+    from cachewarm_pipeline.planning.warming_plan import plan_hash
+    from cachewarm_pipeline.proof.gate_verdict_store import as_judged
     from cachewarm_pipeline.resources.cache_store import CacheStore
     from cachewarm_pipeline.resources.redis_client import connect
-    from cachewarm_pipeline.resources.verdicts import as_judged
 
     try:
         store = CacheStore(connect(live_redis_url(settings)), settings.name)

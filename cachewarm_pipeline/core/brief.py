@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from cachewarm_pipeline.core.brief_told import next_steps, sentences
 from cachewarm_pipeline.core.personal import mask
-from cachewarm_pipeline.core.selection import SOURCES
+from cachewarm_pipeline.planning.entry_selection import SOURCES
 from cachewarm_pipeline.storage.schemas import GATES
 
 SHOWN = 10

@@ -12,10 +12,10 @@ import numpy as np
 
 from cachewarm_pipeline.core.generation import app_prefix, key_prefix
 from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRules, near_enough
-from cachewarm_pipeline.core.rules.rule import Decision, decide
 from cachewarm_pipeline.core.search import DISTANCE_FIELD, RULE_VECTORS, STORED_FIELDS, Found, text
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, canonical, cut, entry_id, sha256_hex
 from cachewarm_pipeline.core.words import contradiction, tokens
+from cachewarm_pipeline.match_rules.rule import Decision, decide
 
 _ENTRY_ID, _RESPONSE = STORED_FIELDS.index("entry_id"), STORED_FIELDS.index("response")
 

@@ -12,11 +12,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from cachewarm_pipeline.core.rules.certify import Certificate
-from cachewarm_pipeline.core.rules.features import VERSION
-from cachewarm_pipeline.core.rules.model import Model
-from cachewarm_pipeline.core.rules.space import Space
 from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.match_rules.certification import Certificate
+from cachewarm_pipeline.match_rules.features import VERSION
+from cachewarm_pipeline.match_rules.model import Model
+from cachewarm_pipeline.match_rules.space import Space
 
 RULES_VERSION = 2
 """Version of the JSON form. It rises when an old reader would decide wrongly; such a reader refuses it."""
@@ -137,7 +137,7 @@ class MatchRules:
     space: Space | None = None
     """The learned space that all models share; None where none of them has one."""
     words: Mapping[str, float] = field(default_factory=dict)
-    """Weights of differing words (core.rules.word_weights), which all models share too."""
+    """Weights of differing words (match_rules.word_weights), which all models share too."""
     version: int = RULES_VERSION
 
     @classmethod

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from cachewarm_pipeline.core.impact import Estimate, Impact
-from cachewarm_pipeline.core.replay_summary import lift_interval
 from cachewarm_pipeline.core.returns import Combine, Part, around, scaled
+from cachewarm_pipeline.proof.replay_summary import lift_interval
 
 _SEED = 0
 """Of the bootstrap: the same days give the same interval."""

@@ -31,7 +31,7 @@ STORED_FIELDS = (
 
 
 RULE_VECTORS = "rule_vectors"
-"""An entry's place in the learned space and its reliability (core.rules.rule.pack): read with the neighbours, never
+"""An entry's place in the learned space and its reliability (match_rules.rule.pack): read with the neighbours, never
 handed out."""
 
 NEIGHBOUR_FIELDS = (*STORED_FIELDS, RULE_VECTORS)

@@ -1,6 +1,6 @@
 """The k nearest entries of many queries by cosine: exact in blocks, past EXACT_LIMIT by an index with measured recall.
 
-Of unit rows, so that the inner product is the cosine. What a rule makes of neighbours lives in core.rules.
+Of unit rows, so that the inner product is the cosine. What a rule makes of neighbours lives in match_rules.
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-    from cachewarm_pipeline.core.replay_summary import Curve
+    from cachewarm_pipeline.proof.replay_summary import Curve
 
 Point = tuple[float, float]
 

@@ -45,7 +45,7 @@ def load_entries(
 
     ``plan`` is the record's or a part of it. Where it is the whole, ``mark_whole`` is done too; else the caller does it
     once all are there. ``vectors`` is float32 (rows of the plan, dimensions), in the plan's order; its column
-    ``rule_vectors``, where it has one, is what a learned rule reads (core.rules.rule.pack). ``before_batch(sent)`` may
+    ``rule_vectors``, where it has one, is what a learned rule reads (match_rules.rule.pack). ``before_batch(sent)`` may
     raise to stop. Memory beyond the arguments: three batches of ``BATCH`` entries (about 3 MB; 60 MB if every response
     has 64 KB). Loading the same entries again is harmless. Raises CacheError when Redis refuses any command (full,
     read-only, not permitted), and redis-py's exceptions when the connection is lost.

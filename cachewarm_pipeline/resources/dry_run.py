@@ -14,12 +14,12 @@ from cachewarm_pipeline.answers.judges.judge_model import ChatModel
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import SHARE
 from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS
-from cachewarm_pipeline.core.planned_cost import Step, of_bases, of_pairs, of_texts, planned_cost
 from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.core.wrong_hits import WrongHitReport
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.models.usage_ledger import FOLDER, Ledger
 from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, Price
+from cachewarm_pipeline.planning.planned_cost import Step, of_bases, of_pairs, of_texts, planned_cost
 from cachewarm_pipeline.ports import Embedder, Judge, Llm, VectorStore
 from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.resources.dry_ports import (
@@ -153,12 +153,12 @@ class DryWorkspace(Workspace):
 
     def match_rules(self, day: date) -> list[dict[str, Any]]:
         """The day's match rules, as the report has them."""
-        from cachewarm_pipeline.core.rules.tables import rules_of
+        from cachewarm_pipeline.match_rules.rule_tables import rules_of
 
         return rules_of(self.datasets.read("match_rules", day)).describe()
 
     def planned_cost(self) -> dict[str, Any]:
-        """What a run would pay by what this one has met; see core.planned_cost."""
+        """What a run would pay by what this one has met; see planning.planned_cost."""
         settings = self.settings
         embedder = self.embedder
         assert isinstance(embedder, DryEmbedder)

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from cachewarm_pipeline.core.impact.lift import Lift
 from cachewarm_pipeline.core.impact.measured import APPLICATION, NO_EFFECT, Measured, Plain
-from cachewarm_pipeline.core.selection import SOURCES
 from cachewarm_pipeline.core.stats import WARMED_ARM
+from cachewarm_pipeline.planning.entry_selection import SOURCES
 from cachewarm_pipeline.storage.measurement_schemas import WARMING_IMPACT
 
 

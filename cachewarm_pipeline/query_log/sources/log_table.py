@@ -2,8 +2,8 @@
 
 The engine filters and groups; what comes back is bounded by a day's distinct queries. It groups by the exact spelling
 and Python canonicalises (query_log.daily_counts): lower() follows each engine's locale and Unicode version ("I" is not
-"i" in a Turkish database), regular expressions over every row cost more than the rest of the query, and groups of one spelling
-merge exactly everywhere.
+"i" in a Turkish database), regular expressions over every row cost more than the rest of the query, and groups of one
+spelling merge exactly everywhere.
 """
 
 from collections.abc import Callable

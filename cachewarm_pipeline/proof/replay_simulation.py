@@ -1,0 +1,193 @@
+"""Replay: what a warmed cache would have done on held-out days, next to a cold one; one agent_type at a time.
+
+Which entry serves a query and what the judge says of it is found elsewhere; here lookups are counted. What the counts
+add up to, with intervals, is proof.replay_summary.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cachewarm_pipeline.core.personal import mask
+from cachewarm_pipeline.numerics.nearest_neighbours import Vectors, block_rows
+from cachewarm_pipeline.storage.schemas import REPLAY_COUNTS
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+Own = Callable[[Ints, Ints], Bools]
+"""Which of the stored queries answer which queries, by numbers: (m,), (s,) -> (m, s). Never asked for more than
+neighbours.CELLS pairs at a time, or neighbours.BLOCK squared."""
+
+COUNTS = pa.schema(REPLAY_COUNTS)
+"""What ``simulate`` gives: REPLAY without agent_type and date."""
+
+SHOWN_CHARS = 500
+"""Of a response in REPLAY_DECISIONS: enough for a reviewer to see why it is wrong, and the dataset stays small."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """One row for each day and distinct query, ordered by day, all of shape (n,).
+
+    ``day``: 0 is the first held-out day; ``query``: number of the distinct query, 0..q-1; ``lookups``: at least 1.
+    The rows of one day are taken to come one after the other: a day's counts do not tell the order.
+    """
+
+    day: Ints
+    query: Ints
+    lookups: Ints
+
+
+@dataclass(frozen=True)
+class Served:
+    """What warmed entries do for each distinct query, all of shape (q,).
+
+    ``exact``: place of the plan's entry with the same canonical prompt, else -1. ``semantic``: place of the entry that
+    the match rule serves where there is no exact one, else -1 (a miss). ``distance``: whether the certified plain
+    distance, which a stock reader applies, serves the nearest entry; False where none is certified.
+    """
+
+    exact: Ints
+    semantic: Ints
+    distance: Bools
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the judge says of each row of Traffic, both of shape (n,).
+
+    ``answers``: uncached logged answers of the row that were compared with the response that is served; 0 where no
+    warmed entry serves it or the row has no answer of its own. ``wrong``: of these, not equivalent.
+    """
+
+    answers: Ints
+    wrong: Ints
+
+
+def simulate(traffic: Traffic, served: Served, judged: Judged, days: int, own: Own | None = None) -> pa.Table:
+    """Counts of each day 0..days-1 as a COUNTS table, in the order of days; a day without lookups has zeros.
+
+    Two caches see the same lookups. The cold one begins empty: the first lookup of a query is a miss and is stored, all
+    later ones hit. The warmed one asks its warmed entries first and treats what they miss in the same way. With ``own``
+    a query is also answered by one that was stored before it; without, stored answers hit their own query only. Nothing
+    that is stored expires within the held-out days.
+
+    Time: rows, and with ``own`` distinct queries x stored ones, in blocks. Memory: a few numbers a row, and one block.
+
+    Raises ValueError for arrays that do not fit together.
+    """
+    _validate(traffic, served, judged, days)
+    day, query, lookups = traffic.day, traffic.query, traffic.lookups
+    exact = served.exact >= 0
+    semantic = ~exact & (served.semantic >= 0)
+    seen, first = np.unique(query, return_index=True)
+    order = seen[np.argsort(first)]
+    is_first = np.zeros(len(query), bool)
+    is_first[first] = True
+
+    def hits(asked: Ints) -> Ints:
+        """Hits of each row in a cache that fills itself with what it misses of the ``asked`` queries."""
+        of = np.zeros(len(exact), bool)
+        of[asked] = True
+        missed = np.zeros(len(exact), bool)
+        missed[_stored(asked, own)] = True
+        return np.asarray(of[query] * (lookups - (is_first & missed[query])), np.int64)
+
+    is_exact, is_semantic = exact[query], semantic[query]
+    own_hits = hits(order[~(exact | semantic)[order]])
+    columns = {
+        "lookups": lookups,
+        "cold_hits": hits(order),
+        "warmed_hits": lookups * (is_exact | is_semantic) + own_hits,
+        "exact_hits": lookups * is_exact,
+        "semantic_hits": lookups * is_semantic,
+        "own_hits": own_hits,
+        "distance_hits": lookups * (exact | served.distance)[query],
+        "exact_judged": judged.answers * is_exact,
+        "exact_wrong": judged.wrong * is_exact,
+        "semantic_judged": judged.answers * is_semantic,
+        "semantic_wrong": judged.wrong * is_semantic,
+    }
+    return pa.table([_by_day(columns[name], day, days) for name in COUNTS.names], schema=COUNTS)
+
+
+def plain_distance(vectors: Vectors, distance: float, veto: Callable[[int, int], bool] | None = None) -> Own:
+    """``own`` by the certified plain distance: a stored query answers another one at most so far away.
+
+    ``vectors``: float32 (q, d), unit rows, of the distinct queries. ``veto``: whether the words of a query and of a
+    stored one contradict each other, which no nearness outweighs; asked only of pairs that are near enough.
+    """
+
+    def answers(queries: Ints, stored: Ints) -> Bools:
+        near = np.asarray(1.0 - vectors[queries] @ vectors[stored].T <= distance)
+        if veto is not None:
+            for row, column in zip(*np.nonzero(near), strict=True):
+                near[row, column] = not veto(int(queries[row]), int(stored[column]))
+        return near
+
+    return answers
+
+
+def shown(response: str) -> str:
+    """A response as REPLAY_DECISIONS shows it: cut, and personal data masked."""
+    response = mask(response[: 2 * SHOWN_CHARS])
+    return response if len(response) <= SHOWN_CHARS else response[: SHOWN_CHARS - 1] + "…"
+
+
+def _stored(order: Ints, own: Own | None) -> Ints:
+    """Which queries a cache stores that is asked them in this order, each for the first time: those it cannot answer.
+
+    A block of queries is held against all that are stored, then what is left of it query by query against itself.
+    """
+    if own is None:
+        return order
+    stored, count, start = np.empty(len(order), np.int64), 0, 0
+    while start < len(order):
+        step = block_rows(count)
+        block = order[start : start + step]
+        if count:
+            block = block[~own(block, stored[:count]).any(1)]
+        among = own(block, block)
+        kept = np.zeros(len(block), bool)
+        for place in range(len(block)):
+            kept[place] = not (among[place] & kept).any()
+        new = block[kept]
+        stored[count : count + len(new)] = new
+        count, start = count + len(new), start + step
+    return stored[:count]
+
+
+def _by_day(values: Ints, day: Ints, days: int) -> Ints:
+    total = np.zeros(days, np.int64)
+    np.add.at(total, day, values)
+    return total
+
+
+def _validate(traffic: Traffic, served: Served, judged: Judged, days: int) -> None:
+    rows, queries = len(traffic.day), len(served.exact)
+    for name, values, wanted in (
+        ("traffic.query", traffic.query, rows),
+        ("traffic.lookups", traffic.lookups, rows),
+        ("judged.answers", judged.answers, rows),
+        ("judged.wrong", judged.wrong, rows),
+        ("served.semantic", served.semantic, queries),
+        ("served.distance", served.distance, queries),
+    ):
+        if values.shape != (wanted,):
+            raise ValueError(f"replay: {name} has shape {values.shape}, not ({wanted},)")
+    if rows and not (traffic.day[0] >= 0 and traffic.day[-1] < days and (np.diff(traffic.day) >= 0).all()):
+        raise ValueError(f"replay: traffic.day is not ordered, or not within 0..{days - 1}")
+    if rows and not (traffic.query.min() >= 0 and traffic.query.max() < queries):
+        raise ValueError(f"replay: traffic.query is not within 0..{queries - 1}")
+    if (traffic.lookups < 1).any():
+        raise ValueError(f"replay: row {int(np.argmin(traffic.lookups))} of traffic has no lookups")
+    in_order = (judged.wrong >= 0) & (judged.wrong <= judged.answers) & (judged.answers <= traffic.lookups)
+    if not in_order.all():
+        raise ValueError(f"replay: row {int(np.argmin(in_order))}: not 0 <= wrong <= answers <= lookups")
+    hit = (served.exact >= 0) | (served.semantic >= 0)
+    if (judged.answers[~hit[traffic.query]] > 0).any():
+        raise ValueError("replay: answers were judged of a row that no warmed entry serves")
