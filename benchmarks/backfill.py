@@ -53,7 +53,7 @@ def by_dagster(work: str, days: list[date]) -> int:
     """The range as one run of the real instance (SQLite); the number of runs."""
     from dagster import AssetKey, DagsterInstance
 
-    from cachewarm_pipeline.cli.runs import prepare_dagster_home
+    from cachewarm_pipeline.cli.dagster_runs import prepare_dagster_home
     from cachewarm_pipeline.definitions import defs
     from cachewarm_pipeline.settings import load_settings
 

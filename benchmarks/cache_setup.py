@@ -10,10 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from cachewarm_pipeline.match_rules.features import FEATURES, VERSION
-from cachewarm_pipeline.match_rules.model import Model
-from cachewarm_pipeline.match_rules.rule import pack
-from cachewarm_pipeline.match_rules.space import Space
 from redisvl.extensions.cache.llm import SemanticCache
 
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
@@ -22,6 +18,10 @@ from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
 from cachewarm_pipeline.match_rules.certification import Certificate
+from cachewarm_pipeline.match_rules.features import FEATURES, VERSION
+from cachewarm_pipeline.match_rules.model import Model
+from cachewarm_pipeline.match_rules.rule import pack
+from cachewarm_pipeline.match_rules.space import Space
 from cachewarm_pipeline.match_rules.word_weights import MOST_WORDS
 from cachewarm_pipeline.ports import EmbedderInfo, Usage
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer

@@ -20,11 +20,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from cachewarm_pipeline.core.impact import BUCKETS, Count, impact
-from cachewarm_pipeline.core.impact.counts import cells
-from cachewarm_pipeline.core.impact.jackknife import groups_of, student
-from cachewarm_pipeline.core.impact.simulate import EVEN, HEAVY, SMALL, Kind, Traffic, trials
-from cachewarm_pipeline.core.impact.spillover import LARGE, STORED, World, worlds
+from benchmarks.lift_simulation import EVEN, HEAVY, SMALL, Kind, Traffic, trials
+from benchmarks.spillover_simulation import LARGE, STORED, World, worlds
+from cachewarm_pipeline.measurement.lift import BUCKETS, Count, impact
+from cachewarm_pipeline.measurement.lift.arm_counts import cells
+from cachewarm_pipeline.measurement.lift.jackknife import groups_of, student
 
 COLD = Traffic(
     (Kind(0.6, 0.5, 0.03, 0.2), Kind(0.37, 3, 0.03, 0.3), Kind(0.03, 30, 0.04, 0.5)), drift=0.02, spread=0.02

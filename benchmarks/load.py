@@ -26,8 +26,8 @@ from benchmarks.cache_setup import (
 )
 from benchmarks.delay_proxy import delayed
 from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.redis_client import connect
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.connect import connect
 
 
 def one_by_one(url: str, vectors: np.ndarray, plan: pa.Table, count: int) -> float:

@@ -39,9 +39,9 @@ from benchmarks.cache_setup import (
     redisvl_cache,
 )
 from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.connect import connect
 from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
-from cachewarm_pipeline.resources.redis_client import connect
 from cachewarm_pipeline.serving import WarmedSemanticCache
 
 WARM_UP = 20

@@ -8,7 +8,7 @@ gives to a method that breaks it with probability delta. Each trial draws 1,000 
 
 import argparse
 
-from cachewarm_pipeline.match_rules import simulate
+from benchmarks import certificate_simulation as simulate
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.text import cut, embedding_key
 from cachewarm_pipeline.embedded.redis_server import stop_redis
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 NAME = "quality"
 STOCK_DISTANCE = 0.03

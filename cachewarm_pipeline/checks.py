@@ -8,12 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from cachewarm_pipeline.assets.common import records
 from cachewarm_pipeline.assets.entry_payback import NAME
 from cachewarm_pipeline.assets.replay import SEED
 from cachewarm_pipeline.assets.serving_counts import HITS, HOURS
 from cachewarm_pipeline.core.stats import SERVED_SECONDS
-from cachewarm_pipeline.partitions import daily, days_of
+from cachewarm_pipeline.lineage.asset_page import records
+from cachewarm_pipeline.lineage.partitions import daily, days_of
 from cachewarm_pipeline.planning.warming_plan import plan_hash
 from cachewarm_pipeline.proof import evidence_gates as proof_gates
 from cachewarm_pipeline.proof import gate_remediation as advice
@@ -21,7 +21,7 @@ from cachewarm_pipeline.proof import plan_gates as gates
 from cachewarm_pipeline.proof.gate_verdict_store import limits_of, planned, store_verdict
 from cachewarm_pipeline.proof.plan_gates import Verdict
 from cachewarm_pipeline.proof.replay_summary import summary
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 def _result(

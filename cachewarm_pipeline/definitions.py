@@ -22,15 +22,15 @@ from cachewarm_pipeline.assets.synthetic_variants import synthetic_variants
 from cachewarm_pipeline.assets.warming_impact import warming_impact
 from cachewarm_pipeline.assets.warming_plan import warming_plan
 from cachewarm_pipeline.automation.alerts import failed_runs
-from cachewarm_pipeline.automation.catching_up import catch_up_sensor
-from cachewarm_pipeline.automation.hit_rate import hit_rate_sensor
+from cachewarm_pipeline.automation.catch_up_sensor import catch_up_sensor
+from cachewarm_pipeline.automation.hit_rate_sensor import hit_rate_sensor
 from cachewarm_pipeline.automation.jobs import jobs
-from cachewarm_pipeline.automation.off_peak_loading import off_peak_sensor
+from cachewarm_pipeline.automation.off_peak_sensor import off_peak_sensor
 from cachewarm_pipeline.automation.schedules import schedules
-from cachewarm_pipeline.automation.wrong_hits import wrong_hit_sensor
+from cachewarm_pipeline.automation.wrong_hit_sensor import wrong_hit_sensor
 from cachewarm_pipeline.checks import asset_checks
-from cachewarm_pipeline.resources.workspace import WorkspaceResource
 from cachewarm_pipeline.settings import Settings, load_settings
+from cachewarm_pipeline.workspace.workspace import WorkspaceResource
 
 assets: list[Any] = [
     *external_assets,

@@ -9,9 +9,9 @@ from typing import Any
 import redis
 
 from cachewarm_pipeline.core.generation import lock_key
-from cachewarm_pipeline.resources.cache_load import BATCH
-from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.redis_client import connect
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.connect import connect
+from cachewarm_pipeline.publishing.redis.load_entries import BATCH
 from tests.cache_fakes import NOW, TrigramEmbedder, doze, fill, numbered_plan, publish
 
 ENTRIES = BATCH + 50

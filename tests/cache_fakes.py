@@ -15,7 +15,7 @@ from cachewarm_pipeline.core.generation import generations_key, index_name, is_e
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.text import embedding_key, entry_id, sha256_hex
 from cachewarm_pipeline.ports import EmbedderInfo, Usage
-from cachewarm_pipeline.resources.cache_store import CacheStore, Published
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore, Published
 from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)

@@ -12,8 +12,8 @@ from dagster._core.test_utils import freeze_time
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from cachewarm_pipeline.definitions import definitions
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import load_settings
+from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.pipeline import QUIET, tell_failure
 
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from cachewarm_pipeline.models.usage_ledger import FOLDER, Ledger
 from cachewarm_pipeline.models.usage_prices import Price
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings, load_settings
 from cachewarm_pipeline.storage.measurement_schemas import ARM_COUNTS, ENTRY_HITS, HOUR_COUNTS
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, REPLAY, REPLAY_DECISIONS
+from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.cache_fakes import make_plan
 from tests.pipeline import environment
 

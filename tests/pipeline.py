@@ -130,8 +130,8 @@ def home_with_shared_vectors(factory: "pytest.TempPathFactory") -> Path:
 
 def merge_vectors(values: dict[str, str]) -> None:
     """A segment for each batch that was embedded becomes one: every look-up opens each."""
-    from cachewarm_pipeline.resources.workspace import Workspace
     from cachewarm_pipeline.storage.vectors import ParquetVectorStore
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     with environment(values):
         vectors = Workspace().vectors

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.automation.looking import failure_of
+from cachewarm_pipeline.automation.run_state import failure_of
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.settings import Settings
 from tests.pipeline import QUIET, tell_failure

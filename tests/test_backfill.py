@@ -100,7 +100,7 @@ def single(tmp_path_factory: pytest.TempPathFactory, source: Path, redis_url: st
     home = home_with_shared_vectors(tmp_path_factory)
     done = Home(values_of(home, source, redis_url, "t-backfill-single"), home)
     with environment(done.values), dg.instance_for_test() as instance:
-        from cachewarm_pipeline.resources.workspace import Workspace
+        from cachewarm_pipeline.workspace.workspace import Workspace
 
         assert run("mine_log", MINED[0], MINED[-1], instance).success
         for day in DAYS:
@@ -166,7 +166,7 @@ def test_a_range_publishes_its_last_day_and_says_so_of_the_others(whole: Home) -
 
 def test_a_historical_day_replaces_a_newer_generation_only_when_told_to(single: Home) -> None:
     with environment(single.values), dg.instance_for_test() as instance:
-        from cachewarm_pipeline.resources.workspace import Workspace
+        from cachewarm_pipeline.workspace.workspace import Workspace
 
         cache = Workspace().cache
         before = cache.live()
@@ -219,7 +219,7 @@ def quality(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
 
 
 def test_a_bad_day_in_the_past_is_named_and_does_not_hold_up_the_rest(thin_and_full: tuple[Path, date, date]) -> None:
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     _, thin, full = thin_and_full
     with dg.instance_for_test() as instance:
@@ -238,7 +238,7 @@ def test_a_bad_day_in_the_past_is_named_and_does_not_hold_up_the_rest(thin_and_f
 def test_a_range_whose_last_day_fails_publishes_nothing_and_names_the_day(
     tmp_path: Path, redis_url: str, cache_name: str
 ) -> None:
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     full, thin = DAY, DAY + timedelta(days=1)
     rows = [log_row("Asked often?", created_at=at(hour), user_id=f"u{hour}") for hour in range(1, 8)]
@@ -256,8 +256,8 @@ def test_a_range_whose_last_day_fails_publishes_nothing_and_names_the_day(
 
 
 def test_the_dagster_command_mines_a_range_as_one_run(source: Path, tmp_path: Path) -> None:
-    from cachewarm_pipeline.cli.runs import prepare_dagster_home
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.cli.dagster_runs import prepare_dagster_home
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     values = {"CACHEWARM_HOME": str(tmp_path / "home"), "CACHEWARM_SOURCE_URL": str(source)}
     with environment(values):
@@ -310,7 +310,7 @@ def test_the_daemon_runs_the_whole_job_over_exactly_these_days_as_one_run(
     """From the job's page, that is: a selection of assets would also take the days after it that read these."""
     from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     _, thin, full = thin_and_full
     with in_daemon() as (instance, daemon):
@@ -368,7 +368,7 @@ def carry_out(daemon: Any, instance: dg.DagsterInstance) -> None:
 
 def assert_one_run_mined(instance: dg.DagsterInstance, days: list[date]) -> None:
     """One run, and of each day the dataset, and its own metadata."""
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     assert instance.get_runs_count() == 1
     records = instance.fetch_materializations(dg.AssetKey("daily_query_counts"), limit=100).records

@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cachewarm_pipeline.cli import app
-from cachewarm_pipeline.core.brief import SHOWN, Brief, Stored, Terms, brief
-from cachewarm_pipeline.core.brief_told import NO_COUNTS, cards, number, percent
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.resources.brief_page import page, pictures_of
+from cachewarm_pipeline.reporting.run_report import SHOWN, Brief, Stored, Terms, brief
+from cachewarm_pipeline.reporting.run_report_page import page, pictures_of
+from cachewarm_pipeline.reporting.run_report_text import NO_COUNTS, cards, number, percent
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.measurement_schemas import ENTRY_PAYBACK, NET_RETURN, USAGE, WARMING_IMPACT
 from cachewarm_pipeline.storage.schemas import GATES, MATCH_RULES, PLAN_CURVE, VERDICT, WARMING_PLAN

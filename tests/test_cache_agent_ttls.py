@@ -9,7 +9,7 @@ from cachewarm_pipeline.core.generation import key_prefix, ttl_seconds, whole_ke
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.match_rules.certification import Certificate
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import NOW, TrigramEmbedder, entry_keys, fill, numbered_plan, publish, writes
 

@@ -9,7 +9,7 @@ from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.core import search
 from cachewarm_pipeline.core.generation import index_name
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from tests.cache_fakes import TrigramEmbedder, make_plan, publish
 
 pytest_plugins = ["tests.cache_fixtures"]

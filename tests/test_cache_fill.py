@@ -12,8 +12,8 @@ from cachewarm_pipeline.core.generation import generations_key, index_name, lock
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.resources import cache_generations
-from cachewarm_pipeline.resources.cache_store import CacheStore, Published
+from cachewarm_pipeline.publishing.redis import generations as cache_generations
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore, Published
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from cachewarm_pipeline.settings.off_peak_window import allowance
 from tests.cache_crash import ENTRIES, TICK, fill_all, run_in_a_process

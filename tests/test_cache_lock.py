@@ -7,7 +7,7 @@ import redis
 
 from cachewarm_pipeline.core.generation import lock_key
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from tests.cache_fakes import NOW, numbered_plan, publish
 
 pytest_plugins = ["tests.cache_fixtures"]

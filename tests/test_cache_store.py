@@ -12,7 +12,7 @@ from cachewarm_pipeline.core.generation import generations_key, key_prefix, lock
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 from tests.cache_fakes import (
     DAY,

@@ -10,14 +10,15 @@ from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.core.generation import index_name, key_prefix, withdrawn_key
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.out_of_service import Withdrawal
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.wrong_hits import response_sha
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.match_rules.certification import Certificate
-from cachewarm_pipeline.resources import cache_generations, cache_withdraw
-from cachewarm_pipeline.resources.cache_load import load_entries
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis import generations as cache_generations
+from cachewarm_pipeline.publishing.redis import withdraw_answers as cache_withdraw
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.load_entries import load_entries
+from cachewarm_pipeline.publishing.withdrawn_answers import Withdrawal
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_crash import run_in_a_process

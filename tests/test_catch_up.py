@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from cachewarm_pipeline.core.catch_up import TRIES, Again, Tried, try_again
+from cachewarm_pipeline.automation.catch_up import TRIES, Again, Tried, try_again
 
 WHAT = "the run for 2026-03-04"
 AT = datetime(2026, 3, 5, 2, 5, tzinfo=UTC)

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from cachewarm_pipeline.core.confirm import Rejected, blame
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.wrong_hits import Served
+from cachewarm_pipeline.publishing.wrong_hit_attribution import Rejected, blame
 
 AT = datetime(2026, 3, 4, tzinfo=UTC)
 

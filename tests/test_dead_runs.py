@@ -4,7 +4,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.test_utils import create_run_for_test
 
-from cachewarm_pipeline.cli.runs import end_dead_runs
+from cachewarm_pipeline.cli.dagster_runs import end_dead_runs
 
 TAGS = {"cachewarm/started_by": "cachewarm warm"}
 

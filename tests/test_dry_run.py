@@ -14,14 +14,14 @@ import redis
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.cli.dry_run import PLANNED
-from cachewarm_pipeline.cli.planned_text import counts_line, planned_lines
+from cachewarm_pipeline.cli.dry_run_text import counts_line, planned_lines
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.models.usage_prices import PURPOSES, Price, totals
 from cachewarm_pipeline.planning.planned_cost import Step, Tokens, planned_cost
-from cachewarm_pipeline.resources.dry_run import DryWorkspace
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.workspace.dry_run import DryWorkspace
+from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.paid_models import PaidModels, write_log
 from tests.payback_data import back, hits_row, hits_table, hours_table
 from tests.pipeline import LAST_DAY, Cachewarm, Ran, environment

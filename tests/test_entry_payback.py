@@ -15,11 +15,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.core.payback import idle_entries
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.wrong_hits import response_sha
+from cachewarm_pipeline.measurement.entry_payback import idle_entries
+from cachewarm_pipeline.publishing.redis.connect import connect
 from cachewarm_pipeline.resources.cache_reports import count
-from cachewarm_pipeline.resources.redis_client import connect
 from tests.checked_project import FEW, Project, log_of, question, steady
 from tests.payback_data import AGENT, back, hits_row, hits_table, hours_table, store_day
 from tests.pipeline import LAST_DAY, QUIET, environment
@@ -58,7 +58,7 @@ def earn(project: Project, *days: date, **settings: str) -> dict[str, Any]:
     }
     with environment(project.environment | settings):
         from cachewarm_pipeline.assets.entry_payback import entry_payback
-        from cachewarm_pipeline.resources.workspace import WorkspaceResource
+        from cachewarm_pipeline.workspace.workspace import WorkspaceResource
 
         resources = {"workspace": WorkspaceResource()}
         done = dg.materialize([entry_payback], resources=resources, tags=tags, run_config=QUIET)
@@ -136,7 +136,7 @@ def test_without_enough_counted_days_nothing_is_left_out(project: Project, why: 
         project.datasets.write("hour_counts", day, hours(day))
     with environment(project.environment):
         from cachewarm_pipeline.assets.entry_payback import payback_day
-        from cachewarm_pipeline.resources.workspace import Workspace
+        from cachewarm_pipeline.workspace.workspace import Workspace
 
         table, _ = payback_day(Workspace(), LAST_DAY)
     assert idle_entries(table) == set()

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.episodes import Episode, Look, Policy, look
+from cachewarm_pipeline.automation.hit_rate_alarm import Episode, Look, Policy, look
 
 POLICY = Policy(floor=0.4, margin=0.05, low_for=timedelta(minutes=60), min_lookups=200, cooldown=timedelta(hours=12))
 START = datetime(2026, 3, 4, 9, tzinfo=UTC)

@@ -8,8 +8,8 @@ import redis
 from cachewarm_pipeline.core.generation import generations_key, index_name
 from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.redis_client import connect
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.connect import connect
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_crash import ENTRIES, publish_all, run_in_a_process
 from tests.cache_fakes import TrigramEmbedder, doze, numbered_plan, publish

@@ -41,7 +41,7 @@ def run_range(job: str, first: date, last: date, instance: dg.DagsterInstance) -
 
 @pytest.mark.usefixtures("_in_project")
 def test_a_range_of_days_is_one_run_with_each_days_own_metadata() -> None:
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     first = LAST_DAY - timedelta(days=2)
     with dg.instance_for_test() as instance:
@@ -107,7 +107,7 @@ def test_a_day_whose_log_was_not_mined_is_refused_by_name(tmp_path: Path, source
     values = {"CACHEWARM_HOME": str(tmp_path), "CACHEWARM_SOURCE_URL": str(source)}
     with environment(values), dg.instance_for_test() as instance:
         from cachewarm_pipeline.assets.frequent_queries import frequent_queries
-        from cachewarm_pipeline.resources.workspace import WorkspaceResource
+        from cachewarm_pipeline.workspace.workspace import WorkspaceResource
 
         result = dg.materialize(
             [frequent_queries, dg.AssetSpec("daily_query_counts", partitions_def=frequent_queries.partitions_def)],

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cachewarm_pipeline.automation.hit_rate import floor_of
+from cachewarm_pipeline.automation.hit_rate_sensor import floor_of
 from cachewarm_pipeline.automation.tags import PUBLISHES
 from cachewarm_pipeline.settings import load_settings
 from tests.small_app import USUAL
@@ -116,7 +116,7 @@ def test_a_warming_that_failed_is_tried_again_and_not_at_once(watch: Watch) -> N
 
 
 def test_a_low_forecast_ends_a_low_when_the_rate_is_as_good_as_it_gets(watch: Watch) -> None:
-    from cachewarm_pipeline.automation.hit_rate import policy_of
+    from cachewarm_pipeline.automation.hit_rate_sensor import policy_of
 
     policy = policy_of(load_settings(), 0.7 * 0.12, 0.12)
     assert policy.floor < policy.over < 0.12

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.impact import Count, Forecast, compare_days, impact
-from cachewarm_pipeline.core.impact.counts import cells
-from cachewarm_pipeline.core.impact.jackknife import groups_of, student
-from cachewarm_pipeline.core.impact.simulate import EVEN, HEAVY, SMALL, Traffic, trials
+from benchmarks.lift_simulation import EVEN, HEAVY, SMALL, Traffic, trials
+from cachewarm_pipeline.measurement.lift import Count, Forecast, compare_days, impact
+from cachewarm_pipeline.measurement.lift.arm_counts import cells
+from cachewarm_pipeline.measurement.lift.jackknife import groups_of, student
 from cachewarm_pipeline.proof.replay_summary import _T975
 
 TRIALS = 300

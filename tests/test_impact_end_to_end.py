@@ -9,10 +9,10 @@ import pytest
 
 from cachewarm_pipeline.assets.serving_counts import serving_counts
 from cachewarm_pipeline.assets.warming_impact import warming_impact
-from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from cachewarm_pipeline.settings import load_settings
+from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.cache_fakes import DAY as PLANNED
 from tests.cache_fakes import ROTATE, Clock, TrigramEmbedder
 from tests.impact_days import write_made

@@ -15,8 +15,8 @@ from cachewarm_pipeline.answers.judges.judge_model import MAX_COMPLETION_TOKENS,
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import Judge
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings, load_settings
+from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.chat_server import (
     COMPLETION_TOKENS,
     KEY,

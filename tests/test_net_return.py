@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.assets.net_return import known_of, net_return
 from cachewarm_pipeline.assets.warming_impact import warming_impact
-from cachewarm_pipeline.core.impact import Count, impact
-from cachewarm_pipeline.core.impact.measured import Asked, Measured
-from cachewarm_pipeline.core.net_return import (
+from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.measurement.lift import Count, impact
+from cachewarm_pipeline.measurement.lift.measured_impact import Asked, Measured
+from cachewarm_pipeline.measurement.net_return import (
     Basis,
     Known,
     Paid,
@@ -25,13 +26,12 @@ from cachewarm_pipeline.core.net_return import (
     paid,
     plan_bytes,
 )
-from cachewarm_pipeline.core.net_return_told import figures, side_by_side, verdict
-from cachewarm_pipeline.core.report import _savings
-from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.measurement.net_return_text import figures, side_by_side, verdict
 from cachewarm_pipeline.models.usage_ledger import read_usage
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.reporting.warm_report import _savings
 from cachewarm_pipeline.storage.measurement_schemas import USAGE
 from cachewarm_pipeline.storage.schemas import REPLAY
+from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.impact_days import AGENT, FIRST, Shape, pay, workspace_at, write_counts, write_made
 
 LAST = FIRST + timedelta(days=4)

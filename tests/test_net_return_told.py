@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cachewarm_pipeline.core.net_return_told import verdict
+from cachewarm_pipeline.measurement.net_return_text import verdict
 from cachewarm_pipeline.number_format import duration, span, usd
 
 TOLD = dict.fromkeys(

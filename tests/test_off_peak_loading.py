@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from cachewarm_pipeline.automation import wrong_hits
+from cachewarm_pipeline.automation import wrong_hit_sensor as wrong_hits
 from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
-from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.redis_client import connect
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.connect import connect
 from tests.daemon import Daemon, daemon
 from tests.pipeline import QUIET, environment
 from tests.small_app import USUAL, App, settings_of

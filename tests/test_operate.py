@@ -10,8 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.redis_client import connect
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.connect import connect
 from tests.pipeline import QUIET, Buffers, Cachewarm, environment
 from tests.small_app import AGENT, USUAL, App, settings_of
 

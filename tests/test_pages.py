@@ -7,8 +7,8 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from cachewarm_pipeline.assets.common import column_schema, record, records
 from cachewarm_pipeline.definitions import defs
+from cachewarm_pipeline.lineage.asset_page import column_schema, record, records
 
 GRAPH = defs.resolve_asset_graph()
 ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())

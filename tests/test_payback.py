@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.payback import (
+from cachewarm_pipeline.core.text import entry_id
+from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.freshness.withdrawn_entries import add, empty, reinstate
+from cachewarm_pipeline.measurement.entry_payback import (
     WINDOW_DAYS,
     Fold,
     InLog,
@@ -21,9 +24,6 @@ from cachewarm_pipeline.core.payback import (
     measured,
     withdrawn_verdicts,
 )
-from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.days import end_of
-from cachewarm_pipeline.freshness.withdrawn_entries import add, empty, reinstate
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.payback_data import AGENT, ENOUGH, hits_row, hits_table
 

@@ -9,22 +9,22 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
-from cachewarm_pipeline.match_rules.features import FEATURES, VERSION
-from cachewarm_pipeline.match_rules.model import Model
-from cachewarm_pipeline.match_rules.space import Space
 
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.match_rules.certification import Certificate
+from cachewarm_pipeline.match_rules.features import FEATURES, VERSION
+from cachewarm_pipeline.match_rules.model import Model
 from cachewarm_pipeline.match_rules.rule_tables import rules_table
+from cachewarm_pipeline.match_rules.space import Space
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.planning.warming_plan import plan_hash
 from cachewarm_pipeline.proof.gate_verdict_store import limits_of, passed_verdict, planned, store_verdict
 from cachewarm_pipeline.proof.plan_gates import Verdict
-from cachewarm_pipeline.resources.workspace import Workspace, WorkspaceResource
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.schemas import GATES, MATCH_VECTORS
+from cachewarm_pipeline.workspace.workspace import Workspace, WorkspaceResource
 from tests.cache_fakes import DAY, PLAN, make_plan
 from tests.pipeline import environment
 

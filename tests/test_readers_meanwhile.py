@@ -10,7 +10,7 @@ import redis
 from redisvl.extensions.cache.llm import SemanticCache
 from redisvl.query.filter import Tag
 
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import TrigramEmbedder, fill, make_plan, publish

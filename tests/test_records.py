@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.core.generation import key_prefix, warmed_entry, whole_key
 from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.out_of_service import Settlement, Withdrawal, by_entry, settlement
 from cachewarm_pipeline.core.records import GenerationRecord, Pin, State, parse_generations, parse_pin
 from cachewarm_pipeline.core.wrong_hits import response_sha
 from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.publishing.withdrawn_answers import Settlement, Withdrawal, by_entry, settlement
 from tests.cache_fakes import NOW
 
 RECORD = GenerationRecord(

@@ -14,8 +14,8 @@ from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.embedded import redis_server
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.resources import redis_client
-from cachewarm_pipeline.resources.redis_client import connect
+from cachewarm_pipeline.publishing.redis import connect as redis_client
+from cachewarm_pipeline.publishing.redis.connect import connect
 from tests.servers import start_redis
 
 PASSWORD = "p@ss/w:rd-Qsecret"

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from cachewarm_pipeline.match_rules.simulate import allowed_breaks
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.certificate_simulation import allowed_breaks
 from cachewarm_pipeline.numerics.binomial_bounds import effective_bounds, lower_bound, upper_bound
 from cachewarm_pipeline.proof.replay_summary import CURVE_POINTS, curve, lift_interval, summary
 from cachewarm_pipeline.storage.schemas import REPLAY, REPLAY_DECISIONS, conform

@@ -6,8 +6,8 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from cachewarm_pipeline.core.impact import Count, Estimate, impact
-from cachewarm_pipeline.core.return_parts import (
+from cachewarm_pipeline.measurement.lift import Count, Estimate, impact
+from cachewarm_pipeline.measurement.return_inputs import (
     call_costs,
     expected_part,
     expected_usd,
@@ -15,7 +15,7 @@ from cachewarm_pipeline.core.return_parts import (
     measured_usd,
     share_out,
 )
-from cachewarm_pipeline.core.returns import Part, returns
+from cachewarm_pipeline.measurement.returns import Part, returns
 
 
 def measured() -> list[Count]:

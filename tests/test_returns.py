@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.impact import Estimate
-from cachewarm_pipeline.core.returns import Part, Return, returns
+from cachewarm_pipeline.measurement.lift import Estimate
+from cachewarm_pipeline.measurement.returns import Part, Return, returns
 
 NOTHING_WRONG = Estimate(0.0, 0.0, 0.0)
 

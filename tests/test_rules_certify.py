@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import certificate_simulation as simulate
 from cachewarm_pipeline.match_rules import certification as certify
-from cachewarm_pipeline.match_rules import simulate
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cachewarm_pipeline.core.words import tokens, word_key
 from cachewarm_pipeline.match_rules.features import (
     FEATURES,
     TEXT_FEATURES,
@@ -13,10 +17,6 @@ from cachewarm_pipeline.match_rules.features import (
     text_features,
     word_features,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from cachewarm_pipeline.core.words import tokens, word_key
 
 
 def text(lookup: str, entry: str) -> dict[str, float]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from cachewarm_pipeline.match_rules.features import FEATURES, LOG_FEATURES, VERSION
-from cachewarm_pipeline.match_rules.space import Space
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +13,9 @@ from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.match_rules import certification as certify
 from cachewarm_pipeline.match_rules import match_model_fit as fit
 from cachewarm_pipeline.match_rules import rule
+from cachewarm_pipeline.match_rules.features import FEATURES, LOG_FEATURES, VERSION
 from cachewarm_pipeline.match_rules.rule_tables import rules_of, rules_table
+from cachewarm_pipeline.match_rules.space import Space
 from cachewarm_pipeline.match_rules.word_weights import WordPairs
 from tests.rules_log import labelled_log
 

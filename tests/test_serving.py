@@ -12,7 +12,7 @@ from cachewarm_pipeline.core.generation import generations_key, key_prefix
 from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import NOW, PLAN, REVOKE, ROTATE, TrigramEmbedder, make_plan, publish, republish
 

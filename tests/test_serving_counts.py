@@ -14,7 +14,7 @@ import redis
 from cachewarm_pipeline.core.generation import stats_key
 from cachewarm_pipeline.core.stats import KEEP_SECONDS, Tally
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import ROTATE, Clock, TrigramEmbedder
 

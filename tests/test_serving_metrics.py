@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from cachewarm_pipeline.serving_metrics import BUCKETS, MAX_AGENT_TYPES, OTHERS, register_metrics
 from tests.cache_fakes import ROTATE, Clock, TrigramEmbedder, make_plan, publish

@@ -13,7 +13,7 @@ from cachewarm_pipeline.core import search
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
-from cachewarm_pipeline.resources.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import REVOKE, ROTATE, TrigramEmbedder, republish

@@ -19,8 +19,8 @@ from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.resources.embedders.batches import run_batches
 from cachewarm_pipeline.resources.embedders.openai import most_tokens
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
+from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.chat_server import KEY, saying
 from tests.openai_server import SOON, error_answer
 from tests.paid_models import PaidModels, near_pairs

@@ -14,9 +14,9 @@ from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.candidates.variant_filter import TOO_CLOSE, TOO_FAR
 from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.report import build_report
 from cachewarm_pipeline.core.text import canonical, entry_id
 from cachewarm_pipeline.errors import ConfigurationError, LlmError
+from cachewarm_pipeline.reporting.warm_report import build_report
 from tests.chat_server import KEY, saying
 from tests.openai_server import error_answer
 from tests.pipeline import LAST_DAY, environment, home_with_shared_vectors, small_sample
@@ -61,7 +61,7 @@ def materialize(assets: list[str], instance: dg.DagsterInstance) -> dict[str, di
 def synthetic(values: dict[str, str], **more: str) -> tuple[dict[str, Any], pa.Table, pa.Table]:
     """One materialisation of the asset: its metadata, its table, and the day's candidates."""
     with environment(values | more), dg.instance_for_test() as instance:
-        from cachewarm_pipeline.resources.workspace import Workspace
+        from cachewarm_pipeline.workspace.workspace import Workspace
 
         metadata = materialize(["synthetic_variants"], instance)["synthetic_variants"]
         datasets = Workspace().datasets
@@ -138,8 +138,8 @@ def test_a_base_of_the_users_own_file_that_is_not_recorded_stops_and_says_what_t
 
 def test_a_file_of_base_queries_that_cannot_be_read_is_refused_by_name(values: dict[str, str], tmp_path: Path) -> None:
     from cachewarm_pipeline.assets.steps import configured_bases
-    from cachewarm_pipeline.resources.workspace import Workspace
     from cachewarm_pipeline.settings import Settings
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     for name, data, said in (("none", None, "No such file"), ("bytes", b"\xff", "not UTF-8"), ("list", b"- a", "list")):
         if data is not None:
@@ -150,8 +150,8 @@ def test_a_file_of_base_queries_that_cannot_be_read_is_refused_by_name(values: d
 
 def test_the_packaged_bases_are_for_agent_types_that_the_log_has(tmp_path: Path) -> None:
     from cachewarm_pipeline.assets.steps import configured_bases
-    from cachewarm_pipeline.resources.workspace import Workspace
     from cachewarm_pipeline.settings import Settings
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     packaged = Workspace(Settings(home=tmp_path))
     assert configured_bases(packaged, {"billing"}) == []
@@ -248,7 +248,7 @@ def test_the_replays_recipe_has_variants_of_the_days_bases_alone_and_pays_nothin
     paid = len(server.requests)
     with environment(openai | {"CACHEWARM_SYNTHETIC_TOP": "9", "CACHEWARM_SYNTHETIC_RESPONSES": "generate"}):
         from cachewarm_pipeline.assets import steps
-        from cachewarm_pipeline.resources.workspace import Workspace
+        from cachewarm_pipeline.workspace.workspace import Workspace
 
         workspace = Workspace()
         day = [workspace.datasets.read(name, LAST_DAY) for name in ("golden_candidates", "frequent_queries")]
@@ -270,7 +270,7 @@ def test_the_replays_recipe_asks_nothing_after_a_change_of_temperature(
     with environment(openai | more):
         from cachewarm_pipeline.assets.replay import _recipe
         from cachewarm_pipeline.assets.steps import mined_days
-        from cachewarm_pipeline.resources.workspace import Workspace
+        from cachewarm_pipeline.workspace.workspace import Workspace
 
         workspace = Workspace()
         judge = workspace.judge(lambda said: None)

@@ -29,7 +29,7 @@ MILLISECONDS = 30_000
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[str]:
     """Dagster's webserver over an instance in which a day was stopped: its log has one query, asked once."""
-    from cachewarm_pipeline.cli.runs import prepare_dagster_home
+    from cachewarm_pipeline.cli.dagster_runs import prepare_dagster_home
     from cachewarm_pipeline.definitions import defs
     from cachewarm_pipeline.settings import load_settings
 

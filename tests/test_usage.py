@@ -8,9 +8,9 @@ import pytest
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.models.usage_ledger import read_run, read_usage
 from cachewarm_pipeline.models.usage_prices import EMBEDDING, JUDGING, Price, Total, totals
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.storage.measurement_schemas import USAGE
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 DAY = NOON.date()

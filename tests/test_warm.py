@@ -257,7 +257,7 @@ def test_asking_for_a_bound_that_no_rule_is_certified_for_publishes_exact_hits_o
 
 
 def test_a_second_warm_in_the_same_home_is_told_to_wait(small: Cachewarm) -> None:
-    from cachewarm_pipeline.cli.runs import warm_lock
+    from cachewarm_pipeline.cli.dagster_runs import warm_lock
 
     with warm_lock(Path(small.environment["CACHEWARM_HOME"])):
         ran = small("warm")
@@ -269,7 +269,7 @@ def test_a_second_warm_in_the_same_home_is_told_to_wait(small: Cachewarm) -> Non
 def test_a_run_that_was_killed_is_marked_as_failed_by_the_next() -> None:
     import dagster as dg
 
-    from cachewarm_pipeline.cli.runs import end_dead_runs
+    from cachewarm_pipeline.cli.dagster_runs import end_dead_runs
 
     tags = {"cachewarm/started_by": "cachewarm warm"}
     with dg.instance_for_test() as instance:

@@ -23,8 +23,8 @@ from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS, a
 from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import Llm
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings import Settings
+from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.chat_server import COMPLETION_TOKENS, KEY, MODEL, PROMPT_TOKENS, saying
 from tests.writer_server import (
     PER_ANSWER,

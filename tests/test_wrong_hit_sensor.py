@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from cachewarm_pipeline.automation import withdrawing
-from cachewarm_pipeline.automation.withdrawing import reinstate_entry, withdraw_answers
 from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.core.wrong_hits import response_sha
 from cachewarm_pipeline.errors import EmbeddingError
-from cachewarm_pipeline.resources.redis_client import connect
+from cachewarm_pipeline.publishing import withdrawal as withdrawing
+from cachewarm_pipeline.publishing.redis.connect import connect
+from cachewarm_pipeline.publishing.withdrawal import reinstate_entry, withdraw_answers
 from tests.pipeline import QUIET, environment
 from tests.small_app import AGENT, USUAL, truth
 from tests.watch import DAY, NOW, Watch, own_environment

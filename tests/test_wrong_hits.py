@@ -20,8 +20,8 @@ from cachewarm_pipeline.core.wrong_hits import (
     reporter_sha,
     response_sha,
 )
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.resources import cache_reports
-from cachewarm_pipeline.resources.cache_store import CacheStore
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import PLAN, REVOKE, ROTATE, Clock, TrigramEmbedder, make_plan, publish, republish, writes
 

@@ -16,11 +16,11 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import freeze_time
 
-from cachewarm_pipeline.resources.cache_store import CacheStore
-from cachewarm_pipeline.resources.redis_client import connect
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.connect import connect
 from cachewarm_pipeline.serving import WarmedSemanticCache
 from cachewarm_pipeline.settings import load_settings
+from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.daemon import Clock, definitions_at, evaluate, execute
 from tests.pipeline import QUIET, environment
 from tests.small_app import AGENT, App, settings_of

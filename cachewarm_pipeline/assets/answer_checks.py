@@ -13,7 +13,10 @@ import dagster as dg
 import pyarrow as pa
 
 from cachewarm_pipeline.assets.checking import CANDIDATES, Checked, check_day
-from cachewarm_pipeline.assets.common import (
+from cachewarm_pipeline.assets.synthetic_variants import llm_metadata
+from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.freshness.refresh_queue import waits
+from cachewarm_pipeline.lineage.asset_page import (
     OWNERS,
     PAID,
     VERIFICATION,
@@ -23,11 +26,8 @@ from cachewarm_pipeline.assets.common import (
     records,
     table_metadata,
 )
-from cachewarm_pipeline.assets.synthetic_variants import llm_metadata
-from cachewarm_pipeline.days import end_of
-from cachewarm_pipeline.freshness.refresh_queue import waits
-from cachewarm_pipeline.partitions import daily, one_run
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.lineage.partitions import daily, one_run
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 _QUEUE_SHOWN = 10
 

@@ -9,18 +9,18 @@ import dagster as dg
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import CACHE, DAILY_FRESH, OWNERS, record, records, table_metadata
 from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.errors import CachewarmError
-from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.lineage.asset_page import CACHE, DAILY_FRESH, OWNERS, record, records, table_metadata
+from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
 from cachewarm_pipeline.planning.warming_plan import plan_hash
 from cachewarm_pipeline.proof.gate_verdict_store import limits_of, passed_verdict, planned
 from cachewarm_pipeline.proof.replay_summary import forecast_hit_rate
-from cachewarm_pipeline.resources.cache_store import Published
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.publishing.redis.cache_store import Published
 from cachewarm_pipeline.settings.off_peak_window import allowance
 from cachewarm_pipeline.storage.schemas import GATES
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 @dg.asset(

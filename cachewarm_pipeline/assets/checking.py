@@ -11,17 +11,17 @@ import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.assets.comparing import Fresh, NotChecked, Sample, by_log
-from cachewarm_pipeline.core.payback import measured
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.freshness.answer_age import AgeLimits
 from cachewarm_pipeline.freshness.change_rate import ChangeRate, age_limit, change_rate
 from cachewarm_pipeline.freshness.change_sample import ChangeCheck, newest_of_each, population
 from cachewarm_pipeline.freshness.entries_today import aged_out, candidates_of
 from cachewarm_pipeline.freshness.refresh_queue import Checks, Finding
+from cachewarm_pipeline.measurement.entry_payback import measured
 from cachewarm_pipeline.ports import Judge, Llm
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.storage.answer_schemas import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES
 from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 CANDIDATES = ("golden_candidates", "frequent_queries", "synthetic_variants")
 

@@ -21,7 +21,7 @@ from cachewarm_pipeline.freshness.change_sample import ChangeCheck
 from cachewarm_pipeline.freshness.refresh_queue import Checks, Finding, sampled
 from cachewarm_pipeline.ports import Judge, Llm
 from cachewarm_pipeline.query_log.responses import why_no_answer
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 SPARE = 4
 """Times the sample that histories are read of: some queries have no answer a week ago, or none since."""

@@ -3,12 +3,12 @@
 import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.assets.common import OWNERS, PAID, VERIFICATION, paid_days, record, table_metadata
 from cachewarm_pipeline.core.text import embedding_key
+from cachewarm_pipeline.lineage.asset_page import OWNERS, PAID, VERIFICATION, paid_days, record, table_metadata
+from cachewarm_pipeline.lineage.partitions import daily, one_run
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
-from cachewarm_pipeline.partitions import daily, one_run
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.storage.schemas import EMBEDDINGS
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 _OF = ("golden_candidates", "frequent_queries", "synthetic_variants", "labelled_queries")
 

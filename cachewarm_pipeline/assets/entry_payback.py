@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
-from cachewarm_pipeline.core.payback import Fold, InLog, Known, Question, in_log, withdrawn_verdicts
 from cachewarm_pipeline.core.stats import WARMED_ARM
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.lineage.asset_page import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
+from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
+from cachewarm_pipeline.measurement.entry_payback import Fold, InLog, Known, Question, in_log, withdrawn_verdicts
 from cachewarm_pipeline.models.usage_ledger import read_usage
-from cachewarm_pipeline.partitions import daily, days_of, one_run
 from cachewarm_pipeline.plots.drawing import line_plot, markdown_image
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 NAME = "entry_payback"
 

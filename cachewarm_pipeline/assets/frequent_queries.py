@@ -5,7 +5,8 @@ the dataset unfit_queries."""
 import dagster as dg
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import (
+from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.lineage.asset_page import (
     CANDIDATES,
     OWNERS,
     PAID,
@@ -15,9 +16,8 @@ from cachewarm_pipeline.assets.common import (
     records,
     table_metadata,
 )
-from cachewarm_pipeline.exclusion_reasons import LeftOut
-from cachewarm_pipeline.partitions import daily, lookback, one_run
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.lineage.partitions import daily, lookback, one_run
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 _UNFIT_SHOWN = 10
 """Unfit queries on the page, those asked most: what is not there is in the dataset."""

@@ -4,9 +4,9 @@ with personal data or secrets."""
 import dagster as dg
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, observe, record, table_metadata
-from cachewarm_pipeline.partitions import daily, days_of, one_run
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.lineage.asset_page import CANDIDATES, OWNERS, observe, record, table_metadata
+from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 @dg.asset(

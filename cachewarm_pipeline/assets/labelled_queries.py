@@ -5,10 +5,10 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, record, table_metadata
+from cachewarm_pipeline.lineage.asset_page import CANDIDATES, OWNERS, record, table_metadata
+from cachewarm_pipeline.lineage.partitions import daily, days_of, lookback, one_run
 from cachewarm_pipeline.match_rules.labelled_queries import PARTS
-from cachewarm_pipeline.partitions import daily, days_of, lookback, one_run
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 @dg.asset(

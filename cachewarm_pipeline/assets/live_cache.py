@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cachewarm_pipeline.assets.common import CACHE, OWNERS
+from cachewarm_pipeline.lineage.asset_page import CACHE, OWNERS
 
 _COLUMNS = {
     "entry_id": ("text", "hash of canonical prompt and agent_type"),

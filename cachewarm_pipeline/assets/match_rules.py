@@ -5,7 +5,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import (
+from cachewarm_pipeline.lineage.asset_page import (
     OWNERS,
     PAID,
     VERIFICATION,
@@ -14,9 +14,9 @@ from cachewarm_pipeline.assets.common import (
     record,
     table_metadata,
 )
+from cachewarm_pipeline.lineage.partitions import daily, one_run
 from cachewarm_pipeline.match_rules.rule_tables import evidence_table, rules_table, vectors_table
-from cachewarm_pipeline.partitions import daily, one_run
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 @dg.asset(

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets.steps import DAILY
-from cachewarm_pipeline.core.impact import Forecast
-from cachewarm_pipeline.core.impact.measured import (
+from cachewarm_pipeline.lineage.partitions import window
+from cachewarm_pipeline.measurement.lift import Forecast
+from cachewarm_pipeline.measurement.lift.measured_impact import (
     DayCounts,
     Measured,
     Plain,
@@ -18,9 +19,8 @@ from cachewarm_pipeline.core.impact.measured import (
     measured,
     of_log,
 )
-from cachewarm_pipeline.partitions import window
-from cachewarm_pipeline.resources.workspace import PARTIAL
 from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.workspace.workspace import PARTIAL
 
 _ENTRIES = ["source", "generation", "whole_day", "hits"]
 _HOURS = ["arm", "agent_type", "exact", "semantic", "misses", "warmed_hits"]

@@ -10,16 +10,16 @@ import dagster as dg
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
 from cachewarm_pipeline.assets.measuring import Counted
 from cachewarm_pipeline.assets.replay import stored_replay
-from cachewarm_pipeline.core import net_return as core
-from cachewarm_pipeline.core.net_return import EXPECTED, MEASURED, Known, net_return_table, paid, plan_bytes
-from cachewarm_pipeline.core.net_return_told import figures, side_by_side, verdict
-from cachewarm_pipeline.core.return_parts import call_costs
+from cachewarm_pipeline.lineage.asset_page import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
+from cachewarm_pipeline.lineage.partitions import daily, days_of, lookback, one_run, window
+from cachewarm_pipeline.measurement import net_return as core
+from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED, Known, net_return_table, paid, plan_bytes
+from cachewarm_pipeline.measurement.net_return_text import figures, side_by_side, verdict
+from cachewarm_pipeline.measurement.return_inputs import call_costs
 from cachewarm_pipeline.models.usage_ledger import read_usage
-from cachewarm_pipeline.partitions import daily, days_of, lookback, one_run, window
-from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
+from cachewarm_pipeline.workspace.workspace import PARTIAL, Workspace
 
 HOW_TO_READ = (
     "Expected: by the replay on held-out days. Measured: the lift over the holdout x look-ups. Wrong hits are the "

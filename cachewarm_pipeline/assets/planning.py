@@ -31,8 +31,8 @@ from cachewarm_pipeline.planning.entry_selection import Curves, Selected, curves
 from cachewarm_pipeline.planning.expected_demand import AgentDemand, agent_demands
 from cachewarm_pipeline.planning.warming_plan import Plan, Rows, build_plan, by_frequency, plan_table
 from cachewarm_pipeline.ports import Judge
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.settings.selection_limits import Limits
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 SEED = 0
 """Of the random order that the curve compares with."""

@@ -13,7 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import (
+from cachewarm_pipeline.assets.planning import plan_day
+from cachewarm_pipeline.assets.replay_history import ReplayHistory
+from cachewarm_pipeline.core.match import MatchRules
+from cachewarm_pipeline.core.personal import find
+from cachewarm_pipeline.core.text import embedding_key
+from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.lineage.asset_page import (
     OWNERS,
     PAID,
     VERIFICATION,
@@ -23,21 +29,15 @@ from cachewarm_pipeline.assets.common import (
     records,
     table_metadata,
 )
-from cachewarm_pipeline.assets.planning import plan_day
-from cachewarm_pipeline.assets.replay_history import ReplayHistory
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.text import embedding_key
-from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run, replay_window
 from cachewarm_pipeline.match_rules.match_model_fit import Scorer
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
-from cachewarm_pipeline.partitions import daily, days_of, one_run, replay_window
 from cachewarm_pipeline.plots.drawing import markdown_image, precision_hit_rate
 from cachewarm_pipeline.ports import Judge
 from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, AgentTraffic, replay_agent, traffic_of
 from cachewarm_pipeline.proof.replay_summary import Curve, curve, summary
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.storage.schemas import REPLAY, REPLAY_DECISIONS
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 SEED = 0
 """Of the bootstrap: the same days give the same interval."""

@@ -10,7 +10,9 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.assets.common import (
+from cachewarm_pipeline.core.stats import ARMS, HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM, Tally
+from cachewarm_pipeline.days import start_of
+from cachewarm_pipeline.lineage.asset_page import (
     MEASUREMENT,
     OWNERS,
     SOURCES,
@@ -20,14 +22,12 @@ from cachewarm_pipeline.assets.common import (
     records,
     table_metadata,
 )
-from cachewarm_pipeline.core.entry_hits import worth
-from cachewarm_pipeline.core.stats import ARMS, HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM, Tally
-from cachewarm_pipeline.days import start_of
-from cachewarm_pipeline.partitions import daily, days_of, one_run
+from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
+from cachewarm_pipeline.measurement.entry_hits import worth
+from cachewarm_pipeline.measurement.redis_counted_days import DayEntries, DayRead, read_day
 from cachewarm_pipeline.plots.drawing import line_plot, markdown_image
-from cachewarm_pipeline.resources.serving_counts import DayEntries, DayRead, read_day
-from cachewarm_pipeline.resources.workspace import Workspace
 from cachewarm_pipeline.storage.measurement_schemas import HOUR_COUNTS
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 HOURS, BUCKETS, HITS = "hour_counts", "arm_counts", "entry_hits"
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cachewarm_pipeline.assets.common import OWNERS, SOURCES
+from cachewarm_pipeline.lineage.asset_page import OWNERS, SOURCES
 
 _OPTIONAL = "Optional: used when it is there. "
 

@@ -20,7 +20,6 @@ from cachewarm_pipeline.candidates.provenance import Depends
 from cachewarm_pipeline.candidates.variant_filter import filter_variants
 from cachewarm_pipeline.candidates.variant_table import Writer, variants_table
 from cachewarm_pipeline.candidates.window_rollup import RolledUp, rollup
-from cachewarm_pipeline.core.payback import idle_entries
 from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError, LlmError
@@ -28,17 +27,18 @@ from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.freshness.change_rate import ttl_of
 from cachewarm_pipeline.freshness.stale_answers import Present, Standing
 from cachewarm_pipeline.freshness.withdrawn_entries import empty, withdrawn_answers
+from cachewarm_pipeline.lineage.partitions import window
 from cachewarm_pipeline.match_rules.labelled_queries import labelled_queries
 from cachewarm_pipeline.match_rules.learn_rules import AgentLog, Learned, learn_rules
 from cachewarm_pipeline.match_rules.rule_tables import agent_logs
+from cachewarm_pipeline.measurement.entry_payback import idle_entries
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
-from cachewarm_pipeline.partitions import window
 from cachewarm_pipeline.planning.expected_demand import day_weights
 from cachewarm_pipeline.ports import SOURCE_CHARS, Judge, Llm
-from cachewarm_pipeline.resources.workspace import PARTIAL, Workspace
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.schemas import SYNTHETIC_VARIANTS
+from cachewarm_pipeline.workspace.workspace import PARTIAL, Workspace
 
 DAILY = "daily_query_counts"
 

@@ -7,10 +7,18 @@ from typing import Any
 import dagster as dg
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import CANDIDATES, OWNERS, PAID, judge_metadata, paid_days, record, table_metadata
-from cachewarm_pipeline.partitions import daily, one_run
+from cachewarm_pipeline.lineage.asset_page import (
+    CANDIDATES,
+    OWNERS,
+    PAID,
+    judge_metadata,
+    paid_days,
+    record,
+    table_metadata,
+)
+from cachewarm_pipeline.lineage.partitions import daily, one_run
 from cachewarm_pipeline.ports import Llm
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 NO_LLM = (
     "nothing writes variants: CACHEWARM_LLM=openai asks a model (OPENAI_API_KEY, OPENAI_BASE_URL), `recorded` takes "

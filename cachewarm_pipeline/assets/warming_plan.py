@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.common import (
+from cachewarm_pipeline.assets.planning import Planned, plan_day
+from cachewarm_pipeline.lineage.asset_page import (
     OWNERS,
     PAID,
     VERIFICATION,
@@ -19,13 +20,12 @@ from cachewarm_pipeline.assets.common import (
     records,
     table_metadata,
 )
-from cachewarm_pipeline.assets.planning import Planned, plan_day
-from cachewarm_pipeline.core.payback import told_idle
-from cachewarm_pipeline.partitions import daily, one_run
+from cachewarm_pipeline.lineage.partitions import daily, one_run
+from cachewarm_pipeline.measurement.entry_payback import told_idle
 from cachewarm_pipeline.planning.gain_curve import curve_table, next_entries
 from cachewarm_pipeline.plots.charts import curve_plot
 from cachewarm_pipeline.plots.drawing import markdown_image
-from cachewarm_pipeline.resources.workspace import Workspace
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 _IDLE_SHOWN = 10
 

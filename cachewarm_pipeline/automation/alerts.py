@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import requests
 
-from cachewarm_pipeline.automation.looking import failure_of
+from cachewarm_pipeline.automation.run_state import failure_of
 from cachewarm_pipeline.automation.tags import STARTED_BY
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.settings import Settings, load_settings

@@ -7,8 +7,8 @@ import typer
 from cachewarm_pipeline.cli.console import EXIT_STOPPED, EXIT_USAGE, err
 from cachewarm_pipeline.cli.dev import dev, down
 from cachewarm_pipeline.cli.entries import entries
-from cachewarm_pipeline.cli.inspect import generations, lookup, stats
-from cachewarm_pipeline.cli.operate import reinstate, release, rollback, withdraw, withdrawn
+from cachewarm_pipeline.cli.inspect_cache import generations, lookup, stats
+from cachewarm_pipeline.cli.operate_cache import reinstate, release, rollback, withdraw, withdrawn
 from cachewarm_pipeline.cli.report import report
 from cachewarm_pipeline.cli.warm import warm
 from cachewarm_pipeline.errors import CachewarmError, ConfigurationError

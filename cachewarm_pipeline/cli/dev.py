@@ -28,7 +28,7 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the U
     """Dagster's UI on 127.0.0.1, with the same graph and the same storage as `warm`."""
     settings = settings_with()
     _check_free(port)
-    from cachewarm_pipeline.cli.runs import prepare_dagster_home
+    from cachewarm_pipeline.cli.dagster_runs import prepare_dagster_home
 
     prepare_dagster_home(settings)
     if settings.redis_url is None:

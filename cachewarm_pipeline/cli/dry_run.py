@@ -8,18 +8,18 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cachewarm_pipeline.automation.catch_up import stretches
 from cachewarm_pipeline.cli.console import err
-from cachewarm_pipeline.cli.planned_text import counts_line
-from cachewarm_pipeline.core.catch_up import stretches
-from cachewarm_pipeline.core.report import Report, build_report
+from cachewarm_pipeline.cli.dry_run_text import counts_line
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.exclusion_reasons import as_metadata
+from cachewarm_pipeline.reporting.warm_report import Report, build_report
 from cachewarm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.cli.runs import Outcome
+    from cachewarm_pipeline.cli.dagster_runs import Outcome
     from cachewarm_pipeline.ports import SourceInfo
-    from cachewarm_pipeline.resources.dry_run import DryWorkspace
+    from cachewarm_pipeline.workspace.dry_run import DryWorkspace
 
 PLANNED = (
     "golden_candidates",
@@ -44,7 +44,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
     from cachewarm_pipeline.assets.entry_payback import counted_to
     from cachewarm_pipeline.cli.warm import _sizes, choose_day, days_to_mine
     from cachewarm_pipeline.core.urls import redact_url
-    from cachewarm_pipeline.resources.dry_run import STAND_IN, DryWorkspace
+    from cachewarm_pipeline.workspace.dry_run import STAND_IN, DryWorkspace
 
     settings.check_to_warm()
     with tempfile.TemporaryDirectory(prefix="cachewarm-dry-run-") as folder:
@@ -109,7 +109,7 @@ def _nothing_was_live(workspace: "DryWorkspace") -> bool:
 
 def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
     """Counts what a run would pay, about, to what is to be paid back."""
-    from cachewarm_pipeline.core.net_return_told import verdict
+    from cachewarm_pipeline.measurement.net_return_text import verdict
 
     row = next(row for row in rows if (row["basis"], row["agent_type"]) == ("expected", ""))
     row["warming_usd"] += usd
@@ -132,7 +132,7 @@ def _run(
     import dagster as dg
 
     from cachewarm_pipeline.assets.steps import DAILY, configured_bases
-    from cachewarm_pipeline.cli.runs import Outcome, execute
+    from cachewarm_pipeline.cli.dagster_runs import Outcome, execute
     from cachewarm_pipeline.definitions import definitions
 
     if workspace.settings.base_queries:

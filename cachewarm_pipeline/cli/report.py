@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cachewarm_pipeline.cli.console import Name, RedisUrl, check_target, emit, err, out, parse_day, settings_with, write
-from cachewarm_pipeline.cli.inspect import live_redis_url
+from cachewarm_pipeline.cli.inspect_cache import live_redis_url
 from cachewarm_pipeline.errors import CacheError, ConfigurationError, DatasetError
 from cachewarm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cachewarm_pipeline.core.brief import Brief, Stored
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.reporting.run_report import Brief, Stored
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
 _MEASURED = ("warming_impact", "net_return", "entry_payback")
 """What goes on being counted where a day's run has failed: the newest up to the day is taken, and named."""
@@ -38,7 +38,7 @@ def report(
     check_target(html, "--html")
     found = made(settings, parse_day(as_of))
     if html:
-        from cachewarm_pipeline.resources.brief_page import page, pictures_of
+        from cachewarm_pipeline.reporting.run_report_page import page, pictures_of
 
         write(page(found, pictures_of(found)), html)
     if json_file:
@@ -58,8 +58,8 @@ def report(
 
 def made(settings: Settings, asked: date | None) -> "Brief":
     """The report of a day, by default of the newest that was planned. Raises DatasetError where none is."""
-    from cachewarm_pipeline.core.brief import Terms, brief
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.reporting.run_report import Terms, brief
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     workspace = Workspace(settings)
     days = workspace.datasets.days("warming_plan")
@@ -84,8 +84,8 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
     """What runs have stored up to the day. Raises DatasetError for a damaged file."""
     from cachewarm_pipeline.assets.replay import stored_replay
     from cachewarm_pipeline.assets.steps import newest
-    from cachewarm_pipeline.core.brief import Stored
     from cachewarm_pipeline.models.usage_ledger import read_usage
+    from cachewarm_pipeline.reporting.run_report import Stored
     from cachewarm_pipeline.storage.schemas import GATES
 
     datasets = workspace.datasets
@@ -122,8 +122,8 @@ def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | 
     """
     from cachewarm_pipeline.planning.warming_plan import plan_hash
     from cachewarm_pipeline.proof.gate_verdict_store import as_judged
-    from cachewarm_pipeline.resources.cache_store import CacheStore
-    from cachewarm_pipeline.resources.redis_client import connect
+    from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+    from cachewarm_pipeline.publishing.redis.connect import connect
 
     try:
         store = CacheStore(connect(live_redis_url(settings)), settings.name)

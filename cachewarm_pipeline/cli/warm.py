@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cachewarm_pipeline.automation.catch_up import stretches
 from cachewarm_pipeline.cli.console import (
     EXIT_STOPPED,
     Name,
@@ -17,13 +18,12 @@ from cachewarm_pipeline.cli.console import (
     parse_day,
     settings_with,
 )
-from cachewarm_pipeline.cli.report_text import print_report
-from cachewarm_pipeline.core.catch_up import stretches
+from cachewarm_pipeline.cli.warm_report_text import print_report
 from cachewarm_pipeline.core.generation import may_replace
-from cachewarm_pipeline.core.report import Report, build_report
 from cachewarm_pipeline.errors import CachewarmError, ConfigurationError
 from cachewarm_pipeline.exclusion_reasons import as_metadata
 from cachewarm_pipeline.ports import SourceInfo
+from cachewarm_pipeline.reporting.warm_report import Report, build_report
 from cachewarm_pipeline.settings import Settings
 
 
@@ -157,7 +157,7 @@ def _nothing_done(as_of: str, budget: int, reason: str, seconds: float) -> Repor
 
 def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None, bool]:
     """The work of `warm`: the report, what is wrong if anything, and whether the plan was live already."""
-    from cachewarm_pipeline.cli.runs import prepare_dagster_home
+    from cachewarm_pipeline.cli.dagster_runs import prepare_dagster_home
 
     settings.check_to_warm()
     prepare_dagster_home(settings)
@@ -165,9 +165,9 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
 
     from cachewarm_pipeline.assets import steps
     from cachewarm_pipeline.assets.steps import DAILY
-    from cachewarm_pipeline.cli.runs import Outcome, end_dead_runs, run_job, warm_lock
+    from cachewarm_pipeline.cli.dagster_runs import Outcome, end_dead_runs, run_job, warm_lock
     from cachewarm_pipeline.models.usage_ledger import read_run
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
     workspace = Workspace(settings)
     workspace.check_prices()

@@ -60,7 +60,7 @@ def taken_out_key(name: str, generation: str) -> str:
 
 
 def withdrawn_key(name: str) -> str:
-    """Hash of withdrawn answers, which no generation may serve (core.out_of_service)."""
+    """Hash of withdrawn answers, which no generation may serve (publishing.withdrawn_answers)."""
     return f"{RESERVED}:{name}:withdrawn"
 
 

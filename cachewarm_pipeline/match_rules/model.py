@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from cachewarm_pipeline.match_rules.features import FEATURES, VERSION, Floats
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.match_rules.features import FEATURES, VERSION, Floats
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from cachewarm_pipeline.match_rules.features import FEATURES, Floats, Neighbours, features
-from cachewarm_pipeline.match_rules.model import Model
-from cachewarm_pipeline.match_rules.space import Space
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.core.words import tokens, word_key
 from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.match_rules.features import FEATURES, Floats, Neighbours, features
+from cachewarm_pipeline.match_rules.model import Model
+from cachewarm_pipeline.match_rules.space import Space
 
 _AGAIN = "publish again"
 

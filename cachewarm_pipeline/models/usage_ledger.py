@@ -25,7 +25,7 @@ from cachewarm_pipeline.storage.schemas import conform
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
 FOLDER = "usage"
 

@@ -8,7 +8,7 @@ from cachewarm_pipeline.models.usage_prices import JUDGING
 from cachewarm_pipeline.ports import Judge
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 def open_judge(workspace: "Workspace", progress: Callable[[str], object]) -> Judge:

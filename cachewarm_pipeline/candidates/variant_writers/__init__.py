@@ -9,7 +9,7 @@ from cachewarm_pipeline.ports import Llm
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.models.budgets import Cost
-    from cachewarm_pipeline.resources.workspace import Workspace
+    from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 def open_llm(workspace: "Workspace", progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:

@@ -1,0 +1,160 @@
+"""What every asset shares: owners, groups, and the metadata that makes its page worth opening."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from cachewarm_pipeline.core.personal import mask
+from cachewarm_pipeline.exclusion_reasons import Counts, as_metadata
+from cachewarm_pipeline.lineage.partitions import days_of
+from cachewarm_pipeline.ports import Judge
+from cachewarm_pipeline.workspace.workspace import Workspace
+
+OWNERS = ["team:ml-platform"]
+
+SOURCES = "sources"
+CANDIDATES = "candidates"
+VERIFICATION = "verification"
+CACHE = "cache"
+MEASUREMENT = "measurement"
+
+PAID = "openai"
+"""Pool of the assets that may call a paid server (embedder, judge or writer): runs side by side would each spend up to
+the caps of one, and share one rate limit."""
+
+DAILY_FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+"""A daily run is late after two hours, and was missed after twelve; entries live far longer. It asks when anything of
+the asset was written last, so a backfill of old days counts too."""
+
+_EXAMPLES = 5
+_CELL = 120
+
+
+def _cell(value: Any) -> str | int | float | bool | None:
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if value is None or isinstance(value, int | bool):
+        return value
+    if isinstance(value, date):
+        return value.isoformat()
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    text = mask(text[: 2 * _CELL])  # pages are open to more people than the log is
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+def records(rows: Sequence[dict[str, Any]]) -> dg.MetadataValue:
+    """Rows as a table on the asset's page; long cells are cut, personal data is masked."""
+    return (
+        dg.MetadataValue.table([dg.TableRecord({k: _cell(v) for k, v in row.items()}) for row in rows])
+        if rows
+        else (dg.MetadataValue.text("no rows"))
+    )
+
+
+def column_schema(schema: pa.Schema) -> dg.TableSchema:
+    """The Arrow schema as Dagster shows one."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                field.name,
+                _kind(field.type),
+                description=(field.metadata or {}).get(b"description", b"").decode(),
+                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+            )
+            for field in schema
+        ]
+    )
+
+
+def _kind(kind: pa.DataType) -> str:
+    """Nested types by the names of their parts: Arrow's own words are cut off on the page, and push the rest aside."""
+    if pa.types.is_list(kind):
+        return f"list of {_kind(kind.value_type)}"
+    if pa.types.is_struct(kind):
+        return f"({', '.join(part.name for part in kind)})"
+    return str(kind)
+
+
+def table_metadata(
+    table: pa.Table, left_out: Counts | None = None, examples: Sequence[str] = (), **numbers: Any
+) -> dict[str, Any]:
+    """Row count, further numbers, left-out counts by reason, a small table of examples, and the column schema last: the
+    page has a section of its own for that."""
+    columns = [name for name in examples if name in table.column_names] or table.column_names
+    return {
+        "dagster/row_count": table.num_rows,
+        **numbers,
+        "left_out_total": sum((left_out or Counts()).values()),
+        "left_out": as_metadata(left_out or Counts()),
+        "examples": records(table.select(columns).slice(0, _EXAMPLES).to_pylist()),
+        "dagster/column_schema": column_schema(table.schema),
+    }
+
+
+def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any]:
+    """What judging cost: asked of a model, known already, and held different for want of money; zeros are left away.
+
+    ``usd_per_million_tokens``: the embedder's price; ``judge_usd`` is all, the embedding of responses included.
+    """
+    usage = judge.usage
+    numbers = {
+        "judge_embedding_tokens": usage.embedding_tokens,
+        "judge_embedding_usd": usage.embedding_tokens * usd_per_million_tokens / 1e6,
+        "judge_prompt_tokens": usage.prompt_tokens,
+        "judge_completion_tokens": usage.completion_tokens,
+        "judge_usd": usage.usd,
+        "judge_asked": usage.asked,
+        "judge_known": usage.known,
+        "judge_unjudged": usage.unjudged,
+    }
+    return {"judge": judge.name, **{name: number for name, number in numbers.items() if number}}
+
+
+def paid_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[date]:
+    """The days of the run; what models are paid from one to the next is noted in the ledger for that day."""
+    for day in days_of(context):
+        workspace.begin(context.run.run_id, context.asset_key.to_user_string(), day)
+        yield day
+
+
+def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any], spent: float | None = None) -> None:
+    """Metadata of one day, in the order given; in a range run every day has its own.
+
+    Floats are rounded to nine digits: a page stays readable, and the report, which reads them, adds up. Where the day
+    could cost money, ``spent`` is all that it did cost in USD, by the ledger: its history has a point for every day,
+    the free ones too.
+    """
+    if spent is not None:
+        metadata = {**metadata, "cost_usd": spent}
+    shown = {name: _rounded(value) for name, value in metadata.items()}
+    context.add_asset_metadata(shown, partition_key=day.isoformat())
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+@contextmanager
+def never_stops(context: dg.AssetExecutionContext, day: date) -> Iterator[None]:
+    """Measuring never stops warming: whatever fails in it is told in the log and on the page, and the run goes on with
+    what is stored. The check `day_is_counted` warns."""
+    try:
+        yield
+    except Exception as error:
+        context.log.exception(f"measuring {day} failed; warming goes on without it")
+        record(context, day, {"stored": "nothing", "why_not": f"{type(error).__name__}: {error}"})
+
+
+def observe(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequence[date], what: str) -> None:
+    """How much of one of the app's own tables this run has read, on the page of that table."""
+    span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
+    context.log_event(
+        dg.AssetObservation(table, metadata={"dagster/row_count": rows, "rows_are": what, "read_for": span})
+    )
