@@ -10,21 +10,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.embedders.embedder import EmbedderInfo, Usage
+from cachewarm_client.generation_record import GenerationRecord, State
+from cachewarm_client.learned_space import Space
+from cachewarm_client.match_decision import pack
+from cachewarm_client.match_features import FEATURES, VERSION
+from cachewarm_client.match_model import Model
+from cachewarm_client.match_rules import MatchRule, MatchRules
+from cachewarm_client.redis_search_commands import RULE_VECTORS
+from cachewarm_client.text import entry_id
+from cachewarm_client.vectorizer import EmbedderVectorizer
 from redisvl.extensions.cache.llm import SemanticCache
 
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.records import GenerationRecord, State
-from cachewarm_pipeline.core.search import RULE_VECTORS
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
-from cachewarm_pipeline.match_rules.certification import Certificate
-from cachewarm_pipeline.match_rules.features import FEATURES, VERSION
-from cachewarm_pipeline.match_rules.model import Model
-from cachewarm_pipeline.match_rules.rule import pack
-from cachewarm_pipeline.match_rules.space import Space
 from cachewarm_pipeline.match_rules.word_weights import MOST_WORDS
-from cachewarm_pipeline.ports import EmbedderInfo, Usage
-from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 
 DIMENSIONS = 384

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from cachewarm_client.match_features import Floats
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.match_rules.certification import DELTA, certify, plan_thresholds
-from cachewarm_pipeline.match_rules.features import Floats
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 Method = Callable[["Draw", "Draw", float, float], float | None]

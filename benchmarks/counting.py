@@ -23,15 +23,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from cachewarm_client.arms import place_of
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.counters import HOLDOUT_ARM
+from cachewarm_client.keys import stores_key
+from cachewarm_client.redis_counters import Counters
 from redisvl.query.filter import Tag
 
 from benchmarks.cache_setup import Looked, agent_type, own_redis, prompt, redisvl_cache
 from benchmarks.lookup import WARM_UP, publish, reworded, timed
-from cachewarm_pipeline.core.arms import place_of
-from cachewarm_pipeline.core.generation import stores_key
-from cachewarm_pipeline.core.stats import HOLDOUT_ARM
-from cachewarm_pipeline.resources.cache_counters import Counters
-from cachewarm_pipeline.serving import WarmedSemanticCache
 
 SHARE = 0.05
 PAIRS = [

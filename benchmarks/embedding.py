@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-
-from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
+from cachewarm_client.embedders.minilm import MiniLMEmbedder
 
 TEXTS = 1_000
 ROUNDS = 3

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.match_rules import MatchRules
 
 from benchmarks.cache_setup import (
     INFO,
@@ -25,7 +26,6 @@ from benchmarks.cache_setup import (
     redisvl_cache,
 )
 from benchmarks.delay_proxy import delayed
-from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.connect import connect
 

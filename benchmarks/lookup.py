@@ -23,6 +23,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.embedders.minilm import MiniLMEmbedder
+from cachewarm_client.match_rules import MatchRules
 from redisvl.query.filter import Tag
 
 from benchmarks.cache_setup import (
@@ -38,11 +41,8 @@ from benchmarks.cache_setup import (
     random_vectors,
     redisvl_cache,
 )
-from cachewarm_pipeline.core.match import MatchRules
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.connect import connect
-from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
-from cachewarm_pipeline.serving import WarmedSemanticCache
 
 WARM_UP = 20
 """Lookups that are not counted: connections open, code gets warm."""

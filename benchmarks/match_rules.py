@@ -65,14 +65,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from cachewarm_client import match_features as features
+from cachewarm_client.match_features import Floats, Ints
+from cachewarm_client.words import tokens
 from numpy.typing import NDArray
 
 from benchmarks.match_rules_data import embed, load
-from cachewarm_pipeline.core.words import tokens
 from cachewarm_pipeline.match_rules import certification as certify
-from cachewarm_pipeline.match_rules import features
 from cachewarm_pipeline.match_rules import match_model_fit as fit
-from cachewarm_pipeline.match_rules.features import Floats, Ints
 from cachewarm_pipeline.match_rules.word_weights import WordPairs
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cachewarm_client.embedders.minilm import MiniLMEmbedder
+from cachewarm_client.text import canonical, cut
 from numpy.typing import NDArray
-
-from cachewarm_pipeline.core.text import canonical, cut
-from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
 
 
 @dataclass(frozen=True)

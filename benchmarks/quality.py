@@ -34,11 +34,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cachewarm_client.personal_data import find
+from cachewarm_client.text import cut
 
 from benchmarks.quality_run import Answers, Bools, Floats, Hindsight, Trial, Warmed, trial
 from benchmarks.quality_sources import SETS, Case, make_case
-from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.text import cut
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 ALPHAS = (0.01, 0.02, 0.05)

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
+from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.text import cut, embedding_key
 from numpy.typing import NDArray
 
 from benchmarks.cache_setup import Looked
 from benchmarks.quality_sources import Asked, Case
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.text import cut, embedding_key
 from cachewarm_pipeline.embedded.redis_server import stop_redis
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -141,7 +141,7 @@ class Trial:
 
     def look_up(self) -> Answers:
         """Every wording of the traffic through the cache that an application would open, in the traffic's order."""
-        from cachewarm_pipeline.serving import WarmedSemanticCache
+        from cachewarm_client.cache import WarmedSemanticCache
 
         workspace, traffic = self.workspace, self.case.traffic
         embedder = Looked(self.vectors, workspace.embedder.info)
@@ -155,10 +155,9 @@ class Trial:
 
     def look_up_stock(self) -> Answers:
         """The same through a stock reader with an agent_type filter and STOCK_DISTANCE."""
+        from cachewarm_client.vectorizer import EmbedderVectorizer
         from redisvl.extensions.cache.llm import SemanticCache
         from redisvl.query.filter import Tag
-
-        from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 
         workspace, traffic = self.workspace, self.case.traffic
         info = workspace.embedder.info
@@ -210,7 +209,8 @@ class Trial:
     def _describe(
         self, found: Hindsight, places: NDArray[np.int64], entries: Any, rule: Any, scorer: Any, workspace: Workspace
     ) -> None:
-        from cachewarm_pipeline.core.words import tokens
+        from cachewarm_client.words import tokens
+
         from cachewarm_pipeline.match_rules.learn_rules import rows_similarity
         from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer, describe
 

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cachewarm_client.text import canonical, cut
 
 from benchmarks.match_rules_data import Texts, load
-from cachewarm_pipeline.core.text import canonical, cut
 from cachewarm_pipeline.embedded.sample import ensure_sample
 from cachewarm_pipeline.embedded.sample.truth import Truth, day_rows
 from cachewarm_pipeline.storage.schemas import TIMESTAMP

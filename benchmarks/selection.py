@@ -114,8 +114,9 @@ def alone(run: Trial) -> Row:
     meaning are told where there can be none, as no rule is certified."""
     from functools import partial
 
+    from cachewarm_client.text import canonical, cut, embedding_key
+
     from cachewarm_pipeline.assets import steps
-    from cachewarm_pipeline.core.text import canonical, cut, embedding_key
     from cachewarm_pipeline.match_rules.learn_rules import learn_rules
     from cachewarm_pipeline.match_rules.rule_tables import agent_logs
     from cachewarm_pipeline.planning.warming_plan import plan_table
@@ -150,8 +151,8 @@ def scale(candidates: int, queries: int, budget: int) -> None:
     """In a process of its own: a plan of ``candidates`` against ``queries`` of one agent_type, 384 dimensions, both in
     answers of 20 wordings; the vectors are drawn around a centre an answer, as near as paraphrases are."""
     import pyarrow as pa
+    from cachewarm_client.text import embedding_key
 
-    from cachewarm_pipeline.core.text import embedding_key
     from cachewarm_pipeline.match_rules.labelled_queries import FIT
     from cachewarm_pipeline.match_rules.reach_curve import step
     from cachewarm_pipeline.planning.entry_selection import Selected, curves, graph_of, places_of, select

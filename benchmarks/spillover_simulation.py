@@ -1,6 +1,6 @@
 """Drawn traffic of an application that stores its own answers, in three worlds at once: everybody warmed, nobody
-warmed, and the experiment with a holdout and the shadow of what a cold cache would hold (resources.cache_shadow). Is
-the lift of the experiment that of the first two?
+warmed, and the experiment with a holdout and the shadow of what a cold cache would hold
+(cachewarm_client.cold_cache_shadow). Is the lift of the experiment that of the first two?
 
 Nothing here is used by the pipeline.
 """

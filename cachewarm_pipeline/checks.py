@@ -7,11 +7,11 @@ from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
+from cachewarm_client.counters import SERVED_SECONDS
 
 from cachewarm_pipeline.assets.entry_payback import NAME
 from cachewarm_pipeline.assets.replay import SEED
 from cachewarm_pipeline.assets.serving_counts import HITS, HOURS
-from cachewarm_pipeline.core.stats import SERVED_SECONDS
 from cachewarm_pipeline.lineage.asset_page import records
 from cachewarm_pipeline.lineage.partitions import daily, days_of
 from cachewarm_pipeline.planning.warming_plan import plan_hash

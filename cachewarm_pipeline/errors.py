@@ -1,26 +1,38 @@
-"""The errors a user meets. Each message says what is wrong, where, and what to do."""
+"""The errors a user meets. Each message says what is wrong, where, and what to do.
 
+Those that a reader of the cache can meet too are defined by the client, so that both catch the same classes.
+"""
 
-class CachewarmError(Exception):
-    """A fault that stopped the work; the command line prints it in one line and exits 1."""
+from cachewarm_client.errors import (
+    CacheError,
+    CachewarmError,
+    ConfigurationError,
+    EmbeddedError,
+    EmbeddingError,
+)
 
-
-class ConfigurationError(CachewarmError):
-    """Wrong usage or settings; the command line exits 2."""
+__all__ = [
+    "CacheError",
+    "CachewarmError",
+    "ConfigurationError",
+    "DatasetError",
+    "EmbeddedError",
+    "EmbeddingError",
+    "JudgeError",
+    "LlmError",
+    "SourceError",
+    "SpendCapError",
+]
 
 
 class SourceError(CachewarmError):
-    """The source tables cannot be read, or are not what the contract says."""
-
-
-class EmbeddingError(CachewarmError):
-    """The embedder cannot be reached, refused the key, or answered with something that is no embedding."""
+    """The source tables cannot be read, or do not keep the contract."""
 
 
 class SpendCapError(EmbeddingError):
-    """The spend cap of the run would be passed: by embedding, without which nothing can go on, or by another try.
+    """A request could pass the run's spend cap: an embedding, which the run cannot do without, or another attempt.
 
-    ``alone``: one request may take more than the whole cap, so that running again does not help either.
+    ``alone``: this one request may cost more than the whole cap, so running again does not help either.
     """
 
     def __init__(self, text: str, alone: bool = False) -> None:
@@ -29,20 +41,12 @@ class SpendCapError(EmbeddingError):
 
 
 class JudgeError(CachewarmError):
-    """The judge's model cannot be reached, refused the key, or answered with something that is no verdict."""
+    """The judge's model cannot be reached, refused the key, or returned something that is not a verdict."""
 
 
 class LlmError(CachewarmError):
-    """The model that writes variants cannot be reached, refused the key, or does not know the base."""
-
-
-class CacheError(CachewarmError):
-    """Redis cannot be reached, lacks its query engine, or holds something that is not ours."""
+    """The model that writes variants cannot be reached, refused the key, or does not know the base query."""
 
 
 class DatasetError(CachewarmError):
     """A dataset between assets is missing, cannot be written, or does not have its schema."""
-
-
-class EmbeddedError(CachewarmError):
-    """A server or model of the no-setup default cannot be had here; the message names the variable to set."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
+from cachewarm_client.keys import lock_key
 
-from cachewarm_pipeline.core.generation import lock_key
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.connect import connect
 from cachewarm_pipeline.publishing.redis.load_entries import BATCH

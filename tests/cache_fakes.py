@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import redis
+from cachewarm_client.embedders.embedder import EmbedderInfo, Usage
+from cachewarm_client.keys import generations_key, index_name, is_entry_id, key_prefix
+from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.text import embedding_key, entry_id, sha256_hex
 
-from cachewarm_pipeline.core.generation import generations_key, index_name, is_entry_id, key_prefix
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.text import embedding_key, entry_id, sha256_hex
-from cachewarm_pipeline.ports import EmbedderInfo, Usage
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore, Published
 from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 

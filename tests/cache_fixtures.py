@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
 
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.connect import connect
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import PLAN, Clock, TrigramEmbedder, doze, make_plan, publish
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cachewarm_client.embedders.embedder import EmbedderInfo, Usage
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -15,7 +16,6 @@ from cachewarm_pipeline.answers.judges.judge_model import ChatModel
 from cachewarm_pipeline.answers.judges.llm import LlmJudge
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.models.budgets import Spend
-from cachewarm_pipeline.ports import EmbedderInfo, Usage
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 
 KEY = "sk-test-Qsecret1234"

@@ -14,7 +14,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from cachewarm_pipeline.errors import EmbeddingError
-from cachewarm_pipeline.resources.embedders.openai import OpenAIEmbedder
+from cachewarm_pipeline.models.openai_embedder import BudgetedOpenAIEmbedder
 
 KEY = "sk-test-Qsecret1234"
 MODEL = "text-embedding-3-small"
@@ -77,13 +77,15 @@ class FakeServer:
         return {"object": "list", "data": data, "model": asked["model"], "usage": usage}
 
 
-def open_fake(server: FakeServer | str, **options: Any) -> OpenAIEmbedder:
+def open_fake(server: FakeServer | str, **options: Any) -> BudgetedOpenAIEmbedder:
     """The embedder against the fake server, with few and quick retries."""
     url = server if isinstance(server, str) else server.url
-    return OpenAIEmbedder(MODEL, **{"api_key": KEY, "base_url": url, "timeout": 10.0, "max_retries": 2, **options})
+    return BudgetedOpenAIEmbedder(
+        MODEL, **{"api_key": KEY, "base_url": url, "timeout": 10.0, "max_retries": 2, **options}
+    )
 
 
-def refusal(embedder: OpenAIEmbedder, texts: Sequence[str] = ("a text", "another")) -> str:
+def refusal(embedder: BudgetedOpenAIEmbedder, texts: Sequence[str] = ("a text", "another")) -> str:
     """What embedding is refused with: one short line without secrets."""
     with pytest.raises(EmbeddingError) as caught:
         embedder.embed(texts)

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+from cachewarm_client.text import entry_id
 
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.measurement_schemas import ENTRY_HITS, HOUR_COUNTS
 

@@ -1,10 +1,10 @@
 """A drawn labelled log for the tests of the match rules."""
 
 import numpy as np
+from cachewarm_client import learned_space as space
+from cachewarm_client.words import tokens
 
-from cachewarm_pipeline.core.words import tokens
 from cachewarm_pipeline.match_rules import match_model_fit as fit
-from cachewarm_pipeline.match_rules import space
 
 
 def labelled_log(seed: int, answers: int = 30, wordings: int = 14, d: int = 32) -> fit.Labelled:

@@ -8,8 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from cachewarm_pipeline.serving import WarmedSemanticCache
+from cachewarm_client.cache import WarmedSemanticCache
 
 AGENT = "support"
 USUAL = [f"How do I {verb} {thing}?" for verb in ("rotate", "revoke", "export") for thing in ("keys", "logs", "users")]

@@ -108,7 +108,7 @@ def test_definitions_load_in_a_fresh_interpreter_without_models_or_engines() -> 
 
 
 def test_serving_does_not_pull_in_the_pipeline() -> None:
-    loaded = loaded_after("import cachewarm_pipeline.serving")
+    loaded = loaded_after("import cachewarm_client.cache")
     assert not loaded & {"dagster", "pandas", "pyarrow", "ibis", "duckdb", "onnxruntime", "openai"}
 
 

@@ -5,12 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from cachewarm_client.arms import BUCKETS, WARMED, check_share, place_of
+from cachewarm_client.counters import HOLDOUT_ARM
+from cachewarm_client.text import canonical
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.arms import BUCKETS, WARMED, check_share, place_of
-from cachewarm_pipeline.core.stats import HOLDOUT_ARM
-from cachewarm_pipeline.core.text import canonical
 from cachewarm_pipeline.errors import ConfigurationError
 
 USERS = [f"user-{number}" for number in range(20_000)]
@@ -22,7 +22,7 @@ def in_holdout(share: float, name: str = "cache") -> set[str]:
 
 def test_arms_and_buckets_are_the_same_in_every_process() -> None:
     code = (
-        "from cachewarm_pipeline.core.arms import place_of\n"
+        "from cachewarm_client.arms import place_of\n"
         "print([tuple(place_of('cache', 0.3, f'user-{n}', None)) for n in range(300)],\n"
         "      tuple(place_of('cache', 0.3, None, 'How?')), tuple(place_of('cache', 0.3, None, None, b'v')))"
     )

@@ -1,12 +1,11 @@
-"""core.batching: every text in exactly one batch, and no batch over a limit."""
+"""cachewarm_client.embedders.text_batches: every text in exactly one batch, and no batch over a limit."""
 
 from itertools import pairwise
 
 import pytest
+from cachewarm_client.embedders.text_batches import padded_batches, summed_batches
 from hypothesis import given
 from hypothesis import strategies as st
-
-from cachewarm_pipeline.core.batching import padded_batches, summed_batches
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=200)
 

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.keys import key_prefix, ttl_seconds, whole_key
+from cachewarm_client.match_rules import MatchRule, MatchRules
 
-from cachewarm_pipeline.core.generation import key_prefix, ttl_seconds, whole_key
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.match_rules.certification import Certificate
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import NOW, TrigramEmbedder, entry_keys, fill, numbered_plan, publish, writes
 
 pytest_plugins = ["tests.cache_fixtures"]

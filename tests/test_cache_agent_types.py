@@ -3,12 +3,12 @@
 from typing import Any
 
 import redis
+from cachewarm_client import redis_search_commands as search
+from cachewarm_client.keys import index_name
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redisvl.query.filter import Tag
 
-from cachewarm_pipeline.core import search
-from cachewarm_pipeline.core.generation import index_name
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from tests.cache_fakes import TrigramEmbedder, make_plan, publish
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.generation_record import State
+from cachewarm_client.keys import generations_key, index_name, lock_key, whole_key
+from cachewarm_client.match_rules import MatchRules
 
-from cachewarm_pipeline.core.generation import generations_key, index_name, lock_key, whole_key
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis import generations as cache_generations
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore, Published
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from cachewarm_pipeline.settings.off_peak_window import allowance
 from tests.cache_crash import ENTRIES, TICK, fill_all, run_in_a_process
 from tests.cache_fakes import (

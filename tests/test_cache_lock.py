@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import redis
+from cachewarm_client.keys import lock_key
 
-from cachewarm_pipeline.core.generation import lock_key
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from tests.cache_fakes import NOW, numbered_plan, publish

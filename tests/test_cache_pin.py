@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.generation_record import PINNED_FIELD, GenerationRecord, Pin, State
+from cachewarm_client.keys import generations_key, lock_key, whole_key
 
-from cachewarm_pipeline.core.generation import generations_key, lock_key, whole_key
-from cachewarm_pipeline.core.records import PINNED_FIELD, GenerationRecord, Pin, State
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore, Published
 from cachewarm_pipeline.publishing.redis.generations import PinnedError
 from cachewarm_pipeline.publishing.redis.publish_lock import LostLockError
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_crash import ENTRIES, publish_all, roll_back, run_in_a_process
 from tests.cache_fakes import DAY, NOW, TrigramEmbedder, entry_keys, fill, numbered_plan, publish, state
 from tests.test_readers_meanwhile import Readers

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+from cachewarm_client.generation_record import State
+from cachewarm_client.keys import generations_key, key_prefix, lock_key, ttl_seconds
+from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.vectorizer import EmbedderVectorizer
 from redisvl.extensions.cache.llm import SemanticCache
 
-from cachewarm_pipeline.core.generation import generations_key, key_prefix, lock_key, ttl_seconds
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
 from tests.cache_fakes import (
     DAY,
     NOW,

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+from cachewarm_client import redis_index as cache_index
+from cachewarm_client.generation_record import State
+from cachewarm_client.keys import key_prefix, lock_key
 
-from cachewarm_pipeline.core.generation import key_prefix, lock_key
-from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis import generations as cache_generations
 from cachewarm_pipeline.publishing.redis import verify_generation as cache_verify
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.publish_lock import LEASE_SECONDS
-from cachewarm_pipeline.resources import cache_index
 from tests.cache_fakes import NOW, TrigramEmbedder, keys, make_plan, numbered_plan, publish, state, writes
 
 pytest_plugins = ["tests.cache_fixtures"]

@@ -5,22 +5,22 @@ from typing import Any
 
 import pytest
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.keys import index_name, key_prefix, withdrawn_key
+from cachewarm_client.match_rules import MatchRule, MatchRules
+from cachewarm_client.text import entry_id
+from cachewarm_client.vectorizer import EmbedderVectorizer
+from cachewarm_client.wrong_hit_reports import response_sha
 from redisvl.extensions.cache.llm import SemanticCache
 from redisvl.query.filter import Tag
 
-from cachewarm_pipeline.core.generation import index_name, key_prefix, withdrawn_key
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.core.wrong_hits import response_sha
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.match_rules.certification import Certificate
 from cachewarm_pipeline.publishing.redis import generations as cache_generations
 from cachewarm_pipeline.publishing.redis import withdraw_answers as cache_withdraw
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.load_entries import load_entries
 from cachewarm_pipeline.publishing.withdrawn_answers import Withdrawal
-from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_crash import run_in_a_process
 from tests.cache_fakes import (
     DAY,

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
-from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.core.wrong_hits import Served
+from cachewarm_client.text import entry_id
+from cachewarm_client.wrong_hit_reports import Served
+
 from cachewarm_pipeline.publishing.wrong_hit_attribution import Rejected, blame
 
 AT = datetime(2026, 3, 4, tzinfo=UTC)

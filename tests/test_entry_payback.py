@@ -12,14 +12,14 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pytest
+from cachewarm_client.redis_wrong_hit_reports import count
+from cachewarm_client.text import entry_id
+from cachewarm_client.wrong_hit_reports import response_sha
 from typer.testing import CliRunner, Result
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.core.wrong_hits import response_sha
 from cachewarm_pipeline.measurement.entry_payback import idle_entries
 from cachewarm_pipeline.publishing.redis.connect import connect
-from cachewarm_pipeline.resources.cache_reports import count
 from tests.checked_project import FEW, Project, log_of, question, steady
 from tests.payback_data import AGENT, back, hits_row, hits_table, hours_table, store_day
 from tests.pipeline import LAST_DAY, QUIET, environment

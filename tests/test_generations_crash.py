@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.generation_record import State
+from cachewarm_client.keys import generations_key, index_name
 
-from cachewarm_pipeline.core.generation import generations_key, index_name
-from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.connect import connect
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_crash import ENTRIES, publish_all, run_in_a_process
 from tests.cache_fakes import TrigramEmbedder, doze, numbered_plan, publish
 

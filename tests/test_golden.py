@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from cachewarm_client.text import entry_id
 
 from cachewarm_pipeline.candidates.golden_candidates import golden_candidates
 from cachewarm_pipeline.candidates.provenance import source_row
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.query_log.sources.golden_tables import GOLDEN
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, conform

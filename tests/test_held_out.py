@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.match_rules import MatchRule
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.core.match import MatchRule
-from cachewarm_pipeline.match_rules.certification import Certificate
 from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, replay_agent, traffic_of
 from cachewarm_pipeline.proof.replay_summary import summary
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS

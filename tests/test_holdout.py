@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 import redis
+from cachewarm_client.arms import place_of
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.counters import HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM
+from cachewarm_client.keys import arms_key, served_key, stats_key
+from cachewarm_client.match_rules import MatchRule, MatchRules
+from cachewarm_client.text import canonical, entry_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.automation.hit_rate_sensor import measured
 from cachewarm_pipeline.cli.inspect_cache import _rates
-from cachewarm_pipeline.core.arms import place_of
-from cachewarm_pipeline.core.generation import arms_key, served_key, stats_key
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.stats import HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM
-from cachewarm_pipeline.core.text import canonical, entry_id
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.match_rules.certification import Certificate
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.connect import connect
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from cachewarm_pipeline.settings import load_settings
 from tests.cache_fakes import ROTATE, Clock, TrigramEmbedder, make_plan, publish
 from tests.test_serving_learned import SPACE

@@ -6,11 +6,11 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import pytest
+from cachewarm_client.cache import WarmedSemanticCache
 
 from cachewarm_pipeline.assets.serving_counts import serving_counts
 from cachewarm_pipeline.assets.warming_impact import warming_impact
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from cachewarm_pipeline.settings import load_settings
 from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.cache_fakes import DAY as PLANNED

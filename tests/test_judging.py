@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cachewarm_client.embedders.minilm import MiniLMEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from cachewarm_pipeline.answers.contradictions import (
 from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.query_log.responses import exact_groups
-from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 
 SAME = np.array([[1.0, 0.0]] * 3, dtype=np.float32)

@@ -3,10 +3,10 @@
 from datetime import date
 
 import pytest
+from cachewarm_client.text import entry_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.match_rules.labelled_queries import PARTS, SHARES, labelled_queries, part_of
 from tests.test_rollup import FLAT, Days, Row, asked, said

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cachewarm_client.cache import WarmedSemanticCache
 
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from tests.pipeline import Cachewarm
 

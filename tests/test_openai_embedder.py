@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cachewarm_client.embedders.open_embedder import open_from_info
+from cachewarm_client.embedders.openai import MAX_INPUTS, OpenAIEmbedder, model_id, most_tokens
 
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError, EmbeddingError
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
-from cachewarm_pipeline.resources.embedders import open_embedder, open_from_info
-from cachewarm_pipeline.resources.embedders.openai import MAX_INPUTS, OpenAIEmbedder, model_id, most_tokens
+from cachewarm_pipeline.models.embedders import open_embedder
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 from tests.openai_server import KEY, MODEL, FakeServer, open_fake, unit

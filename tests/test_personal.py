@@ -10,10 +10,9 @@ from ipaddress import IPv4Address, IPv6Address
 
 import phonenumbers
 import pytest
+from cachewarm_client.personal_data import VERSION_LIKE, find, mask
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
-from cachewarm_pipeline.core.personal import VERSION_LIKE, find, mask
 
 ALNUM = string.ascii_letters + string.digits
 BASE64 = ALNUM + "-_"

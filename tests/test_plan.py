@@ -4,11 +4,11 @@ import json
 
 import pyarrow as pa
 import pytest
+from cachewarm_client.text import embedding_key, entry_id
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.core.text import embedding_key, entry_id
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.planning import warming_plan as plan_module

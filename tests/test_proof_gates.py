@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.match_rules import MatchRule, MatchRules
 
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.match_rules.certification import Certificate
 from cachewarm_pipeline.proof import evidence_gates as proof_gates
 from cachewarm_pipeline.storage.schemas import (
     FREQUENT_QUERIES,

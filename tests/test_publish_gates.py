@@ -9,15 +9,15 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.learned_space import Space
+from cachewarm_client.match_features import FEATURES, VERSION
+from cachewarm_client.match_model import Model
+from cachewarm_client.match_rules import MatchRule, MatchRules
+from cachewarm_client.redis_search_commands import RULE_VECTORS
 
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.match_rules.certification import Certificate
-from cachewarm_pipeline.match_rules.features import FEATURES, VERSION
-from cachewarm_pipeline.match_rules.model import Model
 from cachewarm_pipeline.match_rules.rule_tables import rules_table
-from cachewarm_pipeline.match_rules.space import Space
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.planning.warming_plan import plan_hash
 from cachewarm_pipeline.proof.gate_verdict_store import limits_of, passed_verdict, planned, store_verdict
@@ -51,7 +51,7 @@ def workspace(tmp_path: Path, redis_url: str, cache_name: str) -> Iterator[Works
 
 
 def write_plan(workspace: Workspace, plan: pa.Table, rules: MatchRules = RULES) -> None:
-    from cachewarm_pipeline.core.text import embedding_key
+    from cachewarm_client.text import embedding_key
 
     model = workspace.embedder.info.id
     keys = [embedding_key(model, prompt) for prompt in plan["prompt"].to_pylist()]

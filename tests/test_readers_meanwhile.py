@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.vectorizer import EmbedderVectorizer
 from redisvl.extensions.cache.llm import SemanticCache
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import TrigramEmbedder, fill, make_plan, publish
 
 pytest_plugins = ["tests.cache_fixtures"]

@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from cachewarm_client.generation_record import GenerationRecord, Pin, State, parse_generations, parse_pin
+from cachewarm_client.keys import key_prefix, warmed_entry, whole_key
+from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.wrong_hit_reports import response_sha
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.generation import key_prefix, warmed_entry, whole_key
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.records import GenerationRecord, Pin, State, parse_generations, parse_pin
-from cachewarm_pipeline.core.wrong_hits import response_sha
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.withdrawn_answers import Settlement, Withdrawal, by_entry, settlement
 from tests.cache_fakes import NOW

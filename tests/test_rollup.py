@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from cachewarm_client.text import entry_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,6 @@ from cachewarm_pipeline.candidates import window_rollup as rollup_module
 from cachewarm_pipeline.candidates.provenance import source_row
 from cachewarm_pipeline.candidates.window_responses import MAX_CONTENDERS
 from cachewarm_pipeline.candidates.window_rollup import LOG_QUALITY, RolledUp, rollup
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.query_log.responses import Answer, canonical_response, choose, exact_groups
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES, conform

@@ -4,11 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
-
-from cachewarm_pipeline.core.words import tokens, word_key
-from cachewarm_pipeline.match_rules.features import (
+from cachewarm_client.match_features import (
     FEATURES,
     TEXT_FEATURES,
     Neighbours,
@@ -17,6 +13,9 @@ from cachewarm_pipeline.match_rules.features import (
     text_features,
     word_features,
 )
+from cachewarm_client.words import tokens, word_key
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def text(lookup: str, entry: str) -> dict[str, float]:

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cachewarm_client import learned_space as space
+from cachewarm_client import match_rules as match
+from cachewarm_client.match_features import FEATURES, LOG_FEATURES, similarity_features
+from cachewarm_client.words import tokens, word_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core import match
-from cachewarm_pipeline.core.words import tokens, word_key
 from cachewarm_pipeline.match_rules import match_model_fit as fit
-from cachewarm_pipeline.match_rules import space
-from cachewarm_pipeline.match_rules.features import FEATURES, LOG_FEATURES, similarity_features
 from cachewarm_pipeline.match_rules.word_weights import WordPairs
 from tests.rules_log import labelled_log
 

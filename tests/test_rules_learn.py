@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cachewarm_client.learned_space import unit
+from cachewarm_client.words import tokens
 
-from cachewarm_pipeline.core.words import tokens
 from cachewarm_pipeline.match_rules.learn_rules import AgentLog, Learned, learn_rules
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled, describe
-from cachewarm_pipeline.match_rules.space import unit
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 

@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from cachewarm_client import match_decision as rule
+from cachewarm_client.learned_space import Space
+from cachewarm_client.match_features import FEATURES, LOG_FEATURES, VERSION
+from cachewarm_client.match_rules import MatchRule, MatchRules
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.match_rules import certification as certify
 from cachewarm_pipeline.match_rules import match_model_fit as fit
-from cachewarm_pipeline.match_rules import rule
-from cachewarm_pipeline.match_rules.features import FEATURES, LOG_FEATURES, VERSION
 from cachewarm_pipeline.match_rules.rule_tables import rules_of, rules_table
-from cachewarm_pipeline.match_rules.space import Space
 from cachewarm_pipeline.match_rules.word_weights import WordPairs
 from tests.rules_log import labelled_log
 

@@ -5,19 +5,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.learned_space import Space
+from cachewarm_client.match_decision import packed_length, unpack
+from cachewarm_client.match_features import FEATURES, VERSION
+from cachewarm_client.match_model import Model
+from cachewarm_client.match_rules import MatchRule, MatchRules
+from cachewarm_client.text import entry_id
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.match_rules.certification import Certificate
-from cachewarm_pipeline.match_rules.features import FEATURES, VERSION
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, CHOOSE, FIT
 from cachewarm_pipeline.match_rules.learn_rules import AgentLog, Evidence
 from cachewarm_pipeline.match_rules.match_model_fit import Scorer
-from cachewarm_pipeline.match_rules.model import Model
-from cachewarm_pipeline.match_rules.rule import packed_length, unpack
 from cachewarm_pipeline.match_rules.rule_tables import agent_logs, evidence_table, vectors_table
-from cachewarm_pipeline.match_rules.space import Space
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 from tests.cache_fakes import TrigramEmbedder, make_plan
 

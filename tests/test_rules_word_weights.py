@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from cachewarm_client.words import tokens, word_key
 
-from cachewarm_pipeline.core.words import tokens, word_key
 from cachewarm_pipeline.match_rules import word_weights
 from cachewarm_pipeline.match_rules.learn_rules import AgentLog, learn_rules
 from cachewarm_pipeline.match_rules.word_weights import LEAST_QUERIES, MOST_WORDS, WordPairs

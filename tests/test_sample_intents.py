@@ -9,10 +9,10 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
+from cachewarm_client.text import canonical, cut
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.text import canonical, cut
 from cachewarm_pipeline.embedded.sample import catalogue as catalogues
 from cachewarm_pipeline.embedded.sample import dirty, golden, one_off, vocabulary, wording
 from cachewarm_pipeline.embedded.sample.catalogue import Catalogue, catalogue
@@ -119,7 +119,7 @@ def test_noise_never_changes_the_token_that_decides(cat: Catalogue, traps: dict[
 
 
 def test_a_plain_distance_threshold_would_confuse_the_traps(cat: Catalogue, traps: dict[str, list[Intent]]) -> None:
-    from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
+    from cachewarm_client.embedders.minilm import MiniLMEmbedder
 
     by_id = {intent.id: intent for intent in cat.intents}
     pairs = [
@@ -136,7 +136,7 @@ def test_a_plain_distance_threshold_would_confuse_the_traps(cat: Catalogue, trap
 
 
 def test_rewordings_are_nearer_to_each_other_than_to_any_other_answer(cat: Catalogue) -> None:
-    from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
+    from cachewarm_client.embedders.minilm import MiniLMEmbedder
 
     own = [intent for intent in cat.intents if intent.agent_type == "api_designer" and intent.kind != "volatile"][::6]
     texts = [(number, text) for number, intent in enumerate(own) for text in intent.answers[0].responses]

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.core.text import canonical, cut
 from cachewarm_pipeline.embedded.sample import dirty, ensure_sample, log, truth, vocabulary
 from cachewarm_pipeline.embedded.sample.catalogue import catalogue
 from cachewarm_pipeline.embedded.sample.writer import truth_file

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from cachewarm_client.text import entry_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, SHARES, part_of

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.keys import generations_key, key_prefix
+from cachewarm_client.match_rules import MatchRule, MatchRules
+from cachewarm_client.text import entry_id
 from redisvl.query.filter import Num, Tag
 
-from cachewarm_pipeline.core.generation import generations_key, key_prefix
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import NOW, PLAN, REVOKE, ROTATE, TrigramEmbedder, make_plan, publish, republish
 
 pytest_plugins = ["tests.cache_fixtures"]
@@ -260,7 +260,7 @@ def test_an_unreachable_redis_is_a_clear_error_without_its_password(cache_name: 
 def test_name_and_url_are_enough_when_the_cache_was_warmed_by_the_embedded_model(
     client: redis.Redis, cache_name: str, redis_url: str
 ) -> None:
-    from cachewarm_pipeline.resources.embedders.minilm import MiniLMEmbedder
+    from cachewarm_client.embedders.minilm import MiniLMEmbedder
 
     model = MiniLMEmbedder()
     plan = make_plan([{"prompt": ROTATE}, {"prompt": REVOKE}])

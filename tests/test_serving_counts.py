@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.counters import KEEP_SECONDS, Tally
+from cachewarm_client.keys import stats_key
 
-from cachewarm_pipeline.core.generation import stats_key
-from cachewarm_pipeline.core.stats import KEEP_SECONDS, Tally
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import ROTATE, Clock, TrigramEmbedder
 
 pytest_plugins = ["tests.cache_fixtures"]
@@ -145,7 +145,7 @@ def test_the_last_count_is_sent_when_a_reader_is_closed_or_forgotten(
 
 def test_the_last_count_is_sent_when_the_program_ends(warmed: CacheStore, redis_url: str) -> None:
     code = (
-        "import sys; from cachewarm_pipeline.serving import WarmedSemanticCache\n"
+        "import sys; from cachewarm_client.cache import WarmedSemanticCache\n"
         "cache = WarmedSemanticCache(sys.argv[1], sys.argv[2])\n"
         f"assert cache.check({ROTATE!r}, agent_type='auditor')\n"
     )

@@ -9,22 +9,22 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.keys import generations_key, whole_key
+from cachewarm_client.learned_space import Space
+from cachewarm_client.match_decision import pack
+from cachewarm_client.match_features import FEATURES, VERSION
+from cachewarm_client.match_model import Model
+from cachewarm_client.match_rules import NEIGHBOURS, MatchRule, MatchRules
+from cachewarm_client.redis_search_commands import RULE_VECTORS
+from cachewarm_client.words import tokens, word_key
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.cli.inspect_cache import explained
-from cachewarm_pipeline.core.generation import generations_key, whole_key
-from cachewarm_pipeline.core.match import NEIGHBOURS, MatchRule, MatchRules
-from cachewarm_pipeline.core.search import RULE_VECTORS
-from cachewarm_pipeline.core.words import tokens, word_key
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.match_rules.certification import Certificate
-from cachewarm_pipeline.match_rules.features import FEATURES, VERSION
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer, describe, place_entries
-from cachewarm_pipeline.match_rules.model import Model
-from cachewarm_pipeline.match_rules.rule import pack
-from cachewarm_pipeline.match_rules.space import Space
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import DIMENSIONS, TrigramEmbedder, entry_keys, make_plan, publish
 
 pytest_plugins = ["tests.cache_fixtures"]

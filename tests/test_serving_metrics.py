@@ -9,12 +9,12 @@ import threading
 from typing import Any
 
 import pytest
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.prometheus_metrics import BUCKETS, MAX_AGENT_TYPES, OTHERS, register_metrics
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.serving import WarmedSemanticCache
-from cachewarm_pipeline.serving_metrics import BUCKETS, MAX_AGENT_TYPES, OTHERS, register_metrics
 from tests.cache_fakes import ROTATE, Clock, TrigramEmbedder, make_plan, publish
 
 pytest_plugins = ["tests.cache_fixtures"]
@@ -172,6 +172,6 @@ def test_without_the_extra_the_error_says_what_to_install(
 
 
 def test_serving_does_not_need_the_extra() -> None:
-    code = "import sys, cachewarm_pipeline.serving, cachewarm_pipeline.serving_metrics; print(*sys.modules)"
+    code = "import sys, cachewarm_client.cache, cachewarm_client.prometheus_metrics; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not [name for name in modules if name.startswith("prometheus")]

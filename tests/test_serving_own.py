@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 import redis
+from cachewarm_client import redis_search_commands as search
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.text import entry_id
+from cachewarm_client.vectorizer import EmbedderVectorizer
 from redisvl.extensions.cache.llm import SemanticCache
 from redisvl.query.filter import Tag
 
-from cachewarm_pipeline.core import search
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.resources.vectorizer import EmbedderVectorizer
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import REVOKE, ROTATE, TrigramEmbedder, republish
 
 pytest_plugins = ["tests.cache_fixtures"]

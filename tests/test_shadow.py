@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 import redis
+from cachewarm_client.arms import place_of
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.cold_cache_shadow import MARK_EVERY, MAX_SECONDS, STORES_SECONDS, Marks
+from cachewarm_client.counters import HOLDOUT_ARM, WARMED_ARM
+from cachewarm_client.keys import arms_key, shadow_key, stats_key, stores_key
+from cachewarm_client.lookup import own_entry_id
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.cli.inspect_cache import _rates
-from cachewarm_pipeline.core.arms import place_of
-from cachewarm_pipeline.core.generation import arms_key, shadow_key, stats_key, stores_key
-from cachewarm_pipeline.core.lookup import own_entry_id
-from cachewarm_pipeline.core.stats import HOLDOUT_ARM, WARMED_ARM
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.resources.cache_shadow import MARK_EVERY, MAX_SECONDS, STORES_SECONDS, Marks
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import ROTATE, Clock, TrigramEmbedder
 
 pytest_plugins = ["tests.cache_fixtures"]

@@ -5,7 +5,8 @@ from collections import Counter
 from datetime import timedelta, timezone
 from typing import Any
 
-from cachewarm_pipeline.core.text import canonical
+from cachewarm_client.text import canonical
+
 from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.query_log.daily_counts import hash_user
 from cachewarm_pipeline.storage.schemas import MAX_RESPONSES, MAX_USERS

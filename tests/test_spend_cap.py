@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cachewarm_client.embedders.batch_threads import run_batches
+from cachewarm_client.embedders.openai import most_tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
@@ -17,8 +19,6 @@ from cachewarm_pipeline.errors import ConfigurationError, EmbeddingError, JudgeE
 from cachewarm_pipeline.models.budgets import Cost, Purse, Spend
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.models.usage_ledger import read_usage
-from cachewarm_pipeline.resources.embedders.batches import run_batches
-from cachewarm_pipeline.resources.embedders.openai import most_tokens
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.chat_server import KEY, saying

@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import redis
+from cachewarm_client.arms import place_of
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.counters import HOLDOUT_ARM, WARMED_ARM
+from cachewarm_client.keys import arms_key
+from cachewarm_client.match_rules import MatchRule, MatchRules
 
 from benchmarks.spillover_simulation import State, Storing, worlds
-from cachewarm_pipeline.core.arms import place_of
-from cachewarm_pipeline.core.generation import arms_key
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.stats import HOLDOUT_ARM, WARMED_ARM
 from cachewarm_pipeline.measurement.lift import impact
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.cache_fakes import Clock, TrigramEmbedder, make_plan, publish
 
 pytest_plugins = ["tests.cache_fixtures"]

@@ -10,11 +10,11 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from cachewarm_client.personal_data import find
+from cachewarm_client.text import canonical, entry_id
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.candidates.variant_filter import TOO_CLOSE, TOO_FAR
-from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.text import canonical, entry_id
 from cachewarm_pipeline.errors import ConfigurationError, LlmError
 from cachewarm_pipeline.reporting.warm_report import build_report
 from tests.chat_server import KEY, saying

@@ -1,9 +1,8 @@
 """Canonical form and stable ids."""
 
+from cachewarm_client.text import MAX_PROMPT_CHARS, canonical, cut, embedding_key, entry_id, sha256_hex
 from hypothesis import given
 from hypothesis import strategies as st
-
-from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, canonical, cut, embedding_key, entry_id, sha256_hex
 
 
 @given(st.text())

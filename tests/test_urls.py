@@ -1,10 +1,9 @@
-"""core.urls: no password is ever shown."""
+"""cachewarm_client.urls: no password is ever shown."""
 
 import pytest
+from cachewarm_client.urls import redact_url
 from hypothesis import example, given
 from hypothesis import strategies as st
-
-from cachewarm_pipeline.core.urls import redact_url
 
 # 'Q' begins every secret and stands nowhere else, so finding it means that something leaked.
 SECRET = st.text(st.characters(codec="utf-8", exclude_characters="Q"), max_size=30).map(lambda t: f"Q{t}Q")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from cachewarm_client.text import canonical, entry_id
+from cachewarm_client.words import tokens
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,8 +18,6 @@ from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.provenance import Depends, source_row
 from cachewarm_pipeline.candidates.variant_filter import TOO_CLOSE, TOO_FAR, Filtered, filter_variants, meaning_changed
 from cachewarm_pipeline.candidates.variant_table import Writer, variants_table
-from cachewarm_pipeline.core.text import canonical, entry_id
-from cachewarm_pipeline.core.words import tokens
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.storage.schemas import CANDIDATE_FIELDS, SYNTHETIC_VARIANTS
 

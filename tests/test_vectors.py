@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cachewarm_client.embedders.embedder import EmbedderInfo, Usage
+from cachewarm_client.text import embedding_key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
-from cachewarm_pipeline.ports import EmbedderInfo, Usage
 from cachewarm_pipeline.storage import vectors as vectors_module
 from cachewarm_pipeline.storage.vectors import MAX_SMALL_SEGMENTS, ParquetVectorStore, folder_name
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import redis
+from cachewarm_client.cache import WarmedSemanticCache
 
 from cachewarm_pipeline.embedded.sample.truth import Truth
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.pipeline import LAST_DAY, Buffers, Cachewarm, home_with_shared_vectors, merge_vectors, small_sample
 from tests.small_app import App, settings_of
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.generation_record import State
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.automation import wrong_hit_sensor as wrong_hits
-from cachewarm_pipeline.core.records import State
 from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.connect import connect
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from tests.daemon import Daemon, Started, daemon
 from tests.pipeline import environment
 from tests.small_app import AGENT, USUAL, App, settings_of

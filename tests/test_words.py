@@ -1,10 +1,9 @@
 """Words that contradict each other where vectors do not see it."""
 
 import pytest
+from cachewarm_client.words import contradiction, tokens
 from hypothesis import given
 from hypothesis import strategies as st
-
-from cachewarm_pipeline.core.words import contradiction, tokens
 
 
 def between(lookup: str, entry: str) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cachewarm_client.text import MAX_PROMPT_CHARS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
@@ -20,7 +21,6 @@ from pytest_httpserver import HTTPServer
 from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import STORE_EVERY
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS, answer_question, variants_question
-from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import Llm
 from cachewarm_pipeline.settings import Settings

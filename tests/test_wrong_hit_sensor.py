@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cachewarm_client.text import entry_id
+from cachewarm_client.wrong_hit_reports import response_sha
 
-from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.core.wrong_hits import response_sha
 from cachewarm_pipeline.errors import EmbeddingError
 from cachewarm_pipeline.publishing import withdrawal as withdrawing
 from cachewarm_pipeline.publishing.redis.connect import connect

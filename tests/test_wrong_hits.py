@@ -8,21 +8,15 @@ from typing import Any
 
 import pytest
 import redis
+from cachewarm_client import redis_wrong_hit_reports as cache_reports
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.keys import key_prefix, wrong_hits_key
+from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.text import entry_id
+from cachewarm_client.wrong_hit_reports import ANONYMOUS, MAX_REPORTERS, WrongHitReport, reporter_sha, response_sha
 
-from cachewarm_pipeline.core.generation import key_prefix, wrong_hits_key
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.core.wrong_hits import (
-    ANONYMOUS,
-    MAX_REPORTERS,
-    WrongHitReport,
-    confirmed,
-    reporter_sha,
-    response_sha,
-)
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.resources import cache_reports
-from cachewarm_pipeline.serving import WarmedSemanticCache
+from cachewarm_pipeline.publishing.wrong_hit_confirmation import confirmed
 from tests.cache_fakes import PLAN, REVOKE, ROTATE, Clock, TrigramEmbedder, make_plan, publish, republish, writes
 
 pytest_plugins = ["tests.cache_fixtures"]

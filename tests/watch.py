@@ -14,11 +14,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from cachewarm_client.cache import WarmedSemanticCache
 from dagster._core.test_utils import freeze_time
 
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.connect import connect
-from cachewarm_pipeline.serving import WarmedSemanticCache
 from cachewarm_pipeline.settings import load_settings
 from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.daemon import Clock, definitions_at, evaluate, execute

@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
+from cachewarm_client.text import MAX_PROMPT_CHARS
+from cachewarm_client.words import FILLERS, NEGATIONS, Tokens, quoted_names, substituted, tokens
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.answers.equivalence_groups import (
@@ -19,8 +21,6 @@ from cachewarm_pipeline.answers.equivalence_groups import (
     near,
     nearest_first,
 )
-from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
-from cachewarm_pipeline.core.words import FILLERS, NEGATIONS, Tokens, quoted_names, substituted, tokens
 from cachewarm_pipeline.query_log.responses import canonical_response, json_value
 
 RESPONSE_FLOOR = 0.85

@@ -5,7 +5,8 @@ How steady an answer is, and what a reviewer is told about a query that was left
 
 from collections.abc import Sequence
 
-from cachewarm_pipeline.core.personal import find
+from cachewarm_client.personal_data import find
+
 from cachewarm_pipeline.query_log.responses import Answer, Choice
 
 

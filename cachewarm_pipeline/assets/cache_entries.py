@@ -7,10 +7,10 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.redis_search_commands import RULE_VECTORS
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.lineage.asset_page import CACHE, DAILY_FRESH, OWNERS, record, records, table_metadata
 from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run

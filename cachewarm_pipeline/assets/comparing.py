@@ -9,10 +9,11 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from cachewarm_client.personal_data import find
+from cachewarm_client.text import canonical, cut
+
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.candidates.base_queries import Base
-from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.text import canonical, cut
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.freshness.answer_age import confirmed_at

@@ -2,8 +2,8 @@
 
 import dagster as dg
 import pyarrow as pa
+from cachewarm_client.text import embedding_key
 
-from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.lineage.asset_page import OWNERS, PAID, VERIFICATION, paid_days, record, table_metadata
 from cachewarm_pipeline.lineage.partitions import daily, one_run
 from cachewarm_pipeline.models.embed_new_texts import embed_missing

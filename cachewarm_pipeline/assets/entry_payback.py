@@ -12,9 +12,9 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.counters import WARMED_ARM
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.core.stats import WARMED_ARM
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.lineage.asset_page import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata

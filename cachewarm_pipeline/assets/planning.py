@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.text import embedding_key
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.freshness.answer_age import AgeLimits
 from cachewarm_pipeline.freshness.change_rate import age_limit

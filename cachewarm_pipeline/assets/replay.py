@@ -11,13 +11,13 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.personal_data import find
+from cachewarm_client.text import embedding_key
 
 from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.assets.planning import plan_day
 from cachewarm_pipeline.assets.replay_history import ReplayHistory
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.lineage.asset_page import (
     OWNERS,

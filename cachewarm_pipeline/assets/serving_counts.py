@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.counters import ARMS, HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM, Tally
 
-from cachewarm_pipeline.core.stats import ARMS, HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM, Tally
 from cachewarm_pipeline.days import start_of
 from cachewarm_pipeline.lineage.asset_page import (
     MEASUREMENT,

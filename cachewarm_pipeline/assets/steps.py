@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.personal_data import find
+from cachewarm_client.text import embedding_key
 
 from cachewarm_pipeline.candidates.base_queries import Base, choose_bases, parse_base_queries
 from cachewarm_pipeline.candidates.golden_candidates import golden_candidates
@@ -20,8 +22,6 @@ from cachewarm_pipeline.candidates.provenance import Depends
 from cachewarm_pipeline.candidates.variant_filter import filter_variants
 from cachewarm_pipeline.candidates.variant_table import Writer, variants_table
 from cachewarm_pipeline.candidates.window_rollup import RolledUp, rollup
-from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError, LlmError
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.freshness.change_rate import ttl_of

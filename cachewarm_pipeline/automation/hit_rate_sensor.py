@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import dagster as dg
+from cachewarm_client.counters import hour_of
+from cachewarm_client.generation_record import GenerationRecord, Pin
 
 from cachewarm_pipeline.assets.steps import DAILY
 from cachewarm_pipeline.automation.catch_up import try_again
@@ -13,8 +15,6 @@ from cachewarm_pipeline.automation.hit_rate_alarm import Episode, Policy, look
 from cachewarm_pipeline.automation.jobs import warm_cache
 from cachewarm_pipeline.automation.run_state import at_work, cache_of, cursor_of, ended_runs, running, why_not
 from cachewarm_pipeline.automation.tags import started_by
-from cachewarm_pipeline.core.records import GenerationRecord, Pin
-from cachewarm_pipeline.core.stats import hour_of
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.settings import Settings

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, canonical, entry_id
+from cachewarm_client.text import MAX_PROMPT_CHARS, canonical, entry_id
+
 from cachewarm_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pyarrow as pa
+from cachewarm_client.personal_data import find
+from cachewarm_client.text import canonical, cut, entry_id
+from cachewarm_client.urls import redact_url
 
 from cachewarm_pipeline.candidates.provenance import Depends, dump, source_row
-from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.text import canonical, cut, entry_id
-from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.query_log.responses import is_empty_json, json_value
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES

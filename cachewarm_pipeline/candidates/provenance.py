@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cachewarm_pipeline.core.text import sha256_hex
+from cachewarm_client.text import sha256_hex
 
 
 @dataclass(frozen=True)

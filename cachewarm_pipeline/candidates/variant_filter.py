@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.personal_data import find
+from cachewarm_client.text import MAX_PROMPT_CHARS, canonical, entry_id
+from cachewarm_client.words import NEARLY_THE_SAME, Tokens, contradiction, exchanged, tokens
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.candidates.base_queries import Base
-from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS, canonical, entry_id
-from cachewarm_pipeline.core.words import NEARLY_THE_SAME, Tokens, contradiction, exchanged, tokens
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.numerics.nearest_neighbours import Vectors, nearest
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+from cachewarm_client.text import entry_id
 
 from cachewarm_pipeline.candidates.provenance import Depends, dump, source_row
 from cachewarm_pipeline.candidates.variant_filter import Variant
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.storage.schemas import SYNTHETIC_VARIANTS, conform
 
 QUALITY = 0.7

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.personal_data import mask
+from cachewarm_client.text import entry_id
 
 from cachewarm_pipeline.answers.volatility import personal_data, stability, volatility
 from cachewarm_pipeline.candidates.provenance import Depends, dump, source_row
 from cachewarm_pipeline.candidates.window_responses import ResponseNumbers, flat_responses, hash_texts, mix
-from cachewarm_pipeline.core.personal import mask
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.query_log.responses import Answer, Choice, GroupResponses, choose, exact_groups
 from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES

@@ -41,9 +41,10 @@ REASON = "dry run: nothing was published"
 
 def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None]:
     """The work of `warm --dry-run`: the report, and what would stop a run, if anything."""
+    from cachewarm_client.urls import redact_url
+
     from cachewarm_pipeline.assets.entry_payback import counted_to
     from cachewarm_pipeline.cli.warm import _sizes, choose_day, days_to_mine
-    from cachewarm_pipeline.core.urls import redact_url
     from cachewarm_pipeline.workspace.dry_run import STAND_IN, DryWorkspace
 
     settings.check_to_warm()

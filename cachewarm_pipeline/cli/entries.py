@@ -105,7 +105,7 @@ def _order(sort: Sort) -> Callable[[Row], tuple[Any, ...]]:
 
 
 def _as_json(day: date | None, to: date | None, table: list[Row], chosen: list[Row], shown: list[Row]) -> Row:
-    from cachewarm_pipeline.core.personal import mask
+    from cachewarm_client.personal_data import mask
 
     def plain(row: Row) -> Row:
         times = {name: row[name].isoformat() if row[name] else None for name in ("last_hit", "checked_at")}
@@ -158,7 +158,7 @@ def _totals(rows: list[Row]) -> str:
 
 def _lines(rows: list[Row]) -> list[str]:
     """Aligned columns, at most WIDTH wide: names and prompts are cut."""
-    from cachewarm_pipeline.core.personal import mask
+    from cachewarm_client.personal_data import mask
 
     if not rows:
         return []

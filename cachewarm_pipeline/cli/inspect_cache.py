@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from cachewarm_client.counters import HOLDOUT_ARM
+from cachewarm_client.urls import redact_url
 
 from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, out, settings_with
-from cachewarm_pipeline.core.stats import HOLDOUT_ARM
-from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.settings import Settings
 
@@ -50,7 +50,7 @@ def lookup(
     if not text.strip():
         raise ConfigurationError("there is nothing to look up: TEXT is empty")
     settings = settings_with(name=name, redis_url=redis_url)
-    from cachewarm_pipeline.serving import WarmedSemanticCache
+    from cachewarm_client.cache import WarmedSemanticCache
 
     with WarmedSemanticCache(name=settings.name, redis_url=live_redis_url(settings)) as cache:
         hits = cache.check(prompt=text, agent_type=agent_type)

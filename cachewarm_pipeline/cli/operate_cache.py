@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from cachewarm_client.text import entry_id
 
 from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, out
 from cachewarm_pipeline.cli.inspect_cache import opened, shown
-from cachewarm_pipeline.core.text import entry_id
 from cachewarm_pipeline.errors import CacheError
 
 Why = typer.Option("--why", help="Why, for those who look later.")

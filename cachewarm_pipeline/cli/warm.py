@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Annotated, Literal
 
 import typer
+from cachewarm_client.keys import may_replace
 
 from cachewarm_pipeline.automation.catch_up import stretches
 from cachewarm_pipeline.cli.console import (
@@ -19,7 +20,6 @@ from cachewarm_pipeline.cli.console import (
     settings_with,
 )
 from cachewarm_pipeline.cli.warm_report_text import print_report
-from cachewarm_pipeline.core.generation import may_replace
 from cachewarm_pipeline.errors import CachewarmError, ConfigurationError
 from cachewarm_pipeline.exclusion_reasons import as_metadata
 from cachewarm_pipeline.ports import SourceInfo

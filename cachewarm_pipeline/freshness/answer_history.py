@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.personal_data import find
 
 from cachewarm_pipeline.candidates.window_rollup import Days
-from cachewarm_pipeline.core.personal import find
 from cachewarm_pipeline.freshness.stale_answers import Same
 from cachewarm_pipeline.query_log.responses import Answer, Choice, GroupResponses, choose
 

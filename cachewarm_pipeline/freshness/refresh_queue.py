@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+from cachewarm_client.text import sha256_hex
 
 from cachewarm_pipeline.candidates.provenance import Depends
-from cachewarm_pipeline.core.text import sha256_hex
 from cachewarm_pipeline.freshness.answer_age import AgeLimits
 from cachewarm_pipeline.freshness.entries_today import Candidate, is_over_age
 from cachewarm_pipeline.freshness.stale_answers import ANSWER, Present, Stale, differs, still_stale

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.personal_data import mask
 
-from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.query_log.responses import canonical_response
 from cachewarm_pipeline.storage.answer_schemas import WITHDRAWN_ENTRIES

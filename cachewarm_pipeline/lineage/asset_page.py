@@ -8,8 +8,8 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from cachewarm_client.personal_data import mask
 
-from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.exclusion_reasons import Counts, as_metadata
 from cachewarm_pipeline.lineage.partitions import days_of
 from cachewarm_pipeline.ports import Judge

@@ -14,5 +14,5 @@ The procedure (learn.py), for each agent_type:
 4. Step 3 again with the plain similarity as the score. Learned if certified, else distance if certified, else
    exact_only: broken in at most 2 delta of the cases. Never the one with the larger certified hit rate.
 
-What is published is core/match.py's `MatchRules`; benchmarks/match_rules.py compares what was tried.
+What is published is cachewarm_client/match_rules.py's `MatchRules`; benchmarks/match_rules.py compares what was tried.
 """

@@ -13,12 +13,12 @@ lookups is reported beside it). It holds for traffic like the certifying part: a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.match_features import Floats
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.match_rules.features import Floats
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 STEP = 0.02
@@ -29,24 +29,6 @@ DELTA = 0.05
 
 DISPROVED = 0.001
 """Chance under which the fitting part disproves a threshold: it would have to be wrong about it a thousand to one."""
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """``threshold`` None: nothing could be certified, so only exact hits may be served.
-
-    ``hits``, ``wrong``: of the certifying part at the threshold (at the first tested one where none was certified);
-    ``upper``: Clopper-Pearson upper bound of the wrong-hit rate at confidence 1 - delta, 1.0 without hits.
-    """
-
-    alpha: float
-    delta: float
-    threshold: float | None
-    hits: int
-    wrong: int
-    upper: float
-    queries: int
-    tested: int
 
 
 def plan_thresholds(

@@ -8,9 +8,9 @@ entries count for their own text only, and the most asked ones are the best.
 from collections.abc import Sequence
 
 import numpy as np
+from cachewarm_client.match_features import Floats, Ints
 
 from cachewarm_pipeline.match_rules.certification import plan_thresholds
-from cachewarm_pipeline.match_rules.features import Floats, Ints
 from cachewarm_pipeline.match_rules.learn_rules import AgentLog, Bools, fitted_weights
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled
 from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, fit_curve

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.personal_data import find
+from cachewarm_client.text import entry_id, sha256_hex
 
 from cachewarm_pipeline.candidates.window_rollup import Days
-from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.text import entry_id, sha256_hex
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.query_log.responses import Answer, choose, exact_groups
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES

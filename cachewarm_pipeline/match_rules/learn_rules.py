@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from cachewarm_client.certificate import Certificate
+from cachewarm_client.learned_space import Space
+from cachewarm_client.match_features import Floats, Ints
+from cachewarm_client.match_model import Model
+from cachewarm_client.match_rules import MatchRule, MatchRules
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.match_rules.certification import Certificate, certify, plan_thresholds, thresholds_without_fit
-from cachewarm_pipeline.match_rules.features import Floats, Ints
+from cachewarm_pipeline.match_rules.certification import certify, plan_thresholds, thresholds_without_fit
 from cachewarm_pipeline.match_rules.match_model_fit import (
     FOLDS,
     Labelled,
@@ -24,8 +27,7 @@ from cachewarm_pipeline.match_rules.match_model_fit import (
     reliability,
     training_rows,
 )
-from cachewarm_pipeline.match_rules.model import Model
-from cachewarm_pipeline.match_rules.space import MAX_LEARN, Space, learn_space
+from cachewarm_pipeline.match_rules.space_learning import MAX_LEARN, learn_space
 from cachewarm_pipeline.match_rules.word_weights import WordPairs
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 

@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from cachewarm_client.learned_space import Space, unit
+from cachewarm_client.match_features import FEATURES, VERSION, Floats, Ints, Neighbours, features
+from cachewarm_client.match_model import Model
+from cachewarm_client.words import Tokens
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.words import Tokens
-from cachewarm_pipeline.match_rules.features import FEATURES, VERSION, Floats, Ints, Neighbours, features
-from cachewarm_pipeline.match_rules.model import Model
-from cachewarm_pipeline.match_rules.space import RANK, Space, group_sums, learn_space, unit
+from cachewarm_pipeline.match_rules.space_learning import RANK, group_sums, learn_space
 from cachewarm_pipeline.match_rules.word_weights import WordPairs
 from cachewarm_pipeline.numerics import nearest_neighbours as neighbours
 
 NEIGHBOURS = 10
-"""As core.match.NEIGHBOURS, what a lookup sees: a model that was fitted on another number describes other places."""
+"""As cachewarm_client.match_rules.NEIGHBOURS, what a lookup sees: a model that was fitted on another number describes
+other places."""
 FOLDS = 5
 PENALTIES = (1.0, 10.0, 100.0)
 BLOCK = 1024

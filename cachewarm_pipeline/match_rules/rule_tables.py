@@ -7,15 +7,15 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.match_decision import pack
+from cachewarm_client.match_features import Floats, Ints
+from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.words import tokens
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.words import tokens
-from cachewarm_pipeline.match_rules.features import Floats, Ints
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY
 from cachewarm_pipeline.match_rules.learn_rules import AgentLog, Evidence
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer
-from cachewarm_pipeline.match_rules.rule import pack
 from cachewarm_pipeline.storage.schemas import MATCH_EVIDENCE, MATCH_RULES, MATCH_VECTORS
 
 SHARED = ""

@@ -7,11 +7,10 @@ beside the learned space. Pure; no word of it that is personal data by itself le
 from array import array
 
 import numpy as np
+from cachewarm_client.match_features import Ints
+from cachewarm_client.personal_data import find
+from cachewarm_client.words import Tokens, word_key
 from numpy.typing import NDArray
-
-from cachewarm_pipeline.core.personal import find
-from cachewarm_pipeline.core.words import Tokens, word_key
-from cachewarm_pipeline.match_rules.features import Ints
 
 PSEUDO_PAIRS = 5.0
 """Pairs at the overall rate that every word begins with. Of 2, 5, 10 and 20, the sample's out-of-fold log loss fell

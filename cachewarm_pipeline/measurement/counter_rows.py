@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+from cachewarm_client.arms import BUCKETS
+from cachewarm_client.counters import ARMS, WARMED_ARM, is_count, tallies
+from cachewarm_client.keys import is_entry_id
 
-from cachewarm_pipeline.core.arms import BUCKETS
-from cachewarm_pipeline.core.generation import is_entry_id
-from cachewarm_pipeline.core.stats import ARMS, WARMED_ARM, is_count, tallies
 from cachewarm_pipeline.storage.measurement_schemas import ARM_COUNTS, HOUR_COUNTS
 
 Fields = Mapping[str, str]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.generation_record import GenerationRecord
 
-from cachewarm_pipeline.core.records import GenerationRecord
 from cachewarm_pipeline.days import end_of, start_of
 from cachewarm_pipeline.measurement.counter_rows import Served
 from cachewarm_pipeline.storage.measurement_schemas import ENTRY_HITS

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.core.text import canonical, cut
 from cachewarm_pipeline.planning.idle_entries import LEAST_LOOKUPS, Idle, Seen, end_of_day, second_chance
 from cachewarm_pipeline.storage.measurement_schemas import ENTRY_PAYBACK
 from cachewarm_pipeline.storage.schemas import conform

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.counters import WARMED_ARM
 
-from cachewarm_pipeline.core.stats import WARMED_ARM
 from cachewarm_pipeline.measurement.lift import Estimate
 from cachewarm_pipeline.measurement.lift.measured_impact import Measured
 from cachewarm_pipeline.measurement.return_inputs import (

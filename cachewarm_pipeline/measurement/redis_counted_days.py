@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import redis
+from cachewarm_client.counters import day_of, hour_of
+from cachewarm_client.keys import arms_key, key_prefix, served_key, stats_key
+from cachewarm_client.redis_index import told_clearly
+from cachewarm_client.redis_search_commands import as_mapping, text
 
-from cachewarm_pipeline.core.generation import arms_key, key_prefix, served_key, stats_key
-from cachewarm_pipeline.core.search import as_mapping, text
-from cachewarm_pipeline.core.stats import day_of, hour_of
 from cachewarm_pipeline.days import start_of
 from cachewarm_pipeline.measurement import counter_rows as counted
 from cachewarm_pipeline.measurement.entry_hits import Entry, LiveThen, entry_hits, with_costs
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.resources.cache_index import told_clearly
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from cachewarm_client.embedders.embedder import Embedder
+from cachewarm_client.text import embedding_key
 
-from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.errors import SpendCapError
-from cachewarm_pipeline.ports import Embedder, VectorStore
+from cachewarm_pipeline.ports import VectorStore
 
 BLOCK_TEXTS = 16_384
 """Texts given to the embedder at once: it returns all their vectors, so this bounds memory (100 MB at 1,536)."""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from cachewarm_client.match_features import Floats
+from cachewarm_client.words import Tokens, contradiction
 
-from cachewarm_pipeline.core.words import Tokens, contradiction
-from cachewarm_pipeline.match_rules.features import Floats
 from cachewarm_pipeline.numerics.nearest_neighbours import nearest
 
 SAME_PLACE = 0.02

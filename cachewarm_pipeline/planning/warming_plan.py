@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.redis_search_commands import RULE_VECTORS
+from cachewarm_client.text import embedding_key, sha256_hex
+from cachewarm_client.words import tokens
 
-from cachewarm_pipeline.core.search import RULE_VECTORS
-from cachewarm_pipeline.core.text import embedding_key, sha256_hex
-from cachewarm_pipeline.core.words import tokens
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.planning.entry_selection import Selected

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.match_rules import MatchRule, MatchRules
+from cachewarm_client.personal_data import find, mask
+from cachewarm_client.words import tokens
 
 from cachewarm_pipeline.answers.contradictions import facts, facts_differ
-from cachewarm_pipeline.core.match import MatchRule, MatchRules
-from cachewarm_pipeline.core.personal import find, mask
-from cachewarm_pipeline.core.words import tokens
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.proof.plan_gates import Verdict, shorten

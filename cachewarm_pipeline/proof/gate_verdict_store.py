@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_pipeline.core.search import RULE_VECTORS
+from cachewarm_client.match_decision import packed_length
+from cachewarm_client.redis_search_commands import RULE_VECTORS
+
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.match_rules.rule import packed_length
 from cachewarm_pipeline.proof.plan_gates import Verdict
 from cachewarm_pipeline.storage.schemas import GATES, VERDICT
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from cachewarm_client.match_rules import MatchRules
 
-    from cachewarm_pipeline.core.match import MatchRules
     from cachewarm_pipeline.settings import Settings
     from cachewarm_pipeline.storage.datasets import DatasetStore
 

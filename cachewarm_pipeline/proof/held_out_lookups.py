@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.match_features import Floats
+from cachewarm_client.match_rules import MatchRule
+from cachewarm_client.personal_data import find, mask
+from cachewarm_client.text import entry_id
+from cachewarm_client.words import contradiction, tokens
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.match import MatchRule
-from cachewarm_pipeline.core.personal import find, mask
-from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.core.words import contradiction, tokens
-from cachewarm_pipeline.match_rules.features import Floats
 from cachewarm_pipeline.match_rules.learn_rules import rows_similarity
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer, describe
 from cachewarm_pipeline.proof.replay_simulation import (

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.personal_data import mask
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.numerics.nearest_neighbours import Vectors, block_rows
 from cachewarm_pipeline.storage.schemas import REPLAY_COUNTS
 

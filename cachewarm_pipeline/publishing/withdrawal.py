@@ -10,21 +10,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.wrong_hit_reports import ANONYMOUS, Served, WrongHitReport, response_sha
 
 from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.core.wrong_hits import (
-    ANONYMOUS,
-    Served,
-    WrongHitReport,
-    confirmed,
-    expired,
-    response_sha,
-)
 from cachewarm_pipeline.errors import CacheError, CachewarmError
 from cachewarm_pipeline.freshness import withdrawn_entries as withdrawn
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.wrong_hit_attribution import Rejected, blame
+from cachewarm_pipeline.publishing.wrong_hit_confirmation import confirmed, expired
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 LOG_DAYS = 2

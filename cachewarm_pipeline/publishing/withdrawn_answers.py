@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cachewarm_pipeline.core.wrong_hits import response_sha
+from cachewarm_client.wrong_hit_reports import response_sha
 
 
 @dataclass(frozen=True)

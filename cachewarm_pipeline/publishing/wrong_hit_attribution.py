@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cachewarm_pipeline.core.text import entry_id
-from cachewarm_pipeline.core.wrong_hits import Served
+from cachewarm_client.text import entry_id
+from cachewarm_client.wrong_hit_reports import Served
+
 from cachewarm_pipeline.query_log.responses import canonical_response
 
 

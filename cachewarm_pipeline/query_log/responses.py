@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cachewarm_pipeline.core.text import canonical
+from cachewarm_client.text import canonical
+
 from cachewarm_pipeline.exclusion_reasons import LeftOut
 
 GroupResponses = Callable[[Sequence[Sequence[str]]], Sequence[Sequence[int]]]

@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any, TypedDict
 
 import pyarrow as pa
+from cachewarm_client.personal_data import mask
 
-from cachewarm_pipeline.core.personal import mask
 from cachewarm_pipeline.planning.entry_selection import SOURCES
 from cachewarm_pipeline.reporting.run_report_text import next_steps, sentences
 from cachewarm_pipeline.storage.schemas import GATES

@@ -11,10 +11,10 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Self
 
+from cachewarm_client.keys import check_name
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from cachewarm_pipeline.core.generation import check_name
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.settings.automation import AutomationSettings, Share
 from cachewarm_pipeline.settings.measurement import MeasuringSettings

@@ -12,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_client.urls import redact_url
+
 from cachewarm_pipeline.errors import ConfigurationError
 
 

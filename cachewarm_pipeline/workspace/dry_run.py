@@ -9,21 +9,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cachewarm_client.embedders.embedder import Embedder
+from cachewarm_client.embedders.openai import most_tokens
+from cachewarm_client.text import embedding_key
+from cachewarm_client.wrong_hit_reports import WrongHitReport
+
 from cachewarm_pipeline.answers.judges.judge_model import ASKS as JUDGE_ASKS
 from cachewarm_pipeline.answers.judges.judge_model import ChatModel
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import SHARE
 from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS
-from cachewarm_pipeline.core.text import embedding_key
-from cachewarm_pipeline.core.wrong_hits import WrongHitReport
 from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.models.embedders import open_embedder
 from cachewarm_pipeline.models.usage_ledger import FOLDER, Ledger
 from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, Price
 from cachewarm_pipeline.planning.planned_cost import Step, of_bases, of_pairs, of_texts, planned_cost
-from cachewarm_pipeline.ports import Embedder, Judge, Llm, VectorStore
+from cachewarm_pipeline.ports import Judge, Llm, VectorStore
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.resources.embedders import open_embedder
-from cachewarm_pipeline.resources.embedders.openai import most_tokens
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 from cachewarm_pipeline.workspace.dry_run_ports import (
@@ -96,7 +98,7 @@ class DryWorkspace(Workspace):
         info = self._own.info
         if not self.stand_in:
             return DryEmbedder(sized(info, self._stored.dimensions), None, self._lacks)
-        from cachewarm_pipeline.resources.embedders.minilm import DIMENSIONS, MiniLMEmbedder
+        from cachewarm_client.embedders.minilm import DIMENSIONS, MiniLMEmbedder
 
         # Under the paid model's id: what the plan knows of its entries' embedder stays true.
         return DryEmbedder(sized(info, DIMENSIONS), MiniLMEmbedder())

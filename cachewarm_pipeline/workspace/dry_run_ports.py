@@ -5,6 +5,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
+from cachewarm_client.embedders.embedder import Embedder, EmbedderInfo, Usage
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.answers.contradictions import RESPONSE_FLOOR
@@ -16,7 +17,7 @@ from cachewarm_pipeline.candidates.variant_writers.openai_writer import Desk, Op
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import Question
 from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
 from cachewarm_pipeline.errors import EmbeddingError
-from cachewarm_pipeline.ports import Embedder, EmbedderInfo, Usage, VectorStore
+from cachewarm_pipeline.ports import VectorStore
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
 if TYPE_CHECKING:

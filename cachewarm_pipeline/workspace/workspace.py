@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from cachewarm_client.embedders.embedder import Embedder
+from cachewarm_client.urls import redact_url
+from cachewarm_client.wrong_hit_reports import WrongHitReport
 
-from cachewarm_pipeline.core.urls import redact_url
-from cachewarm_pipeline.core.wrong_hits import WrongHitReport
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, Price, totals
-from cachewarm_pipeline.ports import Embedder, Judge, Llm, Source, VectorStore
+from cachewarm_pipeline.ports import Judge, Llm, Source, VectorStore
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.settings import SAMPLE, Settings, load_settings
 from cachewarm_pipeline.storage.datasets import DatasetStore
@@ -108,7 +109,7 @@ class Workspace:
 
     @cached_property
     def embedder(self) -> Embedder:
-        from cachewarm_pipeline.resources.embedders import open_embedder
+        from cachewarm_pipeline.models.embedders import open_embedder
 
         settings = self.settings
         if settings.embedder == "minilm":

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
+from cachewarm_client.embedders.embedder import Embedder
+from cachewarm_client.text import embedding_key
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.answers.contradictions import (
@@ -16,9 +18,8 @@ from cachewarm_pipeline.answers.contradictions import (
     stands_alone,
 )
 from cachewarm_pipeline.answers.equivalence_groups import cosines
-from cachewarm_pipeline.core.text import embedding_key
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
-from cachewarm_pipeline.ports import Embedder, JudgeUsage, VectorStore
+from cachewarm_pipeline.ports import JudgeUsage, VectorStore
 from cachewarm_pipeline.query_log.responses import canonical_response, exact_groups
 
 _QUERIES = 2_000

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cachewarm_pipeline.core.text import sha256_hex
+from cachewarm_client.embedders.openai_server import Advice
+from cachewarm_client.text import sha256_hex
+
 from cachewarm_pipeline.errors import JudgeError
 from cachewarm_pipeline.models.chat_completion import OTHER_SCHEMA, read_completion
-from cachewarm_pipeline.models.openai_server import Advice, OpenAIServer
+from cachewarm_pipeline.models.paid_server import PaidServer
 from cachewarm_pipeline.models.rate_limiter import Pace
 from cachewarm_pipeline.models.unanswered_attempts import Lost
 
@@ -89,7 +91,7 @@ class ChatModel:
     ) -> None:
         self._model = model
         self._meter = meter
-        self._server = OpenAIServer(
+        self._server = PaidServer(
             model,
             user="the llm judge",
             key=api_key,

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from cachewarm_pipeline.core.text import sha256_hex
+from cachewarm_client.text import sha256_hex
+
 from cachewarm_pipeline.query_log.responses import canonical_response
 from cachewarm_pipeline.storage.files import below
 from cachewarm_pipeline.storage.parquet_segments import Segments

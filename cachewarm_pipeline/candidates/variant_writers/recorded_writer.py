@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from cachewarm_client.text import canonical, cut
+
 from cachewarm_pipeline.candidates.base_queries import Base
-from cachewarm_pipeline.core.text import canonical, cut
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.ports import LlmUsage
 

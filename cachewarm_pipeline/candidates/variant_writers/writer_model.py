@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from cachewarm_client.embedders.openai_server import Advice
+
 from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS, Question, Reply
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.models.chat_completion import REFUSAL
-from cachewarm_pipeline.models.openai_server import Advice, OpenAIServer
+from cachewarm_pipeline.models.paid_server import PaidServer
 from cachewarm_pipeline.models.rate_limiter import Pace
 from cachewarm_pipeline.models.unanswered_attempts import Lost
 
@@ -46,7 +48,7 @@ class Model:
     ) -> None:
         self.name = name
         self._meter = meter
-        self.server = OpenAIServer(
+        self.server = PaidServer(
             name,
             user="CACHEWARM_LLM=openai",
             key=api_key,

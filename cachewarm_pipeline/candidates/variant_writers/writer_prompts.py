@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from cachewarm_client.text import canonical, cut, sha256_hex
+
 from cachewarm_pipeline.candidates.base_queries import Base
-from cachewarm_pipeline.core.text import canonical, cut, sha256_hex
 from cachewarm_pipeline.models.chat_completion import OTHER_SCHEMA, read_completion
 
 _VARIANTS = """\

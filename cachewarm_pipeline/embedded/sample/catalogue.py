@@ -6,8 +6,8 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.core.text import canonical, cut
 from cachewarm_pipeline.embedded.sample import golden, intents, vocabulary
 from cachewarm_pipeline.embedded.sample.intents import Intent
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.core.text import canonical, cut
 from cachewarm_pipeline.embedded.sample.writer import log_file, truth_file
 
 

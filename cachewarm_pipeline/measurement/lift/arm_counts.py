@@ -1,6 +1,6 @@
 """What the counters of both arms hold, and the arrays that it becomes.
 
-``core.arms.BUCKETS`` says what a counter has to keep so that an interval of the lift is honest.
+``cachewarm_client.arms.BUCKETS`` says what a counter has to keep so that an interval of the lift is honest.
 """
 
 from collections.abc import Sequence
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from cachewarm_client.arms import BUCKETS
+from cachewarm_client.counters import ARMS, HOLDOUT_ARM
 from numpy.typing import NDArray
-
-from cachewarm_pipeline.core.arms import BUCKETS
-from cachewarm_pipeline.core.stats import ARMS, HOLDOUT_ARM
 
 __all__ = ["ARMS", "BUCKETS", "HOLDOUT_ARM", "Cells", "Count", "cells"]
 
@@ -24,7 +23,7 @@ class Count(NamedTuple):
     arm: str
     """``warmed`` or ``holdout``."""
     slot: str
-    """UTC day ``YYYYMMDD`` or hour ``YYYYMMDDHH`` (core.stats.hour_of)."""
+    """UTC day ``YYYYMMDD`` or hour ``YYYYMMDDHH`` (cachewarm_client.counters.hour_of)."""
     agent_type: str
     hits: int
     lookups: int

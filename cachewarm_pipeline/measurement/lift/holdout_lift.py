@@ -2,8 +2,9 @@
 
 Before/after confounds warming with all else that changes in time. Both arms live through the same time; all that
 differs between them is whether warmed entries are seen. A hit of the holdout is a look-up that was answered, or that a
-cold cache which everybody fills would have answered (resources.cache_shadow): so the lift is that of everybody warmed
-over nobody warmed, though only a few are held out. What the holdout was really served is in HOUR_COUNTS.
+cold cache which everybody fills would have answered (cachewarm_client.cold_cache_shadow): so the lift is that of
+everybody warmed over nobody warmed, though only a few are held out. What the holdout was really served is in
+HOUR_COUNTS.
 """
 
 from collections.abc import Mapping, Sequence
@@ -107,8 +108,8 @@ def impact(counts: Sequence[Count], returning: bool = True) -> Impact:
 
     What no interval here covers: where the application's answers are stored past this package (a stock writer), nothing
     is known of what a cold cache would hold, and the lift is too high by far (benchmarks/impact prints the raw
-    difference); smaller errors are told in resources.cache_shadow. And where prompts are the key, a popular one is a
-    single unit with much of the traffic: use users or sessions.
+    difference); smaller errors are told in cachewarm_client.cold_cache_shadow. And where prompts are the key, a
+    popular one is a single unit with much of the traffic: use users or sessions.
 
     Raises ValueError, which names the count, for counts that cannot be (see cells).
     """

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+from cachewarm_client.counters import WARMED_ARM
 
-from cachewarm_pipeline.core.stats import WARMED_ARM
 from cachewarm_pipeline.measurement.lift.holdout_lift import Lift
 from cachewarm_pipeline.measurement.lift.measured_impact import APPLICATION, NO_EFFECT, Measured, Plain
 from cachewarm_pipeline.planning.entry_selection import SOURCES

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.counters import WARMED_ARM
 
-from cachewarm_pipeline.core.stats import WARMED_ARM
 from cachewarm_pipeline.measurement.lift.arm_counts import Count
 from cachewarm_pipeline.measurement.lift.forecast_comparison import DayCompared, Forecast, compare_days
 from cachewarm_pipeline.measurement.lift.holdout_lift import Impact, impact

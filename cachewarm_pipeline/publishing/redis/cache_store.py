@@ -9,19 +9,19 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import redis
+from cachewarm_client import redis_wrong_hit_reports as cache_reports
+from cachewarm_client.counters import CacheStats
+from cachewarm_client.keys import ledger_lock_key
+from cachewarm_client.redis_counters import read_stats
+from cachewarm_client.redis_index import told_clearly
+from cachewarm_client.wrong_hit_reports import Served, WrongHitReport, response_sha
 from redis.exceptions import LockError
 
-from cachewarm_pipeline.core.generation import ledger_lock_key
-from cachewarm_pipeline.core.stats import CacheStats
-from cachewarm_pipeline.core.wrong_hits import Served, WrongHitReport, response_sha
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis import withdraw_answers as cache_withdraw
 from cachewarm_pipeline.publishing.redis.progressive_loading import Filling
 from cachewarm_pipeline.publishing.redis.publish_request import Published
 from cachewarm_pipeline.publishing.withdrawn_answers import Withdrawal, Withdrawn
-from cachewarm_pipeline.resources import cache_reports
-from cachewarm_pipeline.resources.cache_counters import read_stats
-from cachewarm_pipeline.resources.cache_index import told_clearly
 
 __all__ = ["CacheStore", "Published"]
 

@@ -3,7 +3,8 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_client.urls import redact_url
+
 from cachewarm_pipeline.errors import CacheError
 
 if TYPE_CHECKING:

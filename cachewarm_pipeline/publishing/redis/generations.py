@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import redis
+from cachewarm_client.generation_record import LIVE_FIELD, GenerationRecord, Pin, State, parse_generations, parse_pin
+from cachewarm_client.keys import check_name, generations_key, index_name
+from cachewarm_client.redis_index import CacheIndex, told_clearly
+from cachewarm_client.redis_search_commands import text
 
-from cachewarm_pipeline.core.generation import check_name, generations_key, index_name
-from cachewarm_pipeline.core.records import LIVE_FIELD, GenerationRecord, Pin, State, parse_generations, parse_pin
-from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis import verify_generation as cache_verify
 from cachewarm_pipeline.publishing.redis.load_entries import load_entries
 from cachewarm_pipeline.publishing.redis.publish_lock import LEASE_SECONDS, LostLockError, PublishLock, publish_lock
 from cachewarm_pipeline.publishing.redis.withdraw_answers import take_out_withdrawn
-from cachewarm_pipeline.resources.cache_index import CacheIndex, told_clearly
 
 logger = logging.getLogger(__name__)
 

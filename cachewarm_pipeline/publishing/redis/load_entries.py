@@ -12,10 +12,10 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import redis
+from cachewarm_client.generation_record import GenerationRecord
+from cachewarm_client.keys import key_prefix, ttl_seconds, whole_key
+from cachewarm_client.redis_search_commands import RULE_VECTORS
 
-from cachewarm_pipeline.core.generation import key_prefix, ttl_seconds, whole_key
-from cachewarm_pipeline.core.records import GenerationRecord
-from cachewarm_pipeline.core.search import RULE_VECTORS
 from cachewarm_pipeline.errors import CacheError
 
 BATCH = 250
@@ -90,7 +90,7 @@ def renew_ttls(
 
 
 def mark_whole(client: "redis.Redis", name: str, record: GenerationRecord, plan: pa.Table, since: int) -> None:
-    """Until the first entry of an agent_type expires, it is as it was certified (core.generation.whole_key).
+    """Until the first entry of an agent_type expires, it is as it was certified (cachewarm_client.keys.whole_key).
 
     ``since``: the server's time before the first entry was given its TTL, so that the mark never outlives an entry.
     """

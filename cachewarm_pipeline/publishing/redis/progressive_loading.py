@@ -13,8 +13,9 @@ from typing import Unpack
 import numpy as np
 import pyarrow as pa
 import redis
+from cachewarm_client.generation_record import GenerationRecord, State
+from cachewarm_client.redis_index import told_clearly
 
-from cachewarm_pipeline.core.records import GenerationRecord, State
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.generations import PinnedError
 from cachewarm_pipeline.publishing.redis.load_entries import mark_whole, renew_ttls, server_seconds
@@ -22,7 +23,6 @@ from cachewarm_pipeline.publishing.redis.publish import Publishing
 from cachewarm_pipeline.publishing.redis.publish_lock import LostLockError, PublishLock
 from cachewarm_pipeline.publishing.redis.publish_request import How, Published, Wanted
 from cachewarm_pipeline.publishing.redis.verify_generation import UnprovenError
-from cachewarm_pipeline.resources.cache_index import told_clearly
 
 Allowance = Callable[[datetime | None], int]
 """How many entries may be written now, given when some were last written."""

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import redis
+from cachewarm_client.generation_record import GenerationRecord, State
+from cachewarm_client.keys import may_replace, whole_key
+from cachewarm_client.redis_index import told_clearly
 
-from cachewarm_pipeline.core.generation import may_replace, whole_key
-from cachewarm_pipeline.core.records import GenerationRecord, State
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.generations import PinnedError
 from cachewarm_pipeline.publishing.redis.load_entries import mark_whole, renew_ttls, server_seconds
@@ -24,7 +25,6 @@ from cachewarm_pipeline.publishing.redis.publish_lock import LostLockError, Publ
 from cachewarm_pipeline.publishing.redis.publish_request import How, Published, Wanted
 from cachewarm_pipeline.publishing.redis.rollback_pin import Pinning
 from cachewarm_pipeline.publishing.redis.withdraw_answers import settle, unsettled
-from cachewarm_pipeline.resources.cache_index import told_clearly
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 import redis
+from cachewarm_client.keys import lock_key
+from cachewarm_client.redis_index import told_clearly
+from cachewarm_client.redis_search_commands import text
 
-from cachewarm_pipeline.core.generation import lock_key
-from cachewarm_pipeline.core.search import text
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.resources.cache_index import told_clearly
 
 LEASE_SECONDS = 60
 """Far longer than any single step between two renewals, short enough to wait out after a kill."""

@@ -10,12 +10,12 @@ from typing import Any, Required, TypedDict
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.embedders.embedder import EmbedderInfo
+from cachewarm_client.generation_record import GenerationRecord, State
+from cachewarm_client.keys import generation_id
+from cachewarm_client.match_rules import MatchRules
 
-from cachewarm_pipeline.core.generation import generation_id
-from cachewarm_pipeline.core.match import MatchRules
-from cachewarm_pipeline.core.records import GenerationRecord, State
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.ports import EmbedderInfo
 from cachewarm_pipeline.publishing.redis import verify_generation as cache_verify
 from cachewarm_pipeline.publishing.redis.generations import KEEP
 

@@ -5,15 +5,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from cachewarm_pipeline.core.generation import generations_key
-from cachewarm_pipeline.core.records import GenerationRecord, Pin
-from cachewarm_pipeline.core.search import text
-from cachewarm_pipeline.core.wrong_hits import shortened
+from cachewarm_client.generation_record import GenerationRecord, Pin
+from cachewarm_client.keys import generations_key
+from cachewarm_client.redis_index import told_clearly
+from cachewarm_client.redis_search_commands import text
+from cachewarm_client.wrong_hit_reports import shortened
+
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.generations import Generations
 from cachewarm_pipeline.publishing.redis.load_entries import renew_found
 from cachewarm_pipeline.publishing.redis.publish_lock import PublishLock
-from cachewarm_pipeline.resources.cache_index import told_clearly
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client import redis_search_commands as search
+from cachewarm_client.generation_record import GenerationRecord
+from cachewarm_client.keys import index_name, key_prefix
+from cachewarm_client.redis_index import SEARCH_TIMEOUT_MS, CacheIndex
 
-from cachewarm_pipeline.core import search
-from cachewarm_pipeline.core.generation import index_name, key_prefix
-from cachewarm_pipeline.core.records import GenerationRecord
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.resources.cache_index import SEARCH_TIMEOUT_MS, CacheIndex
 
 INDEXING_SECONDS = 600.0
 """The engine reads every key of the database once when an index is made: about 10 s for a million keys."""

@@ -11,11 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.generation_record import LIVE_FIELD, PINNED_FIELD
+from cachewarm_client.keys import generations_key, is_entry_id, key_prefix, taken_out_key, withdrawn_key
+from cachewarm_client.redis_index import CacheIndex
+from cachewarm_client.redis_search_commands import text
+from cachewarm_client.wrong_hit_reports import Served, response_sha, shortened
 
-from cachewarm_pipeline.core.generation import generations_key, is_entry_id, key_prefix, taken_out_key, withdrawn_key
-from cachewarm_pipeline.core.records import LIVE_FIELD, PINNED_FIELD
-from cachewarm_pipeline.core.search import text
-from cachewarm_pipeline.core.wrong_hits import Served, response_sha, shortened
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.withdrawn_answers import (
     Settlement,
@@ -25,7 +26,6 @@ from cachewarm_pipeline.publishing.withdrawn_answers import (
     field_of,
     settlement,
 )
-from cachewarm_pipeline.resources.cache_index import CacheIndex
 
 TRIES = 3
 """Looks at an answer that changes in between; only a publish that brings answers back changes one."""

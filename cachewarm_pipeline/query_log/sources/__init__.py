@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
+from cachewarm_client.text import sha256_hex
+from cachewarm_client.urls import redact_url
 
-from cachewarm_pipeline.core.text import sha256_hex
-from cachewarm_pipeline.core.urls import redact_url
 from cachewarm_pipeline.errors import CachewarmError, SourceError
 from cachewarm_pipeline.exclusion_reasons import Counts
 from cachewarm_pipeline.ports import DayGroups, GoldenRows, Source, SourceInfo, TableInfo

@@ -4,8 +4,8 @@ from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
+from cachewarm_client.text import MAX_PROMPT_CHARS
 
-from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.days import start_of
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.ports import GoldenRows

@@ -8,7 +8,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from cachewarm_pipeline.core.urls import redact_url
+from cachewarm_client.urls import redact_url
+
 from cachewarm_pipeline.errors import ConfigurationError, SourceError
 
 CONNECT_SECONDS = 10

@@ -13,8 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachewarm_client.text import MAX_PROMPT_CHARS
 
-from cachewarm_pipeline.core.text import MAX_PROMPT_CHARS
 from cachewarm_pipeline.days import start_of
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.ports import DayGroups

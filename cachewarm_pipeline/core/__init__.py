@@ -1,1 +1,0 @@
-"""Pure decisions: no Dagster, Redis, OpenAI, network or clock inside (a test holds that)."""

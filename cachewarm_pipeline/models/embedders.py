@@ -1,0 +1,39 @@
+"""Which embedder a run uses, by its settings."""
+
+from typing import TYPE_CHECKING
+
+from cachewarm_client.embedders.embedder import Embedder
+
+from cachewarm_pipeline.models.rate_limiter import pace_of
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.models.budgets import Meter, Purse
+    from cachewarm_pipeline.settings import Settings
+
+
+def open_embedder(settings: "Settings", meter: "Meter | None" = None, purse: "Purse | None" = None) -> Embedder:
+    """The embedder that the settings ask for. Its model or client is loaded on first use, so this is quick.
+
+    ``meter`` and ``purse``: where a paid one notes its usage, and what it may spend.
+
+    Raises EmbeddedError where the embedded model is not installed, ConfigurationError for a missing key.
+    """
+    if settings.embedder == "minilm":
+        from cachewarm_client.embedders.minilm import MiniLMEmbedder
+
+        return MiniLMEmbedder()
+    from cachewarm_pipeline.models.openai_embedder import BudgetedOpenAIEmbedder
+
+    return BudgetedOpenAIEmbedder(
+        settings.embedding_model,
+        api_key=settings.api_key,
+        base_url=settings.openai_base_url,
+        dimensions=settings.embedding_dimensions,
+        usd_per_million_tokens=settings.embedding_usd_per_million_tokens,
+        concurrency=settings.embedding_concurrency,
+        timeout=settings.embedding_timeout_seconds,
+        max_retries=settings.embedding_max_retries,
+        pace=pace_of(settings),
+        meter=meter,
+        purse=purse,
+    )

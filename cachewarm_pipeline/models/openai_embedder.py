@@ -1,0 +1,85 @@
+"""The OpenAI embedder of a run: within the spend cap and the rate limit, with every attempt in the usage ledger."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cachewarm_client.embedders.openai import OpenAIEmbedder, most_tokens, server_options
+
+from cachewarm_pipeline.errors import SpendCapError
+from cachewarm_pipeline.models.paid_server import PaidServer
+from cachewarm_pipeline.models.rate_limiter import Pace
+from cachewarm_pipeline.models.unanswered_attempts import Lost
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.models.budgets import Meter, Purse
+
+
+class BudgetedOpenAIEmbedder(OpenAIEmbedder):
+    """As ``OpenAIEmbedder``. ``meter`` notes what answers report and, where one reports nothing or is lost, the most
+    that it can have taken. ``purse`` says what may be spent: SpendCapError for an attempt that could pass its cap,
+    before it is sent."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        max_retries: int = 5,
+        pace: Pace | None = None,
+        meter: "Meter | None" = None,
+        purse: "Purse | None" = None,
+        **options: Any,
+    ) -> None:
+        self._paid_server = PaidServer(
+            model, **server_options(api_key, base_url), timeout=timeout, max_retries=max_retries, pace=pace
+        )
+        super().__init__(model, server=self._paid_server, **options)
+        self._meter, self._purse = meter, purse
+
+    def _batch_finished(self) -> None:
+        if self._meter:
+            self._meter.write()
+
+    def _answer(self, texts: list[str]) -> Any:
+        """The JSON of an answer, within the cap of the purse; what it took is noted, whatever else is in it."""
+        most = most_tokens(texts)
+        aside = self._usd(most)
+        if self._purse and not self._purse.take_or_wait(aside):
+            raise self._over_cap(texts)
+        used = 0.0
+
+        def note(tokens: int, _: int = 0) -> None:
+            nonlocal used
+            used += self._usd(tokens)
+            self._used(tokens)
+            if self._meter:
+                self._meter.note(tokens)
+
+        def again(*_: int) -> None:
+            nonlocal aside
+            if self._purse and not self._purse.take(self._usd(most)):
+                raise self._over_cap(texts, "; the try before had no answer, and may be billed all the same")
+            aside += self._usd(most)
+
+        try:
+            with self._paid_server.asking(Lost((most, 0), note, again)) as client:
+                content = self._send(client, texts)
+            return self._parsed(texts, content, note)
+        finally:
+            if self._purse:
+                self._purse.end(aside, used)
+
+    def _usd(self, tokens: int) -> float:
+        return tokens * self._price / 1e6
+
+    def _over_cap(self, texts: Sequence[str], why: str = "") -> SpendCapError:
+        assert self._purse is not None
+        most = self._usd(most_tokens(texts))
+        return SpendCapError(
+            f"the spend cap of ${self._purse.limit:g} over all models (CACHEWARM_MAX_USD) is reached: this run has "
+            f"spent ${self._purse.spent:.6f}, and a request for {len(texts):,} embeddings can take "
+            f"${most:.6f}{why}",
+            alone=self._purse.limit is not None and most > self._purse.limit,
+        )

@@ -1,0 +1,2 @@
+"""Embedders: the embedder protocol, the embedded model (extra `minilm`) and OpenAI-compatible servers (extra
+`openai`)."""

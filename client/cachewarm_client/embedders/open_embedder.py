@@ -1,0 +1,50 @@
+"""Builds the embedder that a live generation names: the reader's side, one text at a time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cachewarm_client.embedders.embedder import Embedder
+from cachewarm_client.errors import ConfigurationError
+
+
+def open_from_info(
+    info: Mapping[str, Any],
+    *,
+    api_key: str | None = None,
+    base_url: str | None = None,
+    timeout: float = 5.0,
+    max_retries: int = 1,
+) -> Embedder:
+    """The embedder of a published ``EmbedderInfo`` (as a mapping): the reader's side, one text at a time.
+
+    ``api_key`` and ``base_url`` default to OPENAI_API_KEY and OPENAI_BASE_URL of the reader; time-out in seconds and
+    retries are short because a user waits. Raises ConfigurationError when what can be built here has another id:
+    its vectors would not compare with the stored ones.
+    """
+    wanted, kind, model, dimensions = (info.get(name) for name in ("id", "kind", "model", "dimensions"))
+    built: Embedder
+    if kind == "minilm":
+        from cachewarm_client.embedders.minilm import MiniLMEmbedder
+
+        built = MiniLMEmbedder()
+    elif kind == "openai" and isinstance(model, str) and (dimensions is None or isinstance(dimensions, int)):
+        from cachewarm_client.embedders.openai import OpenAIEmbedder, model_id
+
+        built = OpenAIEmbedder(
+            model,
+            api_key=api_key,
+            base_url=base_url,
+            dimensions=dimensions if wanted == model_id(model, dimensions) else None,
+            expected_dimensions=dimensions,
+            usd_per_million_tokens=float(info.get("usd_per_million_tokens") or 0.0),
+            timeout=timeout,
+            max_retries=max_retries,
+        )
+    else:
+        raise ConfigurationError(f"the cache was embedded by {wanted!r} of unknown kind {kind!r}: upgrade this reader")
+    if built.info.id != wanted:
+        raise ConfigurationError(
+            f"the cache was embedded by {wanted!r} and this reader has {built.info.id!r}: vectors of the two do not "
+            "compare; use the same version on both sides, or warm the cache again"
+        )
+    return built
