@@ -77,8 +77,8 @@ def by_loop(work: str, days: list[date]) -> int:
     from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
     from cachewarm_pipeline.candidates.golden_candidates import golden_candidates
     from cachewarm_pipeline.candidates.window_rollup import rollup
-    from cachewarm_pipeline.planning.expected_demand import day_weights
     from cachewarm_pipeline.query_log.daily_counts import daily_query_counts
+    from cachewarm_pipeline.query_log.day_weights import day_weights
     from cachewarm_pipeline.query_log.sources import open_source
     from cachewarm_pipeline.settings import load_settings
 

@@ -98,14 +98,16 @@ class Trial:
         started = time.monotonic()
         why_not = self._rest(again) if self._warm else self._all(started)
         self._warm = True
-        from cachewarm_pipeline.assets.replay import SEED
         from cachewarm_pipeline.match_rules.rule_tables import rules_of
         from cachewarm_pipeline.proof.replay_summary import summary
+        from cachewarm_pipeline.proof.service import BOOTSTRAP_SEED
 
         workspace, day = self.workspace, self.case.as_of
         read = partial(workspace.datasets.read, day=day)
         rules, live = rules_of(read("match_rules")), workspace.cache.live()
-        forecast = summary(read("replay"), read("replay_decisions"), delta=workspace.settings.delta, seed=SEED)
+        forecast = summary(
+            read("replay"), read("replay_decisions"), delta=workspace.settings.delta, seed=BOOTSTRAP_SEED
+        )
         published = live.match_rules if live and not why_not else MatchRules.exact_only()
         return Warmed(why_not, rules, published, forecast, time.monotonic() - started)
 
@@ -185,14 +187,16 @@ class Trial:
 
         It is learned anew for a target that anything meets: neither weights nor space depend on the target.
         """
-        from cachewarm_pipeline.assets import steps
         from cachewarm_pipeline.match_rules.learn_rules import learn_rules
         from cachewarm_pipeline.match_rules.rule_tables import agent_logs
+        from cachewarm_pipeline.models.embed_new_texts import vectors_of
 
         workspace, day = self.workspace, self.case.as_of
         plan = workspace.datasets.read("warming_plan", day)
         labelled = workspace.datasets.read("labelled_queries", day)
-        logs = agent_logs(plan, labelled, partial(steps.vectors_of, workspace), workspace.judge(lambda _: None))
+        logs = agent_logs(
+            plan, labelled, partial(vectors_of, workspace.embedder, workspace.vectors), workspace.judge(lambda _: None)
+        )
         learned = learn_rules(logs, alpha=0.99, delta=0.5)
         count = len(self.case.traffic)
         found = Hindsight(

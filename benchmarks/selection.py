@@ -116,15 +116,16 @@ def alone(run: Trial) -> Row:
 
     from cachewarm_client.text import canonical, cut, embedding_key
 
-    from cachewarm_pipeline.assets import steps
+    from cachewarm_pipeline.candidates.variant_service import variants_of_day
     from cachewarm_pipeline.match_rules.learn_rules import learn_rules
     from cachewarm_pipeline.match_rules.rule_tables import agent_logs
+    from cachewarm_pipeline.models.embed_new_texts import vectors_of
     from cachewarm_pipeline.planning.warming_plan import plan_table
 
     workspace, day = run.workspace, run.case.as_of
     judge, model = workspace.judge(lambda _: None), workspace.embedder.info.id
     os.environ["CACHEWARM_LLM"] = "recorded"
-    variants = steps.synthetic(
+    variants = variants_of_day(
         run.workspace,
         workspace.datasets.read("golden_candidates", day),
         workspace.datasets.read("frequent_queries", day),
@@ -134,7 +135,10 @@ def alone(run: Trial) -> Row:
     rows = [{**row, "embedding_key": embedding_key(model, row["prompt"])} for row in variants.to_pylist()]
     plan = plan_table(rows, judge)
     logs = agent_logs(
-        plan, workspace.datasets.read("labelled_queries", day), partial(steps.vectors_of, workspace), judge
+        plan,
+        workspace.datasets.read("labelled_queries", day),
+        partial(vectors_of, workspace.embedder, workspace.vectors),
+        judge,
     )
     learned = learn_rules(logs, alpha=ALPHA, delta=workspace.settings.delta)
     texts = {(row["agent_type"], canonical(cut(row["prompt"]))) for row in rows}

@@ -9,11 +9,10 @@ from typing import Any
 import dagster as dg
 from cachewarm_client.counters import SERVED_SECONDS
 
-from cachewarm_pipeline.assets.entry_payback import NAME
-from cachewarm_pipeline.assets.replay import SEED
-from cachewarm_pipeline.assets.serving_counts import HITS, HOURS
 from cachewarm_pipeline.lineage.asset_page import records
 from cachewarm_pipeline.lineage.partitions import daily, days_of
+from cachewarm_pipeline.measurement.entry_payback_service import ENTRY_PAYBACK_ASSET
+from cachewarm_pipeline.measurement.serving_counts_service import HITS, HOURS
 from cachewarm_pipeline.planning.warming_plan import plan_hash
 from cachewarm_pipeline.proof import evidence_gates as proof_gates
 from cachewarm_pipeline.proof import gate_remediation as advice
@@ -21,6 +20,7 @@ from cachewarm_pipeline.proof import plan_gates as gates
 from cachewarm_pipeline.proof.gate_verdict_store import limits_of, planned, store_verdict
 from cachewarm_pipeline.proof.plan_gates import Verdict
 from cachewarm_pipeline.proof.replay_summary import summary
+from cachewarm_pipeline.proof.service import BOOTSTRAP_SEED
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
@@ -175,7 +175,7 @@ def false_positive_rate(
         verdict = proof_gates.false_positive_rate(
             rules,
             datasets.read("match_evidence", day),
-            summary(datasets.read("replay", day), decisions, delta=settings.delta, seed=SEED),
+            summary(datasets.read("replay", day), decisions, delta=settings.delta, seed=BOOTSTRAP_SEED),
             decisions,
             target=settings.max_wrong_hit_rate,
             delta=settings.delta,
@@ -231,12 +231,12 @@ def day_is_counted(
     def judge(day: date) -> Verdict:
         if workspace.dry:
             return Verdict(True, "A dry run reads no counters.")
-        missing = [name for name in (HOURS, HITS, NAME) if not workspace.datasets.exists(name, day)]
+        missing = [name for name in (HOURS, HITS, ENTRY_PAYBACK_ASSET) if not workspace.datasets.exists(name, day)]
         if not missing:
             return Verdict(True, f"What readers counted on {day} is stored.")
         if not workspace.settled(day):
             return Verdict(True, f"{day} is not over: its counters are read when it is.")
-        if NAME not in missing and workspace.today - day > timedelta(seconds=SERVED_SECONDS):
+        if ENTRY_PAYBACK_ASSET not in missing and workspace.today - day > timedelta(seconds=SERVED_SECONDS):
             return Verdict(True, f"{day} was before its counters were read; Redis has them no more.")
         return Verdict(True, f"Measuring of {day} is not whole: no {', '.join(missing)} of it.", warning=True)
 

@@ -1,17 +1,31 @@
-"""The few calls that the assets need from the world. The real ports and test ones stand behind these Protocols."""
+"""Ports: the few calls that the services of the stages need from the world, as Protocols.
 
-from collections.abc import Iterable, Sequence
+``Ports`` is all that a run has open. ``workspace.Workspace`` opens the real ones; tests stand others beside them.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from cachewarm_pipeline.candidates.base_queries import Base
+from cachewarm_client.text import entry_id
+
 from cachewarm_pipeline.exclusion_reasons import Counts
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from cachewarm_client.embedders.embedder import Embedder
+    from cachewarm_client.wrong_hit_reports import WrongHitReport
     from numpy.typing import NDArray
+
+    from cachewarm_pipeline.models.budgets import Meter, Spend
+    from cachewarm_pipeline.settings import Settings
+    from cachewarm_pipeline.storage.datasets import DatasetStore
+    from cachewarm_pipeline.storage.vector_store import VectorStore
+
+Progress = Callable[[str], object]
+"""Gets a sentence now and then about long work."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +109,6 @@ SOURCE_CHARS = 16
 """Of a fingerprint: what names the source."""
 
 
-class VectorStore(Protocol):
-    """Content-addressed vectors: key -> unit vector, written once."""
-
-    def missing(self, keys: Iterable[str]) -> set[str]: ...
-
-    def put(self, keys: Sequence[str], vectors: "np.ndarray") -> None: ...
-
-    def get(self, keys: Sequence[str]) -> "np.ndarray":
-        """float32 (len(keys), dimensions), in the order given. Raises DatasetError for an unknown key."""
-        ...
-
-
 @dataclass
 class JudgeUsage:
     """What one judge has used since it was made. Pairs are distinct unordered pairs that only a model can tell."""
@@ -169,6 +171,25 @@ class LlmUsage:
     """Bases without variants, by what the model did instead: refusal, cut, another answer than the schema's, ..."""
 
 
+@dataclass(frozen=True)
+class Base:
+    """One query of an agent_type. ``response``: its verified answer as JSON or text; None where there is none yet.
+    ``origin``: configured, golden or query_log.
+
+    ``period``: a model that answered it in another period (say a week) is asked again; "" is the one for all times."""
+
+    agent_type: str
+    prompt: str
+    response: str | None = None
+    origin: str = "configured"
+    period: str = ""
+
+    @property
+    def entry_id(self) -> str:
+        """The id that an entry of this prompt has."""
+        return entry_id(self.prompt, self.agent_type)
+
+
 class Llm(Protocol):
     """Writes variants of base queries, and answers where a variant has none."""
 
@@ -181,7 +202,7 @@ class Llm(Protocol):
     temperature: float
     usage: LlmUsage
 
-    def knows(self, base: "Base") -> bool:
+    def knows(self, base: Base) -> bool:
         """Whether it can be asked for this base: the recorded one has some, a model is asked for any."""
         ...
 
@@ -197,4 +218,75 @@ class Llm(Protocol):
 
     def answers(self, questions: "Sequence[Base]", *, ask: bool = True) -> "list[str | None]":
         """An answer of the model to each question, in the same way."""
+        ...
+
+
+class Ports(Protocol):
+    """What a run has open; each port is opened on first use."""
+
+    settings: "Settings"
+
+    @property
+    def now(self) -> "Callable[[], datetime]":
+        """Gives the present in UTC."""
+        ...
+
+    @property
+    def today(self) -> date:
+        """The present UTC day; it stays the same for the run, should midnight come."""
+        ...
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def datasets(self) -> "DatasetStore": ...
+
+    @property
+    def embedder(self) -> "Embedder": ...
+
+    @property
+    def vectors(self) -> "VectorStore": ...
+
+    @property
+    def usage_folder(self) -> str:
+        """URI of the folder of the usage ledger."""
+        ...
+
+    @property
+    def judge_budget(self) -> "Spend":
+        """What this run's judges may pay a model together."""
+        ...
+
+    @property
+    def llm_budget(self) -> "Spend":
+        """What this run may pay the model that writes, for variants and answers together."""
+        ...
+
+    def folder(self, name: str) -> str:
+        """URI of a folder beside the datasets."""
+        ...
+
+    def settled(self, day: date) -> bool:
+        """Whether the UTC day is over, and the last rows of its log had time to be written."""
+        ...
+
+    def counts_fingerprint(self, day: date) -> str:
+        """What counts of the day are stored under: counts with another one are mined again."""
+        ...
+
+    def meter(self, purpose: str, model: str, prompt_price: float, completion_price: float = 0.0) -> "Meter":
+        """What notes the usage of a model in the ledger; prices in USD per million tokens."""
+        ...
+
+    def judge(self, progress: "Callable[[str], object]") -> Judge:
+        """What decides whether two responses are equivalent; each call gives a judge with a usage of its own."""
+        ...
+
+    def llm(self, progress: "Callable[[str], object]", *, batch: bool | None = None) -> Llm | None:
+        """What writes variants of base queries, None for none; each call gives one with a usage of its own."""
+        ...
+
+    def wrong_hit_reports(self) -> "list[WrongHitReport]":
+        """What applications reported as wrong; none in a dry run, which asks no Redis."""
         ...

@@ -132,7 +132,7 @@ def test_a_check_and_a_plan_that_are_run_again_change_nothing(checked: Project) 
 def test_the_measured_rate_sets_the_ttl_by_the_settings_of_the_day_it_is_used(checked: Project) -> None:
     changed = checked
     (rate,) = changed.rates()
-    from cachewarm_pipeline.assets.steps import ttl_days_by_agent
+    from cachewarm_pipeline.freshness.service import ttl_days_by_agent
 
     assert 2 < rate["ttl_days"] < 7
     with changed.workspace() as workspace:
@@ -192,7 +192,7 @@ def test_a_new_prompt_version_is_noticed_however_late_and_ends_with_the_next_ans
 
 
 def test_a_plan_only_knows_the_checks_of_its_day_and_before(checked: Project) -> None:
-    from cachewarm_pipeline.assets.steps import standing
+    from cachewarm_pipeline.planning.service import standing
 
     with checked.workspace() as workspace:
         assert standing(workspace, LAST_DAY - timedelta(1)).checks == {}

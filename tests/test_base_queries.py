@@ -9,8 +9,9 @@ import pytest
 from cachewarm_client.text import MAX_PROMPT_CHARS, entry_id
 
 import cachewarm_pipeline
-from cachewarm_pipeline.candidates.base_queries import MAX_AGENT_TYPE_CHARS, Base, choose_bases, parse_base_queries
+from cachewarm_pipeline.candidates.base_queries import MAX_AGENT_TYPE_CHARS, choose_bases, parse_base_queries
 from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.ports import Base
 from cachewarm_pipeline.query_log.sources import ibis_rows as rows
 from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, GOLDEN_CANDIDATES
 

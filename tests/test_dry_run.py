@@ -43,7 +43,7 @@ class Paid:
 
     def usage(self) -> list[dict[str, Any]]:
         workspace = Workspace(Settings(home=self.home))
-        return list(read_usage(workspace, date.min, date.max).to_pylist())
+        return list(read_usage(workspace.usage_folder, date.min, date.max).to_pylist())
 
     def files(self) -> dict[str, bytes]:
         return stored_files(self.home)

@@ -17,8 +17,8 @@ from cachewarm_client.text import entry_id
 from cachewarm_client.wrong_hit_reports import response_sha
 from typer.testing import CliRunner, Result
 
-from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.measurement.entry_payback import idle_entries
+from cachewarm_pipeline.freshness.stored_payback import idle_entries, stored_payback
+from cachewarm_pipeline.planning.service import standing
 from cachewarm_pipeline.publishing.redis.connect import connect
 from tests.checked_project import FEW, Project, log_of, question, steady
 from tests.payback_data import AGENT, back, hits_row, hits_table, hours_table, store_day
@@ -80,7 +80,7 @@ def prompts(rows: list[dict[str, Any]]) -> set[str]:
 def left_out(project: Project, day: date) -> set[str]:
     """The questions that a plan of this day leaves out as idle, the replay's too."""
     with project.workspace() as workspace:
-        idle = steps.standing(workspace, day).idle
+        idle = standing(workspace, day).idle
     return {prompt for prompt in EVERY if entry_id(prompt, AGENT) in idle}
 
 
@@ -135,7 +135,7 @@ def test_without_enough_counted_days_nothing_is_left_out(project: Project, why: 
         project.datasets.write("entry_hits", day, hits_table([hits_row(prompt, day) for prompt in EVERY]))
         project.datasets.write("hour_counts", day, hours(day))
     with environment(project.environment):
-        from cachewarm_pipeline.assets.entry_payback import payback_day
+        from cachewarm_pipeline.measurement.entry_payback_service import payback_day
         from cachewarm_pipeline.workspace.workspace import Workspace
 
         table, _ = payback_day(Workspace(), LAST_DAY)
@@ -191,7 +191,7 @@ def test_a_table_that_cannot_be_read_is_passed_over_and_stops_neither_measuring_
     damaged.write_text("no parquet")
     assert earn(project, LAST_DAY)["hits"] == whole["hits"]
     (damaged.parent / f"{LAST_DAY}.parquet").write_text("no parquet")
-    assert steps.payback(project.datasets, LAST_DAY, ["entry_id"]) is not None
+    assert stored_payback(project.datasets, LAST_DAY, ["entry_id"]) is not None
 
 
 def test_an_entry_is_shown_with_the_reports_and_rejections_that_are_known(project: Project, cache_name: str) -> None:

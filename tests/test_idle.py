@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.planning.idle_entries import (
+from cachewarm_pipeline.freshness.idle_entries import (
     LEAST_AVERAGE_HITS,
     LONGEST_DAYS,
     MOST_A_DAY_PERCENT,

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from cachewarm_pipeline.planning.idle_entries import Idle, Seen, end_of_day
+from cachewarm_pipeline.freshness.idle_entries import Idle, Seen, end_of_day
 
 IDLE_DAYS, WEEKS = 28, 28
 START = date(2026, 1, 1)

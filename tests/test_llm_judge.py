@@ -262,5 +262,5 @@ def test_the_judges_of_one_run_share_the_cap(
     workspace = Workspace(Settings(home=tmp_path, judge_max_usd=0.0, judge_model="x"))
     judges: Sequence[Judge] = [workspace.judge(lambda _: None) for _ in range(2)]
     assert [judge.same([PAIR]).tolist() for judge in judges] == [[False], [False]]
-    assert workspace.judge_spend.closed
+    assert workspace.judge_budget.closed
     assert json.dumps([judge.usage.unjudged for judge in judges]) == "[1, 1]"

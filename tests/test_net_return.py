@@ -117,7 +117,7 @@ def test_every_dollar_comes_again_from_the_stored_rows(counted: Workspace) -> No
     rows, _ = made(counted, LAST)
     datasets = counted.datasets
     # Money that was paid, from the usage rows alone.
-    usage = read_usage(counted, date.min, date.max).to_pylist()
+    usage = read_usage(counted.usage_folder, date.min, date.max).to_pylist()
     for row in usage:
         price = row["prompt_tokens"] * row["usd_per_million_prompt_tokens"] / 1e6 * row["share"]
         assert row["usd"] == pytest.approx(price)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.freshness.stored_payback import idle_entries, measured
 from cachewarm_pipeline.freshness.withdrawn_entries import add, empty, reinstate
 from cachewarm_pipeline.measurement.entry_payback import (
     WINDOW_DAYS,
@@ -19,9 +20,7 @@ from cachewarm_pipeline.measurement.entry_payback import (
     InLog,
     Known,
     Verdict,
-    idle_entries,
     in_log,
-    measured,
     withdrawn_verdicts,
 )
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.variant_writers.recorded_writer import RecordedWriter
 from cachewarm_pipeline.errors import LlmError
-from cachewarm_pipeline.ports import Llm
+from cachewarm_pipeline.ports import Base, Llm
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
 

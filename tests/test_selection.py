@@ -26,9 +26,10 @@ from cachewarm_pipeline.planning.entry_selection import (
     places_of,
     select,
 )
-from cachewarm_pipeline.planning.expected_demand import agent_demands, day_weights
+from cachewarm_pipeline.planning.expected_demand import agent_demands
 from cachewarm_pipeline.planning.gain_curve import curve_table, next_entries
 from cachewarm_pipeline.planning.greedy_coverage import greedy_by_places
+from cachewarm_pipeline.query_log.day_weights import day_weights
 from cachewarm_pipeline.settings.selection_limits import Limits
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 

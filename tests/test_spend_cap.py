@@ -48,7 +48,7 @@ def workspace(models: PaidModels, home: Path, **more: float | int | None) -> Wor
 
 
 def paid(own: Workspace) -> float:
-    return sum(read_usage(own, date.min, date.max)["usd"].to_pylist())
+    return sum(read_usage(own.usage_folder, date.min, date.max)["usd"].to_pylist())
 
 
 def spend_all(own: Workspace, models: PaidModels) -> tuple[int, int, int]:
@@ -132,7 +132,7 @@ def test_the_caps_of_judge_and_writer_hold_over_the_processes_of_a_run(models: P
     first = workspace(models, tmp_path)
     assert spend_all(first, models) == (12, 6, 40)
     again = workspace(models, tmp_path)
-    for before, after in ((first.judge_spend, again.judge_spend), (first.llm_spend, again.llm_spend)):
+    for before, after in ((first.judge_budget, again.judge_budget), (first.llm_budget, again.llm_budget)):
         assert (after.spent, after.tokens) == (pytest.approx(before.spent), before.tokens)
         assert after.tokens > 0
 
@@ -156,7 +156,7 @@ def test_money_set_aside_for_a_batch_is_set_aside_in_every_process_of_its_run(
     aside = submitting.purse.spent
     assert aside > 0
     second = process()
-    assert (second.purse.spent, second.llm_spend.spent) == (pytest.approx(aside), pytest.approx(aside))
+    assert (second.purse.spent, second.llm_budget.spent) == (pytest.approx(aside), pytest.approx(aside))
     write(second, 6, 12)
     lines = [len(models.chat.lines(each)) for each in models.chat.batches]
     assert lines == [6, 3]  # half of the money is left: half of the bases
@@ -195,7 +195,7 @@ def test_a_time_out_is_paid_at_its_most_and_what_was_never_sent_is_free(models: 
     slow = workspace(models, tmp_path / "slow", embedding_timeout_seconds=0.05, embedding_max_retries=0, max_usd=1.0)
     with pytest.raises(EmbeddingError, match="no answer"):
         embed_missing(slow.embedder, slow.vectors, TEXTS[:2])
-    (row,) = read_usage(slow, date.min, date.max).to_pylist()
+    (row,) = read_usage(slow.usage_folder, date.min, date.max).to_pylist()
     assert row["prompt_tokens"] == most_tokens(TEXTS[:2])
     assert slow.purse.spent == pytest.approx(row["usd"])
     for status in (429, 500, 503):  # the server says itself that there is no answer
@@ -239,7 +239,7 @@ def test_an_answer_that_is_no_verdict_was_paid_all_the_same(models: PaidModels, 
     own = workspace(models, tmp_path)
     with pytest.raises(JudgeError):
         own.judge(lambda _: None).same(near_pairs(1))
-    rows = read_usage(own, date.min, date.max).to_pylist()
+    rows = read_usage(own.usage_folder, date.min, date.max).to_pylist()
     assert {row["purpose"]: row["completion_tokens"] for row in rows} == {"embedding": 0, "judging": 16}
 
 

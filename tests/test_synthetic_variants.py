@@ -137,7 +137,7 @@ def test_a_base_of_the_users_own_file_that_is_not_recorded_stops_and_says_what_t
 
 
 def test_a_file_of_base_queries_that_cannot_be_read_is_refused_by_name(values: dict[str, str], tmp_path: Path) -> None:
-    from cachewarm_pipeline.assets.steps import configured_bases
+    from cachewarm_pipeline.candidates.variant_service import configured_bases
     from cachewarm_pipeline.settings import Settings
     from cachewarm_pipeline.workspace.workspace import Workspace
 
@@ -149,7 +149,7 @@ def test_a_file_of_base_queries_that_cannot_be_read_is_refused_by_name(values: d
 
 
 def test_the_packaged_bases_are_for_agent_types_that_the_log_has(tmp_path: Path) -> None:
-    from cachewarm_pipeline.assets.steps import configured_bases
+    from cachewarm_pipeline.candidates.variant_service import configured_bases
     from cachewarm_pipeline.settings import Settings
     from cachewarm_pipeline.workspace.workspace import Workspace
 
@@ -247,14 +247,14 @@ def test_the_replays_recipe_has_variants_of_the_days_bases_alone_and_pays_nothin
     _, table, _ = synthetic(openai)
     paid = len(server.requests)
     with environment(openai | {"CACHEWARM_SYNTHETIC_TOP": "9", "CACHEWARM_SYNTHETIC_RESPONSES": "generate"}):
-        from cachewarm_pipeline.assets import steps
+        from cachewarm_pipeline.candidates.variant_service import variants_of_day
         from cachewarm_pipeline.workspace.workspace import Workspace
 
         workspace = Workspace()
         day = [workspace.datasets.read(name, LAST_DAY) for name in ("golden_candidates", "frequent_queries")]
         judge = workspace.judge(lambda said: None)
         for only in (set(table["base_id"].to_pylist()), set()):
-            found = steps.synthetic(workspace, *day, judge, lambda said: None, only=only)
+            found = variants_of_day(workspace, *day, judge, lambda said: None, only=only)
             assert set(found.table["base_id"].to_pylist()) == only
     assert len(server.requests) == paid
 
@@ -269,7 +269,7 @@ def test_the_replays_recipe_asks_nothing_after_a_change_of_temperature(
     more = {"CACHEWARM_LLM_TEMPERATURE": "0.3", "CACHEWARM_LLM_BATCH": batch, "CACHEWARM_LOOKBACK_DAYS": "10"}
     with environment(openai | more):
         from cachewarm_pipeline.assets.replay import _recipe
-        from cachewarm_pipeline.assets.steps import mined_days
+        from cachewarm_pipeline.query_log.service import mined_days
         from cachewarm_pipeline.workspace.workspace import Workspace
 
         workspace = Workspace()

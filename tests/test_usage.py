@@ -32,7 +32,7 @@ def test_each_asset_day_model_and_share_is_a_row_with_its_price(tmp_path: Path) 
     own.ledger.begin("run-1", "replay", DAY - timedelta(1))
     own.ledger.note(SMALL, 7)
     own.ledger.write()
-    table = read_usage(own, DAY, DAY)
+    table = read_usage(own.usage_folder, DAY, DAY)
     assert table.schema == USAGE
     rows = table.to_pylist()
     assert [(row["day"], row["model"], row["share"], row["prompt_tokens"]) for row in rows] == [
@@ -63,8 +63,8 @@ def test_a_day_that_is_run_again_adds_rows_and_touches_none(tmp_path: Path) -> N
         again.ledger.write()
         again.ledger.write()
     assert file.read_bytes() == before
-    assert read_usage(first, DAY, DAY)["prompt_tokens"].to_pylist() == [10, 10, 10]
-    assert read_run(first, "run-1")["prompt_tokens"].to_pylist() == [10, 10]
+    assert read_usage(first.usage_folder, DAY, DAY)["prompt_tokens"].to_pylist() == [10, 10, 10]
+    assert read_run(first.usage_folder, "run-1")["prompt_tokens"].to_pylist() == [10, 10]
 
 
 def test_rows_are_read_by_the_day_on_which_they_were_written(tmp_path: Path) -> None:
@@ -74,21 +74,21 @@ def test_rows_are_read_by_the_day_on_which_they_were_written(tmp_path: Path) -> 
     own.ledger.note(SMALL, 1)
     own.ledger.note(SMALL, 2)
     own.ledger.write()
-    assert read_usage(own, DAY, DAY)["prompt_tokens"].to_pylist() == [1]
-    assert read_usage(own, DAY + timedelta(1), date.max)["prompt_tokens"].to_pylist() == [2]
-    assert read_usage(own, date.min, DAY - timedelta(1)).num_rows == 0
+    assert read_usage(own.usage_folder, DAY, DAY)["prompt_tokens"].to_pylist() == [1]
+    assert read_usage(own.usage_folder, DAY + timedelta(1), date.max)["prompt_tokens"].to_pylist() == [2]
+    assert read_usage(own.usage_folder, date.min, DAY - timedelta(1)).num_rows == 0
 
 
 def test_a_damaged_file_is_told_and_not_skipped(tmp_path: Path) -> None:
     own = workspace(tmp_path)
-    assert read_usage(own, date.min, date.max).equals(USAGE.empty_table())
+    assert read_usage(own.usage_folder, date.min, date.max).equals(USAGE.empty_table())
     own.ledger.begin("run", "embeddings", DAY)
     own.ledger.note(SMALL, 1)
     own.ledger.write()
     (file,) = (tmp_path / "data" / "usage").iterdir()
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(DatasetError, match=r"is damaged or unreadable.*delete it"):
-        read_usage(own, DAY, DAY)
+        read_usage(own.usage_folder, DAY, DAY)
 
 
 def test_an_object_store_holds_the_ledger_too() -> None:
@@ -97,4 +97,4 @@ def test_an_object_store_holds_the_ledger_too() -> None:
     for tokens in (1, 2):
         own.ledger.note(SMALL, tokens)
         own.ledger.write()
-    assert read_usage(own, DAY, DAY)["prompt_tokens"].to_pylist() == [3]
+    assert read_usage(own.usage_folder, DAY, DAY)["prompt_tokens"].to_pylist() == [3]

@@ -14,11 +14,11 @@ from cachewarm_client.words import tokens
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.provenance import Depends, source_row
 from cachewarm_pipeline.candidates.variant_filter import TOO_CLOSE, TOO_FAR, Filtered, filter_variants, meaning_changed
 from cachewarm_pipeline.candidates.variant_table import Writer, variants_table
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.ports import Base
 from cachewarm_pipeline.storage.schemas import CANDIDATE_FIELDS, SYNTHETIC_VARIANTS
 
 BASE = Base("a", "How do we fix slow queries?", "Add an index.")

@@ -10,11 +10,11 @@ import dagster as dg
 import pytest
 
 from benchmarks.lift_simulation import EVEN, trials
-from cachewarm_pipeline.assets.measuring import Counted
 from cachewarm_pipeline.assets.warming_impact import warming_impact
 from cachewarm_pipeline.measurement.lift import Forecast, impact
 from cachewarm_pipeline.measurement.lift.impact_text import before_after_told, impact_table, lift_told
 from cachewarm_pipeline.measurement.lift.measured_impact import DayCounts, Plain, counted, measured, of_log
+from cachewarm_pipeline.measurement.service import Counted
 from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.impact_days import AGENT, FIRST, Shape, generation, workspace_at, write_arms, write_counts, write_made
 

@@ -18,11 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import STORE_EVERY
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS, answer_question, variants_question
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.ports import Llm
+from cachewarm_pipeline.ports import Base, Llm
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.chat_server import COMPLETION_TOKENS, KEY, MODEL, PROMPT_TOKENS, saying
@@ -361,8 +360,8 @@ def test_the_settings_open_the_writer(monkeypatch: pytest.MonkeyPatch, server: W
     assert (llm.name, llm.model, llm.temperature) == ("openai", "x", 0.5)
     assert {(body["model"], body["temperature"]) for body in server.requests} == {("x", 0.5)}
     assert list((tmp_path / "data" / "written").rglob("*.parquet"))
-    assert workspace.llm_spend.tokens == 2 * PER_ANSWER
-    assert workspace.llm_spend.max_tokens == 10_000
+    assert workspace.llm_budget.tokens == 2 * PER_ANSWER
+    assert workspace.llm_budget.max_tokens == 10_000
 
 
 def test_the_writers_of_one_run_share_the_caps(
@@ -375,7 +374,7 @@ def test_the_writers_of_one_run_share_the_caps(
         assert llm is not None
         assert llm.variants(bases(1)) == [None]
         assert llm.usage.over_cap == 1
-    assert workspace.llm_spend.closed
+    assert workspace.llm_budget.closed
     assert server.paths == []
 
 

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import Question, answer_question, variants_question
 from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
 from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.ports import Base
 from cachewarm_pipeline.storage import parquet_segments as segments_module
 from cachewarm_pipeline.storage.files import below
 from tests.writer_server import WriterServer, bases, open_writer

@@ -8,9 +8,9 @@ from cachewarm_client.text import entry_id
 from cachewarm_client.wrong_hit_reports import response_sha
 
 from cachewarm_pipeline.errors import EmbeddingError
-from cachewarm_pipeline.publishing import withdrawal as withdrawing
+from cachewarm_pipeline.publishing import withdrawal_service as withdrawing
 from cachewarm_pipeline.publishing.redis.connect import connect
-from cachewarm_pipeline.publishing.withdrawal import reinstate_entry, withdraw_answers
+from cachewarm_pipeline.publishing.withdrawal_service import reinstate_entry, withdraw_answers
 from tests.pipeline import QUIET, environment
 from tests.small_app import AGENT, USUAL, truth
 from tests.watch import DAY, NOW, Watch, own_environment

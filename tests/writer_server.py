@@ -11,12 +11,11 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
 from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.models.budgets import Spend
-from cachewarm_pipeline.ports import Llm
+from cachewarm_pipeline.ports import Base, Llm
 from tests.chat_server import COMPLETION_TOKENS, KEY, MODEL, PROMPT_TOKENS, as_response, saying
 
 PRICE = (PROMPT_TOKENS * 0.40 + COMPLETION_TOKENS * 1.60) / 1e6

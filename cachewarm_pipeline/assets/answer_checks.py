@@ -12,9 +12,9 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.assets.checking import CANDIDATES, Checked, check_day
 from cachewarm_pipeline.assets.synthetic_variants import llm_metadata
 from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.freshness.check_service import CANDIDATES, Checked, check_day
 from cachewarm_pipeline.freshness.refresh_queue import waits
 from cachewarm_pipeline.lineage.asset_page import (
     OWNERS,

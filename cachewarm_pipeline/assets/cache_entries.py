@@ -10,11 +10,12 @@ import pyarrow as pa
 from cachewarm_client.match_rules import MatchRules
 from cachewarm_client.redis_search_commands import RULE_VECTORS
 
-from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.errors import CachewarmError
+from cachewarm_pipeline.freshness.service import ttl_days_by_agent
 from cachewarm_pipeline.lineage.asset_page import CACHE, DAILY_FRESH, OWNERS, record, records, table_metadata
 from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
 from cachewarm_pipeline.planning.warming_plan import plan_hash
+from cachewarm_pipeline.ports import Progress
 from cachewarm_pipeline.proof.gate_verdict_store import limits_of, passed_verdict, planned
 from cachewarm_pipeline.proof.replay_summary import forecast_hit_rate
 from cachewarm_pipeline.publishing.redis.cache_store import Published
@@ -81,7 +82,7 @@ def _publish(
     plan: pa.Table,
     rules: MatchRules,
     forecast: float | None,
-    progress: steps.Progress,
+    progress: Progress,
 ) -> Published:
     """At once, or with progressive loading as much as the window and the pace allow now."""
     settings, cache, now = workspace.settings, workspace.cache, workspace.now()
@@ -92,7 +93,7 @@ def _publish(
         "embedder": workspace.embedder.info,
         "rules": rules,
         "ttl_days": settings.ttl_days,
-        "ttl_days_by_agent": steps.ttl_days_by_agent(workspace.datasets, day, settings),
+        "ttl_days_by_agent": ttl_days_by_agent(workspace.datasets, day, settings),
         "ttl_jitter": settings.ttl_jitter,
         "forecast_hit_rate": forecast,
         "now": now,
@@ -110,7 +111,7 @@ def _publish(
     return cache.publish_some(plan, vectors, allowance=allowed, **what)
 
 
-def _let_go(workspace: Workspace, day: date, warn: steps.Progress) -> None:
+def _let_go(workspace: Workspace, day: date, warn: Progress) -> None:
     """A generation of the day that is being filled, whose plan may not be published any more, makes room."""
     if not workspace.settings.progressive or not workspace.settings.window.contains(workspace.now()):
         return

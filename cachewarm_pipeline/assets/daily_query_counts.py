@@ -3,11 +3,11 @@ what it cost. The backfill target: it reads its own day and nothing else, so a l
 
 import dagster as dg
 
-from cachewarm_pipeline.assets.steps import DAILY as ASSET
 from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.lineage.asset_page import CANDIDATES, DAILY_FRESH, OWNERS, observe, record, table_metadata
 from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
 from cachewarm_pipeline.query_log.daily_counts import daily_query_counts as count_day
+from cachewarm_pipeline.query_log.service import DAILY as ASSET
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 _ANSWERS = {LeftOut.EMPTY_RESPONSE, LeftOut.UNPARSABLE_OUTPUT, LeftOut.RESPONSE_TOO_LARGE}

@@ -4,7 +4,7 @@ the dataset unfit_queries."""
 
 import dagster as dg
 
-from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.candidates.service import frequent_of_days
 from cachewarm_pipeline.exclusion_reasons import LeftOut
 from cachewarm_pipeline.lineage.asset_page import (
     CANDIDATES,
@@ -17,6 +17,7 @@ from cachewarm_pipeline.lineage.asset_page import (
     table_metadata,
 )
 from cachewarm_pipeline.lineage.partitions import daily, lookback, one_run
+from cachewarm_pipeline.query_log.service import DAILY, mined_days
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 _UNFIT_SHOWN = 10
@@ -24,7 +25,7 @@ _UNFIT_SHOWN = 10
 
 
 @dg.asset(
-    deps=[dg.AssetDep(steps.DAILY, partition_mapping=lookback)],
+    deps=[dg.AssetDep(DAILY, partition_mapping=lookback)],
     partitions_def=daily,
     backfill_policy=one_run,
     group_name=CANDIDATES,
@@ -37,8 +38,8 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
     settings, datasets = workspace.settings, workspace.datasets
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
-        there = steps.mined_days(workspace, day, settings.lookback_days)
-        found = steps.frequent(workspace, there, judge)
+        there = mined_days(workspace, day, settings.lookback_days)
+        found = frequent_of_days(workspace, there, judge)
         datasets.write("frequent_queries", day, found.table)
         datasets.write("unfit_queries", day, found.unfit)
         record(

@@ -3,7 +3,7 @@ with personal data or secrets."""
 
 import dagster as dg
 
-from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.candidates.service import golden_of_day
 from cachewarm_pipeline.lineage.asset_page import CANDIDATES, OWNERS, observe, record, table_metadata
 from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -21,7 +21,7 @@ from cachewarm_pipeline.workspace.workspace import Workspace
 def golden_candidates(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     days, rows = days_of(context), 0
     for day in days:
-        table, left_out = steps.golden(workspace, day)
+        table, left_out = golden_of_day(workspace, day)
         workspace.datasets.write("golden_candidates", day, table)
         rows = table.num_rows + left_out.total()
         record(

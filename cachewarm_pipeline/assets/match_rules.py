@@ -4,7 +4,6 @@ certified on another for the target wrong-hit rate, or exact hits only. Publishe
 import dagster as dg
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.lineage.asset_page import (
     OWNERS,
     PAID,
@@ -16,6 +15,7 @@ from cachewarm_pipeline.lineage.asset_page import (
 )
 from cachewarm_pipeline.lineage.partitions import daily, one_run
 from cachewarm_pipeline.match_rules.rule_tables import evidence_table, rules_table, vectors_table
+from cachewarm_pipeline.match_rules.service import rules_of_plan
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
@@ -34,7 +34,7 @@ def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
         plan, labelled = datasets.read("warming_plan", day), datasets.read("labelled_queries", day)
-        logs, learned = steps.rules(workspace, plan, labelled, judge, context.log.info)
+        logs, learned = rules_of_plan(workspace, plan, labelled, judge, context.log.info)
         table = rules_table(learned.rules)
         evidence = evidence_table(logs, plan, labelled, learned.evidence)
         datasets.write("match_vectors", day, vectors_table(logs, plan, learned.rules, learned.scorers))

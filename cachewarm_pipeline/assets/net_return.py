@@ -1,25 +1,22 @@
 """What warming nets: savings a day = extra right hits x cost of a call - wrong hits x harm - running cost, expected by
 the replay and measured over the holdout; payback, and the harm of a wrong hit at which it stops paying."""
 
-from collections import Counter
-from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.measuring import Counted
-from cachewarm_pipeline.assets.replay import stored_replay
 from cachewarm_pipeline.lineage.asset_page import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
-from cachewarm_pipeline.lineage.partitions import daily, days_of, lookback, one_run, window
+from cachewarm_pipeline.lineage.partitions import daily, days_of, lookback, one_run
 from cachewarm_pipeline.measurement import net_return as core
-from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED, Known, net_return_table, paid, plan_bytes
+from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED, net_return_table
+from cachewarm_pipeline.measurement.net_return_service import known_of
 from cachewarm_pipeline.measurement.net_return_text import figures, side_by_side, verdict
-from cachewarm_pipeline.measurement.return_inputs import call_costs
+from cachewarm_pipeline.measurement.service import Counted
 from cachewarm_pipeline.models.usage_ledger import read_usage
-from cachewarm_pipeline.workspace.workspace import PARTIAL, Workspace
+from cachewarm_pipeline.query_log.service import DAILY
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 HOW_TO_READ = (
     "Expected: by the replay on held-out days. Measured: the lift over the holdout x look-ups. Wrong hits are the "
@@ -46,7 +43,7 @@ _NUMBERS = {
 
 
 @dg.asset(
-    deps=["warming_impact", "replay", "warming_plan", dg.AssetDep(steps.DAILY, partition_mapping=lookback)],
+    deps=["warming_impact", "replay", "warming_plan", dg.AssetDep(DAILY, partition_mapping=lookback)],
     partitions_def=daily,
     backfill_policy=one_run,
     group_name=MEASUREMENT,
@@ -60,7 +57,7 @@ def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
         with never_stops(context, day):
             read = read or (
                 Counted(workspace.datasets, workspace.settings.impact_days),
-                read_usage(workspace, date.min, workspace.today),
+                read_usage(workspace.usage_folder, date.min, workspace.today),
             )
             record(context, day, _net(workspace, *read, day))
 
@@ -90,43 +87,6 @@ def _net(workspace: Workspace, counts: Counted, usage: pa.Table, day: date) -> d
         "prices_as_of": str(workspace.settings.prices_as_of),
         **table_metadata(table, examples=("basis", "agent_type", "savings_usd", "payback_days", "why")),
     }
-
-
-def known_of(workspace: Workspace, day: date, usage: pa.Table, published: date | None) -> Known:
-    """What the stores know for the day; ``usage``: USAGE, all of it; ``published``: see ``paid``."""
-    datasets, settings = workspace.datasets, workspace.settings
-    rows, replayed = stored_replay(workspace, day)
-    plan = datasets.read("warming_plan", day, ["agent_type", "prompt", "response"])
-    return Known(
-        rows=rows,
-        replay=replayed,
-        replay_days=len(rows["date"].unique()),
-        call_usd=call_costs(_costs(workspace, day)),
-        entries=Counter(plan["agent_type"].to_pylist()),
-        paid=paid(usage, day, settings.impact_days, published),
-        wrong_hit_usd=settings.wrong_hit_usd,
-        bytes=plan_bytes(plan, _dimensions(workspace, day)),
-        usd_per_gib_month=settings.memory_usd_per_gib_month,
-    )
-
-
-def _costs(workspace: Workspace, day: date) -> pa.Table:
-    """What calls cost in the look-back window; days that were not over when they were mined are left out, but for the
-    day itself."""
-    datasets, columns = workspace.datasets, ["agent_type", "cost_usd", "costed"]
-    there = set(datasets.days(steps.DAILY)).intersection(window(day, workspace.settings.lookback_days))
-    days = [one for one in sorted(there) if one == day or datasets.fingerprint(steps.DAILY, one) != PARTIAL]
-    tables: Sequence[pa.Table] = [datasets.read(steps.DAILY, one, columns) for one in days]
-    empty = pa.table({name: [] for name in columns})
-    return pa.concat_tables(tables) if tables else empty
-
-
-def _dimensions(workspace: Workspace, day: date) -> int:
-    """Of the day's vectors; 0 where none was embedded."""
-    if not workspace.datasets.exists("embeddings", day):
-        return 0
-    column = workspace.datasets.read("embeddings", day, ["dimensions"])["dimensions"]
-    return int(column[0].as_py()) if len(column) else 0
 
 
 def _numbers(prefix: str, row: dict[str, Any]) -> dict[str, Any]:

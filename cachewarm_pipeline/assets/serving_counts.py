@@ -2,16 +2,14 @@
 agent_type, and hits by entry, also of entries without any. A day that is not over is not stored; counts that are stored
 are never replaced by fewer. It does not depend on `cache_entries`: the next plan rests on it."""
 
-from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
-from cachewarm_client.counters import ARMS, HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM, Tally
+from cachewarm_client.counters import ARMS, HOLDOUT_ARM, WARMED_ARM, Tally
 
-from cachewarm_pipeline.days import start_of
 from cachewarm_pipeline.lineage.asset_page import (
     MEASUREMENT,
     OWNERS,
@@ -23,13 +21,10 @@ from cachewarm_pipeline.lineage.asset_page import (
     table_metadata,
 )
 from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
-from cachewarm_pipeline.measurement.entry_hits import worth
-from cachewarm_pipeline.measurement.redis_counted_days import DayEntries, DayRead, read_day
+from cachewarm_pipeline.measurement.serving_counts_service import BUCKETS, HITS, HOURS, hits_of, readable, store
 from cachewarm_pipeline.plots.drawing import line_plot, markdown_image
 from cachewarm_pipeline.storage.measurement_schemas import HOUR_COUNTS
 from cachewarm_pipeline.workspace.workspace import Workspace
-
-HOURS, BUCKETS, HITS = "hour_counts", "arm_counts", "entry_hits"
 
 _COUNTERS = {
     "warm:{name}:stats:{hour}": "look-ups by arm, outcome (exact, semantic, miss, error) and agent_type, hits by own "
@@ -73,57 +68,17 @@ def serving_counts(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
 
 def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -> int:
     """Stores the day; its look-ups."""
-    found = _readable(workspace, day)
+    found = readable(workspace, day)
     if isinstance(found, str):
         context.log.info(f"{day} is not stored: {found}")
         record(context, day, {"stored": "nothing", "why_not": found, **_page(HOUR_COUNTS.empty_table())})
         return 0
-    tables = {HOURS: found.hours, BUCKETS: found.arms, HITS: _hits(workspace, day, found)}
-    kept = list(_store(workspace, day, tables))
+    tables = {HOURS: found.hours, BUCKETS: found.arms, HITS: hits_of(workspace, day, found)}
+    kept = list(store(workspace, day, tables))
     for why in kept:
         context.log.warning(why)
     record(context, day, {**_numbers(tables), **({"kept": kept} if kept else {}), **_page(found.hours)})
     return _of(found.hours).lookups
-
-
-def _readable(workspace: Workspace, day: date) -> DayRead | str:
-    """The day's counts, or why they are not to be had."""
-    if not workspace.settled(day):
-        return "the day is not over; its counters are read when it is"
-    if workspace.now() >= _expiry(day, KEEP_SECONDS):
-        return f"counters live {KEEP_SECONDS // 86_400} days, so what is left of it in Redis is not the whole day"
-    return read_day(workspace.cache.client, workspace.cache.name, day)
-
-
-def _expiry(day: date, seconds: int) -> datetime:
-    """From when on counters of the day may be gone."""
-    return start_of(day) + timedelta(seconds=seconds)
-
-
-def _hits(workspace: Workspace, day: date, found: DayRead) -> pa.Table | None:
-    """Hits by entry; None where those were not kept for so long."""
-    if workspace.now() >= _expiry(day, SERVED_SECONDS):
-        return None
-    return DayEntries(workspace.cache, workspace.datasets, day).hits(found.served)
-
-
-def _store(workspace: Workspace, day: date, tables: dict[str, pa.Table | None]) -> Iterator[str]:
-    """Store what is no less than what is stored; yields why a table was not."""
-    for name, table in tables.items():
-        if table is None:
-            yield f"{name} of {day} was not written: hits of entries are counted for {SERVED_SECONDS // 86_400} days"
-            continue
-        stored = workspace.datasets.read(name, day, _WORTH.get(name)) if workspace.datasets.exists(name, day) else None
-        if stored is not None and any(
-            new < old for new, old in zip(worth(name, table), worth(name, stored), strict=True)
-        ):
-            yield f"{name} of {day} stays as stored: Redis knows less of that day now"
-            continue
-        workspace.datasets.write(name, day, table)
-
-
-_WORTH = {HOURS: ["exact", "semantic", "misses"]}
-"""Columns that tell what a stored table is worth, where older ones lack some."""
 
 
 def _numbers(tables: dict[str, pa.Table | None]) -> dict[str, Any]:

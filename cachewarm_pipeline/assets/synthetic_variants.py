@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from cachewarm_pipeline.assets import steps
+from cachewarm_pipeline.candidates.variant_service import variants_of_day
 from cachewarm_pipeline.lineage.asset_page import (
     CANDIDATES,
     OWNERS,
@@ -42,7 +42,7 @@ def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.Resource
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
         golden, frequent = (datasets.read(name, day) for name in ("golden_candidates", "frequent_queries"))
-        found = steps.synthetic(workspace, golden, frequent, judge, context.log.info)
+        found = variants_of_day(workspace, golden, frequent, judge, context.log.info)
         if found.fault:
             context.log.warning(f"{day}: variants are missing: {found.fault}")
         datasets.write("synthetic_variants", day, found.table)

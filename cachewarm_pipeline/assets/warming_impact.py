@@ -9,21 +9,21 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.measuring import Counted
 from cachewarm_pipeline.lineage.asset_page import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
 from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
 from cachewarm_pipeline.measurement.lift.impact_text import before_after_told, forecast_told, impact_table, lift_told
 from cachewarm_pipeline.measurement.lift.measured_impact import Measured
+from cachewarm_pipeline.measurement.service import Counted
 from cachewarm_pipeline.plots.charts import came_plot
 from cachewarm_pipeline.plots.drawing import markdown_image
+from cachewarm_pipeline.query_log.service import DAILY
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 _EXAMPLES = ("scope", "name", "lookups", "hit_rate", "holdout_hit_rate", "lift", "lift_low", "lift_high", "why")
 
 
 @dg.asset(
-    deps=["serving_counts", "replay", steps.DAILY],
+    deps=["serving_counts", "replay", DAILY],
     partitions_def=daily,
     backfill_policy=one_run,
     group_name=MEASUREMENT,

@@ -8,8 +8,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.planning import Planned, plan_day
+from cachewarm_pipeline.freshness.stored_payback import stored_payback, told_idle
 from cachewarm_pipeline.lineage.asset_page import (
     OWNERS,
     PAID,
@@ -21,8 +20,8 @@ from cachewarm_pipeline.lineage.asset_page import (
     table_metadata,
 )
 from cachewarm_pipeline.lineage.partitions import daily, one_run
-from cachewarm_pipeline.measurement.entry_payback import told_idle
 from cachewarm_pipeline.planning.gain_curve import curve_table, next_entries
+from cachewarm_pipeline.planning.service import Planned, plan_day
 from cachewarm_pipeline.plots.charts import curve_plot
 from cachewarm_pipeline.plots.drawing import markdown_image
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -88,7 +87,7 @@ def _earned_nothing(workspace: Workspace, day: date, idle: list[str]) -> dg.Meta
         return dg.MetadataValue.text("none")
     columns = ["entry_id", "prompt", "agent_type", "source", "last_hit"]
     columns += ["idle_days", "average_hits", "left_on", "times_left"]
-    known = steps.payback(workspace.datasets, day, columns)
+    known = stored_payback(workspace.datasets, day, columns)
     rows = [row for row in (known.to_pylist() if known else ()) if row["entry_id"] in set(idle)]
     rows.sort(key=lambda row: (-row["left_on"].toordinal(), row["entry_id"]))
     return records([told_idle(row, workspace.settings.idle_days) for row in rows[:_IDLE_SHOWN]])

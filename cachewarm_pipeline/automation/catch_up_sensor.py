@@ -9,14 +9,14 @@ import dagster as dg
 from cachewarm_client.counters import SERVED_SECONDS
 from dagster import DagsterInstance
 
-from cachewarm_pipeline.assets.serving_counts import HITS, HOURS
-from cachewarm_pipeline.assets.steps import DAILY
 from cachewarm_pipeline.automation.catch_up import TRIES, stretches, try_again
 from cachewarm_pipeline.automation.jobs import mine_log, refresh_cache, store_counts, warm_cache
 from cachewarm_pipeline.automation.run_state import at_work, cache_of, ended_runs, running, why_not
 from cachewarm_pipeline.automation.tags import started_by
+from cachewarm_pipeline.days import window
 from cachewarm_pipeline.errors import CachewarmError
-from cachewarm_pipeline.lineage.partitions import window
+from cachewarm_pipeline.measurement.serving_counts_service import HITS, HOURS
+from cachewarm_pipeline.query_log.service import DAILY
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
 

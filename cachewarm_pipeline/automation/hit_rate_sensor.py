@@ -9,7 +9,6 @@ import dagster as dg
 from cachewarm_client.counters import hour_of
 from cachewarm_client.generation_record import GenerationRecord, Pin
 
-from cachewarm_pipeline.assets.steps import DAILY
 from cachewarm_pipeline.automation.catch_up import try_again
 from cachewarm_pipeline.automation.hit_rate_alarm import Episode, Policy, look
 from cachewarm_pipeline.automation.jobs import warm_cache
@@ -17,8 +16,9 @@ from cachewarm_pipeline.automation.run_state import at_work, cache_of, cursor_of
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
 from cachewarm_pipeline.settings import Settings
-from cachewarm_pipeline.workspace.workspace import PARTIAL, Workspace
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 EPISODE = "cachewarm/episode"
 """Of the runs that one low started: the second and later ones are tries after a failed one."""

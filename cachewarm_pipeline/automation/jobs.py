@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from cachewarm_pipeline.automation.tags import PUBLISHES
-from cachewarm_pipeline.publishing.withdrawal import withdraw_confirmed
+from cachewarm_pipeline.publishing.withdrawal_service import withdraw_confirmed
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 _ONE_AT_A_TIME = {PUBLISHES: "true"}

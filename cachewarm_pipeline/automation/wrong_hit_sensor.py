@@ -12,7 +12,7 @@ from cachewarm_pipeline.automation.jobs import withdraw_wrong_hits
 from cachewarm_pipeline.automation.run_state import at_work, cache_of, cursor_of, running, slot, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.errors import CachewarmError
-from cachewarm_pipeline.publishing.withdrawal import rejected_rows
+from cachewarm_pipeline.publishing.withdrawal_service import rejected_rows
 from cachewarm_pipeline.publishing.wrong_hit_confirmation import confirmed, expired
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace

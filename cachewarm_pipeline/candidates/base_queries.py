@@ -3,12 +3,12 @@ golden answers and its most asked queries."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_client.text import MAX_PROMPT_CHARS, canonical, entry_id
+from cachewarm_client.text import MAX_PROMPT_CHARS, canonical
 
 from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.ports import Base
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,25 +17,6 @@ MAX_AGENT_TYPE_CHARS = 200
 """As in source rows (LeftOut.BAD_AGENT_TYPE): a tenant's name, not a text."""
 
 _KEYS = ("query", "response")
-
-
-@dataclass(frozen=True)
-class Base:
-    """One query of an agent_type. ``response``: its verified answer as JSON or text; None where there is none yet.
-    ``origin``: configured, golden or query_log.
-
-    ``period``: a model that answered it in another period (say a week) is asked again; "" is the one for all times."""
-
-    agent_type: str
-    prompt: str
-    response: str | None = None
-    origin: str = "configured"
-    period: str = ""
-
-    @property
-    def entry_id(self) -> str:
-        """The id that an entry of this prompt has."""
-        return entry_id(self.prompt, self.agent_type)
 
 
 def parse_base_queries(text: str, where: str, *, max_response_bytes: int) -> list[Base]:

@@ -12,9 +12,9 @@ from cachewarm_client.text import MAX_PROMPT_CHARS, canonical, entry_id
 from cachewarm_client.words import NEARLY_THE_SAME, Tokens, contradiction, exchanged, tokens
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
 from cachewarm_pipeline.numerics.nearest_neighbours import Vectors, nearest
+from cachewarm_pipeline.ports import Base
 
 TOO_CLOSE = 0.03
 """Cosine distance to its base, or to a kept variant of it, under which a variant covers next to nothing of its own.

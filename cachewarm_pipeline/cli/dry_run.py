@@ -43,8 +43,8 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
     """The work of `warm --dry-run`: the report, and what would stop a run, if anything."""
     from cachewarm_client.urls import redact_url
 
-    from cachewarm_pipeline.assets.entry_payback import counted_to
     from cachewarm_pipeline.cli.warm import _sizes, choose_day, days_to_mine
+    from cachewarm_pipeline.measurement.entry_payback_service import counted_to
     from cachewarm_pipeline.workspace.dry_run import STAND_IN, DryWorkspace
 
     settings.check_to_warm()
@@ -103,7 +103,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
 
 def _nothing_was_live(workspace: "DryWorkspace") -> bool:
     """What is paid before a plan was live is paid once; later it is running cost."""
-    from cachewarm_pipeline.assets.measuring import Counted
+    from cachewarm_pipeline.measurement.service import Counted
 
     return Counted(workspace.datasets, workspace.settings.impact_days).first_live().plan is None
 
@@ -132,9 +132,10 @@ def _run(
     """What is not mined yet, then the plan and its forecast, on a Dagster instance that keeps nothing."""
     import dagster as dg
 
-    from cachewarm_pipeline.assets.steps import DAILY, configured_bases
+    from cachewarm_pipeline.candidates.variant_service import configured_bases
     from cachewarm_pipeline.cli.dagster_runs import Outcome, execute
     from cachewarm_pipeline.definitions import definitions
+    from cachewarm_pipeline.query_log.service import DAILY
 
     if workspace.settings.base_queries:
         configured_bases(workspace, set())  # a file that cannot be used is told before anything is mined

@@ -59,7 +59,7 @@ def withdraw(
 ) -> None:
     """Take an entry out of service now, and keep its answer out of later plans."""
     settings, store = opened(name, redis_url)
-    from cachewarm_pipeline.publishing.withdrawal import withdraw_answers
+    from cachewarm_pipeline.publishing.withdrawal_service import withdraw_answers
     from cachewarm_pipeline.workspace.workspace import Workspace
 
     key = entry_id(prompt, agent_type)
@@ -88,7 +88,7 @@ def withdrawn(
 ) -> None:
     """What is out of service, and what people reported that is still served."""
     settings, store = opened(name, redis_url)
-    from cachewarm_pipeline.assets.steps import withdrawn_entries
+    from cachewarm_pipeline.freshness.service import withdrawn_entries
     from cachewarm_pipeline.freshness.withdrawn_entries import active_rows
     from cachewarm_pipeline.workspace.workspace import Workspace
 
@@ -131,7 +131,7 @@ def reinstate(
 ) -> None:
     """Let a withdrawn entry be warmed again by the next run."""
     settings, store = opened(name, redis_url)
-    from cachewarm_pipeline.publishing.withdrawal import reinstate_entry
+    from cachewarm_pipeline.publishing.withdrawal_service import reinstate_entry
     from cachewarm_pipeline.workspace.workspace import Workspace
 
     key = entry_id(prompt, agent_type)

@@ -82,9 +82,8 @@ def made(settings: Settings, asked: date | None) -> "Brief":
 
 def stored_of(workspace: "Workspace", day: date) -> "Stored":
     """What runs have stored up to the day. Raises DatasetError for a damaged file."""
-    from cachewarm_pipeline.assets.replay import stored_replay
-    from cachewarm_pipeline.assets.steps import newest
     from cachewarm_pipeline.models.usage_ledger import read_usage
+    from cachewarm_pipeline.proof.service import stored_replay
     from cachewarm_pipeline.reporting.run_report import Stored
     from cachewarm_pipeline.storage.schemas import GATES
 
@@ -97,7 +96,7 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
         found = table(dataset, of)
         return found.to_pylist() if found is not None else []
 
-    of = {name: there for name in _MEASURED if (there := newest(datasets, name, day))}
+    of = {name: there for name in _MEASURED if (there := datasets.newest(name, day))}
     held_out, replayed = stored_replay(workspace, day)
     return Stored(
         day=day,
@@ -111,7 +110,7 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
         returns=rows("net_return", of.get("net_return")),
         payback=rows("entry_payback", of.get("entry_payback")),
         of=of,
-        usage=read_usage(workspace, date.min, workspace.today),
+        usage=read_usage(workspace.usage_folder, date.min, workspace.today),
     )
 
 

@@ -163,16 +163,16 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     prepare_dagster_home(settings)
     from dagster import DagsterInstance
 
-    from cachewarm_pipeline.assets import steps
-    from cachewarm_pipeline.assets.steps import DAILY
+    from cachewarm_pipeline.candidates.variant_service import configured_bases
     from cachewarm_pipeline.cli.dagster_runs import Outcome, end_dead_runs, run_job, warm_lock
     from cachewarm_pipeline.models.usage_ledger import read_run
+    from cachewarm_pipeline.query_log.service import DAILY
     from cachewarm_pipeline.workspace.workspace import Workspace
 
     workspace = Workspace(settings)
     workspace.check_prices()
     if settings.base_queries:
-        steps.configured_bases(workspace, set())  # a file that cannot be used is told before anything is mined
+        configured_bases(workspace, set())  # a file that cannot be used is told before anything is mined
     info = workspace.source.describe(workspace.today)
     day = choose_day(asked, info, workspace.today)
     window = days_to_mine(day, settings, info)
@@ -237,7 +237,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         curve=workspace.datasets.read("plan_curve", day).to_pylist() if "warming_plan" in timings else [],
         timings=timings,
         seconds=time.monotonic() - started,
-        usage=read_run(workspace, outcome.run_id).to_pylist() if outcome.run_id else (),
+        usage=read_run(workspace.usage_folder, outcome.run_id).to_pylist() if outcome.run_id else (),
         prices_as_of=settings.prices_as_of.isoformat(),
     )
     return report, stopped, bool(recorded.get("unchanged"))

@@ -55,7 +55,7 @@ class Standing:
     """What is known when a plan is made. ``checks``: rows of ANSWER_CHECKS by entry_id. ``withdrawn``: answers that
     stay out, by entry_id. ``previous``: what the entries of the plan before depend on. ``keep_stale``: whether a stale
     entry that nothing answered again stays in. ``limits``: how old an answer may be on the day of the plan. ``idle``:
-    entries that earned nothing (planning.idle_entries)."""
+    entries that earned nothing (freshness.idle_entries)."""
 
     present: Present
     checks: Mapping[str, Row] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The one daily partitions definition: partition D (UTC) means "as known at the end of day D", or now if D is today."""
 
 import warnings
-from datetime import date, timedelta
+from datetime import date
 
 import dagster as dg
 
@@ -39,8 +39,3 @@ one_run = dg.BackfillPolicy.single_run()
 def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:
     """The days that this run is for: one, or every day of a range."""
     return [date.fromisoformat(key) for key in context.partition_keys]
-
-
-def window(as_of: date, days: int) -> list[date]:
-    """The days of a window that ends at ``as_of``, oldest first."""
-    return [as_of - timedelta(days=back) for back in range(days - 1, -1, -1)]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.planning.idle_entries import LEAST_LOOKUPS, Idle, Seen, end_of_day, second_chance
+from cachewarm_pipeline.freshness.idle_entries import LEAST_LOOKUPS, Idle, Seen, end_of_day
 from cachewarm_pipeline.storage.measurement_schemas import ENTRY_PAYBACK
 from cachewarm_pipeline.storage.schemas import conform
 
@@ -253,33 +253,6 @@ def _micros(at: datetime | None) -> int | None:
 def _question(agent_type: str, prompt: str) -> Question | None:
     text = canonical(cut(prompt))
     return (agent_type, text) if text else None
-
-
-def idle_entries(table: pa.Table) -> set[str]:
-    """Entries that plans leave out since they earned nothing. ``table``: entry_id and left_on of ENTRY_PAYBACK."""
-    rows = zip(table["entry_id"].to_pylist(), table["left_on"].to_pylist(), strict=True)
-    return {entry for entry, left_on in rows if left_on is not None}
-
-
-def told_idle(row: Mapping[str, Any], idle_days: int) -> dict[str, Any]:
-    """An entry that left as a person reads it: since when, and when it comes back. ``row``: of ENTRY_PAYBACK."""
-    times, left = row["times_left"], row["left_on"]
-    back, waits = (left + timedelta(days=second_chance(n, idle_days)) for n in (times, times - 1))
-    asked = "when asked" if times == 1 else f"when asked from {waits} on"
-    shown = {name: row[name] for name in ("prompt", "agent_type", "source", "last_hit")}
-    return {
-        **shown,
-        "days without a hit": row["idle_days"],
-        "hits of an average entry": round(row["average_hits"], 1),
-        "left on": row["left_on"],
-        "comes back": f"{asked}, or on {back}",
-    }
-
-
-def measured(table: pa.Table) -> dict[str, float]:
-    """Hits a day of the entries of which they are measured. ``table``: entry_id and hits_a_day of ENTRY_PAYBACK."""
-    rows = zip(table["entry_id"].to_pylist(), table["hits_a_day"].to_pylist(), strict=True)
-    return {entry: hits for entry, hits in rows if hits is not None}
 
 
 def withdrawn_verdicts(table: pa.Table, by: datetime) -> dict[str, Verdict]:

@@ -9,7 +9,7 @@ from cachewarm_client.embedders.embedder import Embedder
 from cachewarm_client.text import embedding_key
 
 from cachewarm_pipeline.errors import SpendCapError
-from cachewarm_pipeline.ports import VectorStore
+from cachewarm_pipeline.storage.vector_store import VectorStore
 
 BLOCK_TEXTS = 16_384
 """Texts given to the embedder at once: it returns all their vectors, so this bounds memory (100 MB at 1,536)."""
@@ -79,3 +79,8 @@ def embed_missing(
         seconds=time.monotonic() - started,
         dimensions=dimensions,
     )
+
+
+def vectors_of(embedder: Embedder, vectors: VectorStore, texts: Sequence[str]) -> np.ndarray:
+    """Stored vectors of texts, float32 (n, d), in their order. Raises DatasetError for a text without one."""
+    return vectors.get([embedding_key(embedder.info.id, text) for text in texts])

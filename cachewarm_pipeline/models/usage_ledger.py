@@ -25,22 +25,21 @@ from cachewarm_pipeline.storage.schemas import conform
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cachewarm_pipeline.workspace.workspace import Workspace
-
 FOLDER = "usage"
 
 _FILE = re.compile(r"(\d{4}-\d{2}-\d{2})-(.*)-[0-9a-f]{16}\.parquet")
 
 
-def read_usage(workspace: "Workspace", first: date, last: date) -> "pa.Table":
-    """What was paid on the UTC days ``first`` to ``last``, by when it was written down (``at``) and not by the day that
-    it was paid for: USAGE, oldest first, empty where nothing was. Raises DatasetError for a damaged file."""
-    return _read(workspace.folder(FOLDER), lambda day, _: first <= day <= last)
+def read_usage(uri: str, first: date, last: date) -> "pa.Table":
+    """What was paid by the ledger in the folder ``uri`` on the UTC days ``first`` to ``last``, by when it was written
+    down (``at``) and not by the day that it was paid for: USAGE, oldest first, empty where nothing was. Raises
+    DatasetError for a damaged file."""
+    return _read(uri, lambda day, _: first <= day <= last)
 
 
-def read_run(workspace: "Workspace", run_id: str) -> "pa.Table":
+def read_run(uri: str, run_id: str) -> "pa.Table":
     """What a run has paid so far, in all its processes: USAGE, oldest first. Raises DatasetError."""
-    return _read(workspace.folder(FOLDER), lambda _, run: run == _safe(run_id))
+    return _read(uri, lambda _, run: run == _safe(run_id))
 
 
 @dataclass

@@ -12,9 +12,8 @@ Its answer does say whom it would answer as an entry, so those that the others a
 certifying part, more often than the odd ones, which stay: that can only make the certificate harder.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,16 +46,6 @@ CURVE_NEIGHBOURS = 10
 
 SAME, OTHER, UNKNOWN = 1, 0, -1
 ITSELF = 2
-
-
-def day_weights(days: Iterable[date], as_of: date, half_life: float) -> dict[date, float]:
-    """Weight of each day's look-ups, which add up to expected look-ups a day: halved every ``half_life`` days back.
-
-    An exponentially weighted mean, the usual forecast for counts that drift; they sum to 1 over the days there are.
-    """
-    raw = {day: 0.5 ** ((as_of - day).days / half_life) for day in days}
-    total = sum(raw.values())
-    return {day: weight / total for day, weight in raw.items()}
 
 
 class Grouping(Protocol):

@@ -71,6 +71,10 @@ class DatasetStore:
         except DatasetError as error:
             raise DatasetError(f"{error}, in {self._folder.show(_name(asset, day))}: {_again(asset, day)}") from None
 
+    def newest(self, asset: str, day: date) -> date | None:
+        """The newest day at or before ``day`` that the dataset has."""
+        return max((there for there in self.days(asset) if there <= day), default=None)
+
     def exists(self, asset: str, day: date) -> bool:
         """Whether the day was written."""
         name = _name(asset, day)

@@ -24,9 +24,10 @@ from cachewarm_pipeline.models.embedders import open_embedder
 from cachewarm_pipeline.models.usage_ledger import FOLDER, Ledger
 from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, Price
 from cachewarm_pipeline.planning.planned_cost import Step, of_bases, of_pairs, of_texts, planned_cost
-from cachewarm_pipeline.ports import Judge, Llm, VectorStore
+from cachewarm_pipeline.ports import Judge, Llm
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.storage.vector_store import VectorStore
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 from cachewarm_pipeline.workspace.dry_run_ports import (
     DryEmbedder,
@@ -126,7 +127,7 @@ class DryWorkspace(Workspace):
             return super().judge(progress)
         model = ChatModel(settings.judge_model, api_key=settings.api_key, base_url=settings.openai_base_url)
         verdicts = DryVerdicts(self.folder("verdicts"), model.id)
-        judge = DryJudge(self.embedder, self.vectors, progress, model=model, verdicts=verdicts, spend=self.judge_spend)
+        judge = DryJudge(self.embedder, self.vectors, progress, model=model, verdicts=verdicts, spend=self.judge_budget)
         judge.open_pairs = self._pairs
         return judge
 
@@ -137,7 +138,7 @@ class DryWorkspace(Workspace):
         writer = DryWriter(
             Model(settings.llm_model, api_key=settings.api_key, base_url=settings.openai_base_url),
             self.folder("written"),
-            self.llm_spend,
+            self.llm_budget,
             progress,
             n=settings.variants_per_base,
             temperature=settings.llm_temperature,

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from cachewarm_pipeline.answers.contradictions import RESPONSE_FLOOR
 from cachewarm_pipeline.answers.judges.llm import LlmJudge
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import Desk, OpenAIWriter
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import Question
 from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
 from cachewarm_pipeline.errors import EmbeddingError
-from cachewarm_pipeline.ports import VectorStore
+from cachewarm_pipeline.ports import Base
 from cachewarm_pipeline.storage.datasets import DatasetStore
+from cachewarm_pipeline.storage.vector_store import VectorStore
 
 if TYPE_CHECKING:
     import pyarrow as pa

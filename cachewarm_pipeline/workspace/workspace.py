@@ -17,19 +17,18 @@ from cachewarm_client.wrong_hit_reports import WrongHitReport
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, Price, totals
-from cachewarm_pipeline.ports import Judge, Llm, Source, VectorStore
+from cachewarm_pipeline.ports import Judge, Llm, Source
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.query_log.service import PARTIAL
 from cachewarm_pipeline.settings import SAMPLE, Settings, load_settings
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.files import below
+from cachewarm_pipeline.storage.vector_store import VectorStore
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.models.budgets import Meter, Purse, Spend
     from cachewarm_pipeline.models.usage_ledger import Ledger
 
-
-PARTIAL = "the day is not over"
-"""Fingerprint of counts of a day that was not over when it was mined."""
 
 SETTLED = timedelta(minutes=15)
 """After its end a day's log is taken for complete: applications write in batches."""
@@ -123,6 +122,13 @@ class Workspace:
 
         return ParquetVectorStore(self.folder("vectors"), self.embedder.info.id)
 
+    @property
+    def usage_folder(self) -> str:
+        """URI of the folder of the usage ledger."""
+        from cachewarm_pipeline.models.usage_ledger import FOLDER
+
+        return self.folder(FOLDER)
+
     def folder(self, name: str) -> str:
         """URI of a folder beside the datasets."""
         return below(self.settings.datasets, name)
@@ -130,9 +136,9 @@ class Workspace:
     @cached_property
     def ledger(self) -> "Ledger":
         """What this run's models used, as they reported it; where they did not, the most that it can be."""
-        from cachewarm_pipeline.models.usage_ledger import FOLDER, Ledger
+        from cachewarm_pipeline.models.usage_ledger import Ledger
 
-        return Ledger(self.folder(FOLDER), self.now, self.settings.prices_as_of)
+        return Ledger(self.usage_folder, self.now, self.settings.prices_as_of)
 
     def meter(self, purpose: str, model: str, prompt_price: float, completion_price: float = 0.0) -> "Meter":
         """What notes the usage of a model in the ledger; prices in USD per million tokens."""
@@ -162,13 +168,13 @@ class Workspace:
             from cachewarm_pipeline.models.budgets import Cost
             from cachewarm_pipeline.models.usage_ledger import read_run
 
-            spent = totals(row for row in read_run(self, run_id).to_pylist() if row["share"] == 1)
+            spent = totals(row for row in read_run(self.usage_folder, run_id).to_pylist() if row["share"] == 1)
             batches = set_aside(self, run_id)
             usd, tokens = sum(cost.usd for cost in batches), sum(cost.tokens for cost in batches)
             judged, wrote = spent[JUDGING], spent[GENERATION]
             self.purse.start(sum(total.usd for total in spent.values()) + usd)
-            self.judge_spend.start(Cost(judged.usd, judged.tokens))
-            self.llm_spend.start(Cost(wrote.usd + usd, wrote.tokens + tokens))
+            self.judge_budget.start(Cost(judged.usd, judged.tokens))
+            self.llm_budget.start(Cost(wrote.usd + usd, wrote.tokens + tokens))
         self.ledger.begin(run_id, asset, day)
 
     def check_prices(self) -> None:
@@ -187,7 +193,7 @@ class Workspace:
         return open_judge(self, progress)
 
     @cached_property
-    def judge_spend(self) -> "Spend":
+    def judge_budget(self) -> "Spend":
         """What this run's judges may pay a model together."""
         from cachewarm_pipeline.models.budgets import Spend
 
@@ -209,7 +215,7 @@ class Workspace:
         return open_llm(self, progress, batch=batch)
 
     @cached_property
-    def llm_spend(self) -> "Spend":
+    def llm_budget(self) -> "Spend":
         """What this run may pay the model that writes, for variants and answers together."""
         from cachewarm_pipeline.models.budgets import Spend
 

@@ -1,21 +1,18 @@
 """Judges behind the one port: what holds two responses equivalent in a run."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
 
 from cachewarm_pipeline.models.rate_limiter import pace_of
 from cachewarm_pipeline.models.usage_prices import JUDGING
-from cachewarm_pipeline.ports import Judge
-
-if TYPE_CHECKING:
-    from cachewarm_pipeline.workspace.workspace import Workspace
+from cachewarm_pipeline.ports import Judge, Ports
 
 
-def open_judge(workspace: "Workspace", progress: Callable[[str], object]) -> Judge:
+def open_judge(ports: Ports, progress: Callable[[str], object]) -> Judge:
     """The judge that the settings ask for. ``progress`` gets a sentence now and then; what it spends on a model counts
-    against the one cap of the workspace. Raises as opening the embedder does, and ConfigurationError without a key.
+    against the one cap of the run. Raises as opening the embedder does, and ConfigurationError without a key.
     """
-    settings = workspace.settings
+    settings = ports.settings
     if settings.judge == "exact":
         from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 
@@ -23,7 +20,7 @@ def open_judge(workspace: "Workspace", progress: Callable[[str], object]) -> Jud
     if settings.judge == "embedding":
         from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
 
-        return EmbeddingJudge(workspace.embedder, workspace.vectors, progress)
+        return EmbeddingJudge(ports.embedder, ports.vectors, progress)
     from cachewarm_pipeline.answers.judges.judge_model import ChatModel
     from cachewarm_pipeline.answers.judges.llm import LlmJudge
     from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
@@ -35,7 +32,7 @@ def open_judge(workspace: "Workspace", progress: Callable[[str], object]) -> Jud
         timeout=settings.judge_timeout_seconds,
         max_retries=settings.judge_max_retries,
         pace=pace_of(settings),
-        meter=workspace.meter(
+        meter=ports.meter(
             JUDGING,
             settings.judge_model,
             settings.judge_usd_per_million_prompt_tokens,
@@ -43,11 +40,11 @@ def open_judge(workspace: "Workspace", progress: Callable[[str], object]) -> Jud
         ),
     )
     return LlmJudge(
-        workspace.embedder,
-        workspace.vectors,
+        ports.embedder,
+        ports.vectors,
         progress,
         model=model,
-        verdicts=VerdictStore(workspace.folder("verdicts"), model.id),
-        spend=workspace.judge_spend,
+        verdicts=VerdictStore(ports.folder("verdicts"), model.id),
+        spend=ports.judge_budget,
         concurrency=settings.judge_concurrency,
     )

@@ -19,8 +19,9 @@ from cachewarm_pipeline.answers.contradictions import (
 )
 from cachewarm_pipeline.answers.equivalence_groups import cosines
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
-from cachewarm_pipeline.ports import JudgeUsage, VectorStore
+from cachewarm_pipeline.ports import JudgeUsage
 from cachewarm_pipeline.query_log.responses import canonical_response, exact_groups
+from cachewarm_pipeline.storage.vector_store import VectorStore
 
 _QUERIES = 2_000
 """Queries whose responses' vectors are held at once: 25 MB with 8 responses each at 384 dimensions."""

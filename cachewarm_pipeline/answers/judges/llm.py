@@ -13,7 +13,7 @@ from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudg
 from cachewarm_pipeline.answers.judges.judge_model import ChatModel, Reply
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.models.budgets import Cost, Spend, ask_within
-from cachewarm_pipeline.ports import VectorStore
+from cachewarm_pipeline.storage.vector_store import VectorStore
 
 ASK_FLOOR = 0.6
 """Cosine of two responses under which they are held different without asking (all-MiniLM-L6-v2).

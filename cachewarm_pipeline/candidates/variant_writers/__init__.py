@@ -5,21 +5,20 @@ from typing import TYPE_CHECKING
 
 from cachewarm_pipeline.models.rate_limiter import pace_of
 from cachewarm_pipeline.models.usage_prices import GENERATION
-from cachewarm_pipeline.ports import Llm
+from cachewarm_pipeline.ports import Llm, Ports
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.models.budgets import Cost
-    from cachewarm_pipeline.workspace.workspace import Workspace
 
 
-def open_llm(workspace: "Workspace", progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:
+def open_llm(ports: Ports, progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:
     """The writer that the settings ask for; None for none. Unset: the recorded one for the sample, else none.
 
     ``batch`` wins over the settings' (None).
-    ``progress`` gets a sentence now and then; what it spends counts against the one cap of the workspace. Raises
+    ``progress`` gets a sentence now and then; what it spends counts against the one cap of the run. Raises
     ConfigurationError without a key or with a base URL that is none, and LlmError for damaged recorded variants.
     """
-    settings = workspace.settings
+    settings = ports.settings
     kind = settings.llm or ("recorded" if settings.is_sample else "none")
     if kind == "none":
         return None
@@ -37,7 +36,7 @@ def open_llm(workspace: "Workspace", progress: Callable[[str], object], *, batch
         timeout=settings.llm_timeout_seconds,
         max_retries=settings.llm_max_retries,
         pace=pace_of(settings),
-        meter=workspace.meter(
+        meter=ports.meter(
             GENERATION,
             settings.llm_model,
             settings.llm_usd_per_million_prompt_tokens,
@@ -46,8 +45,8 @@ def open_llm(workspace: "Workspace", progress: Callable[[str], object], *, batch
     )
     return OpenAIWriter(
         model,
-        workspace.folder("written"),
-        workspace.llm_spend,
+        ports.folder("written"),
+        ports.llm_budget,
         progress,
         n=settings.variants_per_base,
         temperature=settings.llm_temperature,
@@ -56,9 +55,9 @@ def open_llm(workspace: "Workspace", progress: Callable[[str], object], *, batch
     )
 
 
-def set_aside(workspace: "Workspace", run_id: str) -> list["Cost"]:
+def set_aside(ports: Ports, run_id: str) -> list["Cost"]:
     """What a run has set aside for its batches, also in other processes: by kind of question. Raises DatasetError."""
-    settings = workspace.settings
+    settings = ports.settings
     if settings.llm != "openai":
         return []
     from cachewarm_pipeline.candidates.variant_writers import openai_batches as batch
@@ -66,5 +65,5 @@ def set_aside(workspace: "Workspace", run_id: str) -> list["Cost"]:
     from cachewarm_pipeline.candidates.variant_writers.written_texts import memo_of
 
     questions = variants_question(settings.variants_per_base, settings.llm_temperature), answer_question()
-    written = workspace.folder("written")
+    written = ports.folder("written")
     return [batch.set_aside(memo_of(written, settings.llm_model, question), run_id) for question in questions]

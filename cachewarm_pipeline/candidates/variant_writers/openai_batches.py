@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.variant_writers.batch_records import Record, Records
 from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import Question
 from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.models.budgets import Cost, Spend
-from cachewarm_pipeline.ports import LlmUsage
+from cachewarm_pipeline.ports import Base, LlmUsage
 from cachewarm_pipeline.storage.files import below
 
 SHARE = 0.5

@@ -5,7 +5,6 @@ caps of the run allow.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches
 from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import (
@@ -17,7 +16,7 @@ from cachewarm_pipeline.candidates.variant_writers.writer_prompts import (
 )
 from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo, memo_of
 from cachewarm_pipeline.models.budgets import Cost, Spend, ask_within
-from cachewarm_pipeline.ports import LlmUsage
+from cachewarm_pipeline.ports import Base, LlmUsage
 
 STORE_EVERY = 8
 """Answers stored at once: a killed run loses at most these and those under way, about a cent."""

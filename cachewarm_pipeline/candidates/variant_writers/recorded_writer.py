@@ -6,9 +6,8 @@ from pathlib import Path
 
 from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.errors import LlmError
-from cachewarm_pipeline.ports import LlmUsage
+from cachewarm_pipeline.ports import Base, LlmUsage
 
 RECORDED = Path(__file__).parents[2] / "embedded" / "recorded_variants.json"
 

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from cachewarm_client.embedders.openai_server import Advice
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS, Question, Reply
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.models.chat_completion import REFUSAL
 from cachewarm_pipeline.models.paid_server import PaidServer
 from cachewarm_pipeline.models.rate_limiter import Pace
 from cachewarm_pipeline.models.unanswered_attempts import Lost
+from cachewarm_pipeline.ports import Base
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.models.budgets import Meter

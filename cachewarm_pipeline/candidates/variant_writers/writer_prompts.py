@@ -6,8 +6,8 @@ from typing import Any
 
 from cachewarm_client.text import canonical, cut, sha256_hex
 
-from cachewarm_pipeline.candidates.base_queries import Base
 from cachewarm_pipeline.models.chat_completion import OTHER_SCHEMA, read_completion
+from cachewarm_pipeline.ports import Base
 
 _VARIANTS = """\
 You write other wordings of a request, so that a system knows the request again however a user puts it.

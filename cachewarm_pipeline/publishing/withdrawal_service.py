@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 from cachewarm_client.wrong_hit_reports import ANONYMOUS, Served, WrongHitReport, response_sha
 
-from cachewarm_pipeline.assets import steps
 from cachewarm_pipeline.errors import CacheError, CachewarmError
 from cachewarm_pipeline.freshness import withdrawn_entries as withdrawn
-from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.freshness.service import WITHDRAWN, withdrawn_entries
+from cachewarm_pipeline.models.embed_new_texts import embed_missing, vectors_of
+from cachewarm_pipeline.publishing.cache_ports import CachePorts
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.wrong_hit_attribution import Rejected, blame
 from cachewarm_pipeline.publishing.wrong_hit_confirmation import confirmed, expired
-from cachewarm_pipeline.workspace.workspace import Workspace
 
 LOG_DAYS = 2
 """Days of the log that are looked at for rejected answers: today and yesterday, so that midnight hides nothing. What is
@@ -31,42 +31,42 @@ ALWAYS = 3
 IN_LOG = "negative feedback on served answers in the log"
 
 
-def rejected_rows(workspace: Workspace) -> list[Rejected]:
+def rejected_rows(ports: CachePorts) -> list[Rejected]:
     """Served answers of the last days of the log that users rejected."""
     return [
         Rejected(row["agent_type"], row["query"], row["response"], tuple(row["users"]), row["last_at"])
         for back in range(LOG_DAYS)
-        for row in workspace.source.rejected(workspace.today - timedelta(days=back)).to_pylist()
+        for row in ports.source.rejected(ports.today - timedelta(days=back)).to_pylist()
     ]
 
 
-def withdraw_confirmed(workspace: Workspace, progress: Callable[[str], Any]) -> dict[str, Any]:
+def withdraw_confirmed(ports: CachePorts, progress: Callable[[str], Any]) -> dict[str, Any]:
     """Withdraw what enough different people report, in Redis or in the log; returns counts.
 
     The log is asked last: where it cannot be read, what is confirmed without it is out of service already, and only
     then its fault is raised. Raises CacheError after it took out ``wrong_hit_max_share`` of the generation (and ALWAYS
     entries) where more is confirmed: that is no case for single entries any more, and a person must look.
     """
-    cache = workspace.cache
+    cache = ports.cache
     live = cache.live()
     if live is None:
         return {"withdrawn": 0}
-    cache.clear_reports(expired(cache.wrong_hit_reports(), workspace.now()))
-    done, over = _act(workspace, cache, live.id, live.entries)
+    cache.clear_reports(expired(cache.wrong_hit_reports(), ports.now()))
+    done, over = _act(ports, cache, live.id, live.entries)
     fault: CachewarmError | None = None
     try:
-        found = _count_rejected(workspace, cache)
+        found = _count_rejected(ports, cache)
     except CachewarmError as error:
         found, fault = 0, error
     if found:
-        more, over = _act(workspace, cache, live.id, live.entries)
+        more, over = _act(ports, cache, live.id, live.entries)
         done += more
     if done:
         progress(f"{done} answers are out of service")
     if over:
         raise CacheError(
             f"{over} more answers of {live.id} are confirmed to be wrong than may be withdrawn one by one "
-            f"({workspace.settings.wrong_hit_max_share:.0%} of its {live.entries:,} entries, "
+            f"({ports.settings.wrong_hit_max_share:.0%} of its {live.entries:,} entries, "
             "CACHEWARM_WRONG_HIT_MAX_SHARE): `cachewarm withdrawn` lists them, and `cachewarm rollback` goes back if "
             "the generation is bad"
         )
@@ -75,9 +75,9 @@ def withdraw_confirmed(workspace: Workspace, progress: Callable[[str], Any]) -> 
     return {"withdrawn": done, "rejected_in_log": found}
 
 
-def _act(workspace: Workspace, cache: CacheStore, generation: str, entries: int) -> tuple[int, int]:
+def _act(ports: CachePorts, cache: CacheStore, generation: str, entries: int) -> tuple[int, int]:
     """Withdraw what is confirmed now, most reported first; returns how many, and how many had to stay."""
-    settings = workspace.settings
+    settings = ports.settings
     reports = confirmed(cache.wrong_hit_reports(), settings.wrong_hit_reports)
     served = {
         (one.entry_id, response_sha(one.response)): one for one in cache.answers([one.entry_id for one in reports])
@@ -89,14 +89,14 @@ def _act(workspace: Workspace, cache: CacheStore, generation: str, entries: int)
         own = [report for report in worst if (report.why == IN_LOG) == (by == "log")]
         if own:
             answers = [served[report.entry_id, report.response_sha] for report in own]
-            withdraw_answers(workspace, cache, answers, by=by, reports=own)
+            withdraw_answers(ports, cache, answers, by=by, reports=own)
     # Also those of answers that no generation holds any more; what had to stay is still to be looked at.
     cache.clear_reports([report for report in reports if report in worst or report not in bad])
     return len(worst), len(bad) - len(worst)
 
 
 def withdraw_answers(
-    workspace: Workspace,
+    ports: CachePorts,
     cache: CacheStore,
     answers: Sequence[Served],
     *,
@@ -109,7 +109,7 @@ def withdraw_answers(
 
     In this order: a fault on the way (a server that embeds) leaves nothing of it undone but the others that are live.
     """
-    now = workspace.now()
+    now = ports.now()
     told = {(report.entry_id, report.response_sha): report for report in reports}
     rows = []
     for one in answers:
@@ -125,20 +125,20 @@ def withdraw_answers(
             }
         )
     with cache.ledger_lock():
-        _write(workspace, withdrawn.add(steps.withdrawn_entries(workspace.datasets), rows, now))
+        _write(ports, withdrawn.add(withdrawn_entries(ports.datasets), rows, now))
     for one in answers:
-        others = _companions(workspace, cache, one)
+        others = _companions(ports, cache, one)
         cache.withdraw({other.entry_id: other.response for other in others}, now, _went_with(one.entry_id))
 
 
-def reinstate_entry(workspace: Workspace, cache: CacheStore, entry_id: str) -> bool:
+def reinstate_entry(ports: CachePorts, cache: CacheStore, entry_id: str) -> bool:
     """Let an entry, and those that went with it, be warmed again; False where it was not withdrawn."""
     with cache.ledger_lock():
-        ledger = steps.withdrawn_entries(workspace.datasets)
+        ledger = withdrawn_entries(ports.datasets)
         if entry_id not in withdrawn.active(ledger):
             return False
-        left = withdrawn.reinstate(ledger, [entry_id], workspace.now())
-        _write(workspace, left)
+        left = withdrawn.reinstate(ledger, [entry_id], ports.now())
+        _write(ports, left)
     others = [one.entry_id for one in cache.withdrawn() if one.why == _went_with(entry_id)]
     cache.reinstate([entry_id, *(set(others) - withdrawn.active(left))])
     return True
@@ -149,13 +149,13 @@ def _went_with(entry_id: str) -> str:
     return f"the answer of {entry_id[:12]}"
 
 
-def _write(workspace: Workspace, ledger: pa.Table) -> None:
+def _write(ports: CachePorts, ledger: pa.Table) -> None:
     """As the newest file, also where a machine whose clock is ahead wrote one."""
-    newest: date = max([workspace.today, *workspace.datasets.days(steps.WITHDRAWN)[-1:]])
-    workspace.datasets.write(steps.WITHDRAWN, newest, ledger)
+    newest: date = max([ports.today, *ports.datasets.days(WITHDRAWN)[-1:]])
+    ports.datasets.write(WITHDRAWN, newest, ledger)
 
 
-def _companions(workspace: Workspace, cache: CacheStore, bad: Served) -> list[Served]:
+def _companions(ports: CachePorts, cache: CacheStore, bad: Served) -> list[Served]:
     """Live entries that give a withdrawn answer too: its variants, and other wordings of its prompt."""
     alike = [
         one
@@ -165,21 +165,21 @@ def _companions(workspace: Workspace, cache: CacheStore, bad: Served) -> list[Se
         and response_sha(one.response) == response_sha(bad.response)
     ]
     variants = withdrawn.variants_of([bad.entry_id], [vars(one) for one in (bad, *alike)])
-    to, of_alike = _vectors(workspace, bad.prompt, [one.prompt for one in alike])
-    near = withdrawn.near(to, of_alike, workspace.settings.coverage_radius)
+    to, of_alike = _vectors(ports, bad.prompt, [one.prompt for one in alike])
+    near = withdrawn.near(to, of_alike, ports.settings.coverage_radius)
     return [one for place, one in enumerate(alike) if one.entry_id in variants or place in near]
 
 
-def _count_rejected(workspace: Workspace, cache: CacheStore) -> int:
+def _count_rejected(ports: CachePorts, cache: CacheStore) -> int:
     """Count what the log rejects as reports; returns how many rows were blamed on an entry. Counting again is harmless:
     a user counts once, and those whose ids are unknown are one reporter together."""
-    rows = rejected_rows(workspace)
+    rows = rejected_rows(ports)
     if not rows:
         return 0
     entries = {one.entry_id: one for one in cache.live_answers()}
-    back_at = withdrawn.reinstated(steps.withdrawn_entries(workspace.datasets))
+    back_at = withdrawn.reinstated(withdrawn_entries(ports.datasets))
     blamed = 0
-    for entry, of_entry in blame(rows, list(entries.values()), partial(_nearest, workspace, entries)).items():
+    for entry, of_entry in blame(rows, list(entries.values()), partial(_nearest, ports, entries)).items():
         for row in of_entry:
             if entry in back_at and row.last_at <= back_at[entry]:
                 continue
@@ -189,13 +189,13 @@ def _count_rejected(workspace: Workspace, cache: CacheStore) -> int:
     return blamed
 
 
-def _nearest(workspace: Workspace, entries: Mapping[str, Served], query: str, able: Sequence[str]) -> str:
-    to, of_able = _vectors(workspace, query, [entries[entry].prompt for entry in able])
+def _nearest(ports: CachePorts, entries: Mapping[str, Served], query: str, able: Sequence[str]) -> str:
+    to, of_able = _vectors(ports, query, [entries[entry].prompt for entry in able])
     return able[int(np.argmax(of_able @ to))]
 
 
-def _vectors(workspace: Workspace, text: str, others: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _vectors(ports: CachePorts, text: str, others: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of a text (d,) and of others (n, d); what was never seen is embedded."""
-    embed_missing(workspace.embedder, workspace.vectors, [text, *others])
-    vectors = steps.vectors_of(workspace, [text, *others])
+    embed_missing(ports.embedder, ports.vectors, [text, *others])
+    vectors = vectors_of(ports.embedder, ports.vectors, [text, *others])
     return vectors[0], vectors[1:]

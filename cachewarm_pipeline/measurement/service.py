@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.assets.steps import DAILY
-from cachewarm_pipeline.lineage.partitions import window
+from cachewarm_pipeline.days import window
 from cachewarm_pipeline.measurement.lift import Forecast
 from cachewarm_pipeline.measurement.lift.measured_impact import (
     DayCounts,
@@ -19,8 +18,8 @@ from cachewarm_pipeline.measurement.lift.measured_impact import (
     measured,
     of_log,
 )
+from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
 from cachewarm_pipeline.storage.datasets import DatasetStore
-from cachewarm_pipeline.workspace.workspace import PARTIAL
 
 _ENTRIES = ["source", "generation", "whole_day", "hits"]
 _HOURS = ["arm", "agent_type", "exact", "semantic", "misses", "warmed_hits"]

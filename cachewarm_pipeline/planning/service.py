@@ -8,7 +8,7 @@ beyond its own text.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
@@ -17,22 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cachewarm_client.text import embedding_key
 
-from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.days import end_of
-from cachewarm_pipeline.freshness.answer_age import AgeLimits
-from cachewarm_pipeline.freshness.change_rate import age_limit
-from cachewarm_pipeline.freshness.stale_answers import Admitted, admit, stamp
-from cachewarm_pipeline.freshness.withdrawn_entries import active_rows, near
+from cachewarm_pipeline.candidates.provenance import Depends
+from cachewarm_pipeline.freshness.service import age_limits, present_sources, withdrawn_entries
+from cachewarm_pipeline.freshness.stale_answers import Admitted, Standing, admit, stamp
+from cachewarm_pipeline.freshness.stored_payback import idle_entries, stored_payback
+from cachewarm_pipeline.freshness.withdrawn_entries import active_rows, near, withdrawn_answers
 from cachewarm_pipeline.match_rules.foreseen_reach import foreseen_reach
 from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, step
 from cachewarm_pipeline.match_rules.rule_tables import agent_logs
-from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.models.embed_new_texts import embed_missing, vectors_of
 from cachewarm_pipeline.planning.entry_selection import Curves, Selected, curves, graph_of, places_of, select
 from cachewarm_pipeline.planning.expected_demand import AgentDemand, agent_demands
 from cachewarm_pipeline.planning.warming_plan import Plan, Rows, build_plan, by_frequency, plan_table
-from cachewarm_pipeline.ports import Judge
+from cachewarm_pipeline.ports import Judge, Ports, Progress
 from cachewarm_pipeline.settings.selection_limits import Limits
-from cachewarm_pipeline.workspace.workspace import Workspace
 
 SEED = 0
 """Of the random order that the curve compares with."""
@@ -62,30 +60,30 @@ class Planned:
 
 
 def plan_day(
-    workspace: Workspace,
+    ports: Ports,
     day: date,
     candidates: Sequence[pa.Table],
     labelled: pa.Table,
     embedded: set[str],
     judge: Judge,
-    progress: steps.Progress,
+    progress: Progress,
 ) -> Planned:
     """The entries of a day. ``candidates``: tables in the order of admission; ``labelled``: the day's labelled queries;
     ``embedded``: keys of prompts that have vectors."""
-    settings = workspace.settings
-    standing = replace(steps.standing(workspace, day), limits=age_limits(workspace, day))
+    settings = ports.settings
+    standing = replace(_standing(ports, day), limits=age_limits(ports, day))
     if standing.withdrawn:
-        standing = replace(standing, withdrawn=_with_near(workspace, standing.withdrawn, candidates, embedded))
+        standing = replace(standing, withdrawn=_with_near(ports, standing.withdrawn, candidates, embedded))
     admitted = admit(candidates, standing, judge.same)
-    chooser = _Coverage(workspace, labelled, judge, progress) if settings.selection == "coverage" else None
+    chooser = _Coverage(ports, labelled, judge, progress) if settings.selection == "coverage" else None
     plan = build_plan(
         admitted.tables,
-        model_id=workspace.embedder.info.id,
+        model_id=ports.embedder.info.id,
         embedded=embedded,
         floors=settings.floors,
         select=chooser or by_frequency(settings.budget),
         judge=judge,
-        vectors_of=workspace.vectors.get,
+        vectors_of=ports.vectors.get,
     )
     plan = replace(plan, table=stamp(plan.table, standing), left_out=plan.left_out + admitted.left_out)
     if chooser is None:
@@ -93,15 +91,34 @@ def plan_day(
     return Planned(plan, admitted, chooser.curves, chooser.second, chooser.agents)
 
 
+def _standing(ports: Ports, day: date) -> Standing:
+    """What is known of answers for the plan of a day: the newest checks at or before it, what the plan before it rests
+    on, what earned nothing by then, and all withdrawals, whatever the day: what is wrong now is not warmed for the past
+    either."""
+    datasets, settings = ports.datasets, ports.settings
+    checked, before = datasets.newest("answer_checks", day), datasets.newest("warming_plan", day - timedelta(1))
+    rows = datasets.read("answer_checks", checked).to_pylist() if checked else []
+    plan = datasets.read("warming_plan", before, ["entry_id", "provenance"]).to_pylist() if before else []
+    earned = stored_payback(datasets, day, ["entry_id", "left_on"])
+    return Standing(
+        present_sources(ports),
+        {row["entry_id"]: row for row in rows},
+        withdrawn_answers(withdrawn_entries(datasets)),
+        {row["entry_id"]: Depends.of(row["provenance"]) for row in plan},
+        settings.stale_entries == "keep",
+        idle=idle_entries(earned) if settings.idle_days and earned else frozenset(),
+    )
+
+
 def _with_near(
-    workspace: Workspace, withdrawn: Mapping[str, Sequence[str]], candidates: Sequence[pa.Table], embedded: set[str]
+    ports: Ports, withdrawn: Mapping[str, Sequence[str]], candidates: Sequence[pa.Table], embedded: set[str]
 ) -> dict[str, list[str]]:
     """The withdrawn answers by entry_id, and by that of candidates that word a withdrawn prompt in another way (within
     ``coverage_radius``): what was wrong for the one is for the others."""
     found = {entry: list(answers) for entry, answers in withdrawn.items()}
-    model, radius = workspace.embedder.info.id, workspace.settings.coverage_radius
-    bad = active_rows(steps.withdrawn_entries(workspace.datasets))
-    embed_missing(workspace.embedder, workspace.vectors, [row["prompt"] for row in bad])
+    model, radius = ports.embedder.info.id, ports.settings.coverage_radius
+    bad = active_rows(withdrawn_entries(ports.datasets))
+    embed_missing(ports.embedder, ports.vectors, [row["prompt"] for row in bad])
     for agent_type in sorted({row["agent_type"] for row in bad}):
         keys = {
             row["entry_id"]: key
@@ -111,43 +128,30 @@ def _with_near(
             .to_pylist()
             if (key := embedding_key(model, row["prompt"])) in embedded
         }
-        entries, vectors = list(keys), workspace.vectors.get(list(keys.values())) if keys else np.empty((0, 0))
+        entries, vectors = list(keys), ports.vectors.get(list(keys.values())) if keys else np.empty((0, 0))
         of_agent = [row for row in bad if row["agent_type"] == agent_type]
-        for row, prompt in zip(of_agent, steps.vectors_of(workspace, [r["prompt"] for r in of_agent]), strict=True):
+        for row, prompt in zip(
+            of_agent, vectors_of(ports.embedder, ports.vectors, [r["prompt"] for r in of_agent]), strict=True
+        ):
             for place in near(prompt, vectors, radius):
                 found.setdefault(entries[place], []).append(row["response"])
     return found
 
 
-def age_limits(workspace: Workspace, day: date) -> AgeLimits:
-    """How old answers may be at the end of a day, by agent_type: from the newest ``change_rates`` at or before it and
-    today's settings. Agent types whose rate is not measured have no limit."""
-    settings, datasets = workspace.settings, workspace.datasets
-    there = steps.newest(datasets, "change_rates", day)
-    rows = datasets.read("change_rates", there, ["agent_type", "high", "measured"]).to_pylist() if there else []
-    bounds = {
-        "max_stale_share": settings.max_stale_share,
-        "ttl_days": settings.ttl_days,
-        "ttl_min_days": settings.ttl_min_days,
-    }
-    limits = {row["agent_type"]: age_limit(row["high"], **bounds) for row in rows if row["measured"]}
-    return AgeLimits(limits, end_of(day))
-
-
 class _Coverage:
     """Chooses in two passes, and keeps what the asset's page tells about it."""
 
-    def __init__(self, workspace: Workspace, labelled: pa.Table, judge: Judge, progress: steps.Progress) -> None:
-        self._workspace, self._labelled, self._judge, self._progress = workspace, labelled, judge, progress
+    def __init__(self, ports: Ports, labelled: pa.Table, judge: Judge, progress: Progress) -> None:
+        self._ports, self._labelled, self._judge, self._progress = ports, labelled, judge, progress
         self.curves: Curves | None = None
         self.second: SecondPass | None = None
         self.agents: tuple[dict[str, Any], ...] = ()
 
     def __call__(self, rows: Rows) -> Selected:
-        settings, vectors = self._workspace.settings, self._workspace.vectors
+        settings, vectors = self._ports.settings, self._ports.vectors
         limits = settings.limits
         self._progress(f"finding what {len(rows):,} candidates would answer")
-        of_texts = partial(steps.vectors_of, self._workspace)
+        of_texts = partial(vectors_of, self._ports.embedder, self._ports.vectors)
         demands = agent_demands(rows, self._labelled, vectors.get, of_texts, self._judge)
         place = places_of(rows, limits.entry_bytes)
         near = step(settings.coverage_radius)
@@ -171,9 +175,11 @@ class _Coverage:
         return second
 
     def _foresee(self, rows: Rows, selected: Selected) -> dict[str, Reach]:
-        settings = self._workspace.settings
+        settings = self._ports.settings
         entries = plan_table([rows[place] for place in selected.places], self._judge)
-        logs = agent_logs(entries, self._labelled, partial(steps.vectors_of, self._workspace), self._judge)
+        logs = agent_logs(
+            entries, self._labelled, partial(vectors_of, self._ports.embedder, self._ports.vectors), self._judge
+        )
         return foreseen_reach(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta)
 
 

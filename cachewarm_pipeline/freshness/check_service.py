@@ -9,19 +9,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.assets.comparing import Fresh, NotChecked, Sample, by_log
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.freshness.answer_age import AgeLimits
 from cachewarm_pipeline.freshness.change_rate import ChangeRate, age_limit, change_rate
 from cachewarm_pipeline.freshness.change_sample import ChangeCheck, newest_of_each, population
+from cachewarm_pipeline.freshness.comparison_service import Fresh, NotChecked, Sample, by_log
 from cachewarm_pipeline.freshness.entries_today import aged_out, candidates_of
 from cachewarm_pipeline.freshness.refresh_queue import Checks, Finding
-from cachewarm_pipeline.measurement.entry_payback import measured
-from cachewarm_pipeline.ports import Judge, Llm
+from cachewarm_pipeline.freshness.service import present_sources
+from cachewarm_pipeline.freshness.stored_payback import measured, stored_payback
+from cachewarm_pipeline.ports import Judge, Llm, Ports, Progress
 from cachewarm_pipeline.storage.answer_schemas import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES
 from cachewarm_pipeline.storage.datasets import DatasetStore
-from cachewarm_pipeline.workspace.workspace import Workspace
 
 CANDIDATES = ("golden_candidates", "frequent_queries", "synthetic_variants")
 
@@ -54,14 +53,14 @@ class Checked:
     hits: dict[str, tuple[float, bool]] = field(default_factory=dict)
 
 
-def check_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Progress, *, whole: bool) -> Checked:
+def check_day(ports: Ports, day: date, judge: Judge, progress: Progress, *, whole: bool) -> Checked:
     """The checks of a day; see the asset. ``whole``: every entry and not a sample."""
-    settings, datasets = workspace.settings, workspace.datasets
-    planned = steps.newest(datasets, "warming_plan", day)
+    settings, datasets = ports.settings, ports.datasets
+    planned = datasets.newest("warming_plan", day)
     if planned is None:
         return Checked(ANSWER_CHECKS.empty_table(), CHANGE_CHECKS.empty_table(), CHANGE_RATES.empty_table(), None)
     entries = datasets.read("warming_plan", planned).to_pylist()
-    before = steps.newest(datasets, "answer_checks", day)
+    before = datasets.newest("answer_checks", day)
     previous = datasets.read("answer_checks", before).to_pylist() if before else []
     at = end_of(day)
     # A day that is run again is not checked again: its plan may have taken the answers that were found.
@@ -69,14 +68,14 @@ def check_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Pro
     counted = _checks_of(datasets, day)
     agent_done = {check.entry_id: check.agent_type for check in counted}
     agent_done |= {id: row["agent_type"] for id, row in done.items()}
-    fresh = Fresh(workspace, day, judge, progress) if settings.refresh == "llm" else None
+    fresh = Fresh(ports, day, judge, progress) if settings.refresh == "llm" else None
     most = None if whole and not fresh else settings.refresh_sample
     sample = Sample(most, day, Counter(agent_done.values()))
     queries = _queries(datasets, day, entries, agent_done, sample, by_model=fresh is not None)
-    found = fresh.check(queries, sample, whole=whole) if fresh else by_log(workspace, day, queries, sample, judge)
+    found = fresh.check(queries, sample, whole=whole) if fresh else by_log(ports, day, queries, sample, judge)
     progress(f"checked {len(found.findings):,} of {len(entries):,} entries of {planned}, {len(found.checks):,} queries")
     counted += found.checks
-    rates, overall = _rates(workspace, day, {entry["agent_type"] for entry in entries}, counted)
+    rates, overall = _rates(ports, day, {entry["agent_type"] for entry in entries}, counted)
     findings = found.findings | {id: Finding(row["changed"], row["age_days"], False) for id, row in done.items()}
     pooled = overall.rate or 0.0
 
@@ -85,7 +84,7 @@ def check_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Pro
         return min(own.rate if own and own.measured and own.rate is not None else pooled, MAX_RATE)
 
     limits = AgeLimits(
-        {name: age_limit(rate.high, **_bounds(workspace)) for name, rate in rates.items() if rate.measured}, at
+        {name: age_limit(rate.high, **_bounds(ports)) for name, rate in rates.items() if rate.measured}, at
     )
     earlier = _earlier_entries(datasets, planned) if fresh else []
     today = candidates_of(
@@ -100,11 +99,11 @@ def check_day(workspace: Workspace, day: date, judge: Judge, progress: steps.Pro
         today,
         findings,
         rate_of,
-        steps.present(workspace),
+        present_sources(ports),
         fresh.llm.model if fresh else None,
         at,
         limits.ahead(UNTIL_NEXT) if fresh else limits,
-        measured(earned) if (earned := steps.payback(datasets, day, ["entry_id", "hits_a_day"])) else {},
+        measured(earned) if (earned := stored_payback(datasets, day, ["entry_id", "hits_a_day"])) else {},
     )
     if fresh:
         fresh.answer_queue(checks, settings.refresh_max)
@@ -147,8 +146,8 @@ def _earlier_entries(datasets: DatasetStore, planned: date) -> list[Row]:
     return [row for there in sorted(days, reverse=True) for row in datasets.read("warming_plan", there).to_pylist()]
 
 
-def _bounds(workspace: Workspace) -> dict[str, float]:
-    settings = workspace.settings
+def _bounds(ports: Ports) -> dict[str, float]:
+    settings = ports.settings
     return {
         "max_stale_share": settings.max_stale_share,
         "ttl_days": settings.ttl_days,
@@ -157,20 +156,18 @@ def _bounds(workspace: Workspace) -> dict[str, float]:
 
 
 def _rates(
-    workspace: Workspace, day: date, agent_types: set[str], checks: Sequence[ChangeCheck]
+    ports: Ports, day: date, agent_types: set[str], checks: Sequence[ChangeCheck]
 ) -> tuple[dict[str, ChangeRate], ChangeRate]:
     """Rates by agent_type of the plan or the checks, and of all together, from this day's ``checks`` and those of the
     days before, each query once."""
-    datasets = workspace.datasets
+    datasets = ports.datasets
     before = [there for there in datasets.days("change_checks") if day - timedelta(POOLED_DAYS) < there < day]
     pool: dict[str, list[ChangeCheck]] = {name: [] for name in agent_types}
     for check in newest_of_each([checks, *(_checks_of(datasets, there) for there in sorted(before, reverse=True))]):
         pool.setdefault(check.agent_type, []).append(check)
 
     def rate(checks: Sequence[ChangeCheck]) -> ChangeRate:
-        return change_rate(
-            [check.age_days for check in checks], [check.changed for check in checks], **_bounds(workspace)
-        )
+        return change_rate([check.age_days for check in checks], [check.changed for check in checks], **_bounds(ports))
 
     return {name: rate(own) for name, own in pool.items()}, rate([check for own in pool.values() for check in own])
 

@@ -12,17 +12,16 @@ from typing import Any
 from cachewarm_client.personal_data import find
 from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.assets import steps
-from cachewarm_pipeline.candidates.base_queries import Base
+from cachewarm_pipeline.candidates.variant_service import Writing
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.freshness.answer_age import confirmed_at
 from cachewarm_pipeline.freshness.answer_history import History, compare, histories, weeks
 from cachewarm_pipeline.freshness.change_sample import ChangeCheck
 from cachewarm_pipeline.freshness.refresh_queue import Checks, Finding, sampled
-from cachewarm_pipeline.ports import Judge, Llm
+from cachewarm_pipeline.ports import Base, Judge, Llm, Ports, Progress
 from cachewarm_pipeline.query_log.responses import why_no_answer
-from cachewarm_pipeline.workspace.workspace import Workspace
+from cachewarm_pipeline.query_log.service import mined_days, read_days
 
 SPARE = 4
 """Times the sample that histories are read of: some queries have no answer a week ago, or none since."""
@@ -72,12 +71,12 @@ class Sample:
         return drawn
 
 
-def by_log(workspace: Workspace, day: date, queries: Sequence[Row], sample: Sample, judge: Judge) -> Found:
+def by_log(ports: Ports, day: date, queries: Sequence[Row], sample: Sample, judge: Judge) -> Found:
     """Earlier answers of the log against those of its last week. ``queries``: entries of the plan (with a response) and
     others."""
     not_checked = sample.not_checked
     maybe = sample.maybe(queries)
-    logged = _histories(workspace, day, maybe)
+    logged = _histories(ports, day, maybe)
     able = []
     for row in maybe:
         history = logged.get(row["entry_id"])
@@ -108,17 +107,17 @@ def by_log(workspace: Workspace, day: date, queries: Sequence[Row], sample: Samp
 class Fresh:
     """Answers of a model, each asked for once a week, whoever asks. Raises ConfigurationError where none is set."""
 
-    def __init__(self, workspace: Workspace, day: date, judge: Judge, progress: steps.Progress) -> None:
+    def __init__(self, ports: Ports, day: date, judge: Judge, progress: Progress) -> None:
         # Not in a batch: an answer of next week would be held against this week's.
-        llm = workspace.llm(progress, batch=False)
+        llm = ports.llm(progress, batch=False)
         if llm is None or llm.name == "recorded":
             raise ConfigurationError(
                 "CACHEWARM_REFRESH=llm needs a model that answers: set CACHEWARM_LLM=openai and OPENAI_API_KEY, or "
                 "CACHEWARM_REFRESH=log"
             )
         self.llm: Llm = llm
-        self._writing = steps.Writing(llm, True, progress)
-        self._judge, self._day, self._workspace = judge, day, workspace
+        self._writing = Writing(llm, True, progress)
+        self._judge, self._day, self._ports = judge, day, ports
 
     @property
     def fault(self) -> str:
@@ -170,7 +169,7 @@ class Fresh:
                 held[row["entry_id"]] = row["response"], at
             else:
                 logged.append(row)
-        found = _histories(self._workspace, self._day, logged)
+        found = _histories(self._ports, self._day, logged)
         known = [row for row in logged if row["entry_id"] in found and found[row["entry_id"]].earlier]
         sample.not_checked[NotChecked.NO_EARLIER] += len(logged) - len(known)
         for row, its in zip(known, weeks([found[row["entry_id"]] for row in known], self._judge), strict=True):
@@ -193,7 +192,7 @@ class Fresh:
         if text is None or why_no_answer(text) or find(text):
             return None
         text = text.strip()
-        most = self._workspace.settings.max_response_bytes
+        most = self._ports.settings.max_response_bytes
         return text if len(text.encode("utf-8", "surrogatepass")) <= most else None
 
     def _days_since(self, moment: datetime | None) -> float:
@@ -211,9 +210,9 @@ def _confirmed(row: Row) -> datetime | None:
     return confirmed_at(json.loads(row["provenance"])) if "response" in row else None
 
 
-def _histories(workspace: Workspace, day: date, rows: Sequence[Row]) -> dict[str, History]:
+def _histories(ports: Ports, day: date, rows: Sequence[Row]) -> dict[str, History]:
     """By entry_id; of queries with an uncached answer in the window."""
     of_key = {(row["agent_type"], canonical(cut(row["prompt"]))): row["entry_id"] for row in rows}
-    there = steps.mined_days(workspace, day, workspace.settings.lookback_days)
-    found = histories(partial(steps.read_days, workspace.datasets, there), of_key.keys(), day)
+    there = mined_days(ports, day, ports.settings.lookback_days)
+    found = histories(partial(read_days, ports.datasets, there), of_key.keys(), day)
     return {of_key[key]: history for key, history in found.items()}

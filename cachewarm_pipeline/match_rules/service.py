@@ -1,0 +1,35 @@
+"""The labelled log of a window and the match rules of a plan: read and decide, never write."""
+
+from collections.abc import Sequence
+from datetime import date
+from functools import partial
+
+import pyarrow as pa
+
+from cachewarm_pipeline.exclusion_reasons import Counts
+from cachewarm_pipeline.match_rules.labelled_queries import labelled_queries
+from cachewarm_pipeline.match_rules.learn_rules import AgentLog, Learned, learn_rules
+from cachewarm_pipeline.match_rules.rule_tables import agent_logs
+from cachewarm_pipeline.models.embed_new_texts import vectors_of
+from cachewarm_pipeline.ports import Judge, Ports, Progress
+from cachewarm_pipeline.query_log.day_weights import day_weights
+from cachewarm_pipeline.query_log.service import read_days
+
+
+def labelled_of_days(ports: Ports, days: Sequence[date]) -> tuple[pa.Table, Counts]:
+    """The distinct queries of these days with their own answers."""
+    of_days = partial(read_days, ports.datasets, days)
+    return labelled_queries(of_days, maximum=ports.settings.labelled_max, weights=_weights(ports, days))
+
+
+def rules_of_plan(
+    ports: Ports, entries: pa.Table, queries: pa.Table, judge: Judge, progress: Progress
+) -> tuple[list[AgentLog], Learned]:
+    """The match rules of a plan, and the logs that they were learned from."""
+    logs = agent_logs(entries, queries, partial(vectors_of, ports.embedder, ports.vectors), judge)
+    settings = ports.settings
+    return logs, learn_rules(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta, progress=progress)
+
+
+def _weights(ports: Ports, days: Sequence[date]) -> dict[date, float]:
+    return day_weights(days, max(days), ports.settings.demand_half_life_days)

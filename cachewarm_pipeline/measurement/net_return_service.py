@@ -1,0 +1,51 @@
+"""What the stores know for the net return of a day: read, never write."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+
+import pyarrow as pa
+
+from cachewarm_pipeline.days import window
+from cachewarm_pipeline.measurement.net_return import Known, paid, plan_bytes
+from cachewarm_pipeline.measurement.return_inputs import call_costs
+from cachewarm_pipeline.ports import Ports
+from cachewarm_pipeline.proof.service import stored_replay
+from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
+
+
+def known_of(ports: Ports, day: date, usage: pa.Table, published: date | None) -> Known:
+    """What the stores know for the day; ``usage``: USAGE, all of it; ``published``: see ``paid``."""
+    datasets, settings = ports.datasets, ports.settings
+    rows, replayed = stored_replay(ports, day)
+    plan = datasets.read("warming_plan", day, ["agent_type", "prompt", "response"])
+    return Known(
+        rows=rows,
+        replay=replayed,
+        replay_days=len(rows["date"].unique()),
+        call_usd=call_costs(_costs(ports, day)),
+        entries=Counter(plan["agent_type"].to_pylist()),
+        paid=paid(usage, day, settings.impact_days, published),
+        wrong_hit_usd=settings.wrong_hit_usd,
+        bytes=plan_bytes(plan, _dimensions(ports, day)),
+        usd_per_gib_month=settings.memory_usd_per_gib_month,
+    )
+
+
+def _costs(ports: Ports, day: date) -> pa.Table:
+    """What calls cost in the look-back window; days that were not over when they were mined are left out, but for the
+    day itself."""
+    datasets, columns = ports.datasets, ["agent_type", "cost_usd", "costed"]
+    there = set(datasets.days(DAILY)).intersection(window(day, ports.settings.lookback_days))
+    days = [one for one in sorted(there) if one == day or datasets.fingerprint(DAILY, one) != PARTIAL]
+    tables: Sequence[pa.Table] = [datasets.read(DAILY, one, columns) for one in days]
+    empty = pa.table({name: [] for name in columns})
+    return pa.concat_tables(tables) if tables else empty
+
+
+def _dimensions(ports: Ports, day: date) -> int:
+    """Of the day's vectors; 0 where none was embedded."""
+    if not ports.datasets.exists("embeddings", day):
+        return 0
+    column = ports.datasets.read("embeddings", day, ["dimensions"])["dimensions"]
+    return int(column[0].as_py()) if len(column) else 0

@@ -1,0 +1,15 @@
+"""What a run has open where it may ask Redis too."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from cachewarm_pipeline.ports import Ports
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+
+
+class CachePorts(Ports, Protocol):
+    """``Ports``, and the cache in Redis."""
+
+    @property
+    def cache(self) -> "CacheStore": ...
