@@ -4,23 +4,6 @@ from typing import Any
 
 import dagster as dg
 
-from cachewarm_pipeline.assets.answer_checks import answer_checks
-from cachewarm_pipeline.assets.cache_entries import cache_entries
-from cachewarm_pipeline.assets.daily_query_counts import daily_query_counts
-from cachewarm_pipeline.assets.embeddings import embeddings
-from cachewarm_pipeline.assets.entry_payback import entry_payback
-from cachewarm_pipeline.assets.frequent_queries import frequent_queries
-from cachewarm_pipeline.assets.golden_candidates import golden_candidates
-from cachewarm_pipeline.assets.labelled_queries import labelled_queries
-from cachewarm_pipeline.assets.live_cache import live_cache
-from cachewarm_pipeline.assets.match_rules import match_rules
-from cachewarm_pipeline.assets.net_return import net_return
-from cachewarm_pipeline.assets.replay import replay
-from cachewarm_pipeline.assets.serving_counts import cache_counters, serving_counts
-from cachewarm_pipeline.assets.sources import external_assets
-from cachewarm_pipeline.assets.synthetic_variants import synthetic_variants
-from cachewarm_pipeline.assets.warming_impact import warming_impact
-from cachewarm_pipeline.assets.warming_plan import warming_plan
 from cachewarm_pipeline.automation.alerts import failed_runs
 from cachewarm_pipeline.automation.catch_up_sensor import catch_up_sensor
 from cachewarm_pipeline.automation.hit_rate_sensor import hit_rate_sensor
@@ -28,9 +11,31 @@ from cachewarm_pipeline.automation.jobs import jobs
 from cachewarm_pipeline.automation.off_peak_sensor import off_peak_sensor
 from cachewarm_pipeline.automation.schedules import schedules
 from cachewarm_pipeline.automation.wrong_hit_sensor import wrong_hit_sensor
-from cachewarm_pipeline.checks import asset_checks
+from cachewarm_pipeline.candidates.assets import frequent_queries, golden_candidates, synthetic_variants
+from cachewarm_pipeline.freshness.assets import answer_checks
+from cachewarm_pipeline.lineage.workspace_resource import WorkspaceResource
+from cachewarm_pipeline.match_rules.assets import labelled_queries, match_rules
+from cachewarm_pipeline.measurement.assets import (
+    cache_counters,
+    entry_payback,
+    net_return,
+    serving_counts,
+    warming_impact,
+)
+from cachewarm_pipeline.measurement.checks import day_is_counted
+from cachewarm_pipeline.planning.assets import embeddings, warming_plan
+from cachewarm_pipeline.proof.assets import replay
+from cachewarm_pipeline.proof.checks import (
+    embedding_sanity,
+    false_positive_rate,
+    no_conflicting_entries,
+    quality_threshold,
+    volatile_or_personal_share,
+)
+from cachewarm_pipeline.publishing.assets import cache_entries, live_cache
+from cachewarm_pipeline.publishing.checks import loaded_equals_planned
+from cachewarm_pipeline.query_log.assets import daily_query_counts, external_assets
 from cachewarm_pipeline.settings import Settings, load_settings
-from cachewarm_pipeline.workspace.workspace import WorkspaceResource
 
 assets: list[Any] = [
     *external_assets,
@@ -51,6 +56,16 @@ assets: list[Any] = [
     serving_counts,
     warming_impact,
     net_return,
+]
+
+asset_checks = [
+    embedding_sanity,
+    quality_threshold,
+    no_conflicting_entries,
+    volatile_or_personal_share,
+    false_positive_rate,
+    loaded_equals_planned,
+    day_is_counted,
 ]
 
 

@@ -118,7 +118,7 @@ class Project:
         settings = {name: options.pop(name) for name in list(options) if name.isupper()}
         with environment(self.environment | settings):
             from cachewarm_pipeline.definitions import defs
-            from cachewarm_pipeline.workspace.workspace import WorkspaceResource
+            from cachewarm_pipeline.lineage.workspace_resource import WorkspaceResource
 
             found = [a for a in defs.assets or [] if isinstance(a, dg.AssetsDefinition) and a.key.path[-1] in names]
             done = dg.materialize(

@@ -57,8 +57,8 @@ def earn(project: Project, *days: date, **settings: str) -> dict[str, Any]:
         "dagster/asset_partition_range_end": days[-1].isoformat(),
     }
     with environment(project.environment | settings):
-        from cachewarm_pipeline.assets.entry_payback import entry_payback
-        from cachewarm_pipeline.workspace.workspace import WorkspaceResource
+        from cachewarm_pipeline.lineage.workspace_resource import WorkspaceResource
+        from cachewarm_pipeline.measurement.assets import entry_payback
 
         resources = {"workspace": WorkspaceResource()}
         done = dg.materialize([entry_payback], resources=resources, tags=tags, run_config=QUIET)

@@ -106,8 +106,8 @@ def test_every_asset_page_has_row_count_schema_examples_and_left_out_counts() ->
 def test_a_day_whose_log_was_not_mined_is_refused_by_name(tmp_path: Path, source: Path) -> None:
     values = {"CACHEWARM_HOME": str(tmp_path), "CACHEWARM_SOURCE_URL": str(source)}
     with environment(values), dg.instance_for_test() as instance:
-        from cachewarm_pipeline.assets.frequent_queries import frequent_queries
-        from cachewarm_pipeline.workspace.workspace import WorkspaceResource
+        from cachewarm_pipeline.candidates.assets import frequent_queries
+        from cachewarm_pipeline.lineage.workspace_resource import WorkspaceResource
 
         result = dg.materialize(
             [frequent_queries, dg.AssetSpec("daily_query_counts", partitions_def=frequent_queries.partitions_def)],

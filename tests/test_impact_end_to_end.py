@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from cachewarm_client.cache import WarmedSemanticCache
 
-from cachewarm_pipeline.assets.serving_counts import serving_counts
-from cachewarm_pipeline.assets.warming_impact import warming_impact
+from cachewarm_pipeline.measurement.assets import serving_counts, warming_impact
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.settings import load_settings
 from cachewarm_pipeline.workspace.workspace import Workspace

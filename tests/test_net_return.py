@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.assets.net_return import known_of, net_return
-from cachewarm_pipeline.assets.warming_impact import warming_impact
 from cachewarm_pipeline.days import end_of
+from cachewarm_pipeline.measurement.assets import known_of, net_return, warming_impact
 from cachewarm_pipeline.measurement.lift import Count, impact
 from cachewarm_pipeline.measurement.lift.measured_impact import Asked, Measured
 from cachewarm_pipeline.measurement.net_return import (

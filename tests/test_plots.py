@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cachewarm_pipeline.plots.drawing import _apart, _day, _whole_days, line_plot, markdown_image, precision_hit_rate
+from cachewarm_pipeline.plots.drawing import _apart, _day, _whole_days, line_plot, markdown_image
+from cachewarm_pipeline.proof.precision_plot import precision_hit_rate
 from cachewarm_pipeline.proof.replay_summary import Curve, curve
 
 

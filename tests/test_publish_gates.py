@@ -17,6 +17,7 @@ from cachewarm_client.match_rules import MatchRule, MatchRules
 from cachewarm_client.redis_search_commands import RULE_VECTORS
 
 from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.lineage.workspace_resource import WorkspaceResource
 from cachewarm_pipeline.match_rules.rule_tables import rules_table
 from cachewarm_pipeline.models.embed_new_texts import embed_missing
 from cachewarm_pipeline.planning.warming_plan import plan_hash
@@ -24,7 +25,7 @@ from cachewarm_pipeline.proof.gate_verdict_store import limits_of, passed_verdic
 from cachewarm_pipeline.proof.plan_gates import Verdict
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.schemas import GATES, MATCH_VECTORS
-from cachewarm_pipeline.workspace.workspace import Workspace, WorkspaceResource
+from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.cache_fakes import DAY, PLAN, make_plan
 from tests.pipeline import environment
 
@@ -73,7 +74,7 @@ def judge(workspace: Workspace, gate: str, verdict: Verdict | None = None) -> No
 
 def publish() -> tuple[bool, str]:
     """Runs the publishing asset alone, as a person could in the UI; whether it succeeded, and what it said."""
-    from cachewarm_pipeline.assets.cache_entries import cache_entries
+    from cachewarm_pipeline.publishing.assets import cache_entries
 
     upstream = ("warming_plan", "embeddings", "match_rules", "replay")
     result = dg.materialize(

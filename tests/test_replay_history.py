@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cachewarm_pipeline.assets.replay_history import ReplayHistory
 from cachewarm_pipeline.proof.replay_history import MAX_DAYS, line, point, told
+from cachewarm_pipeline.proof.replay_history_chart import ReplayHistory
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.schemas import REPLAY
 

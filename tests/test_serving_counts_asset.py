@@ -11,12 +11,11 @@ import redis
 from cachewarm_client.keys import arms_key, served_key, stats_key
 from cachewarm_client.text import entry_id
 
-from cachewarm_pipeline.assets.entry_payback import entry_payback
-from cachewarm_pipeline.assets.serving_counts import serving_counts
-from cachewarm_pipeline.checks import day_is_counted
 from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.measurement.assets import entry_payback, serving_counts
 from cachewarm_pipeline.measurement.entry_hits import Entry, with_costs
 from cachewarm_pipeline.measurement.redis_counted_days import read_day
+from cachewarm_pipeline.proof.checks import day_is_counted
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.settings import load_settings
 from cachewarm_pipeline.storage.schemas import WARMING_PLAN

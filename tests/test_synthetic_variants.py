@@ -124,7 +124,7 @@ NEW = "security_auditor: [{query: Is it new, response: Yes.}]"
 def test_a_packaged_base_that_is_not_recorded_is_counted_as_not_written(
     values: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cachewarm_pipeline.assets.steps.BASE_QUERIES", bases_file(tmp_path, NEW))
+    monkeypatch.setattr("cachewarm_pipeline.candidates.variant_service.BASE_QUERIES", bases_file(tmp_path, NEW))
     metadata, table, _ = synthetic(values, CACHEWARM_LLM="recorded")
     assert (table.num_rows, metadata["left_out"]) == (0, {"not_written": 1})
 
@@ -268,7 +268,7 @@ def test_the_replays_recipe_asks_nothing_after_a_change_of_temperature(
     server.paths.clear()
     more = {"CACHEWARM_LLM_TEMPERATURE": "0.3", "CACHEWARM_LLM_BATCH": batch, "CACHEWARM_LOOKBACK_DAYS": "10"}
     with environment(openai | more):
-        from cachewarm_pipeline.assets.replay import _recipe
+        from cachewarm_pipeline.proof.assets import _recipe
         from cachewarm_pipeline.query_log.service import mined_days
         from cachewarm_pipeline.workspace.workspace import Workspace
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.automation.catch_up import stretches
-from cachewarm_pipeline.cli.warm import choose_day, days_to_mine
+from cachewarm_pipeline.cli.days_to_warm import choose_day, days_to_mine
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import SourceInfo
 from cachewarm_pipeline.settings import Settings

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from benchmarks.lift_simulation import EVEN, trials
-from cachewarm_pipeline.assets.warming_impact import warming_impact
+from cachewarm_pipeline.measurement.assets import warming_impact
 from cachewarm_pipeline.measurement.lift import Forecast, impact
 from cachewarm_pipeline.measurement.lift.impact_text import before_after_told, impact_table, lift_told
 from cachewarm_pipeline.measurement.lift.measured_impact import DayCounts, Plain, counted, measured, of_log

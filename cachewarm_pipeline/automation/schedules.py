@@ -7,6 +7,7 @@ import dagster as dg
 
 from cachewarm_pipeline.automation.jobs import refresh_cache, warm_cache
 from cachewarm_pipeline.automation.tags import started_by
+from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.settings import Settings
 
 
@@ -31,15 +32,20 @@ def _schedule(
             run_config=config,
         )
 
-    return dg.ScheduleDefinition(
-        name=f"{name}_warming",
-        job=job,
-        cron_schedule=cron,
-        execution_timezone=settings.time_zone,
-        execution_fn=tick,
-        default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
-        description=description,
-    )
+    try:
+        return dg.ScheduleDefinition(
+            name=f"{name}_warming",
+            job=job,
+            cron_schedule=cron,
+            execution_timezone=settings.time_zone,
+            execution_fn=tick,
+            default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
+            description=description,
+        )
+    except dg.DagsterInvalidDefinitionError:
+        raise ConfigurationError(
+            f"CACHEWARM_{name.upper()}_CRON={cron!r} is not a cron expression: write five fields, such as '0 2 * * *'"
+        ) from None
 
 
 def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,10 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster import DagsterEvent, DagsterInstance
-from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
-from dagster._core.utils import make_new_run_id
+from dagster import DagsterEvent, DagsterInstance, DagsterRunStatus, EventLogEntry
 from rich.text import Text
 
 from cachewarm_pipeline.automation.run_state import root_cause
@@ -23,6 +21,7 @@ from cachewarm_pipeline.cli.console import err
 from cachewarm_pipeline.errors import CachewarmError, ConfigurationError, EmbeddedError
 from cachewarm_pipeline.settings import Settings
 
+FINISHED_STATUSES = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _CONFIGURATION_ERRORS = {"ConfigurationError"}
 
@@ -181,7 +180,7 @@ def execute(
     assets: Sequence[str] | None = None,
 ) -> Outcome:
     """As ``run_job``, of a job of any definitions; of its ``assets`` alone where they are given."""
-    run_id = make_new_run_id()
+    run_id = str(uuid.uuid4())
     spinner = err.status(f"{job.name} ...") if err.is_terminal and not quiet else nullcontext()
     with spinner as status:
         listener = _Listener(status, quiet)

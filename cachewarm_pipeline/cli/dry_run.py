@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachewarm_pipeline.automation.catch_up import stretches
 from cachewarm_pipeline.cli.console import err
+from cachewarm_pipeline.cli.days_to_warm import choose_day, days_to_mine, source_sizes
 from cachewarm_pipeline.cli.dry_run_text import counts_line
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.exclusion_reasons import as_metadata
@@ -43,7 +44,6 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
     """The work of `warm --dry-run`: the report, and what would stop a run, if anything."""
     from cachewarm_client.urls import redact_url
 
-    from cachewarm_pipeline.cli.warm import _sizes, choose_day, days_to_mine
     from cachewarm_pipeline.measurement.entry_payback_service import counted_to
     from cachewarm_pipeline.workspace.dry_run import STAND_IN, DryWorkspace
 
@@ -57,7 +57,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
         if not quiet:
             source = "sample (synthetic)" if settings.is_sample else redact_url(workspace.source_url)
             err.print(f"Dry run for '{settings.name}' as known at the end of {day} (UTC): Redis is not asked")
-            err.print(f"  source {source}: {_sizes(info)}")
+            err.print(f"  source {source}: {source_sizes(info)}")
             err.print(f"  embedder {settings.embedder}")
         if not workspace.has_no_vectors():
             outcome, left_out, timings = _run(workspace, info, window, quiet=quiet)

@@ -1,9 +1,8 @@
-"""What every asset shares: owners, groups, and the metadata that makes its page worth opening."""
+"""The metadata that makes an asset's page worth opening: tables, pictures, column schemas, costs."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -11,25 +10,8 @@ import pyarrow as pa
 from cachewarm_client.personal_data import mask
 
 from cachewarm_pipeline.exclusion_reasons import Counts, as_metadata
-from cachewarm_pipeline.lineage.partitions import days_of
+from cachewarm_pipeline.plots.drawing import markdown_image
 from cachewarm_pipeline.ports import Judge
-from cachewarm_pipeline.workspace.workspace import Workspace
-
-OWNERS = ["team:ml-platform"]
-
-SOURCES = "sources"
-CANDIDATES = "candidates"
-VERIFICATION = "verification"
-CACHE = "cache"
-MEASUREMENT = "measurement"
-
-PAID = "openai"
-"""Pool of the assets that may call a paid server (embedder, judge or writer): runs side by side would each spend up to
-the caps of one, and share one rate limit."""
-
-DAILY_FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
-"""A daily run is late after two hours, and was missed after twelve; entries live far longer. It asks when anything of
-the asset was written last, so a backfill of old days counts too."""
 
 _EXAMPLES = 5
 _CELL = 120
@@ -115,13 +97,6 @@ def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any
     return {"judge": judge.name, **{name: number for name, number in numbers.items() if number}}
 
 
-def paid_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[date]:
-    """The days of the run; what models are paid from one to the next is noted in the ledger for that day."""
-    for day in days_of(context):
-        workspace.begin(context.run.run_id, context.asset_key.to_user_string(), day)
-        yield day
-
-
 def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any], spent: float | None = None) -> None:
     """Metadata of one day, in the order given; in a range run every day has its own.
 
@@ -141,20 +116,27 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
-@contextmanager
-def never_stops(context: dg.AssetExecutionContext, day: date) -> Iterator[None]:
-    """Measuring never stops warming: whatever fails in it is told in the log and on the page, and the run goes on with
-    what is stored. The check `day_is_counted` warns."""
-    try:
-        yield
-    except Exception as error:
-        context.log.exception(f"measuring {day} failed; warming goes on without it")
-        record(context, day, {"stored": "nothing", "why_not": f"{type(error).__name__}: {error}"})
-
-
 def observe(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequence[date], what: str) -> None:
     """How much of one of the app's own tables this run has read, on the page of that table."""
     span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
     context.log_event(
         dg.AssetObservation(table, metadata={"dagster/row_count": rows, "rows_are": what, "read_for": span})
     )
+
+
+PageValue = dg.MetadataValue
+"""What one field of a page holds."""
+
+
+def text(sentence: str) -> PageValue:
+    return dg.MetadataValue.text(sentence)
+
+
+def picture(uri: str, alt: str) -> PageValue:
+    """A plot (data URI) on the asset's page, behind "Show Markdown"."""
+    return dg.MetadataValue.md(markdown_image(uri, alt))
+
+
+def pictures(*plots: tuple[str, str]) -> PageValue:
+    """Plots under each other, each with its alternative text."""
+    return dg.MetadataValue.md("\n\n".join(markdown_image(*plot) for plot in plots))

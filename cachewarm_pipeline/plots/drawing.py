@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-    from cachewarm_pipeline.proof.replay_summary import Curve
 
 Point = tuple[float, float]
 
@@ -32,31 +31,6 @@ _BESIDE = 1.05
 _NAME_CHARS = 26
 _LEADER = {"arrowstyle": "-", "linewidth": 0.7, "alpha": 0.6, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 2}
 """The thin line from a line's end to its name."""
-
-
-def precision_hit_rate(
-    curves: "Mapping[str, Curve]", target: float, operating: Mapping[str, Point] | None = None
-) -> str:
-    """Data URI of the precision of each curve against its hit rate, as a threshold loosens.
-
-    ``target``: the wrong-hit rate [0, 1] that is allowed, shown as a line: a rule works where its curve is above.
-    ``operating``: (hit rate, precision) where a curve's rule does work, ringed on it and told beside its name.
-    """
-    at = operating or {}
-    told = {name: f"{hits:.1%} hits, {1 - right:.1%} wrong" for name, (hits, right) in at.items()}
-    # The strictest thresholds serve a handful, of which one wrong one would squeeze all others to the top edge.
-    lowest = min([1 - 2 * target, *(float(c.precision[-1]) for c in curves.values() if len(c.precision))])
-    return line_plot(
-        {name: (curve.hit_rate, curve.precision) for name, curve in curves.items()},
-        title="Precision against hit rate, as the threshold loosens to the right",
-        x_label="hits / lookups",
-        y_label="right hits / hits",
-        percent="xy",
-        limit=(1 - target, f"target: {_percent(target)} wrong"),
-        marks=at,
-        notes=told,
-        y_range=(max(0.0, lowest - 0.02), 1.004),
-    )
 
 
 def line_plot(
@@ -98,7 +72,7 @@ def line_plot(
         axes.set_axisbelow(True)
         for letter, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
             if letter in percent:
-                axis.set_major_formatter(lambda value, _: _percent(value))
+                axis.set_major_formatter(lambda value, _: percent_label(value))
         if days:
             axes.xaxis.set_major_formatter(lambda value, _: _day(value))
         room = _BESIDE - (_height(limit[1]) if limit else 0)
@@ -237,7 +211,7 @@ def _day(ordinal: float) -> str:
     return f"{day.day} {_MONTHS[day.month - 1]}" if day else ""
 
 
-def _percent(share: float) -> str:
+def percent_label(share: float) -> str:
     return f"{round(100 * share, 3):g}%"
 
 

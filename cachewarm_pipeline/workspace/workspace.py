@@ -1,7 +1,4 @@
-"""What one run has open: every port, built from the settings on first use. The only resource that Dagster sees.
-
-It has no Dagster configuration on purpose: settings come from the environment, so no secret can reach the UI.
-"""
+"""What one run has open: every port, built from the settings on first use."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -9,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 from cachewarm_client.embedders.embedder import Embedder
 from cachewarm_client.urls import redact_url
 from cachewarm_client.wrong_hit_reports import WrongHitReport
@@ -255,10 +251,3 @@ class Workspace:
             "datasets": redact_url(self.settings.datasets),
             "name": self.settings.name,
         }
-
-
-class WorkspaceResource(dg.ConfigurableResource[Workspace]):
-    """Gives each step a ``Workspace`` of the environment's settings."""
-
-    def create_resource(self, context: dg.InitResourceContext) -> Workspace:
-        return Workspace()

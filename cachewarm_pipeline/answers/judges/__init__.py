@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-
 from cachewarm_pipeline.models.rate_limiter import pace_of
 from cachewarm_pipeline.models.usage_prices import JUDGING
 from cachewarm_pipeline.ports import Judge, Ports

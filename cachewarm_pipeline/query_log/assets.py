@@ -1,8 +1,14 @@
-"""The app's own tables: external assets, read and never written."""
+"""The log as Dagster sees it: the application's own tables (external) and one day of counts."""
 
 import dagster as dg
 
-from cachewarm_pipeline.lineage.asset_page import OWNERS, SOURCES
+from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.lineage.asset_page import observe, record, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, DAILY_FRESH, OWNERS, SOURCES, daily_asset
+from cachewarm_pipeline.lineage.partitions import days_of
+from cachewarm_pipeline.query_log.daily_counts import daily_query_counts as count_day
+from cachewarm_pipeline.query_log.service import DAILY as ASSET
+from cachewarm_pipeline.workspace.workspace import Workspace
 
 _OPTIONAL = "Optional: used when it is there. "
 
@@ -68,3 +74,39 @@ llm_query_logs = _external(
 )
 
 external_assets = [analyses, findings, llm_query_logs]
+
+
+_ANSWERS = {LeftOut.EMPTY_RESPONSE, LeftOut.UNPARSABLE_OUTPUT, LeftOut.RESPONSE_TOO_LARGE}
+"""Reasons why an answer is left out: its row still counts as a look-up."""
+
+
+@daily_asset(
+    name=ASSET,
+    deps=["llm_query_logs"],
+    group=CANDIDATES,
+    kinds={"ibis", "duckdb", "parquet"},
+    freshness_policy=DAILY_FRESH,
+)
+def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    """One day of the query log reduced to canonical query and agent_type: how often, how many users, which answers,
+    what it cost. The backfill target: it reads its own day and nothing else, so a long look-back costs no more."""
+    days, rows = days_of(context), 0
+    for day in days:
+        groups = workspace.source.day_groups(day)
+        table, left_out = count_day(groups.queries, groups.responses, groups.users)
+        lookups = sum(table["count"].to_pylist())
+        left_out += groups.left_out
+        rows += lookups + sum(number for reason, number in left_out.items() if reason not in _ANSWERS)
+        workspace.datasets.write(ASSET, day, table, fingerprint=workspace.counts_fingerprint(day))
+        record(
+            context,
+            day,
+            table_metadata(
+                table.sort_by([("count", "descending")]),
+                left_out,
+                ("prompt", "agent_type", "count", "cache_hits", "cost_usd"),
+                lookups=lookups,
+                served_by_cache=sum(table["cache_hits"].to_pylist()),
+            ),
+        )
+    observe(context, "llm_query_logs", rows, days, "log rows of the days that the latest run has mined")

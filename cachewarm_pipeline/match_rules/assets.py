@@ -1,35 +1,52 @@
-"""Per agent_type the rule that decides who may answer a semantic lookup: fitted on one part of the labelled log,
-certified on another for the target wrong-hit rate, or exact hits only. Published with the generation as plain data."""
+"""The labelled log and the match rules as Dagster assets."""
 
 import dagster as dg
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.lineage.asset_page import (
-    OWNERS,
-    PAID,
-    VERIFICATION,
-    judge_metadata,
-    paid_days,
-    record,
-    table_metadata,
-)
-from cachewarm_pipeline.lineage.partitions import daily, one_run
+from cachewarm_pipeline.lineage.asset_page import judge_metadata, record, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, PAID, VERIFICATION, daily_asset, paid_days
+from cachewarm_pipeline.lineage.partitions import days_of, lookback
+from cachewarm_pipeline.match_rules.labelled_queries import PARTS
 from cachewarm_pipeline.match_rules.rule_tables import evidence_table, rules_table, vectors_table
-from cachewarm_pipeline.match_rules.service import rules_of_plan
+from cachewarm_pipeline.match_rules.service import labelled_of_days, rules_of_plan
+from cachewarm_pipeline.query_log.service import DAILY, mined_days
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
-@dg.asset(
+@daily_asset(
+    deps=[dg.AssetDep(DAILY, partition_mapping=lookback)],
+    group=CANDIDATES,
+    kinds={"pyarrow", "parquet"},
+)
+def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    """Distinct log queries of the look-back window, each with an answer of its own: what match rules are fitted on and
+    certified with. Every query belongs for ever to one of three parts, by hash: choose, fit or certify."""
+    for day in days_of(context):
+        days = mined_days(workspace, day, workspace.settings.lookback_days)
+        table, left_out = labelled_of_days(workspace, days)
+        workspace.datasets.write("labelled_queries", day, table)
+        record(
+            context,
+            day,
+            table_metadata(
+                table,
+                left_out,
+                ("prompt", "agent_type", "frequency", "part", "response"),
+                **{f"{part}_queries": pc.sum(pc.equal(table["part"], part)).as_py() or 0 for part in PARTS},
+            ),
+        )
+
+
+@daily_asset(
     deps=["warming_plan", "labelled_queries", "embeddings"],
-    partitions_def=daily,
-    backfill_policy=one_run,
-    group_name=VERIFICATION,
-    owners=OWNERS,
+    group=VERIFICATION,
     kinds={"numpy", "parquet"},
     pool=PAID,
-    description=__doc__,
 )
 def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    """Per agent_type the rule that decides who may answer a semantic lookup: fitted on one part of the labelled log,
+    certified on another for the target wrong-hit rate, or exact hits only. Published with the generation as plain
+    data."""
     settings, datasets = workspace.settings, workspace.datasets
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)

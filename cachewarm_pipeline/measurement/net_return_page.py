@@ -1,22 +1,13 @@
-"""What warming nets: savings a day = extra right hits x cost of a call - wrong hits x harm - running cost, expected by
-the replay and measured over the holdout; payback, and the harm of a wrong hit at which it stops paying."""
+"""What the page of `net_return` shows: expected and measured returns, side by side."""
 
 from datetime import date
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.lineage.asset_page import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
-from cachewarm_pipeline.lineage.partitions import daily, days_of, lookback, one_run
-from cachewarm_pipeline.measurement import net_return as core
-from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED, net_return_table
-from cachewarm_pipeline.measurement.net_return_service import known_of
+from cachewarm_pipeline.lineage.asset_page import records, table_metadata
+from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED, Known
 from cachewarm_pipeline.measurement.net_return_text import figures, side_by_side, verdict
-from cachewarm_pipeline.measurement.service import Counted
-from cachewarm_pipeline.models.usage_ledger import read_usage
-from cachewarm_pipeline.query_log.service import DAILY
-from cachewarm_pipeline.workspace.workspace import Workspace
 
 HOW_TO_READ = (
     "Expected: by the replay on held-out days. Measured: the lift over the holdout x look-ups. Wrong hits are the "
@@ -30,6 +21,7 @@ HOW_TO_READ = (
     "mean of a day since, and memory, estimated from the plan's texts and vectors. Shared costs go by entries."
 )
 
+
 _NUMBERS = {
     "savings_usd_a_day": "savings_usd",
     "savings_usd_a_day_low": "savings_usd_low",
@@ -42,32 +34,13 @@ _NUMBERS = {
 }
 
 
-@dg.asset(
-    deps=["warming_impact", "replay", "warming_plan", dg.AssetDep(DAILY, partition_mapping=lookback)],
-    partitions_def=daily,
-    backfill_policy=one_run,
-    group_name=MEASUREMENT,
-    owners=OWNERS,
-    kinds={"numpy", "parquet"},
-    description=__doc__,
-)
-def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    read: tuple[Counted, pa.Table] | None = None
-    for day in days_of(context):
-        with never_stops(context, day):
-            read = read or (
-                Counted(workspace.datasets, workspace.settings.impact_days),
-                read_usage(workspace.usage_folder, date.min, workspace.today),
-            )
-            record(context, day, _net(workspace, *read, day))
+def _numbers(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Those that are known: Dagster draws them as a history."""
+    return {prefix + name: row[column] for name, column in _NUMBERS.items() if row[column] is not None}
 
 
-def _net(workspace: Workspace, counts: Counted, usage: pa.Table, day: date) -> dict[str, Any]:
-    """Stores the day; what its page shows. ``usage``: USAGE, all of it."""
-    known = known_of(workspace, day, usage, counts.first_live().plan)
-    bases = [core.expected(known), core.measured(known, counts.measured(day))]
-    table = net_return_table(known, bases)
-    workspace.datasets.write("net_return", day, table)
+def net_return_metadata(table: pa.Table, known: Known, prices_as_of: date) -> dict[str, Any]:
+    """``table``: NET_RETURN of the day."""
     rows = table.to_pylist()
     totals = {row["basis"]: row for row in rows if not row["agent_type"]}
     shown = MEASURED if totals[MEASURED]["savings_usd"] is not None else EXPECTED
@@ -84,11 +57,6 @@ def _net(workspace: Workspace, counts: Counted, usage: pa.Table, day: date) -> d
         **({} if known.wrong_hit_usd is None else {"wrong_hit_usd": known.wrong_hit_usd}),
         "returns": records([figures(row) for row in side_by_side(rows)]),
         "how_to_read": HOW_TO_READ,
-        "prices_as_of": str(workspace.settings.prices_as_of),
+        "prices_as_of": str(prices_as_of),
         **table_metadata(table, examples=("basis", "agent_type", "savings_usd", "payback_days", "why")),
     }
-
-
-def _numbers(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Those that are known: Dagster draws them as a history."""
-    return {prefix + name: row[column] for name, column in _NUMBERS.items() if row[column] is not None}

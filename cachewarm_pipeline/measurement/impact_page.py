@@ -1,51 +1,20 @@
-"""What warming brought, measured: the lift of look-ups that may see warmed entries over a cold cache that everybody
-fills, by look-ups that may not see them (the holdout), with an interval; the forecast against what came; hits by
-source; and the plain rates before and after."""
+"""What the page of `warming_impact` shows: the lift, the forecast against what came, and the days."""
 
 from collections.abc import Iterable
-from datetime import date
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.lineage.asset_page import MEASUREMENT, OWNERS, never_stops, record, records, table_metadata
-from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
-from cachewarm_pipeline.measurement.lift.impact_text import before_after_told, forecast_told, impact_table, lift_told
-from cachewarm_pipeline.measurement.lift.measured_impact import Measured
-from cachewarm_pipeline.measurement.service import Counted
+from cachewarm_pipeline.lineage.asset_page import PageValue, picture, records, table_metadata
+from cachewarm_pipeline.measurement.lift.impact_text import before_after_told, forecast_told, lift_told
+from cachewarm_pipeline.measurement.lift.measured_impact import Measured, Plain
 from cachewarm_pipeline.plots.charts import came_plot
-from cachewarm_pipeline.plots.drawing import markdown_image
-from cachewarm_pipeline.query_log.service import DAILY
-from cachewarm_pipeline.workspace.workspace import Workspace
 
 _EXAMPLES = ("scope", "name", "lookups", "hit_rate", "holdout_hit_rate", "lift", "lift_low", "lift_high", "why")
 
 
-@dg.asset(
-    deps=["serving_counts", "replay", DAILY],
-    partitions_def=daily,
-    backfill_policy=one_run,
-    group_name=MEASUREMENT,
-    owners=OWNERS,
-    kinds={"numpy", "parquet"},
-    description=__doc__,
-)
-def warming_impact(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    counts: Counted | None = None
-    for day in days_of(context):
-        with never_stops(context, day):
-            counts = counts or Counted(workspace.datasets, workspace.settings.impact_days)
-            record(context, day, _measure(workspace, counts, day))
-
-
-def _measure(workspace: Workspace, counts: Counted, day: date) -> dict[str, Any]:
-    """Stores the day; what its page shows."""
-    found = counts.measured(day)
-    before = counts.before(day)
-    after = counts.after(day, found)
-    table = impact_table(found, before, after)
-    workspace.datasets.write("warming_impact", day, table)
+def impact_metadata(found: Measured, before: Plain, after: Plain, table: pa.Table) -> dict[str, Any]:
+    """``table``: WARMING_IMPACT of the day."""
     return {
         "measured": lift_told(found),
         "before_and_after": before_after_told(before, after),
@@ -83,7 +52,7 @@ def _rows(table: pa.Table, scopes: Iterable[str]) -> list[dict[str, Any]]:
     return [row for row in table.to_pylist() if row["scope"] in scopes]
 
 
-def _records(table: pa.Table, scopes: Iterable[str]) -> dg.MetadataValue:
+def _records(table: pa.Table, scopes: Iterable[str]) -> PageValue:
     return records(
         [
             {
@@ -102,6 +71,6 @@ def _records(table: pa.Table, scopes: Iterable[str]) -> dg.MetadataValue:
     )
 
 
-def _plot(table: pa.Table) -> dg.MetadataValue:
+def _plot(table: pa.Table) -> PageValue:
     alt = "hit rate by day: forecast, warmed arm, holdout and lift"
-    return dg.MetadataValue.md(markdown_image(came_plot(_rows(table, ("day",))), alt))
+    return picture(came_plot(_rows(table, ("day",))), alt)

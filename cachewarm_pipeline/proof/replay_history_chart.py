@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
 from cachewarm_pipeline.errors import DatasetError
-from cachewarm_pipeline.plots.drawing import line_plot, markdown_image
+from cachewarm_pipeline.lineage.asset_page import PageValue, pictures
+from cachewarm_pipeline.plots.drawing import line_plot
 from cachewarm_pipeline.proof.replay_history import MAX_DAYS, Point, line, point, told
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
@@ -35,12 +35,12 @@ class ReplayHistory:
         return {"what_warming_would_have_brought": told(points), "hits_and_wrong_hits_by_day": _plots(points, target)}
 
 
-def _plots(points: list[Point], target: float) -> dg.MetadataValue:
+def _plots(points: list[Point], target: float) -> PageValue:
     """Hit rates, and under them wrong hits with the target: their scales differ by a factor of ten."""
     hits = {"warmed": line(points, "hit_rate"), "cold": line(points, "cold_hit_rate")}
     wrong = line(points, "wrong_hit_rate")
     top = max([2 * target, *(1.1 * rate for rate in wrong[1])])
-    pictures = (
+    plots = (
         line_plot(
             hits,
             title="What warming would have brought: hit rate on held-out days",
@@ -63,4 +63,4 @@ def _plots(points: list[Point], target: float) -> dg.MetadataValue:
         ),
     )
     alts = ("hit rate by day, warmed and cold", "wrong-hit rate by day")
-    return dg.MetadataValue.md("\n\n".join(markdown_image(*both) for both in zip(pictures, alts, strict=True)))
+    return pictures(*zip(plots, alts, strict=True))

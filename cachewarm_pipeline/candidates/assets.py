@@ -1,0 +1,110 @@
+"""The candidates as Dagster assets: golden answers, frequent queries, synthetic variants."""
+
+import dagster as dg
+
+from cachewarm_pipeline.candidates.service import frequent_of_days, golden_of_day
+from cachewarm_pipeline.candidates.variant_service import variants_of_day
+from cachewarm_pipeline.candidates.variants_page import NO_LLM, llm_metadata
+from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.lineage.asset_page import judge_metadata, observe, record, records, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, PAID, daily_asset, paid_days
+from cachewarm_pipeline.lineage.partitions import days_of, lookback
+from cachewarm_pipeline.query_log.service import DAILY, mined_days
+from cachewarm_pipeline.workspace.workspace import Workspace
+
+
+@daily_asset(
+    deps=["analyses", "findings"],
+    group=CANDIDATES,
+    kinds={"ibis", "parquet"},
+)
+def golden_candidates(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    """Findings with high confidence created up to the day, best first, one per prompt and agent_type, capped; none with
+    personal data or secrets."""
+    days, rows = days_of(context), 0
+    for day in days:
+        table, left_out = golden_of_day(workspace, day)
+        workspace.datasets.write("golden_candidates", day, table)
+        rows = table.num_rows + left_out.total()
+        record(
+            context,
+            day,
+            table_metadata(table, left_out, ("prompt", "agent_type", "quality_score", "response")),
+        )
+    observe(context, "findings", rows, days[-1:], "findings up to the day, with those that were left out")
+
+
+_UNFIT_SHOWN = 10
+"""Unfit queries on the page, those asked most: what is not there is in the dataset."""
+
+
+@daily_asset(
+    deps=[dg.AssetDep(DAILY, partition_mapping=lookback)],
+    group=CANDIDATES,
+    kinds={"pyarrow", "parquet"},
+    pool=PAID,
+)
+def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    """The look-back window rolled up: queries asked often, by enough users, with an answer to reuse. Every query left
+    out has a counted reason; those that are unfit for a cache (personal data, answers that change) are listed for
+    reviewers in the dataset unfit_queries."""
+    settings, datasets = workspace.settings, workspace.datasets
+    for day in paid_days(context, workspace):
+        judge = workspace.judge(context.log.info)
+        there = mined_days(workspace, day, settings.lookback_days)
+        found = frequent_of_days(workspace, there, judge)
+        datasets.write("frequent_queries", day, found.table)
+        datasets.write("unfit_queries", day, found.unfit)
+        record(
+            context,
+            day,
+            table_metadata(
+                found.table,
+                found.left_out,
+                ("prompt", "agent_type", "frequency", "distinct_users", "stability", "response"),
+                window_days=len(there),
+                days_missing=settings.lookback_days - len(there),
+                unfit_personal=found.left_out[LeftOut.PERSONAL],
+                unfit_volatile=found.left_out[LeftOut.VOLATILE],
+                unfit=records(found.unfit.drop_columns(["entry_id"]).slice(0, _UNFIT_SHOWN).to_pylist()),
+                **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
+            ),
+            spent=workspace.ledger.usd(),
+        )
+
+
+@daily_asset(
+    deps=["golden_candidates", "frequent_queries"],
+    group=CANDIDATES,
+    kinds={"openai", "parquet"},
+    pool=PAID,
+)
+def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    """Other wordings of base queries, written by a model: of the configured ones, and with an API also of the best
+    golden answers and the most asked queries. What drifted, what adds nothing and what is nearer to another question
+    is left out. A variant has its base's verified answer."""
+    datasets = workspace.datasets
+    usd_per_million_tokens = workspace.embedder.info.usd_per_million_tokens
+    for day in paid_days(context, workspace):
+        judge = workspace.judge(context.log.info)
+        golden, frequent = (datasets.read(name, day) for name in ("golden_candidates", "frequent_queries"))
+        found = variants_of_day(workspace, golden, frequent, judge, context.log.info)
+        if found.fault:
+            context.log.warning(f"{day}: variants are missing: {found.fault}")
+        datasets.write("synthetic_variants", day, found.table)
+        record(
+            context,
+            day,
+            table_metadata(
+                found.table,
+                found.left_out,
+                ("base_prompt", "prompt", "agent_type", "base_distance", "response"),
+                **({"fault": found.fault} if found.fault else {}),
+                **({"why_none": NO_LLM} if found.llm is None else llm_metadata(found.llm)),
+                **{f"bases_{origin}": number for origin, number in found.bases.items()},
+                tokens=found.tokens,
+                usd=found.tokens * usd_per_million_tokens / 1e6,
+                **judge_metadata(judge, usd_per_million_tokens),
+            ),
+            spent=workspace.ledger.usd(),
+        )

@@ -1,0 +1,15 @@
+"""The only resource that Dagster sees: a workspace of the environment's settings.
+
+It has no Dagster configuration on purpose: settings come from the environment, so no secret can reach the UI.
+"""
+
+import dagster as dg
+
+from cachewarm_pipeline.workspace.workspace import Workspace
+
+
+class WorkspaceResource(dg.ConfigurableResource[Workspace]):
+    """Gives each step a ``Workspace`` of the environment's settings."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Workspace:
+        return Workspace()
