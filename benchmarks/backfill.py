@@ -77,7 +77,7 @@ def by_loop(work: str, days: list[date]) -> int:
     from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
     from cachewarm_pipeline.candidates.golden_candidates import golden_candidates
     from cachewarm_pipeline.candidates.window_rollup import rollup
-    from cachewarm_pipeline.query_log.daily_counts import daily_query_counts
+    from cachewarm_pipeline.query_log.daily_counts import count_day
     from cachewarm_pipeline.query_log.day_weights import day_weights
     from cachewarm_pipeline.query_log.sources import open_source
     from cachewarm_pipeline.settings import load_settings
@@ -90,7 +90,7 @@ def by_loop(work: str, days: list[date]) -> int:
     datasets = DatasetStore(settings.datasets)
     for day in days:
         groups = source.day_groups(day)
-        table, _ = daily_query_counts(groups.queries, groups.responses, groups.users)
+        table, _ = count_day(groups.queries, groups.responses, groups.users)
         datasets.write("daily_query_counts", day, table, fingerprint=source.fingerprint(day))
     for day in days if work == "candidates" else []:
         golden, _ = golden_candidates(

@@ -16,7 +16,7 @@ from cachewarm_client.generation_record import GenerationRecord, State
 from cachewarm_client.learned_space import Space
 from cachewarm_client.match_decision import pack
 from cachewarm_client.match_features import FEATURES, VERSION
-from cachewarm_client.match_model import Model
+from cachewarm_client.match_model import MatchModel
 from cachewarm_client.match_rules import MatchRule, MatchRules
 from cachewarm_client.redis_search_commands import RULE_VECTORS
 from cachewarm_client.text import entry_id
@@ -84,7 +84,7 @@ def learned_rules() -> MatchRules:
     lookup: what is measured is what a decision costs, and a rule that a lookup fails costs no less."""
     draw = np.random.default_rng(1)
     space = Space(draw.uniform(-1, 1, (DIMENSIONS, SPACE)).astype(np.float16))
-    model = Model(VERSION, 0.0, tuple(draw.uniform(0.1, 1, len(FEATURES)).tolist()), 1.0)
+    model = MatchModel(VERSION, 0.0, tuple(draw.uniform(0.1, 1, len(FEATURES)).tolist()), 1.0)
     certificate = Certificate(0.05, 0.01, -1000.0, 1000, 10, 0.02, 2000, 1)
     rules = {
         name: MatchRule(name, "learned", None, True, model, certificate) for name in map(agent_type, range(AGENT_TYPES))

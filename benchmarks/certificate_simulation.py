@@ -81,7 +81,7 @@ METHODS: dict[str, Method] = {"certified": certified, "best_empirical": best_emp
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PromiseOutcome:
     """Of one method on one workload: ``broken`` trials in which the true wrong-hit rate is above alpha, of ``trials``;
     ``allowed``: the most that chance gives (p >= 1%) to a method that breaks the promise with probability delta."""
 
@@ -105,7 +105,7 @@ def allowed_breaks(trials: int, delta: float, doubt: float = 0.01) -> int:
 
 def simulate(
     workload: Workload, alpha: float, trials: int = 300, queries: int = 1000, seed: int = 0, delta: float = DELTA
-) -> list[Outcome]:
+) -> list[PromiseOutcome]:
     """Every method on the same draws: ``queries`` to fit on and as many to certify on in each trial, of about 1 ms."""
     thresholds: dict[str, list[float | None]] = {name: [] for name in METHODS}
     rng = np.random.default_rng(seed)
@@ -120,6 +120,8 @@ def simulate(
         broken = sum(rate > alpha for rate in rates)
         allowed = allowed_breaks(trials, delta)
         out.append(
-            Outcome(workload.name, name, alpha, trials, broken, allowed, float(np.mean(hits)), float(np.mean(rates)))
+            PromiseOutcome(
+                workload.name, name, alpha, trials, broken, allowed, float(np.mean(hits)), float(np.mean(rates))
+            )
         )
     return out

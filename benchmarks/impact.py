@@ -4,10 +4,10 @@
 
 Each column: trials whose 95% interval holds the true lift, and its median half width. `16 buckets`: what the project
 keeps. `own`: the jackknife of 16 buckets without the design effect of the other arm. `days`: days left out, for counts
-without buckets. `look-ups`: as if every look-up were independent. `off`: what plain before/after is off by on average,
+without buckets. `lookups`: as if every lookup were independent. `off`: what plain before/after is off by on average,
 and `beyond` the share of trials in which that is more than the half width of the project's interval.
 
-Then applications that store their own answers, in three worlds of the same look-ups: `true` is the hit rate with
+Then applications that store their own answers, in three worlds of the same lookups: `true` is the hit rate with
 everybody warmed less that with nobody warmed; `raw` the difference between the arms as they were served, `corrected`
 with the shadow of what a cold cache that everybody fills would hold. 300 trials each, in a minute: true lifts of 12.4,
 0.0, 18.3 and 12.4 points, raw 41.4, 7.8, 46.9 and 27.4 (the interval holds the true one in 0 to 3%), corrected 12.2,
@@ -98,7 +98,7 @@ METHODS: dict[str, Callable[[Sequence[Count]], Interval]] = {
     "64 buckets": lambda counts: project(counts, 64),
     "own": own_buckets,
     "days": days,
-    "look-ups": look_ups,
+    "lookups": look_ups,
 }
 
 

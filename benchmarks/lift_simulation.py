@@ -17,7 +17,7 @@ FIRST = date(2026, 3, 2)
 
 @dataclass(frozen=True)
 class Kind:
-    """Users of one kind: their ``share`` of all users, look-ups a day on average, hit rate without warming on the first
+    """Users of one kind: their ``share`` of all users, lookups a day on average, hit rate without warming on the first
     day, and what warming adds to it."""
 
     share: float
@@ -30,7 +30,7 @@ class Kind:
 class Traffic:
     """``users`` of several kinds over ``days`` before warming and as many after; ``drift``: what the hit rate of
     everybody rises by, from the first day to the last, warmed or not. ``spread``: standard deviation of a user's own
-    hit rate, before and after alike. ``uneven``: of look-ups a day within a kind, as gamma shape (smaller: more
+    hit rate, before and after alike. ``uneven``: of lookups a day within a kind, as gamma shape (smaller: more
     uneven)."""
 
     kinds: tuple[Kind, ...]
@@ -43,16 +43,16 @@ class Traffic:
 
     @property
     def lift(self) -> float:
-        """The true lift: the gain of a look-up drawn from the whole traffic."""
+        """The true lift: the gain of a lookup drawn from the whole traffic."""
         daily = sum(kind.share * kind.daily for kind in self.kinds)
         return sum(kind.share * kind.daily * kind.gain for kind in self.kinds) / daily
 
 
 HEAVY = Traffic((Kind(0.60, 0.5, 0.10, 0.08), Kind(0.37, 3.0, 0.20, 0.14), Kind(0.03, 30.0, 0.32, 0.22)))
-"""Three in a hundred users make four in ten look-ups, hit more often, and gain more."""
+"""Three in a hundred users make four in ten lookups, hit more often, and gain more."""
 
 EVEN = Traffic((Kind(1.0, 2.0, 0.20, 0.12),), uneven=5.0)
-"""Users much alike: what a bound over look-ups alone takes for granted."""
+"""Users much alike: what a bound over lookups alone takes for granted."""
 
 SMALL = Traffic(HEAVY.kinds, users=600)
 """Thirty users in the holdout, of whom one is heavy, or none, or two."""

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cachewarm_pipeline.candidates.window_rollup import rollup
-from cachewarm_pipeline.query_log.daily_counts import daily_query_counts
+from cachewarm_pipeline.query_log.daily_counts import count_day
 from cachewarm_pipeline.query_log.day_weights import day_weights
 from cachewarm_pipeline.query_log.sources import open_source
 from cachewarm_pipeline.query_log.sources.folder_files import forget_footers
@@ -80,7 +80,7 @@ def mine_last_day(folder: Path) -> tuple[float, float]:
     forget_footers()
     started, worked = time.perf_counter(), time.process_time()
     groups = open_source(folder, tables={}, columns={}).day_groups(LAST)
-    daily_query_counts(groups.queries, groups.responses, groups.users)
+    count_day(groups.queries, groups.responses, groups.users)
     return time.perf_counter() - started, time.process_time() - worked
 
 
@@ -165,7 +165,7 @@ def roll_up(folder: Path) -> None:
     held = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
     print(f"  {DAYS} days x {DISTINCT:,} distinct queries ({held:,.0f} MiB of Parquet): {took:.1f} s")
     mib = found.table.nbytes / 2**20
-    print(f"  {found.table.num_rows:,} frequent queries, {found.left_out.total():,} left out; table {mib:,.0f} MiB")
+    print(f"  {found.table.num_rows:,} frequent queries, {found.excluded.total():,} left out; table {mib:,.0f} MiB")
     print(f"  peak memory {peak_memory():,.0f} MiB, of which {before:,.0f} MiB before the first day")
 
 

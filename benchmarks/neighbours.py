@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cachewarm_pipeline.numerics.nearest_neighbours import LEAST_RECALL, nearest
+from cachewarm_pipeline.numerics.nearest_neighbours import LEAST_RECALL, nearest_neighbours
 
 K = 10
 A_CENTRE = 20
@@ -46,7 +46,7 @@ def find(folder: Path, way: str) -> None:
     queries, entries = np.load(folder / "queries.npy"), np.load(folder / "entries.npy")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
-    found = nearest(queries, entries, K, exact_limit=sys.maxsize if way == "exact" else 0)
+    found = nearest_neighbours(queries, entries, K, exact_limit=sys.maxsize if way == "exact" else 0)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     np.save(folder / f"{way}.npy", found.places)

@@ -2,7 +2,7 @@
 
 uv run python -m benchmarks.quality --data DIR [--set banking:1000 ...] [--seeds 20] [--alphas 0.01 0.02 0.05]
 
-Measured, mean of 20 seeds through the whole pipeline (mining, plan, rules, replay, gates, publish, look-ups by the
+Measured, mean of 20 seeds through the whole pipeline (mining, plan, rules, replay, gates, publish, lookups by the
 reader), judge exact, confidence 99%, entries by frequency (all equal here: drawn), wrong hits by the true labels.
 hit: by meaning, seeds with nothing certified count 0; over: share of seeds over alpha, none by more than chance allows
 (one-sided binomial, p < 1%); none: seeds without a certificate; plain: the certified distance; oracle: with hindsight.
@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import cut
 
 from benchmarks.quality_run import Answers, Bools, Floats, Hindsight, Trial, Warmed, trial
@@ -63,7 +63,7 @@ def differing(case: Case, made: Warmed, answers: Answers, found: Hindsight) -> i
     """Lookups that serving decided otherwise than the same rule applied to all of them at once. Prompts with personal
     data are not among them: serving looks them up by their exact key only."""
     thresholds = np.array([made.live.for_agent_type(a.agent_type).score_threshold for a in case.traffic])
-    personal = np.array([bool(find(cut(a.prompt))) for a in case.traffic])
+    personal = np.array([bool(find_personal_data(cut(a.prompt))) for a in case.traffic])
     learned = np.isfinite(thresholds) & ~answers.exact & ~personal
     return int(((found.score >= thresholds) != answers.semantic)[learned].sum())
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from benchmarks.cache_setup import Looked
 from benchmarks.quality_sources import Asked, Case
 from cachewarm_pipeline.embedded.redis_server import stop_redis
-from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 NAME = "quality"
@@ -84,7 +84,7 @@ class Trial:
     def embed_traffic(self) -> None:
         workspace = self.workspace
         texts = sorted({cut(asked.prompt) for asked in self.case.traffic})
-        embed_missing(workspace.embedder, workspace.vectors, texts)
+        embed_new_texts(workspace.embedder, workspace.vectors, texts)
         model = workspace.embedder.info.id
         self.vectors = dict(
             zip(texts, workspace.vectors.get([embedding_key(model, text) for text in texts]), strict=True)

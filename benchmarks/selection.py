@@ -4,7 +4,7 @@
     [--variants]
 
 Each seed: the real pipeline in a home of its own, at a certified target of 5% wrong hits (confidence 99%), then every
-look-up of the traffic that follows the log, through the reader. Rates are of look-ups, hits exact and by meaning; wrong
+lookup of the traffic that follows the log, through the reader. Rates are of lookups, hits exact and by meaning; wrong
 by the true labels. `seed`: golden by quality, then the log by frequency, as the seed warms; `asked most`: the log alone
 by frequency. On the real sets every question is asked once, so both are a draw.
 
@@ -31,7 +31,7 @@ Coverage at 500 entries over the seed's order at 1,000: 1.08 (over the log by fr
 get a certificate decides, and for some that is chance: a nearly equal plan of 1,000 had 0.589; on seed 0, before
 the last mends, coverage was 11.3, 1.36 and 1.17 times the seed's order, 1.10, 1.13 and 1.09 times the log by frequency,
 and 500 entries reached 0.89 of the seed's 1,000. The 274 recorded variants change nothing and none is planned; alone
-they answer no look-up.
+they answer no lookup.
 """
 
 import argparse

@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Storing:
-    """``daily`` look-ups of ``prompts`` prompts by Zipf's law, the most asked ``warmed`` of them warmed. An own answer
+    """``daily`` lookups of ``prompts`` prompts by Zipf's law, the most asked ``warmed`` of them warmed. An own answer
     lives ``ttl_days``, ``renewed`` by hits or not. All begins empty; ``settle`` days are not counted, ``days`` are.
     ``users`` are unevenly active (gamma of shape ``uneven``); a share of what each asks is asked once and by nobody
     else: ``fresh`` on average, from none to twice that by user."""
@@ -46,7 +46,7 @@ LARGE = Storing(prompts=10_000, daily=10_000, warmed=1_000, ttl_days=7.0, settle
 
 @dataclass(frozen=True)
 class World:
-    """One draw. ``lift``: of everybody warmed over nobody warmed, the same look-ups in both. ``raw``: what the holdout
+    """One draw. ``lift``: of everybody warmed over nobody warmed, the same lookups in both. ``raw``: what the holdout
     was really served; ``corrected``: with what the shadow says that a cold cache would have answered."""
 
     lift: float
@@ -55,7 +55,7 @@ class World:
 
 
 def worlds(traffic: Storing, number: int, seed: int) -> list[World]:
-    """That many independent draws. Memory: 16 bytes for each prompt and draw, 30 for each look-up of a day and draw."""
+    """That many independent draws. Memory: 16 bytes for each prompt and draw, 30 for each lookup of a day and draw."""
     rng = np.random.default_rng(seed)
     activity = rng.gamma(traffic.uneven, 1 / traffic.uneven, traffic.users)
     fresh_share = 2 * traffic.fresh * rng.random(traffic.users)
@@ -91,7 +91,7 @@ def worlds(traffic: Storing, number: int, seed: int) -> list[World]:
 
 
 class State:
-    """Until which look-up each prompt's own answer lives, in each world and draw; prompts that nobody else asks share
+    """Until which lookup each prompt's own answer lives, in each world and draw; prompts that nobody else asks share
     a last column that is never read."""
 
     def __init__(self, traffic: Storing, number: int) -> None:
@@ -102,7 +102,7 @@ class State:
         self._cold, self._warm, self._own, self._shadow = (empty.copy() for _ in range(4))
 
     def day(self, start: int, prompts: NDArray[np.int64], held: Bools) -> tuple[Bools, Bools, Bools, Bools]:
-        """Hits of a day's look-ups, all (look-ups, draws): everybody warmed, nobody warmed, and of the experiment what
+        """Hits of a day's lookups, all (lookups, draws): everybody warmed, nobody warmed, and of the experiment what
         was served and what the holdout would have hit beside it."""
         out = np.zeros((4, *prompts.shape), np.bool_)
         for n, (prompt, mine) in enumerate(zip(prompts, held, strict=True)):

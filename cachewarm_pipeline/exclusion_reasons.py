@@ -4,7 +4,7 @@ from collections import Counter
 from enum import StrEnum
 
 
-class LeftOut(StrEnum):
+class ExclusionReason(StrEnum):
     """The one enumeration of reasons; values are what reports and the UI show."""
 
     # Source rows
@@ -60,7 +60,7 @@ class LeftOut(StrEnum):
     EARNED_NOTHING = "earned_nothing"
 
 
-Counts = Counter[LeftOut]
+Counts = Counter[ExclusionReason]
 
 
 def as_metadata(counts: Counts) -> dict[str, int]:

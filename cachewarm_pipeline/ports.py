@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cachewarm_client.wrong_hit_reports import WrongHitReport
     from numpy.typing import NDArray
 
-    from cachewarm_pipeline.models.budgets import Meter, Spend
+    from cachewarm_pipeline.models.budgets import Meter, ModelBudget
     from cachewarm_pipeline.settings import Settings
     from cachewarm_pipeline.storage.datasets import DatasetStore
     from cachewarm_pipeline.storage.vector_store import VectorStore
@@ -48,7 +48,7 @@ class SourceInfo:
     first_log_day: date | None
     """First and last UTC day with log rows; absurd dates (before 2000 or after today) do not count."""
     last_log_day: date | None
-    left_out: Counts = field(default_factory=Counts)
+    excluded: Counts = field(default_factory=Counts)
     """Log rows without a date, or with an absurd one: no daily partition can hold them."""
 
 
@@ -58,7 +58,7 @@ class GoldenRows:
     analysis_id, url, created_at)."""
 
     table: "pa.Table"
-    left_out: Counts
+    excluded: Counts
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class DayGroups:
     queries: "pa.Table"
     responses: "pa.Table"
     users: "pa.Table"
-    left_out: Counts
+    excluded: Counts
 
 
 class Source(Protocol):
@@ -172,7 +172,7 @@ class LlmUsage:
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseQuery:
     """One query of an agent_type. ``response``: its verified answer as JSON or text; None where there is none yet.
     ``origin``: configured, golden or query_log.
 
@@ -202,11 +202,11 @@ class Llm(Protocol):
     temperature: float
     usage: LlmUsage
 
-    def knows(self, base: Base) -> bool:
+    def knows(self, base: BaseQuery) -> bool:
         """Whether it can be asked for this base: the recorded one has some, a model is asked for any."""
         ...
 
-    def variants(self, bases: "Sequence[Base]", *, ask: bool = True) -> "list[list[str] | None]":
+    def variants(self, bases: "Sequence[BaseQuery]", *, ask: bool = True) -> "list[list[str] | None]":
         """Variants of each base as written, unfiltered, in the order given; None where there are none yet (over a cap,
         pending, failed; counted in ``usage``). What was written once for a base is never paid for again. Without
         ``ask`` only what is stored or recorded is given: no request is made, and nothing is counted.
@@ -216,7 +216,7 @@ class Llm(Protocol):
         """
         ...
 
-    def answers(self, questions: "Sequence[Base]", *, ask: bool = True) -> "list[str | None]":
+    def answers(self, questions: "Sequence[BaseQuery]", *, ask: bool = True) -> "list[str | None]":
         """An answer of the model to each question, in the same way."""
         ...
 
@@ -254,12 +254,12 @@ class Ports(Protocol):
         ...
 
     @property
-    def judge_budget(self) -> "Spend":
+    def judge_budget(self) -> "ModelBudget":
         """What this run's judges may pay a model together."""
         ...
 
     @property
-    def llm_budget(self) -> "Spend":
+    def llm_budget(self) -> "ModelBudget":
         """What this run may pay the model that writes, for variants and answers together."""
         ...
 

@@ -43,7 +43,7 @@ class TrigramEmbedder:
 
 @cache
 def _trigrams(model: str, text: str, dimensions: int) -> np.ndarray:
-    """Once a process: plans and their look-ups have the same texts again and again."""
+    """Once a process: plans and their lookups have the same texts again and again."""
     counts = np.zeros(dimensions, dtype=np.float32)
     padded = f"{model}  {text.lower()} "
     for start in range(len(model), len(padded) - 2):

@@ -12,10 +12,10 @@ from cachewarm_client.embedders.embedder import EmbedderInfo, Usage
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from cachewarm_pipeline.answers.judges.judge_model import ChatModel
+from cachewarm_pipeline.answers.judges.judge_model import JudgeModel
 from cachewarm_pipeline.answers.judges.llm import LlmJudge
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
-from cachewarm_pipeline.models.budgets import Spend
+from cachewarm_pipeline.models.budgets import ModelBudget
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
 
 KEY = "sk-test-Qsecret1234"
@@ -106,10 +106,10 @@ class PlannedEmbedder:
         return result
 
 
-def open_model(server: ChatServer | str, **options: Any) -> ChatModel:
+def open_model(server: ChatServer | str, **options: Any) -> JudgeModel:
     """The model against the fake server, with few and quick retries."""
     url = server if isinstance(server, str) else server.url
-    return ChatModel(MODEL, **{"api_key": KEY, "base_url": url, "timeout": 10.0, "max_retries": 2, **options})
+    return JudgeModel(MODEL, **{"api_key": KEY, "base_url": url, "timeout": 10.0, "max_retries": 2, **options})
 
 
 def open_judge(
@@ -124,6 +124,6 @@ def open_judge(
         lambda _: None,
         model=model,
         verdicts=VerdictStore(f"{base}/verdicts", model.id),
-        spend=Spend(limit, 0.40, 1.60),
+        spend=ModelBudget(limit, 0.40, 1.60),
         concurrency=concurrency,
     )

@@ -15,7 +15,7 @@ from cachewarm_pipeline.query_log.log_formats import connector_of
 from cachewarm_pipeline.query_log.sources import ibis_engines as engines
 from cachewarm_pipeline.query_log.sources import open_source
 from cachewarm_pipeline.query_log.sources.folder_files import FolderTables
-from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_LEFT_OUT, LEFT_OUT
+from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_EXCLUDED, EXCLUDED
 from tests.source_data import mined
 
 Row = dict[str, Any]
@@ -215,13 +215,13 @@ def read(url: str | Path, log_format: str, **columns: str) -> Source:
 
 def counted(source: Source) -> tuple[list[tuple[str, str, int, int, list[str]]], dict[str, int]]:
     """(agent_type, prompt, rows, answered rows, responses) of the day, and what was left out."""
-    rows, left_out = mined(source, DAY)
+    rows, excluded = mined(source, DAY)
     return (
         [
             (r["agent_type"], r["prompt"], r["count"], r["answered"], [one["response"] for one in r["responses"]])
             for r in rows
         ],
-        {str(reason): number for reason, number in left_out.items()},
+        {str(reason): number for reason, number in excluded.items()},
     )
 
 
@@ -238,16 +238,16 @@ def reasons(url: str, log_format: str, key: str) -> dict[str, tuple[str | None, 
     if "resourceSpans" in table.columns:
         where = f"attributes.{key}"
     rows = connector.bound(tables.connection, table, {"user_id": where}, "the table", DAY).table
-    found = rows.select("user_id", LEFT_OUT, ANSWER_LEFT_OUT).to_pyarrow().to_pydict()
+    found = rows.select("user_id", EXCLUDED, ANSWER_EXCLUDED).to_pyarrow().to_pydict()
     return {key: (row, answer) for key, row, answer in zip(*found.values(), strict=True)}
 
 
 def is_the_one_call(mined: tuple[list[Row], Any]) -> None:
     """The example call of every tool, as a row with all our columns."""
-    (row,), left_out = mined
+    (row,), excluded = mined
     assert (row["agent_type"], row["prompt"], row["count"], row["cache_hits"]) == ("support", QUESTION, 1, 0)
     assert (row["cost_usd"], row["tokens"], row["latency_ms"]) == (0.25, 15, 1250.0)
     assert len(row["users"]) == 1
     (response,) = row["responses"]
     assert (response["response"], response["model"]) == (ANSWER, "gpt-5.6-luna")
-    assert not left_out
+    assert not excluded

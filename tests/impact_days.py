@@ -23,7 +23,7 @@ AGENT = "auditor"
 
 @dataclass(frozen=True)
 class Shape:
-    """A day's look-ups. Rates are of look-ups; ``served``: of the warmed arm's look-ups, by warmed entries."""
+    """A day's lookups. Rates are of lookups; ``served``: of the warmed arm's lookups, by warmed entries."""
 
     warmed: int = 1_600
     holdout: int = 160
@@ -108,7 +108,7 @@ def write_arms(
 
 
 def write_made(workspace: Workspace, day: date, *, lookups: int = 1_000, lift: float = 0.1, wrong: int = 0) -> None:
-    """Plan, replay of the last two days and log of a day. The replay: 30% of the look-ups hit a cold cache, ``lift``
+    """Plan, replay of the last two days and log of a day. The replay: 30% of the lookups hit a cold cache, ``lift``
     more the warmed one, all of those by warmed entries; ``wrong`` of 100 judged hits. A call of the log costs $0.03."""
     plan = make_plan([{"prompt": f"question {n}"} for n in range(4)])
     extra, cold = round(lookups * lift), round(lookups * 0.3)

@@ -39,7 +39,7 @@ def hits_table(rows: Sequence[Row]) -> pa.Table:
 
 
 def hours_table(day: date, lookups: Mapping[str, int], seconds: float = 1.0, arm: str = "warmed") -> pa.Table:
-    """HOUR_COUNTS of one hour: look-ups by agent_type, all of them misses; ``seconds``: of them together."""
+    """HOUR_COUNTS of one hour: lookups by agent_type, all of them misses; ``seconds``: of them together."""
     none = dict.fromkeys(("exact", "semantic", "warmed_hits", "would_hits", "errors"), 0)
     counts = {**none, "hit_seconds": 0.0, "miss_seconds": seconds}
     hour = datetime(day.year, day.month, day.day, 9, tzinfo=UTC)

@@ -129,7 +129,7 @@ def home_with_shared_vectors(factory: "pytest.TempPathFactory") -> Path:
 
 
 def merge_vectors(values: dict[str, str]) -> None:
-    """A segment for each batch that was embedded becomes one: every look-up opens each."""
+    """A segment for each batch that was embedded becomes one: every lookup opens each."""
     from cachewarm_pipeline.storage.vectors import ParquetVectorStore
     from cachewarm_pipeline.workspace.workspace import Workspace
 

@@ -52,7 +52,7 @@ class App:
         return bool(hits)
 
     def history(self, until: datetime, days: int, questions: list[str] = USUAL) -> None:
-        """Sixty look-ups a day of the days before, none of them cached."""
+        """Sixty lookups a day of the days before, none of them cached."""
         for back in range(days, 0, -1):
             for n in range(60):
                 self.ask(until - timedelta(days=back) + timedelta(minutes=20 * n), questions[n % len(questions)])

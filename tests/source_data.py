@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from cachewarm_pipeline.exclusion_reasons import Counts
 from cachewarm_pipeline.ports import Source
-from cachewarm_pipeline.query_log.daily_counts import daily_query_counts
+from cachewarm_pipeline.query_log.daily_counts import count_day
 
 Rows = list[dict[str, Any]]
 Data = Mapping[str, Rows]
@@ -139,8 +139,8 @@ def _text(value: Any) -> Any:
 def mined(source: Source, day: date = DAY) -> tuple[list[dict[str, Any]], Counts]:
     """A day's daily_query_counts as rows, and everything left out on the way."""
     groups = source.day_groups(day)
-    table, left_out = daily_query_counts(groups.queries, groups.responses, groups.users)
-    return table.to_pylist(), groups.left_out + left_out
+    table, excluded = count_day(groups.queries, groups.responses, groups.users)
+    return table.to_pylist(), groups.excluded + excluded
 
 
 def at(hours: float) -> datetime:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.proof.gate_remediation import EMPTY_PLAN, of_days, what_to_do
-from cachewarm_pipeline.proof.plan_gates import Verdict
+from cachewarm_pipeline.proof.plan_gates import GateVerdict
 from cachewarm_pipeline.settings import Settings
 
 FIRST = date(2026, 3, 1)
@@ -20,38 +20,42 @@ CHECKS = (
     "loaded_equals_planned",
 )
 VERDICTS = st.builds(
-    lambda passed, warning: Verdict(passed, "so it is", warning=passed and warning), st.booleans(), st.booleans()
+    lambda passed, warning: GateVerdict(passed, "so it is", warning=passed and warning), st.booleans(), st.booleans()
 )
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_every_check_that_fails_says_what_to_do_and_one_that_passes_says_nothing(check: str) -> None:
-    assert len(what_to_do(check, Verdict(False, "bad")) or "") > 80
-    assert what_to_do(check, Verdict(True, "good")) is None
+    assert len(what_to_do(check, GateVerdict(False, "bad")) or "") > 80
+    assert what_to_do(check, GateVerdict(True, "good")) is None
 
 
 def test_every_check_of_the_graph_has_its_advice() -> None:
     from cachewarm_pipeline.definitions import defs
 
     names = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
-    assert [name for name in names if what_to_do(name, Verdict(False, "bad")) is None] == []
+    assert [name for name in names if what_to_do(name, GateVerdict(False, "bad")) is None] == []
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_settings_that_are_advised_exist(check: str) -> None:
     known = {f"CACHEWARM_{name.upper()}" for name in Settings.model_fields}
-    for verdict in (Verdict(False, "bad"), Verdict(True, "weak", warning=True), Verdict(False, "", {"entries": 0})):
+    for verdict in (
+        GateVerdict(False, "bad"),
+        GateVerdict(True, "weak", warning=True),
+        GateVerdict(False, "", {"entries": 0}),
+    ):
         words = (what_to_do(check, verdict) or "").replace("=", " ").replace(",", " ").replace(")", " ").split()
         named = {word.strip("(.,;:") for word in words if "CACHEWARM_" in word}
         assert named <= known
 
 
 def test_an_empty_plan_is_a_case_of_its_own() -> None:
-    assert what_to_do("quality_threshold", Verdict(False, "empty", {"entries": 0})) == EMPTY_PLAN
+    assert what_to_do("quality_threshold", GateVerdict(False, "empty", {"entries": 0})) == EMPTY_PLAN
 
 
 @given(st.lists(VERDICTS, min_size=2, max_size=120))
-def test_the_last_day_decides_and_every_failed_day_is_counted(verdicts: list[Verdict]) -> None:
+def test_the_last_day_decides_and_every_failed_day_is_counted(verdicts: list[GateVerdict]) -> None:
     days = {FIRST + timedelta(days=n): verdict for n, verdict in enumerate(verdicts)}
     whole = of_days(days)
     failed = [day for day, verdict in days.items() if not verdict.passed]
@@ -64,17 +68,17 @@ def test_the_last_day_decides_and_every_failed_day_is_counted(verdicts: list[Ver
 
 
 def test_a_failed_day_of_the_past_has_advice_though_the_range_goes_on() -> None:
-    whole = of_days({FIRST: Verdict(False, "three are bad"), FIRST + timedelta(days=1): Verdict(True, "fine")})
+    whole = of_days({FIRST: GateVerdict(False, "three are bad"), FIRST + timedelta(days=1): GateVerdict(True, "fine")})
     assert whole.sentence == "1 of 2 days fail: 2026-03-01: three are bad."
     assert (what_to_do("quality_threshold", whole) or "").startswith("Look at the entries below")
 
 
 def test_many_days_that_warn_are_counted_and_only_the_last_one_is_quoted() -> None:
-    days = {FIRST + timedelta(days=n): Verdict(True, f"{n} weak.", warning=True) for n in range(3)}
+    days = {FIRST + timedelta(days=n): GateVerdict(True, f"{n} weak.", warning=True) for n in range(3)}
     assert of_days(days).sentence == "3 of 3 days warn, 2 before these: 2026-03-03: 2 weak."
 
 
 def test_days_that_all_pass_are_told_in_one_sentence() -> None:
-    whole = of_days({FIRST + timedelta(days=n): Verdict(True, f"all {n} fine") for n in range(3)})
+    whole = of_days({FIRST + timedelta(days=n): GateVerdict(True, f"all {n} fine") for n in range(3)})
     assert whole.sentence == "3 of 3 days pass: 2026-03-03: all 2 fine."
     assert what_to_do("quality_threshold", whole) is None

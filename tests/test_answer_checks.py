@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.candidates.provenance import Depends
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance
 from cachewarm_pipeline.freshness.change_sample import ChangeCheck
 from cachewarm_pipeline.freshness.withdrawn_entries import add, empty
 from cachewarm_pipeline.storage.answer_schemas import CHANGE_CHECKS
@@ -95,7 +95,7 @@ def test_changed_answers_are_found_measured_and_replaced_in_the_next_plan(change
     before = {row["prompt"]: row for row in changed.planned()}
     assert len(before) == NUMBER
     assert before[question(0)]["response"] == "Answer 0"
-    assert Depends.of(before[question(0)]["provenance"]).answer_model == "m1"
+    assert AnswerProvenance.of(before[question(0)]["provenance"]).answer_model == "m1"
 
     checks = changed.check()
     assert len(checks) == NUMBER
@@ -181,13 +181,13 @@ def test_a_new_prompt_version_is_noticed_however_late_and_ends_with_the_next_ans
     project.mine(much_later, 7)
     project.plan(LAST_DAY, CACHEWARM_PROMPT_VERSION="v1")
     daily = project.plan(LAST_DAY + timedelta(1), CACHEWARM_PROMPT_VERSION="v2")
-    assert {Depends.of(row["provenance"]).prompt_version for row in daily} == {"v1"}
+    assert {AnswerProvenance.of(row["provenance"]).prompt_version for row in daily} == {"v1"}
     checks = project.check(later, CACHEWARM_PROMPT_VERSION="v2")
     assert {tuple(row["reasons"]) for row in checks.values()} == {("prompt_version",)}
     assert project.plan(later, CACHEWARM_PROMPT_VERSION="v2") == []
 
     (row,) = project.plan(much_later, CACHEWARM_PROMPT_VERSION="v2")
-    assert (row["prompt"], Depends.of(row["provenance"]).prompt_version) == (question(0), "v2")
+    assert (row["prompt"], AnswerProvenance.of(row["provenance"]).prompt_version) == (question(0), "v2")
     assert question(0) not in project.check(much_later, CACHEWARM_PROMPT_VERSION="v2", CACHEWARM_REFRESH_SAMPLE="0")
 
 
@@ -276,7 +276,7 @@ def test_a_models_fresh_answers_are_compared_paid_for_once_a_week_and_taken_over
     assert project.metadata["generation_usd"] > 0
     plan = {row["prompt"]: row for row in project.plan()}
     assert plan[question(0)]["response"] == f"The answer to {question(0)}"
-    assert Depends.of(plan[question(0)]["provenance"]).answer_model == "m2"
+    assert AnswerProvenance.of(plan[question(0)]["provenance"]).answer_model == "m2"
 
     project.check()
     weekend, week = LAST_DAY + timedelta(1), LAST_DAY + timedelta(7)

@@ -13,7 +13,7 @@ from cachewarm_pipeline.answers.equivalence_groups import (
     cosines,
     leader_groups,
     merge_equal,
-    near,
+    near_pairs,
     nearest_first,
 )
 
@@ -117,7 +117,7 @@ def test_near_finds_every_pair_of_a_bucket_that_reaches_the_floor(seed: int, n: 
     vectors = unit_rows(seed, n)
     buckets = np.random.default_rng(seed + 1).integers(0, kinds, n)
     items, others = np.arange(n // 3, n), np.arange(0, 2 * n // 3)
-    found = list(zip(*(side.tolist() for side in near(vectors, buckets, floor)(items, others)), strict=True))
+    found = list(zip(*(side.tolist() for side in near_pairs(vectors, buckets, floor)(items, others)), strict=True))
     assert len(found) == len(set(found))
     assert all(j < i and buckets[i] == buckets[j] for i, j in found)
     wanted = [(i, j) for i in items.tolist() for j in others.tolist() if j < i and buckets[i] == buckets[j]]

@@ -11,14 +11,14 @@ from cachewarm_client.text import MAX_PROMPT_CHARS, entry_id
 import cachewarm_pipeline
 from cachewarm_pipeline.candidates.base_queries import MAX_AGENT_TYPE_CHARS, choose_bases, parse_base_queries
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.ports import Base
+from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.query_log.sources import ibis_rows as rows
 from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, GOLDEN_CANDIDATES
 
 EMBEDDED = Path(cachewarm_pipeline.__file__).parent / "embedded"
 
 
-def parse(text: str) -> list[Base]:
+def parse(text: str) -> list[BaseQuery]:
     return parse_base_queries(text, "bases.yaml", max_response_bytes=1000)
 
 
@@ -34,10 +34,10 @@ def test_items_are_texts_or_mappings_with_a_response_as_text_or_json() -> None:
       - How do I fix XSS?
     """
     assert parse(text) == [
-        Base("security", "How do I fix XSS?"),
-        Base("security", "Is it safe?", "Yes."),
-        Base("security", "Which tool?", '{"tool": ["semgrep", 1]}'),
-        Base('team "A", {beta}', "How do I fix XSS?"),
+        BaseQuery("security", "How do I fix XSS?"),
+        BaseQuery("security", "Is it safe?", "Yes."),
+        BaseQuery("security", "Which tool?", '{"tool": ["semgrep", 1]}'),
+        BaseQuery('team "A", {beta}', "How do I fix XSS?"),
     ]
 
 
@@ -113,7 +113,12 @@ def frequent(*found: tuple[str, str, str, float]) -> pa.Table:
 
 
 def test_a_configured_base_has_the_verified_answer_before_its_own() -> None:
-    configured = [Base("a", "How?", "own"), Base("a", "Why?", "own"), Base("a", "When?"), Base("b", "How?")]
+    configured = [
+        BaseQuery("a", "How?", "own"),
+        BaseQuery("a", "Why?", "own"),
+        BaseQuery("a", "When?"),
+        BaseQuery("b", "How?"),
+    ]
     chosen = choose_bases(configured, golden(("a", "how", "gold", 0.9)), frequent(("a", "HOW?", "log", 9.0)), 0)
     assert [(base.prompt, base.response) for base in chosen] == [
         ("How?", "gold"),
@@ -127,7 +132,7 @@ def test_a_configured_base_has_the_verified_answer_before_its_own() -> None:
 def test_the_top_of_golden_and_frequent_of_each_agent_type_are_bases_once() -> None:
     best = golden(("a", "g1", "x", 0.8), ("a", "g2", "x", 0.95), ("a", "g3", "x", 0.9), ("b", "g4", "x", 0.8))
     asked = frequent(("a", "f1", "x", 1.0), ("a", "g2!", "y", 9.0), ("a", "f2", "x", 5.0), ("a", "f3", "x", 4.0))
-    chosen = choose_bases([Base("a", "f2")], best, asked, 2)
+    chosen = choose_bases([BaseQuery("a", "f2")], best, asked, 2)
     assert [(base.agent_type, base.prompt, base.origin, base.response) for base in chosen] == [
         ("a", "f2", "configured", "x"),
         ("a", "g2", "golden", "x"),
@@ -136,7 +141,7 @@ def test_the_top_of_golden_and_frequent_of_each_agent_type_are_bases_once() -> N
     ]
 
 
-def packaged() -> tuple[list[Base], dict[str, Any]]:
+def packaged() -> tuple[list[BaseQuery], dict[str, Any]]:
     text = (EMBEDDED / "base_queries.yaml").read_text(encoding="utf-8")
     recorded = json.loads((EMBEDDED / "recorded_variants.json").read_text(encoding="utf-8"))
     return parse_base_queries(text, "base_queries.yaml", max_response_bytes=65_536), recorded

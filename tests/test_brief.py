@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cachewarm_pipeline.cli import app
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.reporting.run_report import SHOWN, Brief, Stored, Terms, brief
+from cachewarm_pipeline.reporting.run_report import SHOWN, RunReport, Stored, Terms, run_report
 from cachewarm_pipeline.reporting.run_report_page import page, pictures_of
 from cachewarm_pipeline.reporting.run_report_text import NO_COUNTS, cards, number, percent
 from cachewarm_pipeline.storage.datasets import DatasetStore
@@ -133,8 +133,8 @@ NOTHING: dict[str, Any] = {
 }
 
 
-def made(**changed: Any) -> Brief:
-    return brief(stored(**changed), TERMS, "20260320-abc", True)
+def made(**changed: Any) -> RunReport:
+    return run_report(stored(**changed), TERMS, "20260320-abc", True)
 
 
 def test_every_dollar_that_was_paid_is_the_sum_of_stored_usage_rows() -> None:
@@ -175,13 +175,13 @@ def test_the_sentences_say_what_was_warmed_how_safe_it_is_what_it_brought_and_wh
         "3 answers of 2 agent types: 1 golden, 2 from the query log.",
         "All 4 gates passed; 2% of 150 judged hits on held-out traffic were wrong (at most 6%); 1 of 2 agent types may "
         "answer by meaning, the others to the letter.",
-        "Forecast: 60% of look-ups answered, 40% by a cold cache: +20.0 points (+10.0 to +30.0).",
-        "Measured over 2 days: 55% of 1,000 look-ups answered, 30% by a cold cache that everybody fills: +25.0 points "
+        "Forecast: 60% of lookups answered, 40% by a cold cache: +20.0 points (+10.0 to +30.0).",
+        "Measured over 2 days: 55% of 1,000 lookups answered, 30% by a cold cache that everybody fills: +25.0 points "
         "(+20.0 to +31.0).",
         "Measured: saves $0.50 a day, paid back in 8.0 days; stops paying when a wrong hit costs more than $1.50 "
         "(CACHEWARM_WRONG_HIT_USD is $1.00).",
         "2 of 3 live entries have earned a hit; the best tenth brings 80% of the hits.",
-        "The next 100 entries would bring 4.0 hits a day more (10% of the look-ups).",
+        "The next 100 entries would bring 4.0 hits a day more (10% of the lookups).",
     ]
 
 
@@ -194,8 +194,8 @@ def test_a_day_of_which_only_the_plan_is_stored_has_a_report_that_says_what_is_m
 
 
 def test_counts_of_a_day_that_is_not_over_are_told_where_nothing_is_measured_yet() -> None:
-    found = brief(stored(**NOTHING), TERMS, "20260320-abc", True, 500)
-    assert any(one.startswith("Not measured yet: 500 look-ups are counted today") for one in found["sentences"])
+    found = run_report(stored(**NOTHING), TERMS, "20260320-abc", True, 500)
+    assert any(one.startswith("Not measured yet: 500 lookups are counted today") for one in found["sentences"])
     assert NO_COUNTS not in found["sentences"]
 
 

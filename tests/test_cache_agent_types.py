@@ -57,7 +57,7 @@ def test_every_agent_type_is_found_exactly_whatever_it_holds(
     vector = TrigramEmbedder().embed(["the same"])[0].tobytes()
     index = index_name(store.name, done.generation)
     for name in names:
-        assert found(client, search.nearest(index, name, vector, 50)) == {name}
+        assert found(client, search.knn_command(index, name, vector, 50)) == {name}
 
 
 # What RedisVL 0.28 escapes, and what needs no escaping. It cannot ask for others: a backtick, a tab, a lone "_".

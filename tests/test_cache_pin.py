@@ -265,7 +265,7 @@ def test_ten_thousand_entries_are_rolled_back_within_a_second_and_no_reader_miss
             return cache.check(f"how do I do thing number {number} of the list?", agent_type=f"agent{number % 3}")
 
         readers = Readers([check])
-        readers.newest = 1  # before the first look-up
+        readers.newest = 1  # before the first lookup
         with readers:
             readers.wait_for(20)
             started = perf_counter()

@@ -11,7 +11,7 @@ import pytest
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.candidates.window_rollup import RolledUp, rollup
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.freshness.answer_history import compare, histories
 from cachewarm_pipeline.freshness.change_rate import ChangeRate, change_rate
 from cachewarm_pipeline.freshness.change_sample import ChangeCheck, newest_of_each, population
@@ -106,7 +106,10 @@ def test_the_sample_is_of_planned_frequent_and_volatile_queries_each_once() -> N
         return {"entry_id": id, **text, **numbers, "last_answer_at": 0, **more}
 
     frequent = pa.Table.from_pylist([query("planned"), query("frequent")], schema=FREQUENT_QUERIES)
-    unfit = [query("volatile", reason=str(LeftOut.VOLATILE)), query("personal", reason=str(LeftOut.PERSONAL))]
+    unfit = [
+        query("volatile", reason=str(ExclusionReason.VOLATILE)),
+        query("personal", reason=str(ExclusionReason.PERSONAL)),
+    ]
     planned = {"entry_id": "planned", "response": "its own"}
     found = population([planned], frequent, pa.Table.from_pylist(unfit, schema=UNFIT_QUERIES))
     assert [row["entry_id"] for row in found] == ["planned", "frequent", "volatile"]

@@ -150,7 +150,7 @@ def test_golden_tables_are_read_beside_a_tools_log(tmp_path: Path, log_format: s
 
 
 def test_a_column_of_the_apps_called_left_out_means_nothing(tmp_path: Path) -> None:
-    url = write_tables(tmp_path, {"llm_query_logs": [log_row(left_out="multi_turn", answer_left_out="text_cut")]})
+    url = write_tables(tmp_path, {"llm_query_logs": [log_row(excluded="multi_turn", answer_excluded="text_cut")]})
     assert counted(read(url, "own"))[1] == {}
 
 

@@ -152,6 +152,6 @@ def test_a_csv_export_reads_as_the_others(tmp_path: Path) -> None:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows({k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in row.items()} for row in rows)
-    (row,), left_out = counted(read(tmp_path / "project", "langfuse"))
+    (row,), excluded = counted(read(tmp_path / "project", "langfuse"))
     assert row == ("support", QUESTION, 2, 2, ['With "quotes", and\nlines.', ANSWER])
-    assert not left_out
+    assert not excluded

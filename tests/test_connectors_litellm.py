@@ -137,10 +137,10 @@ def test_an_answer_that_is_no_whole_text_is_left_out_for_its_reason(write: Write
 def test_every_row_that_is_left_out_is_counted(write: Write) -> None:
     long, nobodys = spend_log("x" * 2001), spend_log(request_tags=[], metadata={})
     rows = [spend_log(**more) for more, _ in PROMPTS.values()]
-    _, left_out = counted(read(write(TABLE, [*rows, long, nobodys]), "litellm"))
+    _, excluded = counted(read(write(TABLE, [*rows, long, nobodys]), "litellm"))
     expected = Counter(reason for _, reason in PROMPTS.values() if reason)
     # The row whose answer was not logged stays, without its answer.
-    assert left_out == expected + Counter(text_not_recorded=1, prompt_too_long=1, empty_agent_type=1)
+    assert excluded == expected + Counter(text_not_recorded=1, prompt_too_long=1, empty_agent_type=1)
 
 
 @pytest.mark.parametrize(
@@ -151,25 +151,25 @@ def test_a_row_without_a_whole_text_answer_stays_demand_and_is_no_evidence(
 ) -> None:
     """A call of a tool is another answer, which makes the query unstable; one that was not logged may be any."""
     response, reason = ANSWERS[name]
-    rows, left_out = counted(read(write(TABLE, [spend_log(), spend_log(response=response)]), "litellm"))
+    rows, excluded = counted(read(write(TABLE, [spend_log(), spend_log(response=response)]), "litellm"))
     assert rows == [("support", QUESTION, 2, answered, [ANSWER])]
-    assert left_out == {reason: 1}
+    assert excluded == {reason: 1}
 
 
 def test_parts_of_a_text_are_one_text(write: Write) -> None:
     parts = [{"type": "text", "text": "How do I"}, {"type": "text", "text": "log in?"}]
     rows = [spend_log(parts, response=completion([{"type": "text", "text": ANSWER}]))]
-    (row,), left_out = counted(read(write(TABLE, rows), "litellm"))
+    (row,), excluded = counted(read(write(TABLE, rows), "litellm"))
     assert row == ("support", "How do I\nlog in?", 1, 1, [ANSWER])
-    assert not left_out
+    assert not excluded
 
 
 def test_what_litellms_own_cache_served_is_demand_and_no_evidence(write: Write) -> None:
     rows = [spend_log(cache_hit=said) for said in ("True", "False", "None", "", None)]
-    (row,), left_out = mined(read(write(TABLE, rows), "litellm"), DAY)
+    (row,), excluded = mined(read(write(TABLE, rows), "litellm"), DAY)
     assert (row["count"], row["cache_hits"], row["answered"]) == (5, 1, 4)
     assert row["cost_usd"] == 0.25 * 4
-    assert not left_out
+    assert not excluded
 
 
 def test_agent_type_is_the_requests_first_tag_then_its_agent_then_its_keys_alias(write: Write) -> None:

@@ -91,14 +91,14 @@ def write(request: pytest.FixtureRequest, tmp_path: Path) -> Spans:
 
 
 def test_a_chat_span_is_a_row_with_all_our_columns(write: Spans) -> None:
-    (row,), left_out = mined(read(write(attributes()), "otel"), DAY)
+    (row,), excluded = mined(read(write(attributes()), "otel"), DAY)
     assert (row["agent_type"], row["prompt"], row["count"], row["cache_hits"]) == ("support", QUESTION, 1, 0)
     assert (row["tokens"], row["latency_ms"], row["costed"]) == (15, 1250.0, 0)
     assert len(row["users"]) == 1
     (response,) = row["responses"]
     assert (response["response"], response["model"]) == (ANSWER, "gpt-5.6-luna")
     assert response["last_at"] == NOON
-    assert not left_out
+    assert not excluded
 
 
 def _asked(*messages: tuple[str, Row]) -> str:

@@ -77,7 +77,7 @@ def prompts(rows: list[dict[str, Any]]) -> set[str]:
     return {row["prompt"] for row in rows}
 
 
-def left_out(project: Project, day: date) -> set[str]:
+def excluded(project: Project, day: date) -> set[str]:
     """The questions that a plan of this day leaves out as idle, the replay's too."""
     with project.workspace() as workspace:
         idle = standing(workspace, day).idle
@@ -114,7 +114,7 @@ def test_where_many_earn_nothing_one_after_the_other_leaves(project: Project) ->
     counted(project, LAST_DAY + timedelta(2), 7, silent=(1, 2, 3))
     days = back(LAST_DAY + timedelta(2), 3)
     earn(project, *days)
-    assert [len(left_out(project, day)) for day in days] == [1, 2, 3]
+    assert [len(excluded(project, day)) for day in days] == [1, 2, 3]
 
 
 Counts = Callable[[date], pa.Table]
@@ -122,7 +122,7 @@ Counts = Callable[[date], pa.Table]
 NOT_ENOUGH: dict[str, tuple[int, Counts]] = {
     "no readers": (0, lambda day: hours_table(day, {})),
     "too few days": (4, lambda day: hours_table(day, {AGENT: 100})),
-    "hardly a look-up": (8, lambda day: hours_table(day, {AGENT: 9})),
+    "hardly a lookup": (8, lambda day: hours_table(day, {AGENT: 9})),
     "only the holdout": (8, lambda day: hours_table(day, {AGENT: 100}, arm="holdout")),
     "readers of an older version": (8, lambda day: hours_table(day, {AGENT: 100}, seconds=0.0)),
 }
@@ -145,18 +145,18 @@ def test_without_enough_counted_days_nothing_is_left_out(project: Project, why: 
 def test_idle_entries_stay_where_the_rule_is_off(project: Project) -> None:
     counted(project, LAST_DAY)
     earn(project, LAST_DAY)
-    assert left_out(project, LAST_DAY) == {ASKED}
+    assert excluded(project, LAST_DAY) == {ASKED}
     project.environment["CACHEWARM_IDLE_DAYS"] = "0"
-    assert left_out(project, LAST_DAY) == set()  # also for what was found before
+    assert excluded(project, LAST_DAY) == set()  # also for what was found before
     assert earn(project, LAST_DAY)["left_out_as_idle"] == 0
 
 
 def test_the_plan_of_an_earlier_day_knows_nothing_of_later_counts(project: Project) -> None:
     counted(project, LAST_DAY + timedelta(1), 5, silent=(1,))
     earn(project, LAST_DAY + timedelta(1))
-    assert left_out(project, LAST_DAY) == set()
-    assert left_out(project, LAST_DAY + timedelta(1)) == {question(1)}
-    assert left_out(project, LAST_DAY + timedelta(9)) == {question(1)}
+    assert excluded(project, LAST_DAY) == set()
+    assert excluded(project, LAST_DAY + timedelta(1)) == {question(1)}
+    assert excluded(project, LAST_DAY + timedelta(9)) == {question(1)}
 
 
 def test_a_range_is_the_same_as_day_by_day_and_a_day_made_again_is_the_same_file(project: Project) -> None:
@@ -239,7 +239,7 @@ def test_before_anything_is_counted_the_command_says_what_to_do(tmp_path: Path, 
     earn(project, LAST_DAY)
     quiet = asked(tmp_path / "home")
     assert quiet.exit_code == 0
-    assert "no look-up was counted up to 2026-03-20: open the cache with WarmedSemanticCache" in quiet.output
+    assert "no lookup was counted up to 2026-03-20: open the cache with WarmedSemanticCache" in quiet.output
     assert asked(tmp_path / "new", "--sort", "age").exit_code == 2
 
 

@@ -52,7 +52,7 @@ def test_a_low_is_over_only_well_above_the_floor() -> None:
 def test_too_few_lookups_start_nothing_and_say_how_many_there_were() -> None:
     found = looks([0.0] * 20, lookups=199)
     assert not any(one.start for one in found)
-    assert "199 look-ups, 200" in found[-1].sentence
+    assert "199 lookups, 200" in found[-1].sentence
 
 
 def test_a_second_low_waits_for_the_cool_down() -> None:
@@ -73,7 +73,7 @@ def test_nothing_starts_while_a_run_is_at_work_and_it_starts_after_it_if_still_l
 def test_every_sentence_holds_the_numbers() -> None:
     for one in looks([0.5, *[0.2] * 9, 0.6])[:-1]:
         assert "%" in one.sentence
-        assert "1,000 look-ups" in one.sentence
+        assert "1,000 lookups" in one.sentence
 
 
 @given(st.lists(st.floats(0, 1), max_size=200))

@@ -11,7 +11,7 @@ from cachewarm_client.text import entry_id
 
 from cachewarm_pipeline.candidates.golden_candidates import golden_candidates
 from cachewarm_pipeline.candidates.provenance import source_row
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.query_log.sources.golden_tables import GOLDEN
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, conform
 from tests.source_data import NOON
@@ -19,7 +19,9 @@ from tests.source_data import NOON
 Row = dict[str, Any]
 
 
-def candidates(*rows: Row, cap: int = 500, max_response_bytes: int = 1000) -> tuple[list[Row], Counter[LeftOut]]:
+def candidates(
+    *rows: Row, cap: int = 500, max_response_bytes: int = 1000
+) -> tuple[list[Row], Counter[ExclusionReason]]:
     finding = {
         "content_preview": "def f(): pass",
         "agent_type": "reviewer",
@@ -30,9 +32,9 @@ def candidates(*rows: Row, cap: int = 500, max_response_bytes: int = 1000) -> tu
         "created_at": NOON,
     }
     table = pa.Table.from_pylist([finding | row for row in rows], schema=GOLDEN)
-    found, left_out = golden_candidates(table, cap=cap, max_response_bytes=max_response_bytes)
+    found, excluded = golden_candidates(table, cap=cap, max_response_bytes=max_response_bytes)
     assert conform("golden_candidates", found).schema == GOLDEN_CANDIDATES
-    return found.to_pylist(), left_out
+    return found.to_pylist(), excluded
 
 
 def test_no_findings_give_no_candidates() -> None:
@@ -40,8 +42,8 @@ def test_no_findings_give_no_candidates() -> None:
 
 
 def test_a_finding_becomes_a_candidate_with_its_lineage() -> None:
-    (row,), left_out = candidates({"content_preview": "x" * 3000, "output": ' {"b": 1, "a": 2}\n', "url": None})
-    assert not left_out
+    (row,), excluded = candidates({"content_preview": "x" * 3000, "output": ' {"b": 1, "a": 2}\n', "url": None})
+    assert not excluded
     assert row["prompt"] == "x" * 2000
     assert row["entry_id"] == entry_id("x" * 2000, "reviewer")
     assert row["response"] == '{"b": 1, "a": 2}'
@@ -68,7 +70,7 @@ def test_another_output_or_confidence_is_another_source_row() -> None:
 
 
 def test_of_one_prompt_the_best_then_the_newest_finding_is_kept() -> None:
-    rows, left_out = candidates(
+    rows, excluded = candidates(
         {"content_preview": "DEF f(): pass!", "confidence_score": 0.85, "created_at": NOON + timedelta(9)},
         {"confidence_score": 0.95, "output": '{"n": 1}'},
         {"confidence_score": 0.95, "output": '{"n": 2}', "created_at": NOON + timedelta(1)},
@@ -78,54 +80,54 @@ def test_of_one_prompt_the_best_then_the_newest_finding_is_kept() -> None:
         ("reviewer", '{"n": 2}'),
         ("planner", '{"risk": "low"}'),
     ]
-    assert left_out == {LeftOut.DUPLICATE_PROMPT: 2}
+    assert excluded == {ExclusionReason.DUPLICATE_PROMPT: 2}
 
 
 def test_the_cap_keeps_the_best() -> None:
-    rows, left_out = candidates(
+    rows, excluded = candidates(
         *({"content_preview": f"content {n}", "confidence_score": 0.8 + n / 100} for n in range(10)), cap=3
     )
     assert [row["quality_score"] for row in rows] == pytest.approx([0.89, 0.88, 0.87])
-    assert left_out == {LeftOut.OVER_CAP: 7}
+    assert excluded == {ExclusionReason.OVER_CAP: 7}
 
 
 def test_a_cap_of_nothing_keeps_nothing() -> None:
-    assert candidates({}, cap=0) == ([], {LeftOut.OVER_CAP: 1})
+    assert candidates({}, cap=0) == ([], {ExclusionReason.OVER_CAP: 1})
 
 
 @pytest.mark.parametrize(
     "output", ['{"a": 1}', "[1]", '"text"', '  {"a": NaN2}  '.replace("NaN2", "null"), '{"a": 1e999}']
 )
 def test_objects_arrays_and_strings_are_answers(output: str) -> None:
-    rows, left_out = candidates({"output": output})
+    rows, excluded = candidates({"output": output})
     assert [row["response"] for row in rows] == [output.strip()]
-    assert not left_out
+    assert not excluded
 
 
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"output": "{broken"}, LeftOut.UNPARSABLE_OUTPUT),
-        ({"output": "plain words"}, LeftOut.UNPARSABLE_OUTPUT),
-        ({"output": '{"a": NaN}'}, LeftOut.UNPARSABLE_OUTPUT),
-        ({"output": "17"}, LeftOut.UNPARSABLE_OUTPUT),
-        ({"output": "0"}, LeftOut.UNPARSABLE_OUTPUT),
-        ({"output": "true"}, LeftOut.UNPARSABLE_OUTPUT),
-        ({"output": "[" * 900}, LeftOut.UNPARSABLE_OUTPUT),
-        ({"output": "9" * 1000}, LeftOut.UNPARSABLE_OUTPUT),
-        ({"output": None}, LeftOut.EMPTY_RESPONSE),
-        ({"output": " \n"}, LeftOut.EMPTY_RESPONSE),
-        ({"output": "null"}, LeftOut.EMPTY_RESPONSE),
-        ({"output": "{}"}, LeftOut.EMPTY_RESPONSE),
-        ({"output": "[]"}, LeftOut.EMPTY_RESPONSE),
-        ({"output": '" "'}, LeftOut.EMPTY_RESPONSE),
-        ({"output": '"' + "é" * 500 + '"'}, LeftOut.RESPONSE_TOO_LARGE),
-        ({"content_preview": None}, LeftOut.EMPTY_PROMPT),
-        ({"content_preview": " \u200b?! "}, LeftOut.EMPTY_PROMPT),
-        ({"content_preview": " " * 2000 + "beyond the cut"}, LeftOut.EMPTY_PROMPT),
+        ({"output": "{broken"}, ExclusionReason.UNPARSABLE_OUTPUT),
+        ({"output": "plain words"}, ExclusionReason.UNPARSABLE_OUTPUT),
+        ({"output": '{"a": NaN}'}, ExclusionReason.UNPARSABLE_OUTPUT),
+        ({"output": "17"}, ExclusionReason.UNPARSABLE_OUTPUT),
+        ({"output": "0"}, ExclusionReason.UNPARSABLE_OUTPUT),
+        ({"output": "true"}, ExclusionReason.UNPARSABLE_OUTPUT),
+        ({"output": "[" * 900}, ExclusionReason.UNPARSABLE_OUTPUT),
+        ({"output": "9" * 1000}, ExclusionReason.UNPARSABLE_OUTPUT),
+        ({"output": None}, ExclusionReason.EMPTY_RESPONSE),
+        ({"output": " \n"}, ExclusionReason.EMPTY_RESPONSE),
+        ({"output": "null"}, ExclusionReason.EMPTY_RESPONSE),
+        ({"output": "{}"}, ExclusionReason.EMPTY_RESPONSE),
+        ({"output": "[]"}, ExclusionReason.EMPTY_RESPONSE),
+        ({"output": '" "'}, ExclusionReason.EMPTY_RESPONSE),
+        ({"output": '"' + "é" * 500 + '"'}, ExclusionReason.RESPONSE_TOO_LARGE),
+        ({"content_preview": None}, ExclusionReason.EMPTY_PROMPT),
+        ({"content_preview": " \u200b?! "}, ExclusionReason.EMPTY_PROMPT),
+        ({"content_preview": " " * 2000 + "beyond the cut"}, ExclusionReason.EMPTY_PROMPT),
     ],
 )
-def test_each_finding_that_is_no_answer_is_left_out_for_its_reason(row: Row, reason: LeftOut) -> None:
+def test_each_finding_that_is_no_answer_is_left_out_for_its_reason(row: Row, reason: ExclusionReason) -> None:
     assert candidates(row) == ([], {reason: 1})
 
 
@@ -138,25 +140,25 @@ def test_each_finding_that_is_no_answer_is_left_out_for_its_reason(row: Row, rea
     ],
 )
 def test_a_finding_with_personal_data_in_its_prompt_or_its_answer_is_left_out(row: Row) -> None:
-    assert candidates(row) == ([], {LeftOut.PERSONAL: 1})
+    assert candidates(row) == ([], {ExclusionReason.PERSONAL: 1})
 
 
 def test_personal_data_beyond_the_cut_is_no_part_of_the_prompt() -> None:
-    rows, left_out = candidates({"content_preview": "x" * 1999 + " ada@acme.io"})
-    assert (len(rows), left_out) == (1, {})
+    rows, excluded = candidates({"content_preview": "x" * 1999 + " ada@acme.io"})
+    assert (len(rows), excluded) == (1, {})
 
 
 def test_a_personal_finding_takes_no_place_and_gives_way_to_the_next_of_its_prompt() -> None:
     personal = {"output": '{"owner": "ada@acme.io"}', "confidence_score": 0.99}
-    rows, left_out = candidates(personal, {}, cap=1)
+    rows, excluded = candidates(personal, {}, cap=1)
     assert [row["response"] for row in rows] == ['{"risk": "low"}']
-    assert left_out == {LeftOut.PERSONAL: 1}
+    assert excluded == {ExclusionReason.PERSONAL: 1}
 
 
 def test_a_left_out_finding_does_not_hide_a_good_one_of_the_same_prompt() -> None:
-    rows, left_out = candidates({"confidence_score": 1.0, "output": "{broken"}, {"confidence_score": 0.8})
+    rows, excluded = candidates({"confidence_score": 1.0, "output": "{broken"}, {"confidence_score": 0.8})
     assert [row["quality_score"] for row in rows] == [0.8]
-    assert left_out == {LeftOut.UNPARSABLE_OUTPUT: 1}
+    assert excluded == {ExclusionReason.UNPARSABLE_OUTPUT: 1}
 
 
 def test_the_order_of_the_rows_does_not_decide() -> None:

@@ -24,7 +24,7 @@ def test_the_floor_is_a_part_of_the_live_generations_forecast(watch: Watch) -> N
     found = watch.look("hit_rate_falls")
     (request,) = found.run_requests
     assert request.partition_key == "2026-03-23"
-    assert request.tags["cachewarm/why"] == ("hit rate 50.0% of 18 look-ups, floor 70.0%, low for 0 min (last 3 h)")
+    assert request.tags["cachewarm/why"] == ("hit rate 50.0% of 18 lookups, floor 70.0%, low for 0 min (last 3 h)")
     assert watch.look("hit_rate_falls").run_requests == []  # one run a low
 
 
@@ -51,7 +51,7 @@ def test_nothing_is_started_while_a_run_publishes_or_a_generation_is_pinned(watc
     )
     said = watch.look("hit_rate_falls").skip_message
     assert f"low, but run {run.run_id[:8]} is at work" in said
-    assert "hit rate 0.0% of 20 look-ups, floor 70.0%" in said
+    assert "hit rate 0.0% of 20 lookups, floor 70.0%" in said
     watch.instance.report_run_failed(run)
     watch.warm(DAY + timedelta(days=1))
     watch.store().rollback(watch.clock(), "a test")
@@ -68,7 +68,7 @@ def test_where_no_reader_counts_the_logs_own_cache_hits_are_the_rate(watch: Watc
     watch.clock.at = NOW
     watch.warm(DAY)  # the daily run mines the day and publishes
     (request,) = watch.look("hit_rate_falls").run_requests
-    assert "hit rate 10.0% of 60 look-ups" in request.tags["cachewarm/why"]
+    assert "hit rate 10.0% of 60 lookups" in request.tags["cachewarm/why"]
     assert "log of 2026-03-22" in request.tags["cachewarm/why"]
 
 

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redisvl.query.filter import Tag
 
-from cachewarm_pipeline.automation.hit_rate_sensor import measured
+from cachewarm_pipeline.automation.hit_rate_sensor import measured_rate
 from cachewarm_pipeline.cli.inspect_cache import _rates
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
@@ -275,7 +275,7 @@ def test_the_rate_that_is_compared_with_the_forecast_is_that_of_the_warmed_arm(
             reader.check(ROTATE, agent_type="auditor", holdout_key=user_of(reader.name, arm))
     reader.flush()
     workspace: Any = SimpleNamespace(settings=load_settings(), now=clock)
-    rate = measured(workspace, warmed)
+    rate = measured_rate(workspace, warmed)
     assert (rate.hits, rate.lookups) == (3, 3)
 
 

@@ -1,6 +1,6 @@
-"""What leaving and coming back do to the hit rate of simulated traffic, every look-up of which some entry would answer.
+"""What leaving and coming back do to the hit rate of simulated traffic, every lookup of which some entry would answer.
 
-Entries are few, so that it is fast; what matters are the look-ups that an entry has, and those are as of 1,000 entries.
+Entries are few, so that it is fast; what matters are the lookups that an entry has, and those are as of 1,000 entries.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ START = date(2026, 1, 1)
 
 @dataclass(frozen=True)
 class Traffic:
-    """``per_day``: look-ups a day of 1,000 entries; ``skew``: exponent of Zipf's law; ``to_the_letter``: the log has an
+    """``per_day``: lookups a day of 1,000 entries; ``skew``: exponent of Zipf's law; ``to_the_letter``: the log has an
     entry's own question when it is asked, else other wordings; ``dead``: share of the entries that nobody asks for."""
 
     per_day: int
@@ -62,7 +62,7 @@ def simulate(traffic: Traffic, entries: int = 200, days: int = 420, seed: int = 
 
 
 def _days(drawn: np.ndarray, to_the_letter: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Look-ups of each day, and which entries were live on it: those of the plan of the day before."""
+    """Lookups of each day, and which entries were live on it: those of the plan of the day before."""
     states = {f"{n:04}": Idle() for n in range(drawn.shape[1])}
     for n, asked in enumerate(drawn):
         here = np.array([state.left_on is None for state in states.values()])

@@ -21,7 +21,7 @@ TRIALS = 300
 def spread(
     arm: str, hits: int, lookups: int, agent_type: str = "a", slot: str = "20260301", buckets: int = 8
 ) -> list[Count]:
-    """So many hits and look-ups in each of the buckets."""
+    """So many hits and lookups in each of the buckets."""
     return [Count(arm, slot, agent_type, hits, lookups, bucket) for bucket in range(buckets)]
 
 
@@ -56,7 +56,7 @@ def test_the_interval_covers_the_true_lift_under_drift_while_before_and_after_is
     )
     assert covered >= 0.93 * TRIALS
     assert abs(np.mean(lifts) - traffic.lift) < 0.3 * noise
-    # The drift between the middles of the two weeks, whatever the number of look-ups.
+    # The drift between the middles of the two weeks, whatever the number of lookups.
     assert off.mean() == pytest.approx(traffic.drift * traffic.days / (2 * traffic.days - 1), abs=0.01)
     assert np.mean(off > 0.05) > 0.9
 
@@ -95,7 +95,7 @@ def test_an_example_by_hand() -> None:
     assert (total.warmed_hits, total.warmed_lookups, total.warmed_hit_rate) == (480, 800, 0.6)
     assert (total.holdout_hits, total.holdout_lookups, total.holdout_hit_rate) == (16, 40, 0.4)
     assert (total.basis, total.why) == ("buckets", "")
-    # All buckets alike: what is left is the noise of independent look-ups, rates shrunk by one hit and one miss.
+    # All buckets alike: what is left is the noise of independent lookups, rates shrunk by one hit and one miss.
     p, q = 481 / 802, 17 / 42
     half = student(14) * (p * (1 - p) / 800 + q * (1 - q) / 40) ** 0.5
     assert (total.low, total.high) == (pytest.approx(0.2 - half), pytest.approx(0.2 + half))
@@ -166,7 +166,7 @@ def test_agent_types_with_too_few_users_share_one_lift_and_the_total_is_the_mean
     assert found.pooled == ("tiny", "twin", "unheld")
     assert found.agent_types["tiny"].why == "users of the warmed arm in 3 buckets, it takes 5"
     assert found.agent_types["twin"].why == "users of the holdout arm in 4 buckets, it takes 5"
-    assert found.agent_types["unheld"].why == "no look-up of the holdout arm"
+    assert found.agent_types["unheld"].why == "no lookup of the holdout arm"
     assert all(found.agent_types[name].lift is None for name in found.pooled)
     assert found.rest is not None
     assert found.rest.lift is not None
@@ -186,10 +186,10 @@ def test_what_cannot_be_told_has_a_reason_and_the_total_says_what_it_leaves_out(
     found = impact([*TWO_ARMS, Count("warmed", "20260301", "unheld", 1, 160, 0)])
     assert found.agent_types["unheld"].lift is None
     assert found.rest is not None
-    assert (found.rest.lift, found.rest.why) == (None, "no look-up of the holdout arm")
+    assert (found.rest.lift, found.rest.why) == (None, "no lookup of the holdout arm")
     assert found.covered == pytest.approx(840 / 1000)
     assert found.total.lift == pytest.approx(0.2)
-    assert found.total.why == "without 1 agent types: no look-up of the holdout arm"
+    assert found.total.why == "without 1 agent types: no lookup of the holdout arm"
 
 
 @pytest.mark.parametrize(
@@ -197,10 +197,10 @@ def test_what_cannot_be_told_has_a_reason_and_the_total_says_what_it_leaves_out(
     [
         ([], "nothing was counted"),
         ([Count("holdout", "20260301", "a", 0, 0)], "nothing was counted"),
-        (spread("warmed", 1, 2), "no look-up of the holdout arm"),
-        (spread("holdout", 1, 2), "no look-up of the warmed arm"),
+        (spread("warmed", 1, 2), "no lookup of the holdout arm"),
+        (spread("holdout", 1, 2), "no lookup of the warmed arm"),
         ([*spread("warmed", 1, 2), *spread("holdout", 1, 2, slot="20260302")], "no slot in which both arms were asked"),
-        (without_buckets(TWO_ARMS[:9]), "5 look-ups of the holdout arm, it takes 30"),
+        (without_buckets(TWO_ARMS[:9]), "5 lookups of the holdout arm, it takes 30"),
     ],
 )
 def test_one_sided_and_empty_counts_give_a_reason_and_no_number(counts: list[Count], why: str) -> None:
@@ -312,7 +312,7 @@ def test_the_forecast_stands_beside_what_came_day_by_day() -> None:
     assert (empty.lookups, empty.hit_rate, empty.off, empty.lift, empty.inside) == (0, None, None, None, None)
     assert empty.why == "nothing was counted"
     assert (unforeseen.hit_rate, unforeseen.forecast_hit_rate, unforeseen.off) == (0.5, None, None)
-    assert unforeseen.why == "no look-up of the holdout arm"
+    assert unforeseen.why == "no lookup of the holdout arm"
 
 
 def test_a_slot_that_is_no_date_is_refused() -> None:

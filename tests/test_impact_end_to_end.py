@@ -1,4 +1,4 @@
-"""From look-ups of real readers through Redis's counters and stored tables to a lift that holds the true one."""
+"""From lookups of real readers through Redis's counters and stored tables to a lift that holds the true one."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.answers.judges.judge_model import MAX_COMPLETION_TOKENS, ChatModel
+from cachewarm_pipeline.answers.judges.judge_model import MAX_COMPLETION_TOKENS, JudgeModel
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import Judge
 from cachewarm_pipeline.settings import Settings, load_settings
@@ -90,7 +90,7 @@ def test_the_next_run_asks_nothing(server: ChatServer, tmp_path: Path) -> None:
 def test_another_model_is_asked_anew(server: ChatServer, tmp_path: Path) -> None:
     open_judge(server, tmp_path).same([PAIR])
     other = open_judge(server, tmp_path)
-    other._model = ChatModel("another", api_key=KEY, base_url=server.url)
+    other._model = JudgeModel("another", api_key=KEY, base_url=server.url)
     other._verdicts = type(other._verdicts)(f"{tmp_path}/verdicts", other._model.id)
     other.same([PAIR])
     assert [request["model"] for request in server.requests] == [MODEL, "another"]
@@ -213,7 +213,7 @@ def test_a_server_that_reports_no_usage_is_charged_the_most_it_can_have_used(
 @pytest.mark.parametrize("key", ["", "  \n"])
 def test_a_missing_key_names_the_variable(key: str) -> None:
     with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
-        ChatModel(MODEL, api_key=key)
+        JudgeModel(MODEL, api_key=key)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_missing_key_names_the_variable(key: str) -> None:
 )
 def test_a_key_or_url_that_is_none_is_told_without_it(options: dict[str, str], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told) as caught:
-        ChatModel(MODEL, **{"api_key": KEY, **options})
+        JudgeModel(MODEL, **{"api_key": KEY, **options})
     assert "secret" not in str(caught.value)
 
 

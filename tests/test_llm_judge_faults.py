@@ -14,7 +14,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from cachewarm_pipeline.answers.judges.judge_model import ChatModel
+from cachewarm_pipeline.answers.judges.judge_model import JudgeModel
 from cachewarm_pipeline.answers.judges.llm import STORE_EVERY, LlmJudge
 from cachewarm_pipeline.errors import JudgeError
 from tests.chat_server import (
@@ -38,10 +38,10 @@ def server(_openai_http: HTTPServer) -> ChatServer:
     return ChatServer(_openai_http)
 
 
-def refusal(model: ChatModel | LlmJudge) -> str:
+def refusal(model: JudgeModel | LlmJudge) -> str:
     """What a judgement is refused with: one short line without secrets."""
     with pytest.raises(JudgeError) as caught:
-        model.ask(*PAIR) if isinstance(model, ChatModel) else model.same([PAIR])
+        model.ask(*PAIR) if isinstance(model, JudgeModel) else model.same([PAIR])
     message = str(caught.value)
     assert "\n" not in message
     assert "Qsecret" not in message

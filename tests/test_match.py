@@ -6,7 +6,7 @@ import math
 import pytest
 from cachewarm_client.certificate import Certificate
 from cachewarm_client.match_features import FEATURES, VERSION
-from cachewarm_client.match_model import Model
+from cachewarm_client.match_model import MatchModel
 from cachewarm_client.match_rules import NEIGHBOURS, MatchRule, MatchRules, near_enough, neighbours
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ certificates = st.builds(
     tested=st.integers(0, 50),
 )
 models = st.builds(
-    Model,
+    MatchModel,
     version=st.just(VERSION),
     intercept=st.floats(-9, 9),
     weights=st.tuples(*[st.floats(-9, 9)] * len(FEATURES)),

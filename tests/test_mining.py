@@ -9,8 +9,8 @@ from cachewarm_client.text import canonical
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.exclusion_reasons import LeftOut
-from cachewarm_pipeline.query_log.daily_counts import daily_query_counts, hash_user
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
+from cachewarm_pipeline.query_log.daily_counts import count_day, hash_user
 from cachewarm_pipeline.query_log.sources.log_table import QUERIES, RESPONSES, USERS
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, conform
 from tests.source_data import NOON
@@ -19,9 +19,11 @@ Row = dict[str, Any]
 ZERO = {"cache_hits": 0, "answered": 0, "cost_usd": 0.0, "costed": 0, "latency_ms": 0.0, "timed": 0, "tokens": 0}
 
 
-def count(queries: list[Row], responses: list[Row] = (), users: list[Row] = ()) -> tuple[list[Row], Counter[LeftOut]]:  # type: ignore[assignment]
+def count(
+    queries: list[Row], responses: list[Row] = (), users: list[Row] = ()
+) -> tuple[list[Row], Counter[ExclusionReason]]:  # type: ignore[assignment]
     """daily_query_counts of groups, which get what they do not say: agent type "a", a count of 1."""
-    table, left_out = daily_query_counts(
+    table, excluded = count_day(
         pa.Table.from_pylist([{"agent_type": "a", "count": 1, **ZERO, **row} for row in queries], QUERIES),
         pa.Table.from_pylist(
             [{"agent_type": "a", "count": 1, "last_at": NOON, "negative": 0, **row} for row in responses], RESPONSES
@@ -29,7 +31,7 @@ def count(queries: list[Row], responses: list[Row] = (), users: list[Row] = ()) 
         pa.Table.from_pylist([{"agent_type": "a", **row} for row in users], USERS),
     )
     assert conform("daily_query_counts", table).schema == DAILY_QUERY_COUNTS
-    return table.to_pylist(), left_out
+    return table.to_pylist(), excluded
 
 
 def test_an_empty_day_has_no_rows() -> None:
@@ -64,12 +66,12 @@ def test_of_equally_frequent_spellings_the_first_by_code_point_is_the_prompt() -
 
 
 def test_texts_of_which_nothing_is_left_are_counted_by_their_rows() -> None:
-    rows, left_out = count(
+    rows, excluded = count(
         [{"query": " ?!", "count": 3}, {"query": "", "count": 2}, {"query": "\u200b"}, {"query": "ok"}],
         [{"query": "?!", "response": "r"}, {"query": " ?!", "response": "r"}],
         [{"query": "", "user_id": "u"}],
     )
-    assert left_out == {LeftOut.EMPTY_PROMPT: 6}
+    assert excluded == {ExclusionReason.EMPTY_PROMPT: 6}
     assert [(r["canonical"], r["responses"], r["users"]) for r in rows] == [("ok", [], [])]
 
 
@@ -152,11 +154,14 @@ def test_responses_that_answer_nothing_are_no_evidence_but_stay_demand() -> None
     broken = ['{"summary": "trunc', '["a", ', '{"a": NaN}']
     fine = ["[1] see the note", "no", '"yes" is the answer', '{"a": 1}']
     texts = [*blank, *broken, *fine]
-    rows, left_out = count(
+    rows, excluded = count(
         [{"query": "q", "count": 30, "answered": 28}],
         [{"query": "q", "response": text, "count": 2} for text in texts],
     )
-    assert left_out == {LeftOut.EMPTY_RESPONSE: 2 * len(blank), LeftOut.UNPARSABLE_OUTPUT: 2 * len(broken)}
+    assert excluded == {
+        ExclusionReason.EMPTY_RESPONSE: 2 * len(blank),
+        ExclusionReason.UNPARSABLE_OUTPUT: 2 * len(broken),
+    }
     assert {response["response"] for response in rows[0]["responses"]} == set(fine)
     assert (rows[0]["count"], rows[0]["answered"]) == (30, 2 * len(fine))
 
@@ -174,7 +179,7 @@ FACTS = st.tuples(st.integers(1, 5), st.integers(0, 3), st.integers(0, 2))
 def test_merging_is_that_of_a_plain_loop(
     queries: dict[tuple[str, str], int], responses: dict[tuple[tuple[str, str], str], tuple[int, int, int]]
 ) -> None:
-    rows, left_out = count(
+    rows, excluded = count(
         [{"agent_type": agent, "query": query, "count": number} for (agent, query), number in queries.items()],
         [
             {
@@ -192,7 +197,7 @@ def test_merging_is_that_of_a_plain_loop(
     for (agent, query), number in queries.items():
         counts[agent, canonical(query)] += number
     empty = sum(counts.pop((agent, ""), 0) for agent in "ab")
-    assert left_out.total() == empty
+    assert excluded.total() == empty
     assert {(r["agent_type"], r["canonical"]): r["count"] for r in rows} == counts
     assert [(r["agent_type"], r["canonical"]) for r in rows] == sorted(counts)
     merged: dict[tuple[str, str], dict[str, list[tuple[int, int, int]]]] = defaultdict(lambda: defaultdict(list))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as drawn
 
 from cachewarm_pipeline.numerics import nearest_neighbours as neighbours
-from cachewarm_pipeline.numerics.nearest_neighbours import LEAST_RECALL, nearest
+from cachewarm_pipeline.numerics.nearest_neighbours import LEAST_RECALL, nearest_neighbours
 
 # Small whole numbers: their products are exact in float32, so that ties are ties, and there are many.
 whole = drawn.arrays(np.float32, st.tuples(st.integers(0, 12), st.just(3)), elements=st.integers(-2, 2).map(float))
@@ -34,7 +34,7 @@ def test_nearest_is_a_full_sort_by_cosine_then_place(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbours, "CELLS", cells)  # blocks of any size give the same
-        found = nearest(queries, entries, k)
+        found = nearest_neighbours(queries, entries, k)
     k = min(k, len(entries))
     assert found.places.shape == found.cosine.shape == (len(queries), k)
     assert found.recall == 1.0
@@ -47,7 +47,7 @@ def test_nearest_is_a_full_sort_by_cosine_then_place(
 
 def test_an_index_finds_what_the_full_comparison_finds() -> None:
     queries, entries = crowd(800, 1), crowd(4_000, 2)
-    exact, found = nearest(queries, entries, 10), nearest(queries, entries, 10, exact_limit=1000)
+    exact, found = nearest_neighbours(queries, entries, 10), nearest_neighbours(queries, entries, 10, exact_limit=1000)
     share = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact.places, found.places, strict=True)])
     assert found.recall >= LEAST_RECALL
     assert share == pytest.approx(found.recall, abs=0.02)  # measured on 500 of the 800
@@ -59,7 +59,7 @@ def test_an_index_finds_what_the_full_comparison_finds() -> None:
 def test_an_index_probes_everything_rather_than_miss_more_than_it_may() -> None:
     rng = np.random.default_rng(5)
     queries, entries = (unit(rng.standard_normal((n, 64))) for n in (60, 3_000))  # no lists in this cloud
-    exact, found = nearest(queries, entries, 10), nearest(queries, entries, 10, exact_limit=0)
+    exact, found = nearest_neighbours(queries, entries, 10), nearest_neighbours(queries, entries, 10, exact_limit=0)
     assert found.recall >= LEAST_RECALL
     same = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact.places, found.places, strict=True)])
     assert same == pytest.approx(found.recall)  # 60 queries: the sample is all of them
@@ -67,7 +67,7 @@ def test_an_index_probes_everything_rather_than_miss_more_than_it_may() -> None:
 
 def test_an_index_gives_the_same_twice() -> None:
     queries, entries = crowd(300, 3), crowd(3_000, 4)
-    one, two = (nearest(queries, entries, 7, exact_limit=0, seed=3) for _ in range(2))
+    one, two = (nearest_neighbours(queries, entries, 7, exact_limit=0, seed=3) for _ in range(2))
     assert (one.places == two.places).all()
     assert (one.cosine == two.cosine).all()
     assert one.recall == two.recall
@@ -77,7 +77,7 @@ def test_an_index_gives_the_same_twice() -> None:
 def test_an_index_of_few_or_equal_entries_still_gives_k_different_ones(entries: int, queries: int, k: int) -> None:
     crowded = crowd(entries, entries, centres=2)
     crowded[: entries // 2] = crowded[0]  # half of them are one and the same
-    found = nearest(crowd(queries, 0, centres=2), crowded, k, exact_limit=0)
+    found = nearest_neighbours(crowd(queries, 0, centres=2), crowded, k, exact_limit=0)
     assert found.places.shape == (queries, min(k, entries))
     assert (found.places >= 0).all()
     assert all(len(set(row)) == len(row) for row in found.places.tolist())
@@ -89,7 +89,7 @@ def test_memory_is_bounded_whatever_the_number_of_pairs(monkeypatch: pytest.Monk
     queries, entries = crowd(4_000, 5), crowd(4_000, 6)  # 16 million pairs: 64 MB if held at once
     tracemalloc.start()
     try:
-        nearest(queries, entries, 10)
+        nearest_neighbours(queries, entries, 10)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -101,9 +101,9 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     rows = crowd(3, 0)
     for queries, entries, k in ((rows, rows[:, :5], 1), (rows[0], rows, 1), (rows, rows, 0)):
         with pytest.raises(ValueError, match="nearest of"):
-            nearest(queries, entries, k)
+            nearest_neighbours(queries, entries, k)
     with pytest.raises(ValueError, match="not finite"):
-        nearest(rows, np.full_like(rows, np.nan), 1)
+        nearest_neighbours(rows, np.full_like(rows, np.nan), 1)
 
 
 def test_the_index_library_is_loaded_only_where_it_is_used() -> None:

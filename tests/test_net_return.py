@@ -16,11 +16,11 @@ from cachewarm_pipeline.measurement.assets import known_of, net_return, warming_
 from cachewarm_pipeline.measurement.lift import Count, impact
 from cachewarm_pipeline.measurement.lift.measured_impact import Asked, Measured
 from cachewarm_pipeline.measurement.net_return import (
-    Basis,
-    Known,
     Paid,
-    expected,
-    measured,
+    ReturnBasis,
+    ReturnInputs,
+    expected_return,
+    measured_return,
     net_return_table,
     paid,
     plan_bytes,
@@ -70,7 +70,7 @@ def test_the_seeds_example_through_the_asset_is_four_cents_and_thirty_dollars_a_
     )
     assert page["verdict"].startswith("expected: saves")
     assert (page["savings_usd_a_day"], page["expected_savings_usd_a_day"]) == (pytest.approx(30), pytest.approx(30))
-    assert page["measured_told"].startswith("savings are not known: no reader counted a look-up")
+    assert page["measured_told"].startswith("savings are not known: no reader counted a lookup")
     savings = _savings(page) or {}
     known = {name for name, value in savings.items() if value is not None}
     assert known >= {"per_day_usd", "per_day_usd_low", "payback_days", "break_even_harm_low_usd", "warming_usd"}
@@ -173,11 +173,11 @@ def test_where_only_some_readers_have_a_holdout_wrong_hits_are_of_the_look_ups_t
     counted: Workspace,
 ) -> None:
     (before,) = [row for row in made(counted, LAST)[0] if row["basis"] == "measured" and row["agent_type"]]
-    for n in (2, 3, 4):  # as many look-ups again by readers without one
+    for n in (2, 3, 4):  # as many lookups again by readers without one
         hours = counted.datasets.read("hour_counts", after(n))
         counted.datasets.write("hour_counts", after(n), pa.concat_tables([hours, hours]))
     (now,) = [row for row in made(counted, LAST)[0] if row["basis"] == "measured" and row["agent_type"]]
-    told = "50% of the look-ups have a holdout: costs are in full, savings are of these look-ups"
+    told = "50% of the lookups have a holdout: costs are in full, savings are of these lookups"
     assert now == pytest.approx(before | {"why": told})
 
 
@@ -254,8 +254,8 @@ NO_ROWS = REPLAY.empty_table()
 
 
 def test_an_agent_type_without_a_replay_or_a_price_costs_in_full_and_the_reason_is_told() -> None:
-    known = Known(NO_ROWS, NOTHING, 0, {AGENT: None}, {AGENT: 3, "planner": 1}, Paid(4.0, 0.4, 2), 1.0)
-    table = net_return_table(known, [expected(known)])
+    known = ReturnInputs(NO_ROWS, NOTHING, 0, {AGENT: None}, {AGENT: 3, "planner": 1}, Paid(4.0, 0.4, 2), 1.0)
+    table = net_return_table(known, [expected_return(known)])
     rows = table.to_pylist()
     assert [(row["agent_type"], row["warming_usd"]) for row in rows] == [(AGENT, 3.0), ("planner", 1.0), ("", 4.0)]
     assert [row["savings_usd"] for row in rows] == [None] * 3
@@ -271,10 +271,10 @@ BOTH_ARMS = [
 ]
 
 
-def came(counts: list[Count], asked: dict[str, int], why: str = "") -> Basis:
-    """Measured on one day, of ``asked`` look-ups of the warmed arm by agent_type, whoever read them."""
+def came(counts: list[Count], asked: dict[str, int], why: str = "") -> ReturnBasis:
+    """Measured on one day, of ``asked`` lookups of the warmed arm by agent_type, whoever read them."""
     other = "other"
-    known = Known(
+    known = ReturnInputs(
         NO_ROWS,
         {"agent_types": {AGENT: JUDGED, other: JUDGED}, **NO_SHARE},
         1,
@@ -284,7 +284,7 @@ def came(counts: list[Count], asked: dict[str, int], why: str = "") -> Basis:
         1.0,
     )
     of = {("warmed", name): Asked(number // 2, number, number // 4) for name, number in asked.items()}
-    return measured(known, Measured([], impact(counts), [], of, Counter(), why))
+    return measured_return(known, Measured([], impact(counts), [], of, Counter(), why))
 
 
 def test_an_agent_type_that_nobody_asked_while_others_were_asked_has_earned_nothing_for_certain() -> None:
@@ -315,7 +315,7 @@ def test_where_no_lift_is_known_at_all_nothing_is_measured_and_not_even_nothing(
 
 def test_savings_of_a_part_of_the_look_ups_against_costs_in_full_are_told_as_that() -> None:
     basis = came(BOTH_ARMS, {AGENT: 1_000})
-    told = "80% of the look-ups have a holdout: costs are in full, savings are of these look-ups"
+    told = "80% of the lookups have a holdout: costs are in full, savings are of these lookups"
     assert basis.found.parts[0].why == told
     assert basis.covers == told
     assert came(BOTH_ARMS, {AGENT: 802}).covers == ""

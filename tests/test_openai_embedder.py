@@ -11,7 +11,7 @@ from cachewarm_client.embedders.open_embedder import open_from_info
 from cachewarm_client.embedders.openai import MAX_INPUTS, OpenAIEmbedder, model_id, most_tokens
 
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError, EmbeddingError
-from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.models.embedders import open_embedder
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
@@ -221,8 +221,8 @@ def test_a_model_changed_behind_its_name_is_told_before_its_vectors_are_stored(
     server: FakeServer, tmp_path: Path
 ) -> None:
     store = ParquetVectorStore(str(tmp_path), model_id(MODEL, None))
-    embed_missing(open_fake(server), store, ["a", "b"])
+    embed_new_texts(open_fake(server), store, ["a", "b"])
     server.dimensions = 16
     with pytest.raises(DatasetError, match="changed between runs"):
-        embed_missing(open_fake(server), store, ["a", "c"])
+        embed_new_texts(open_fake(server), store, ["a", "c"])
     assert store.dimensions == 8

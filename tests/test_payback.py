@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.days import end_of
-from cachewarm_pipeline.freshness.stored_payback import idle_entries, measured
+from cachewarm_pipeline.freshness.stored_payback import idle_entries, measured_hits
 from cachewarm_pipeline.freshness.withdrawn_entries import add, empty, reinstate
 from cachewarm_pipeline.measurement.entry_payback import (
     WINDOW_DAYS,
+    EntryFacts,
+    EntryVerdict,
     Fold,
     InLog,
-    Known,
-    Verdict,
     in_log,
     withdrawn_verdicts,
 )
@@ -38,7 +38,7 @@ def fold(
     idle_days: int = 28,
     asked: Mapping[date, Mapping[str, InLog]] | None = None,
     before: tuple[pa.Table, date] | None = None,
-    known: Known | None = None,
+    known: EntryFacts | None = None,
 ) -> pa.Table:
     folded = Fold(day, idle_days, *(before or ()))
     for each in folded.days:
@@ -52,7 +52,7 @@ def fold(
                 id: said[text] for (_, text), id in questions.items() if text in said
             },
         )
-    return folded.table(known or Known())
+    return folded.table(known or EntryFacts())
 
 
 def by_prompt(table: pa.Table) -> dict[str, Row]:
@@ -115,7 +115,7 @@ def test_a_table_made_from_an_earlier_one_is_the_one_made_from_the_beginning(
 def test_an_entry_is_told_with_its_days_its_last_hit_and_its_dollars() -> None:
     days = {ago(n): [hits_row("How?", ago(n), n % 2), hits_row("Why?", ago(n), 0, cost_usd=None)] for n in range(10)}
     days[ago(0)][1]["generation"] = None
-    table = by_prompt(fold(days, known=Known(paid_usd=1.0)))
+    table = by_prompt(fold(days, known=EntryFacts(paid_usd=1.0)))
     how, why = table["How?"], table["Why?"]
     assert (how["hits"], how["hits_7"], how["whole_days"], how["days_looked_up"]) == (5, 3, 10, 10)
     assert (how["first_day"], how["last_hit"]) == (ago(9), datetime(2026, 3, 19, 13, tzinfo=UTC))
@@ -126,16 +126,16 @@ def test_an_entry_is_told_with_its_days_its_last_hit_and_its_dollars() -> None:
 
 
 def test_hits_of_unknown_cost_are_counted_and_no_dollars_are_made_up() -> None:
-    (row,) = fold({ago(1): [hits_row("How?", ago(1), 3, cost_usd=None)]}, known=Known(paid_usd=0.0)).to_pylist()
+    (row,) = fold({ago(1): [hits_row("How?", ago(1), 3, cost_usd=None)]}, known=EntryFacts(paid_usd=0.0)).to_pylist()
     assert (row["recovered_usd"], row["unpriced_hits"], row["payback"]) == (None, 3, None)
 
 
 def test_hits_a_day_are_measured_from_a_week_of_days_that_were_looked_up() -> None:
     days = {ago(n): [hits_row("How?", ago(n), 2)] for n in range(8)}
     six = {day: rows for day, rows in days.items() if day > ago(6)}
-    assert measured(fold(days)) == {entry_id("How?", AGENT): 2.0}
-    assert measured(fold(six)) == {}
-    assert measured(fold(days, lookups={AGENT: 9})) == {}  # nobody to speak of looked
+    assert measured_hits(fold(days)) == {entry_id("How?", AGENT): 2.0}
+    assert measured_hits(fold(six)) == {}
+    assert measured_hits(fold(days, lookups={AGENT: 9})) == {}  # nobody to speak of looked
     assert by_prompt(fold(days, lookups={AGENT: 9}))["How?"]["whole_days"] == 8
 
 
@@ -189,7 +189,7 @@ def test_verdicts_are_columns_that_a_reviewer_filters_by() -> None:
     rows = [hits_row(name, ago(0), 1) for name in ("good", "bad", "old")]
     bad, old = rows[1]["entry_id"], rows[2]["entry_id"]
     at = datetime(2026, 3, 15, tzinfo=UTC)
-    known = Known({bad: 2}, {bad: Verdict.WITHDRAWN}, {old: (at, True), rows[0]["entry_id"]: (at, False)})
+    known = EntryFacts({bad: 2}, {bad: EntryVerdict.WITHDRAWN}, {old: (at, True), rows[0]["entry_id"]: (at, False)})
     table = by_prompt(fold({ago(0): rows}, known=known, asked={ago(0): {"bad": InLog(5, 3)}}))
     assert table["good"]["verdicts"] == []
     assert (table["good"]["checked_at"], table["good"]["changed"]) == (at, False)
@@ -208,8 +208,8 @@ def test_a_withdrawal_is_known_from_its_moment_and_stands_while_one_answer_is_ou
     table = reinstate(table, {"e", "f"}, end - timedelta(days=1))
     table = add(table, [out("f", "two"), out("g", "late")], end - timedelta(hours=1))
     assert withdrawn_verdicts(table, end - timedelta(days=2)) == {}
-    assert set(withdrawn_verdicts(table, end - timedelta(days=1)).values()) == {Verdict.WITHDRAWN}
-    expected = {"e": Verdict.REINSTATED, "f": Verdict.WITHDRAWN, "g": Verdict.WITHDRAWN}
+    assert set(withdrawn_verdicts(table, end - timedelta(days=1)).values()) == {EntryVerdict.WITHDRAWN}
+    expected = {"e": EntryVerdict.REINSTATED, "f": EntryVerdict.WITHDRAWN, "g": EntryVerdict.WITHDRAWN}
     assert withdrawn_verdicts(table, end) == expected
 
 

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import phonenumbers
 import pytest
-from cachewarm_client.personal_data import VERSION_LIKE, find, mask
+from cachewarm_client.personal_data import VERSION_LIKE, find_personal_data, mask
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -123,12 +123,12 @@ def test_a_drawn_value_in_a_drawn_sentence_is_always_found_and_masked(kind: str)
     @given(within(ALL[kind]))
     def check(case: tuple[str, str]) -> None:
         value, text = case
-        assert find(text) == (kind,)
+        assert find_personal_data(text) == (kind,)
         masked = mask(text)
         assert f"[{kind}]" in masked
         assert value not in masked
-        assert find(masked) == ()
-        assert find(json.dumps({"summary": f"first\n{text}"})) == (kind,)
+        assert find_personal_data(masked) == ()
+        assert find_personal_data(json.dumps({"summary": f"first\n{text}"})) == (kind,)
 
     check()
 
@@ -157,14 +157,14 @@ CODE = st.one_of(
 @given(within(CODE))
 def test_what_stands_in_prompts_about_code_is_never_found_and_never_changed(case: tuple[str, str]) -> None:
     _, text = case
-    assert find(text) == ()
+    assert find_personal_data(text) == ()
     assert mask(text) == text
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=300) | st.text("@.:/ -+()0123456789aAE=", max_size=300))
 def test_any_text_is_looked_through_and_what_was_masked_stays_masked(text: str) -> None:
-    assert (find(text) == ()) == (mask(text) == text)
+    assert (find_personal_data(text) == ()) == (mask(text) == text)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_any_text_is_looked_through_and_what_was_masked_stays_masked(text: str) 
     ],
 )
 def test_look_alikes_are_left_alone(text: str) -> None:
-    assert (find(text), mask(text)) == ((), text)
+    assert (find_personal_data(text), mask(text)) == ((), text)
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_each_kind_is_masked_and_the_rest_stays(text: str, masked: str) -> None:
 
 
 def test_every_kind_is_told_once_and_in_order() -> None:
-    assert find("ada@acme.io, eve@acme.io from 52.95.110.1, +49 30 901820") == ("email", "ip", "phone")
-    assert find("") == ()
+    assert find_personal_data("ada@acme.io, eve@acme.io from 52.95.110.1, +49 30 901820") == ("email", "ip", "phone")
+    assert find_personal_data("") == ()
 
 
 def test_overlapping_finds_are_one_part_of_the_kind_looked_for_first() -> None:
@@ -242,7 +242,7 @@ def test_a_text_made_to_be_slow_takes_time_in_proportion_to_its_length(unit: str
     def seconds(length: int) -> float:
         text = unit * (length // len(unit))
         started = time.process_time()
-        find(text)
+        find_personal_data(text)
         return time.process_time() - started
 
     # 8 times the length: 64 times the time if it were quadratic.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.planning import warming_plan as plan_module
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.planning.warming_plan import Plan, build_plan, by_frequency, plan_hash
@@ -59,7 +59,7 @@ def made(*tables: pa.Table, budget: int = 10, embedded: set[str] | None = None) 
 
 def plan_of(*tables: pa.Table, budget: int = 10, embedded: set[str] | None = None) -> tuple[pa.Table, Counts]:
     plan = made(*tables, budget=budget, embedded=embedded)
-    return plan.table, plan.left_out
+    return plan.table, plan.excluded
 
 
 def test_golden_comes_first_and_its_answer_wins_over_the_log() -> None:
@@ -68,19 +68,19 @@ def test_golden_comes_first_and_its_answer_wins_over_the_log() -> None:
         candidate("how", "query_log", response="log answer", demand=7.0, cost_usd=0.02),
         candidate("why", "query_log", demand=3.0),
     )
-    plan, left_out = plan_of(golden, log)
+    plan, excluded = plan_of(golden, log)
     rows = plan.to_pylist()
     assert (rows[0]["prompt"], rows[0]["response"], rows[0]["rank"]) == ("How?", "golden answer", 0)
     assert (rows[0]["demand"], rows[0]["cost_usd"]) == (7.0, 0.02)
     assert [r["source"] for r in rows] == ["golden", "query_log"]
-    assert left_out == {LeftOut.CONFLICTING_ANSWER: 1}
+    assert excluded == {ExclusionReason.CONFLICTING_ANSWER: 1}
 
 
 def test_a_prompt_with_two_answers_shows_both_and_the_same_answer_is_a_mere_duplicate() -> None:
     golden = table(candidate("How?", response="golden answer"), candidate("Why?", response="Because."))
     log = table(candidate("how", "query_log", response="log answer"), candidate("why", "query_log", response="because"))
     plan = made(golden, log)
-    assert plan.left_out == {LeftOut.CONFLICTING_ANSWER: 1, LeftOut.DUPLICATE_PROMPT: 1}
+    assert plan.excluded == {ExclusionReason.CONFLICTING_ANSWER: 1, ExclusionReason.DUPLICATE_PROMPT: 1}
     (conflict,) = plan.conflicts.to_pylist()
     assert (conflict["kept_response"], conflict["dropped_response"]) == ("golden answer", "log answer")
     assert conflict["reason"] == "conflicting_answer"
@@ -93,7 +93,7 @@ def test_of_prompts_that_nothing_tells_apart_only_the_better_one_stays() -> None
     same_words = candidate(SAFE + "; thanks", response="yes"), candidate(SAFE + ", thanks", "query_log", response="no")
     plan = made(table(same_words[0]), table(same_words[1]))
     assert plan.table["response"].to_pylist() == ["yes"]
-    assert plan.left_out == {LeftOut.INSEPARABLE: 1}
+    assert plan.excluded == {ExclusionReason.INSEPARABLE: 1}
     assert plan.conflicts["reason"].to_pylist() == ["inseparable"]
 
 
@@ -110,7 +110,7 @@ def test_what_a_conflict_leaves_free_is_filled_from_the_rest() -> None:
     rows = [candidate(SAFE + mark, response=f"{i}") for i, mark in enumerate(("; thanks", ", thanks", ": thanks"))]
     plan = made(table(*rows, candidate("another question", response="x")), budget=2)
     assert plan.table["prompt"].to_pylist() == [SAFE + "; thanks", "another question"]
-    assert plan.left_out == {LeftOut.INSEPARABLE: 2}
+    assert plan.excluded == {ExclusionReason.INSEPARABLE: 2}
 
 
 def test_a_conflict_that_was_missed_among_all_is_found_among_the_chosen_and_its_place_filled(
@@ -123,14 +123,14 @@ def test_a_conflict_that_was_missed_among_all_is_found_among_the_chosen_and_its_
     rows = [candidate(SAFE + mark, response=f"{i}") for i, mark in enumerate(("; thanks", ", thanks"))]
     plan = made(table(*rows, candidate("another question", response="x")), budget=2)
     assert plan.table["prompt"].to_pylist() == [SAFE + "; thanks", "another question"]
-    assert plan.left_out == {LeftOut.INSEPARABLE: 1}
+    assert plan.excluded == {ExclusionReason.INSEPARABLE: 1}
     assert plan.conflicts.num_rows == 1
 
 
 def test_candidates_below_their_sources_floor_are_left_out_and_counted() -> None:
-    plan, left_out = plan_of(table(candidate("a", quality=0.79), candidate("b", "synthetic", quality=0.7)))
+    plan, excluded = plan_of(table(candidate("a", quality=0.79), candidate("b", "synthetic", quality=0.7)))
     assert plan["prompt"].to_pylist() == ["b"]
-    assert left_out == {LeftOut.LOW_QUALITY: 1}
+    assert excluded == {ExclusionReason.LOW_QUALITY: 1}
 
 
 def test_a_nan_quality_is_below_every_floor_in_the_gate() -> None:
@@ -143,9 +143,9 @@ def test_a_nan_quality_is_below_every_floor_in_the_gate() -> None:
 
 
 def test_a_candidate_without_a_vector_is_left_out_and_counted() -> None:
-    plan, left_out = plan_of(table(candidate("a"), candidate("b")), embedded={embedding_key(MODEL, "b")})
+    plan, excluded = plan_of(table(candidate("a"), candidate("b")), embedded={embedding_key(MODEL, "b")})
     assert plan["prompt"].to_pylist() == ["b"]
-    assert left_out == {LeftOut.NO_EMBEDDING: 1}
+    assert excluded == {ExclusionReason.NO_EMBEDDING: 1}
 
 
 @pytest.mark.parametrize("budget", [0, -5])
@@ -156,8 +156,8 @@ def test_a_budget_below_one_is_refused_by_name(budget: int) -> None:
 
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=20), st.integers(1, 10))
 def test_every_candidate_is_an_entry_or_counted(prompts: list[str], budget: int) -> None:
-    plan, left_out = plan_of(table(*(candidate(p) for p in prompts)), budget=budget)
-    assert plan.num_rows + sum(left_out.values()) == len(prompts)
+    plan, excluded = plan_of(table(*(candidate(p) for p in prompts)), budget=budget)
+    assert plan.num_rows + sum(excluded.values()) == len(prompts)
     assert plan.num_rows <= budget
     assert len(set(plan["entry_id"].to_pylist())) == plan.num_rows
     assert plan["rank"].to_pylist() == list(range(plan.num_rows))

@@ -93,7 +93,7 @@ def test_the_plan_says_what_it_expects_and_what_more_would_bring(home: Home) -> 
     assert report["counts"]["over_budget"] == 6
 
     told = home.run("warm", "--budget", "4").out
-    assert "look-ups a day are answered by these entries" in told
+    assert "lookups a day are answered by these entries" in told
     assert "<- the plan" in told
 
 

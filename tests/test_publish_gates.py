@@ -12,17 +12,17 @@ import pytest
 from cachewarm_client.certificate import Certificate
 from cachewarm_client.learned_space import Space
 from cachewarm_client.match_features import FEATURES, VERSION
-from cachewarm_client.match_model import Model
+from cachewarm_client.match_model import MatchModel
 from cachewarm_client.match_rules import MatchRule, MatchRules
 from cachewarm_client.redis_search_commands import RULE_VECTORS
 
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.lineage.workspace_resource import WorkspaceResource
 from cachewarm_pipeline.match_rules.rule_tables import rules_table
-from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.planning.warming_plan import plan_hash
 from cachewarm_pipeline.proof.gate_verdict_store import limits_of, passed_verdict, planned, store_verdict
-from cachewarm_pipeline.proof.plan_gates import Verdict
+from cachewarm_pipeline.proof.plan_gates import GateVerdict
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.schemas import GATES, MATCH_VECTORS
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -58,17 +58,17 @@ def write_plan(workspace: Workspace, plan: pa.Table, rules: MatchRules = RULES) 
     keys = [embedding_key(model, prompt) for prompt in plan["prompt"].to_pylist()]
     at = plan.schema.get_field_index("embedding_key")
     plan = plan.set_column(at, plan.schema.field(at), pa.array(keys))
-    embed_missing(workspace.embedder, workspace.vectors, plan["prompt"].to_pylist())
+    embed_new_texts(workspace.embedder, workspace.vectors, plan["prompt"].to_pylist())
     workspace.datasets.write("warming_plan", DAY, plan)
     workspace.datasets.write("match_rules", DAY, rules_table(rules))
     workspace.datasets.write("match_vectors", DAY, MATCH_VECTORS.empty_table())
 
 
-def judge(workspace: Workspace, gate: str, verdict: Verdict | None = None) -> None:
+def judge(workspace: Workspace, gate: str, verdict: GateVerdict | None = None) -> None:
     plan, rules = planned(workspace.datasets, DAY)
     whole, entries = plan_hash(plan, rules.as_dict()), plan_hash(plan.drop_columns([RULE_VECTORS]))
     judged = whole if gate == "false_positive_rate" else entries
-    verdict = verdict or Verdict(True, "all is well")
+    verdict = verdict or GateVerdict(True, "all is well")
     store_verdict(workspace.datasets, gate, DAY, judged, limits_of(workspace.settings, gate), verdict)
 
 
@@ -104,7 +104,7 @@ def test_a_gate_that_has_not_judged_stops_the_publish(workspace: Workspace, miss
 @pytest.mark.parametrize("failing", GATES)
 def test_a_gate_that_failed_stops_the_publish_with_its_own_words(workspace: Workspace, failing: str) -> None:
     for gate in GATES:
-        judge(workspace, gate, Verdict(False, "three of them are wrong") if gate == failing else None)
+        judge(workspace, gate, GateVerdict(False, "three of them are wrong") if gate == failing else None)
     done, said = publish()
     assert not done
     assert f"{failing}: three of them are wrong" in said
@@ -152,7 +152,7 @@ def test_a_verdict_about_other_weights_of_words_does_not_count(workspace: Worksp
 
 
 def test_a_learned_rule_whose_entries_have_no_places_is_refused(workspace: Workspace) -> None:
-    model = Model(VERSION, 0.0, (0.0,) * len(FEATURES), 1.0)
+    model = MatchModel(VERSION, 0.0, (0.0,) * len(FEATURES), 1.0)
     learned = MatchRule("auditor", "learned", None, True, model, PROOF)
     space = Space(np.zeros((384, 4), np.float16))
     write_plan(workspace, make_plan(PLAN), MatchRules(MatchRule("", "exact_only"), {"auditor": learned}, space))
@@ -181,7 +181,7 @@ def test_what_all_gates_let_pass_is_published_and_a_withheld_agent_type_for_exac
 ) -> None:
     for gate in GATES:
         withheld = {"planner": "it looked bad"} if gate == "false_positive_rate" else {}
-        judge(workspace, gate, Verdict(True, "planner looked bad", withheld=withheld, warning=bool(withheld)))
+        judge(workspace, gate, GateVerdict(True, "planner looked bad", withheld=withheld, warning=bool(withheld)))
     assert publish() == (True, "")
     live = workspace.cache.live()
     assert live is not None
@@ -196,8 +196,8 @@ def test_what_all_gates_let_pass_is_published_and_a_withheld_agent_type_for_exac
 def test_a_stored_verdict_reads_back_and_a_newer_one_replaces_it(tmp_path: Path) -> None:
     store = DatasetStore(str(tmp_path))
     gate, limits = GATES[0], {"floors": {"golden": 0.8}}
-    store_verdict(store, gate, DAY, "h", limits, Verdict(True, "fine", withheld={"b": "x", "a": "y"}))
+    store_verdict(store, gate, DAY, "h", limits, GateVerdict(True, "fine", withheld={"b": "x", "a": "y"}))
     assert passed_verdict(store, gate, DAY, "h", limits) == dict.fromkeys(["a", "b"], f"withheld by {gate}: fine")
-    store_verdict(store, gate, DAY, "h", limits, Verdict(False, "not fine"))
+    store_verdict(store, gate, DAY, "h", limits, GateVerdict(False, "not fine"))
     with pytest.raises(CacheError, match=f"{gate}: not fine"):
         passed_verdict(store, gate, DAY, "h", limits)

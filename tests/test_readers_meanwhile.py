@@ -47,7 +47,7 @@ class Readers:
 
     def __init__(self, checks: list[Check]) -> None:
         self.oldest = 0
-        """Number of the last plan whose publish had ended before a look-up began."""
+        """Number of the last plan whose publish had ended before a lookup began."""
         self.newest = 0
         """Number of the newest plan that may be live."""
         self.errors: list[str] = []

@@ -8,7 +8,7 @@ import pytest
 
 from cachewarm_pipeline.candidates.variant_writers.recorded_writer import RecordedWriter
 from cachewarm_pipeline.errors import LlmError
-from cachewarm_pipeline.ports import Base, Llm
+from cachewarm_pipeline.ports import BaseQuery, Llm
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
 
@@ -19,7 +19,7 @@ DATA = {
     "note": "for a test",
     "variants": {"reviewer": {"Rotate the key?": ["Key rotation", "How to rotate the key"], "Other": ["Another"]}},
 }
-KNOWN = Base("reviewer", "Rotate the key?")
+KNOWN = BaseQuery("reviewer", "Rotate the key?")
 
 
 def recorded(folder: Path, data: object = None) -> RecordedWriter:
@@ -30,7 +30,7 @@ def recorded(folder: Path, data: object = None) -> RecordedWriter:
 
 def test_what_was_recorded_is_given_out_and_costs_nothing(tmp_path: Path) -> None:
     writer: Llm = recorded(tmp_path)
-    other = Base("reviewer", "Other")
+    other = BaseQuery("reviewer", "Other")
     assert writer.variants([other, KNOWN, KNOWN]) == [["Another"], *2 * [["Key rotation", "How to rotate the key"]]]
     writer.variants([KNOWN])
     assert (writer.name, writer.model, writer.prompt_version, writer.temperature) == ("recorded", "a-model", "abc", 0.8)
@@ -39,9 +39,9 @@ def test_what_was_recorded_is_given_out_and_costs_nothing(tmp_path: Path) -> Non
 
 def test_a_base_is_known_by_its_agent_type_and_canonical_prompt(tmp_path: Path) -> None:
     writer = recorded(tmp_path)
-    assert writer.knows(Base("reviewer", " rotate THE  key"))
-    assert not writer.knows(Base("other", "Rotate the key?"))
-    assert not writer.knows(Base("reviewer", "Rotate the keys?"))
+    assert writer.knows(BaseQuery("reviewer", " rotate THE  key"))
+    assert not writer.knows(BaseQuery("other", "Rotate the key?"))
+    assert not writer.knows(BaseQuery("reviewer", "Rotate the keys?"))
 
 
 def test_what_is_given_out_can_be_changed_without_harm(tmp_path: Path) -> None:
@@ -55,13 +55,13 @@ def test_what_is_given_out_can_be_changed_without_harm(tmp_path: Path) -> None:
 def test_a_base_that_is_not_recorded_says_what_to_set(tmp_path: Path) -> None:
     writer = recorded(tmp_path)
     with pytest.raises(LlmError, match=r"base 'A new one A new .*\.\.\.' of 'reviewer' is not recorded; set CACHEWARM"):
-        writer.variants([KNOWN, Base("reviewer", "A new\none " * 100)])
+        writer.variants([KNOWN, BaseQuery("reviewer", "A new\none " * 100)])
     assert writer.usage.known == 0
 
 
 def test_without_asking_a_base_that_is_not_recorded_has_none_and_nothing_is_counted(tmp_path: Path) -> None:
     writer = recorded(tmp_path)
-    new = Base("reviewer", "A new one")
+    new = BaseQuery("reviewer", "A new one")
     assert writer.variants([new, KNOWN], ask=False) == [None, ["Key rotation", "How to rotate the key"]]
     assert writer.answers([KNOWN], ask=False) == [None]
     assert writer.usage.known == 0

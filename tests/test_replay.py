@@ -7,13 +7,21 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.numerics.nearest_neighbours import BLOCK
 from cachewarm_pipeline.proof import replay_simulation as replay
-from cachewarm_pipeline.proof.replay_simulation import COUNTS, Judged, Served, Traffic, plain_distance, shown, simulate
+from cachewarm_pipeline.proof.replay_simulation import (
+    COUNTS,
+    JudgedLookups,
+    ReplayTraffic,
+    ServedLookups,
+    plain_distance,
+    shown_response,
+    simulate_lookups,
+)
 
 DAYS = 4
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Traffic, Served, Judged, np.ndarray]:
+def cases(draw: st.DrawFn) -> tuple[ReplayTraffic, ServedLookups, JudgedLookups, np.ndarray]:
     """Traffic, what serves it, what is judged, and which query's stored answer answers which (q, q), not symmetric."""
     q = draw(st.integers(1, 9))
     rows = draw(st.lists(st.tuples(st.integers(0, DAYS - 1), st.integers(0, q - 1)), unique=True, max_size=20))
@@ -29,9 +37,9 @@ def cases(draw: st.DrawFn) -> tuple[Traffic, Served, Judged, np.ndarray]:
     wrong = [draw(st.integers(0, n)) for n in answers]
     own = np.array(draw(st.lists(st.booleans(), min_size=q * q, max_size=q * q))).reshape(q, q)
     return (
-        Traffic(ints([day for day, _ in rows]), ints([query for _, query in rows]), ints(lookups)),
-        Served(ints(exact), ints(semantic), np.array(distance, bool)),
-        Judged(ints(answers), ints(wrong)),
+        ReplayTraffic(ints([day for day, _ in rows]), ints([query for _, query in rows]), ints(lookups)),
+        ServedLookups(ints(exact), ints(semantic), np.array(distance, bool)),
+        JudgedLookups(ints(answers), ints(wrong)),
         own,
     )
 
@@ -40,7 +48,9 @@ def ints(values: list[int]) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-def one_by_one(traffic: Traffic, served: Served, own: np.ndarray | None, warmed: bool) -> list[dict[str, int]]:
+def one_by_one(
+    traffic: ReplayTraffic, served: ServedLookups, own: np.ndarray | None, warmed: bool
+) -> list[dict[str, int]]:
     """A cache that is asked each lookup in turn and keeps a set of what it stored."""
     stored: set[int] = set()
     days = [dict.fromkeys(("exact", "semantic", "own", "distance"), 0) for _ in range(DAYS)]
@@ -61,12 +71,12 @@ def one_by_one(traffic: Traffic, served: Served, own: np.ndarray | None, warmed:
 
 @given(cases(), st.booleans(), st.integers(1, 5))
 def test_the_counts_are_those_of_a_cache_asked_lookup_by_lookup(
-    case: tuple[Traffic, Served, Judged, np.ndarray], with_own: bool, block: int
+    case: tuple[ReplayTraffic, ServedLookups, JudgedLookups, np.ndarray], with_own: bool, block: int
 ) -> None:
     traffic, served, judged, own = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replay, "block_rows", lambda columns: block)  # blocks of any size give the same
-        table = simulate(traffic, served, judged, DAYS, (lambda a, b: own[np.ix_(a, b)]) if with_own else None)
+        table = simulate_lookups(traffic, served, judged, DAYS, (lambda a, b: own[np.ix_(a, b)]) if with_own else None)
     warmed = one_by_one(traffic, served, own if with_own else None, warmed=True)
     cold = one_by_one(traffic, served, own if with_own else None, warmed=False)
     assert table.schema == COUNTS
@@ -90,22 +100,24 @@ def test_the_counts_are_those_of_a_cache_asked_lookup_by_lookup(
 
 @given(cases(), st.booleans())
 def test_without_entries_the_warmed_cache_is_the_cold_one(
-    case: tuple[Traffic, Served, Judged, np.ndarray], with_own: bool
+    case: tuple[ReplayTraffic, ServedLookups, JudgedLookups, np.ndarray], with_own: bool
 ) -> None:
     traffic, served, judged, own = case
-    nothing = Served(*(np.full_like(served.exact, -1),) * 2, np.zeros(len(own), bool))
-    none_judged = Judged(*(np.zeros_like(judged.wrong),) * 2)
-    table = simulate(traffic, nothing, none_judged, DAYS, (lambda a, b: own[np.ix_(a, b)]) if with_own else None)
+    nothing = ServedLookups(*(np.full_like(served.exact, -1),) * 2, np.zeros(len(own), bool))
+    none_judged = JudgedLookups(*(np.zeros_like(judged.wrong),) * 2)
+    table = simulate_lookups(
+        traffic, nothing, none_judged, DAYS, (lambda a, b: own[np.ix_(a, b)]) if with_own else None
+    )
     assert table["warmed_hits"] == table["cold_hits"] == table["own_hits"]
     assert not any(table["exact_hits"].to_pylist() + table["distance_hits"].to_pylist())
 
 
 def test_an_example_by_hand() -> None:
     # Query 0 has an entry of its own, 1 is near an entry, 2 and 3 are strangers, and 3 is a wording of 2.
-    traffic = Traffic(ints([0, 0, 0, 2, 2, 2]), ints([0, 1, 2, 0, 2, 3]), ints([10, 4, 3, 5, 2, 1]))
-    served = Served(ints([7, -1, -1, -1]), ints([-1, 3, -1, -1]), np.array([True, False, True, False]))
-    judged = Judged(ints([6, 4, 0, 5, 0, 0]), ints([1, 2, 0, 0, 0, 0]))
-    table = simulate(traffic, served, judged, 3).to_pydict()
+    traffic = ReplayTraffic(ints([0, 0, 0, 2, 2, 2]), ints([0, 1, 2, 0, 2, 3]), ints([10, 4, 3, 5, 2, 1]))
+    served = ServedLookups(ints([7, -1, -1, -1]), ints([-1, 3, -1, -1]), np.array([True, False, True, False]))
+    judged = JudgedLookups(ints([6, 4, 0, 5, 0, 0]), ints([1, 2, 0, 0, 0, 0]))
+    table = simulate_lookups(traffic, served, judged, 3).to_pydict()
     assert table == {
         "lookups": [17, 0, 8],
         "cold_hits": [9 + 3 + 2, 0, 5 + 2],
@@ -121,7 +133,7 @@ def test_an_example_by_hand() -> None:
     }
     wording = np.zeros((4, 4), bool)
     wording[3, 2] = True
-    table = simulate(traffic, served, judged, 3, lambda a, b: wording[np.ix_(a, b)]).to_pydict()
+    table = simulate_lookups(traffic, served, judged, 3, lambda a, b: wording[np.ix_(a, b)]).to_pydict()
     assert table["cold_hits"] == [14, 0, 8]
     assert table["own_hits"] == [2, 0, 3]
 
@@ -145,16 +157,16 @@ def test_plain_distance_answers_up_to_the_threshold_and_never_against_the_words(
 
 def test_own_answers_cost_no_more_than_distinct_queries_by_stored_ones() -> None:
     q, kinds = 5_000, 40
-    traffic = Traffic(np.zeros(3 * q, np.int64), np.tile(np.arange(q), 3), np.full(3 * q, 1_000))
-    nothing = Served(*(np.full(q, -1),) * 2, np.zeros(q, bool))
-    none_judged = Judged(*(np.zeros(3 * q, np.int64),) * 2)
+    traffic = ReplayTraffic(np.zeros(3 * q, np.int64), np.tile(np.arange(q), 3), np.full(3 * q, 1_000))
+    nothing = ServedLookups(*(np.full(q, -1),) * 2, np.zeros(q, bool))
+    none_judged = JudgedLookups(*(np.zeros(3 * q, np.int64),) * 2)
     asked: list[int] = []
 
     def own(queries: np.ndarray, stored: np.ndarray) -> np.ndarray:
         asked.append(len(queries) * len(stored))
         return queries[:, None] % kinds == stored[None, :] % kinds
 
-    table = simulate(traffic, nothing, none_judged, 1, own)
+    table = simulate_lookups(traffic, nothing, none_judged, 1, own)
     assert table["cold_hits"].to_pylist() == [3 * q * 1_000 - kinds]
     assert sum(asked) <= 2 * q * (kinds + BLOCK)  # for the cold and for the warmed cache
     assert max(asked) <= BLOCK * BLOCK
@@ -177,14 +189,14 @@ def test_arrays_that_do_not_fit_are_named(change: dict[str, np.ndarray], message
     given = {"day": ints([0, 1]), "query": ints([0, 1]), "lookups": ints([3, 2]), "distance": np.zeros(2, bool)}
     given |= {"answers": ints([1, 0]), "wrong": ints([0, 0])} | change
     with pytest.raises(ValueError, match=message):
-        simulate(
-            Traffic(given["day"], given["query"], given["lookups"]),
-            Served(ints([0, -1]), ints([-1, -1]), given["distance"]),
-            Judged(given["answers"], given["wrong"]),
+        simulate_lookups(
+            ReplayTraffic(given["day"], given["query"], given["lookups"]),
+            ServedLookups(ints([0, -1]), ints([-1, -1]), given["distance"]),
+            JudgedLookups(given["answers"], given["wrong"]),
             DAYS,
         )
 
 
 def test_a_long_response_is_shown_by_its_beginning() -> None:
-    assert shown("a" * 500) == "a" * 500
-    assert shown("a" * 501) == "a" * 499 + "…"
+    assert shown_response("a" * 500) == "a" * 500
+    assert shown_response("a" * 501) == "a" * 499 + "…"

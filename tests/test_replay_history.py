@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cachewarm_pipeline.proof.replay_history import MAX_DAYS, line, point, told
+from cachewarm_pipeline.proof.replay_history import MAX_DAYS, history_sentence, line, point
 from cachewarm_pipeline.proof.replay_history_chart import ReplayHistory
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.schemas import REPLAY
@@ -33,8 +33,8 @@ def test_a_replay_without_lookups_or_judged_hits_is_no_point_and_no_zero() -> No
     assert unjudged
     assert unjudged.wrong_hit_rate is None
     assert line([unjudged], "wrong_hit_rate") == ([], [])
-    assert told([]) == "No day has been replayed yet."
-    assert "no hit judged" in told([unjudged])
+    assert history_sentence([]) == "No day has been replayed yet."
+    assert "no hit judged" in history_sentence([unjudged])
 
 
 def test_the_sentence_counts_the_days_on_which_warming_was_better() -> None:
@@ -42,7 +42,7 @@ def test_the_sentence_counts_the_days_on_which_warming_was_better() -> None:
     better = point(DAY, rows(lookups=10, warmed_hits=4, cold_hits=2, exact_judged=4, exact_wrong=1))
     assert worse
     assert better
-    assert told([better, worse]) == (
+    assert history_sentence([better, worse]) == (
         "40.0% hits warmed, 20.0% cold, 25.00% of hits wrong (2026-03-20); better than cold on 1 of 2 days"
     )
 

@@ -37,7 +37,7 @@ def test_an_example_by_hand() -> None:
 
 
 def test_a_cold_cache_is_wrong_too_so_the_estimate_is_of_extra_hits_and_only_the_cautious_end_of_all() -> None:
-    # The shape of the sample: 61% of 1,000 look-ups are served by warmed entries, 16 points are extra.
+    # The shape of the sample: 61% of 1,000 lookups are served by warmed entries, 16 points are extra.
     part = Part("a", Estimate(160.0, 80.0, 270.0), 610.0, Estimate(0.017, 0.0, 0.038), 0.003)
     found = returns([part], 1.0).total
     assert found.wrong_hits == pytest.approx((0.017 * 160, 0.0, 0.038 * 610))
@@ -197,7 +197,7 @@ def test_what_is_not_known_saves_nothing_in_the_total_and_costs_in_full() -> Non
         [
             Part("known", hits, 100.0, Estimate(0.01, 0.0, 0.02), 1.0, running_usd=5.0, warming_usd=10.0),
             Part("no cost", hits, 100.0, Estimate(0.01, 0.0, 0.02), None, running_usd=7.0),
-            Part("no lift", None, 100.0, Estimate(0.01, 0.0, 0.02), 1.0, why="no look-up of the holdout arm"),
+            Part("no lift", None, 100.0, Estimate(0.01, 0.0, 0.02), 1.0, why="no lookup of the holdout arm"),
             Part("not judged", hits, 100.0, None, 1.0, warming_usd=20.0),
         ],
         harm_usd=2.0,
@@ -206,7 +206,7 @@ def test_what_is_not_known_saves_nothing_in_the_total_and_costs_in_full() -> Non
     assert [one.why for one in found.parts] == [
         "",
         "no call with a known cost",
-        "no look-up of the holdout arm",
+        "no lookup of the holdout arm",
         "no hit was judged",
     ]
     assert [one.savings_usd is None for one in found.parts] == [False, True, True, True]

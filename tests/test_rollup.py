@@ -16,8 +16,8 @@ from cachewarm_pipeline.candidates import window_rollup as rollup_module
 from cachewarm_pipeline.candidates.provenance import source_row
 from cachewarm_pipeline.candidates.window_responses import MAX_CONTENDERS
 from cachewarm_pipeline.candidates.window_rollup import LOG_QUALITY, RolledUp, rollup
-from cachewarm_pipeline.exclusion_reasons import LeftOut
-from cachewarm_pipeline.query_log.responses import Answer, canonical_response, choose, exact_groups
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
+from cachewarm_pipeline.query_log.responses import LoggedAnswer, canonical_response, choose_response, exact_groups
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES, conform
 
 Row = dict[str, Any]
@@ -73,9 +73,9 @@ def whole(*days: list[Row], **options: Any) -> RolledUp:
     return found
 
 
-def rolled(*days: list[Row], **options: Any) -> tuple[list[Row], Counter[LeftOut]]:
+def rolled(*days: list[Row], **options: Any) -> tuple[list[Row], Counter[ExclusionReason]]:
     found = whole(*days, **options)
-    return found.table.to_pylist(), found.left_out
+    return found.table.to_pylist(), found.excluded
 
 
 def unfit(*days: list[Row], **options: Any) -> list[Row]:
@@ -89,13 +89,13 @@ def test_an_empty_window_has_no_rows() -> None:
 
 
 def test_frequencies_add_up_over_the_days() -> None:
-    rows, left_out = rolled(
+    rows, excluded = rolled(
         [asked("often", 3, said(day=0), cost_usd=0.5, costed=2), asked("once", 4, said())],
         [],
         [asked("often", 3, said(day=2), cost_usd=0.25, costed=1, prompt="Often?")],
         min_frequency=5,
     )
-    assert left_out == {LeftOut.RARE: 1}
+    assert excluded == {ExclusionReason.RARE: 1}
     (row,) = rows
     assert row["entry_id"] == entry_id("often", "a")
     assert (row["frequency"], row["demand"], row["cost_usd"]) == (6, 6 / 30, 0.25)
@@ -141,19 +141,19 @@ def test_output_is_ordered_by_frequency_then_entry_id() -> None:
 
 
 def test_an_agent_type_counts_for_itself() -> None:
-    rows, left_out = rolled([asked("q", 3, said()), asked("q", 2, said(), agent_type="b")], min_frequency=3)
+    rows, excluded = rolled([asked("q", 3, said()), asked("q", 2, said(), agent_type="b")], min_frequency=3)
     assert [row["agent_type"] for row in rows] == ["a"]
-    assert left_out == {LeftOut.RARE: 1}
+    assert excluded == {ExclusionReason.RARE: 1}
 
 
 def test_one_user_alone_cannot_fill_the_cache_but_unknown_users_can() -> None:
-    rows, left_out = rolled(
+    rows, excluded = rolled(
         [asked("one", 9, said(), users=["u1"]), asked("two", 9, said(), users=["u1"]), asked("anon", 9, said())],
         [asked("one", 9, said(), users=["u1"]), asked("two", 9, said(), users=["u2"])],
         min_users=2,
     )
     assert {row["prompt"]: row["distinct_users"] for row in rows} == {"two": 2, "anon": None}
-    assert left_out == {LeftOut.FEW_USERS: 1}
+    assert excluded == {ExclusionReason.FEW_USERS: 1}
 
 
 def test_more_users_than_are_kept_count_as_so_many() -> None:
@@ -163,19 +163,19 @@ def test_more_users_than_are_kept_count_as_so_many() -> None:
 
 
 def test_a_query_without_any_response_of_its_own_has_no_evidence() -> None:
-    rows, left_out = rolled([asked("q", 9, answered=0, cache_hits=9), asked("large", 9, answered=9)])
-    assert (rows, left_out) == ([], {LeftOut.NO_EVIDENCE: 2})
+    rows, excluded = rolled([asked("q", 9, answered=0, cache_hits=9), asked("large", 9, answered=9)])
+    assert (rows, excluded) == ([], {ExclusionReason.NO_EVIDENCE: 2})
 
 
 def test_an_answer_that_users_rejected_is_not_warmed() -> None:
-    rows, left_out = rolled(
+    rows, excluded = rolled(
         [
             asked("bad", 3, said("no", 3, negative=2)),
             asked("mixed", 9, said("no", 5, negative=3), said("yes", 4, negative=1)),
         ]
     )
     assert [(row["prompt"], row["response"], row["stability"]) for row in rows] == [("mixed", "yes", 4 / 9)]
-    assert left_out == {LeftOut.NEGATIVE_FEEDBACK: 1}
+    assert excluded == {ExclusionReason.NEGATIVE_FEEDBACK: 1}
 
 
 def test_responses_that_say_the_same_are_one_answer_and_its_newest_wording_is_kept() -> None:
@@ -221,10 +221,10 @@ def test_answers_beyond_those_that_the_judge_sees_still_count_against_stability(
 
 def test_a_popular_query_whose_every_answer_is_worded_anew_is_stable_where_the_judge_sees_one_answer() -> None:
     days = [[asked("q", 50, *(said(f"{day} {n}", 1, day=day) for n in range(5)), answered=50)] for day in range(30)]
-    rows, left_out = rolled(*days, min_stability=0.9, group_responses=lambda qs: [[0] * len(q) for q in qs])
-    assert (rows[0]["stability"], left_out) == (1.0, {})
-    rows, left_out = rolled(*days, min_stability=0.5)
-    assert (rows, left_out) == ([], {LeftOut.VOLATILE: 1})
+    rows, excluded = rolled(*days, min_stability=0.9, group_responses=lambda qs: [[0] * len(q) for q in qs])
+    assert (rows[0]["stability"], excluded) == (1.0, {})
+    rows, excluded = rolled(*days, min_stability=0.5)
+    assert (rows, excluded) == ([], {ExclusionReason.VOLATILE: 1})
 
 
 def test_one_kept_response_among_many_that_could_not_be_kept_is_no_stable_answer() -> None:
@@ -241,7 +241,7 @@ def test_a_query_with_personal_data_is_left_out_before_any_judge_sees_it() -> No
     day = [asked("mail ada@acme.io", 6, said("a", 3)), asked("q", 6, said("b", 3)), asked("rare +49 30 901820", 1)]
     found = whole(day, min_frequency=2, group_responses=judge)
     assert [row["prompt"] for row in found.table.to_pylist()] == ["q"]
-    assert found.left_out == {LeftOut.PERSONAL: 1, LeftOut.RARE: 1}
+    assert found.excluded == {ExclusionReason.PERSONAL: 1, ExclusionReason.RARE: 1}
     assert seen == ["b"]
     assert found.unfit.to_pylist() == [
         {
@@ -320,9 +320,9 @@ def test_queries_that_share_a_hash_are_still_counted_apart(monkeypatch: pytest.M
         return np.zeros(table.num_rows, np.uint64)
 
     monkeypatch.setattr(rollup_module, "_hash_keys", collide)
-    rows, left_out = rolled([asked("rare", 2, said("r")), asked("often", 5, said("o"))], min_frequency=5)
+    rows, excluded = rolled([asked("rare", 2, said("r")), asked("often", 5, said("o"))], min_frequency=5)
     assert [(row["prompt"], row["frequency"], row["response"]) for row in rows] == [("often", 5, "o")]
-    assert left_out == {LeftOut.RARE: 1}
+    assert excluded == {ExclusionReason.RARE: 1}
 
 
 RESPONSE = st.tuples(st.sampled_from(["A", "a", '{"x":1,"y":2}', '{"y": 2, "x": 1}', "b"]), st.integers(1, 3))
@@ -348,12 +348,12 @@ def test_the_window_is_that_of_a_plain_loop(
                 supports[query, canonical_response(text)] += times
                 answered[query] += times
         tables.append(rows)
-    rows, left_out = rolled(*tables, min_frequency=least)
+    rows, excluded = rolled(*tables, min_frequency=least)
     frequent = {query for query, number in frequency.items() if number >= least}
     evident = {query for query in frequent if answered[query]}
     assert {row["prompt"] for row in rows} == evident
-    assert left_out[LeftOut.RARE] == len(frequency) - len(frequent)
-    assert left_out[LeftOut.NO_EVIDENCE] == len(frequent) - len(evident)
+    assert excluded[ExclusionReason.RARE] == len(frequency) - len(frequent)
+    assert excluded[ExclusionReason.NO_EVIDENCE] == len(frequent) - len(evident)
     for row in rows:
         query = row["prompt"]
         support = supports[query, canonical_response(row["response"])]
@@ -381,17 +381,17 @@ def test_responses_are_the_same_when_their_json_or_their_canonical_text_is(one: 
 
 
 def test_choosing_among_no_answers_is_no_choice() -> None:
-    assert choose([], []) is None
+    assert choose_response([], []) is None
 
 
 def test_a_group_in_which_every_wording_has_a_complaint_gives_its_newest() -> None:
-    choice = choose([Answer("old", 5, 1, 1), Answer("new", 5, 1, 2)], [0, 0])
+    choice = choose_response([LoggedAnswer("old", 5, 1, 1), LoggedAnswer("new", 5, 1, 2)], [0, 0])
     assert choice is not None
     assert (choice.answer.text, choice.support) == ("new", 10)
 
 
 def test_a_rare_wording_is_never_published_for_a_well_supported_one() -> None:
     for complaints in (0, 1):
-        choice = choose([Answer("vulnerable", 99, complaints, 1), Answer("safe", 1, 0, 2)], [0, 0])
+        choice = choose_response([LoggedAnswer("vulnerable", 99, complaints, 1), LoggedAnswer("safe", 1, 0, 2)], [0, 0])
         assert choice is not None
         assert (choice.answer.text, choice.support) == ("vulnerable", 100)

@@ -22,7 +22,7 @@ def test_the_learned_space_tells_answers_apart_that_the_embedding_mixes() -> Non
     order = rng.permutation(len(data.groups))
     entries, known, new = order[:60], order[:300], order[300:]
     scorer = fit.learn_scorer(data, entries, known)
-    found, _ = fit.nearest(data, entries, scorer, new, 10)
+    found, _ = fit.nearest_entries_of(data, entries, scorer, new, 10)
     rows = np.arange(len(new))
     nearest = (found.group[rows, 0] == data.groups[new]).mean()
     pick, _ = similarity_features(found)
@@ -45,11 +45,11 @@ def test_without_repeated_answers_there_is_no_learned_space() -> None:
 def test_a_query_that_is_an_entry_never_finds_itself() -> None:
     data = labelled_log(1)
     everything = np.arange(len(data.groups))
-    found, places = fit.nearest(data, everything, fit.Scorer.unlearned(len(everything)), everything, 10)
+    found, places = fit.nearest_entries_of(data, everything, fit.Scorer.unlearned(len(everything)), everything, 10)
     assert (places != everything[:, None]).all()
     assert (found.group >= 0).all()
     few = everything[:4]
-    found, places = fit.nearest(data, few, fit.Scorer.unlearned(4), few, 10)
+    found, places = fit.nearest_entries_of(data, few, fit.Scorer.unlearned(4), few, 10)
     assert ((found.group == -1) == (places == few[:, None])).all()
     assert (found.group == -1).sum(1).max() == 1
 

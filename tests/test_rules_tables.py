@@ -9,7 +9,7 @@ from cachewarm_client.certificate import Certificate
 from cachewarm_client.learned_space import Space
 from cachewarm_client.match_decision import packed_length, unpack
 from cachewarm_client.match_features import FEATURES, VERSION
-from cachewarm_client.match_model import Model
+from cachewarm_client.match_model import MatchModel
 from cachewarm_client.match_rules import MatchRule, MatchRules
 from cachewarm_client.text import entry_id
 
@@ -130,7 +130,7 @@ def test_places_belong_to_their_entries_and_only_of_agent_types_with_a_learned_r
         for name, n in (("a", 3), ("b", 1))
     }
     proof = Certificate(0.05, 0.01, 0.9, 200, 0, 0.03, 400, 5)
-    model = Model(VERSION, 0.0, (0.0,) * len(FEATURES), 1.0)
+    model = MatchModel(VERSION, 0.0, (0.0,) * len(FEATURES), 1.0)
     rules = MatchRules(MatchRule("", "exact_only"), {"a": MatchRule("a", "learned", None, True, model, proof)}, space)
     table = vectors_table([LOGS["a"], LOGS["b"]], PLAN, rules, scorers)
     assert table["entry_id"].to_pylist() == [entry_id(prompt, "a") for prompt in ("first", "second", "third")]
@@ -143,7 +143,7 @@ def test_places_belong_to_their_entries_and_only_of_agent_types_with_a_learned_r
 def test_an_entry_has_its_reliability_where_there_is_no_learned_space_too() -> None:
     unlearned = Scorer.unlearned(3)
     proof = Certificate(0.05, 0.01, 0.9, 200, 0, 0.03, 400, 5)
-    model = Model(VERSION, 0.0, (0.0,) * len(FEATURES), 1.0)
+    model = MatchModel(VERSION, 0.0, (0.0,) * len(FEATURES), 1.0)
     rules = MatchRules(MatchRule("", "exact_only"), {"a": MatchRule("a", "learned", None, True, model, proof)})
     table = vectors_table([LOGS["a"]], PLAN, rules, {"a": replace(unlearned, reliability=_half([1, -2, 3]))})
     assert unpack(table["rule_vectors"].to_pylist(), 0)[1].tolist() == [1, -2, 3]

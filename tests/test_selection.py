@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, SHARES, part_of
 from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, fit_curve, step
 from cachewarm_pipeline.planning import entry_selection as selection_module
@@ -78,9 +78,9 @@ class World:
         labelled = pa.Table.from_pylist(self.queries, schema=LABELLED_QUERIES)
         return agent_demands(self.rows, labelled, vectors, vectors, ExactJudge())
 
-    def chosen(self, limits: Limits, reach: Reach = NEAR) -> tuple[list[str], dict[LeftOut, int]]:
+    def chosen(self, limits: Limits, reach: Reach = NEAR) -> tuple[list[str], dict[ExclusionReason, int]]:
         found = self.select(limits, reach)
-        return [self.rows[place]["prompt"] for place in found.places], dict(found.left_out)
+        return [self.rows[place]["prompt"] for place in found.places], dict(found.excluded)
 
     def select(self, limits: Limits, reach: Reach = NEAR) -> Selected:
         demands = self.demands()
@@ -113,8 +113,8 @@ def test_a_wording_that_is_covered_already_is_left_out_below_the_floor() -> None
     world = World()
     world.both("a@0", "x", 5)
     world.both("b@2", "x", 4)
-    prompts, left_out = world.chosen(Limits(10, floor=0.5))
-    assert (prompts, left_out) == (["a@0"], {LeftOut.BELOW_FLOOR: 1})
+    prompts, excluded = world.chosen(Limits(10, floor=0.5))
+    assert (prompts, excluded) == (["a@0"], {ExclusionReason.BELOW_FLOOR: 1})
 
 
 def test_a_candidate_that_nobody_asks_for_is_no_demand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_a_candidate_that_nobody_asks_for_is_no_demand(monkeypatch: pytest.Monke
     world = World()
     world.both("a@0", "x", 5)
     world.candidate("unasked@120", "z", "golden")
-    assert world.chosen(Limits(10)) == (["a@0"], {LeftOut.NO_DEMAND: 1})
+    assert world.chosen(Limits(10)) == (["a@0"], {ExclusionReason.NO_DEMAND: 1})
 
 
 def test_golden_wins_over_the_log_and_the_log_over_synthetic_where_they_answer_the_same() -> None:
@@ -152,9 +152,9 @@ def test_a_variant_is_warmed_only_for_what_the_log_does_not_cover() -> None:
     world.candidate("near variant@5", "x", "synthetic")
     world.candidate("far variant@60", "x", "synthetic")
     world.asked("rare@70", "x", 3)
-    prompts, left_out = world.chosen(Limits(10, floor=0.1))
+    prompts, excluded = world.chosen(Limits(10, floor=0.1))
     assert prompts == ["base@0", "far variant@60"]
-    assert left_out == {LeftOut.BELOW_FLOOR: 1}
+    assert excluded == {ExclusionReason.BELOW_FLOOR: 1}
 
 
 def test_answers_of_certifying_queries_do_not_choose_entries() -> None:
@@ -211,10 +211,10 @@ def test_a_quota_is_kept_for_its_agent_type_and_limits_it_and_what_it_leaves_is_
     for place in (0, 90, 180):
         world.both(f"loud@{place}", f"{place}", 50, agent="loud")
         world.both(f"quiet@{place}", f"{place}", 1, agent="quiet")
-    prompts, left_out = world.chosen(Limits(4, {"quiet": 2}))
+    prompts, excluded = world.chosen(Limits(4, {"quiet": 2}))
     assert len(prompts) == 4
     assert sum(p.startswith("quiet") for p in prompts) == 2
-    assert left_out == {LeftOut.OVER_BUDGET: 1, LeftOut.OVER_QUOTA: 1}
+    assert excluded == {ExclusionReason.OVER_BUDGET: 1, ExclusionReason.OVER_QUOTA: 1}
     prompts, _ = world.chosen(Limits(4, {"loud": 1}))
     assert sum(p.startswith("loud") for p in prompts) == 1
     assert len(prompts) == 4  # quiet takes the rest
@@ -236,13 +236,13 @@ def test_a_cold_start_warms_golden_by_confidence_behind_what_is_asked() -> None:
         world.candidate(f"golden@{place}", f"{place}", "golden", agent="new")
     world.candidate("variant@181", "180", "synthetic", agent="new")
     world.both("log@0", "x", 1)
-    prompts, left_out = world.chosen(Limits(3, floor=0.5))
+    prompts, excluded = world.chosen(Limits(3, floor=0.5))
     assert prompts == ["log@0", "golden@0", "golden@90"]
-    assert left_out == {LeftOut.OVER_BUDGET: 1, LeftOut.NO_DEMAND: 1}
-    kept = {LeftOut.OVER_QUOTA: 2, LeftOut.NO_DEMAND: 1}
+    assert excluded == {ExclusionReason.OVER_BUDGET: 1, ExclusionReason.NO_DEMAND: 1}
+    kept = {ExclusionReason.OVER_QUOTA: 2, ExclusionReason.NO_DEMAND: 1}
     assert world.chosen(Limits(3, {"new": 1}, floor=0.5)) == (["log@0", "golden@0"], kept)
     # A variant that answers nothing that was asked stays out, whatever room there is.
-    assert world.chosen(Limits(9, floor=0.5))[1] == {LeftOut.NO_DEMAND: 1}
+    assert world.chosen(Limits(9, floor=0.5))[1] == {ExclusionReason.NO_DEMAND: 1}
 
 
 def test_the_first_look_ups_of_a_tenant_do_not_end_its_cold_start() -> None:
@@ -253,7 +253,7 @@ def test_the_first_look_ups_of_a_tenant_do_not_end_its_cold_start() -> None:
     assert len(world.chosen(Limits(9, floor=0.5))[0]) == 3
     for number in range(THIN):
         world.asked(f"question {number}@{200 + number}", "other", 0.1, agent="new")
-    assert world.chosen(Limits(9, floor=0.5)) == ([], {LeftOut.NO_DEMAND: 3})
+    assert world.chosen(Limits(9, floor=0.5)) == ([], {ExclusionReason.NO_DEMAND: 3})
 
 
 def test_golden_before_log_costs_at_most_a_hundredth_of_the_hits() -> None:
@@ -305,7 +305,7 @@ def test_every_candidate_is_chosen_once_or_left_out_with_one_reason(
     limits = Limits(budget, {"a": min(quota, budget)} if quota else {}, floor)
     found = world.select(limits, NEAR if reaching else NEVER)
     assert len(found.places) == len(set(found.places)) <= budget
-    assert len(found.places) + found.left_out.total() == len(world.rows)
+    assert len(found.places) + found.excluded.total() == len(world.rows)
     assert all(later <= earlier + 1e-6 for earlier, later in zip(found.gains, found.gains[1:], strict=False))
     if quota:
         assert sum(world.rows[place]["agent_type"] == "a" for place in found.places) <= min(quota, budget)
@@ -333,7 +333,7 @@ def test_the_curves_agree_with_the_plan_and_go_on_beyond_it() -> None:
     assert (found.plan + 1e-9 >= found.frequency).all()
     assert next_entries(found) == (
         f"The 7 candidates that are left would bring {found.next_hits:,.1f} hits a day more "
-        f"({found.next_hits / found.lookups:.1%} of the look-ups)."
+        f"({found.next_hits / found.lookups:.1%} of the lookups)."
     )
     table = curve_table(found).to_pylist()
     assert [row["entries"] for row in table if row["planned"]][-1] == 5

@@ -47,7 +47,7 @@ def run(workspace: Workspace, day: date = DAY) -> dict[str, Any]:
 
 
 def count(client: redis.Redis, name: str, hour: int = 9, day: date = DAY) -> None:
-    """Four look-ups of the warmed arm, of which one entry answered two and an own one another; two of the holdout."""
+    """Four lookups of the warmed arm, of which one entry answered two and an own one another; two of the holdout."""
     at = f"{day:%Y%m%d}{hour:02d}"
     fields = {
         "warmed:exact:auditor": 2,
@@ -109,7 +109,7 @@ def test_counts_of_a_day_are_stored_by_arm_hour_bucket_and_entry(workspace: Work
         "errors": 0,
     }
     others = {row["agent_type"]: (row["misses"], row["would_hits"], row["errors"]) for row in (first[0], first[2])}
-    assert others == {"a:b": (1, 1, 0), "c": (0, 0, 2)}  # a look-up that raised is no miss of its hour
+    assert others == {"a:b": (1, 1, 0), "c": (0, 0, 2)}  # a lookup that raised is no miss of its hour
     assert first[1]["warmed_hits"] == 0
     assert [tuple(row.values()) for row in stored(workspace, "arm_counts")] == [
         ("holdout", "a:b", 15, 0, 1),

@@ -15,7 +15,7 @@ from cachewarm_client.keys import generations_key, whole_key
 from cachewarm_client.learned_space import Space
 from cachewarm_client.match_decision import pack
 from cachewarm_client.match_features import FEATURES, VERSION
-from cachewarm_client.match_model import Model
+from cachewarm_client.match_model import MatchModel
 from cachewarm_client.match_rules import NEIGHBOURS, MatchRule, MatchRules
 from cachewarm_client.redis_search_commands import RULE_VECTORS
 from cachewarm_client.words import tokens, word_key
@@ -44,8 +44,8 @@ NEAR = "How do I rotate the signing keys?"
 NEGATED = "How do I not rotate the signing key?"
 
 
-def model(intercept: float = -9.0) -> Model:
-    return Model(VERSION, intercept, tuple(WEIGHTS.get(name, 0.0) for name in FEATURES), 1.0)
+def model(intercept: float = -9.0) -> MatchModel:
+    return MatchModel(VERSION, intercept, tuple(WEIGHTS.get(name, 0.0) for name in FEATURES), 1.0)
 
 
 def rules(threshold: float, space: Space | None, distance: float | None = None, intercept: float = -9.0) -> MatchRules:

@@ -243,7 +243,7 @@ ROW3 = {b"id": b"k", b"extra_attributes": {b"vector_distance": b"0.01", b"prompt
 def test_both_protocols_parse_alike() -> None:
     three = {b"total_results": 2, b"results": [ROW3, {b"id": b"gone", b"extra_attributes": None}], b"warning": []}
     two = [2, b"k", [b"vector_distance", b"0.01", b"prompt", "é".encode()], b"gone", None]
-    expected = search.Found(2, [("k", {"vector_distance": "0.01", "prompt": "é"}), ("gone", {})], False)
+    expected = search.SearchReply(2, [("k", {"vector_distance": "0.01", "prompt": "é"}), ("gone", {})], False)
     assert search.parse_found(three) == search.parse_found(two) == expected
 
 

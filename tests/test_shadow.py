@@ -15,7 +15,7 @@ from cachewarm_client.cache import WarmedSemanticCache
 from cachewarm_client.cold_cache_shadow import MARK_EVERY, MAX_SECONDS, STORES_SECONDS, Marks
 from cachewarm_client.counters import HOLDOUT_ARM, WARMED_ARM
 from cachewarm_client.keys import arms_key, shadow_key, stats_key, stores_key
-from cachewarm_client.lookup import own_entry_id
+from cachewarm_client.lookup import app_entry_id
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.cli.inspect_cache import _rates
@@ -60,7 +60,7 @@ class Both:
         return found
 
     def shadow(self, prompt: str = ROTATE) -> str:
-        return shadow_key(self.cache.name, own_entry_id(prompt, "auditor"))
+        return shadow_key(self.cache.name, app_entry_id(prompt, "auditor"))
 
     def shadows(self) -> list[bytes]:
         self.cache.flush()
@@ -218,7 +218,7 @@ def test_no_prompt_and_no_user_is_in_a_shadow(both: Both) -> None:
     assert both.client.get(key) == b"1"
 
 
-# Look-ups that raise
+# Lookups that raise
 
 
 def test_lookups_that_raise_are_errors_of_their_hour_and_misses_of_their_bucket(

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cachewarm_pipeline.errors import SourceError
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.ports import Source
 from cachewarm_pipeline.query_log.sources import open_source
 from cachewarm_pipeline.query_log.sources.folder_files import list_files, may_hold
@@ -108,7 +108,7 @@ def test_broken_json_lines_are_rows_without_a_date(tmp_path: Path) -> None:
     with (tmp_path / "llm_query_logs.jsonl").open("a") as file:
         file.write('{"query": "cut off", "agent_ty\nnot json at all\n')
     source = opened(tmp_path)
-    assert source.describe(DAY).left_out == {LeftOut.NO_DATE: 2}
+    assert source.describe(DAY).excluded == {ExclusionReason.NO_DATE: 2}
     assert len(mined(source)[0]) == 1
 
 
@@ -206,7 +206,7 @@ def test_times_as_iso_text_are_read_and_other_texts_are_no_date(tmp_path: Path) 
     source = write_column(tmp_path, "created_at", pa.array(good + other_days + bad))
     assert [r["canonical"] for r in mined(source)[0]] == sorted(f"q{n}" for n in range(len(good)))
     found = source.describe(date(2026, 11, 20))
-    assert found.left_out == {LeftOut.NO_DATE: len(bad)}
+    assert found.excluded == {ExclusionReason.NO_DATE: len(bad)}
     assert (found.first_log_day, found.last_log_day) == (date(2000, 2, 29), date(2026, 11, 11))
     (precise,) = [r for r in mined(source)[0] if r["canonical"] == "q5"]
     assert precise["responses"][0]["last_at"] == datetime(2026, 11, 10, 12, 0, 0, 123456, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 
 from cachewarm_client.text import canonical
 
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.query_log.daily_counts import hash_user
 from cachewarm_pipeline.storage.schemas import MAX_RESPONSES, MAX_USERS
 from tests.source_data import DAY, NOON, at, golden_data, log_row, mined
@@ -18,12 +18,12 @@ pytest_plugins = ["tests.source_forms"]
 
 def test_spellings_of_one_query_are_counted_together_and_the_most_frequent_is_kept(opened: Open) -> None:
     spellings = ["how do  I\nlog in", "How do I log in?", "How do I log in?", "HOW DO I LOG IN?!", "  how do i log in "]
-    rows, left_out = mined(opened(log(*(log_row(text) for text in spellings), log_row("Something else"))))
+    rows, excluded = mined(opened(log(*(log_row(text) for text in spellings), log_row("Something else"))))
     assert [(r["canonical"], r["prompt"], r["prompt_count"], r["count"]) for r in rows] == [
         ("how do i log in", "How do I log in?", 2, 5),
         ("something else", "Something else", 1, 1),
     ]
-    assert not left_out
+    assert not excluded
 
 
 def test_rows_served_by_the_cache_are_demand_but_never_evidence(opened: Open) -> None:
@@ -173,7 +173,7 @@ def test_users_are_hashed_and_bounded_and_blank_ones_are_unknown(opened: Open) -
 
 
 def test_each_dirty_row_is_left_out_for_its_reason(opened: Open) -> None:
-    rows, left_out = mined(
+    rows, excluded = mined(
         opened(
             log(
                 log_row("good"),
@@ -194,12 +194,12 @@ def test_each_dirty_row_is_left_out_for_its_reason(opened: Open) -> None:
             max_response_bytes=100,
         )
     )
-    assert left_out == {
-        LeftOut.EMPTY_PROMPT: 4,
-        LeftOut.PROMPT_TOO_LONG: 2,
-        LeftOut.EMPTY_AGENT_TYPE: 2,
-        LeftOut.BAD_AGENT_TYPE: 2,
-        LeftOut.RESPONSE_TOO_LARGE: 2,
+    assert excluded == {
+        ExclusionReason.EMPTY_PROMPT: 4,
+        ExclusionReason.PROMPT_TOO_LONG: 2,
+        ExclusionReason.EMPTY_AGENT_TYPE: 2,
+        ExclusionReason.BAD_AGENT_TYPE: 2,
+        ExclusionReason.RESPONSE_TOO_LARGE: 2,
     }
     assert [r["canonical"] for r in rows] == ["good", "large", "large in bytes", "x" * 2000]
     # A response that is too large cannot be warmed, but it is an answer that differs from the others.
@@ -230,9 +230,9 @@ def test_agent_types_of_odd_names_work(opened: Open) -> None:
     names = sorted(
         ["a,b", "{tenant}", "two words", "it's", '"quoted"', "Ünïcode", "a|b", "-", "%s", "\\", "$1", "NULL"]
     )
-    rows, left_out = mined(opened(log(*(log_row(agent_type=text) for name in names for text in (f" {name}\t", name)))))
+    rows, excluded = mined(opened(log(*(log_row(agent_type=text) for name in names for text in (f" {name}\t", name)))))
     assert [(row["agent_type"], row["count"]) for row in rows] == [(name, 2) for name in names]
-    assert not left_out
+    assert not excluded
 
 
 def test_two_reads_of_a_day_give_the_same_tables(opened: Open) -> None:
@@ -261,9 +261,9 @@ def test_counts_are_those_of_a_plain_loop_over_the_rows_for_any_text(opened: Ope
     hard = [*"aAbBiI?!' \t\n\r\v\f,\"\\\u0085\u00a0\u200b\u2028\ufeff\U0001f600"]
     hard += [*"\u0130\u0131\u0307\u0345\u1e9e\u00df\u017f\u212a\u03a3\u03c2\u13a0\uab70"]
     texts = ["".join(draw.choices(draw.choice((hard, common)), k=draw.randrange(1, 5))) for _ in range(1500)]
-    rows, left_out = mined(opened(log(*(log_row(text) for text in texts))))
+    rows, excluded = mined(opened(log(*(log_row(text) for text in texts))))
     expected = Counter(canonical(text) for text in texts)
-    assert left_out == {LeftOut.EMPTY_PROMPT: expected.pop("")}
+    assert excluded == {ExclusionReason.EMPTY_PROMPT: expected.pop("")}
     assert {row["canonical"]: row["count"] for row in rows} == expected
     assert [row["canonical"] for row in rows] == sorted(expected)
     assert all(row["prompt"] in texts and canonical(row["prompt"]) == row["canonical"] for row in rows)

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from cachewarm_pipeline.errors import SourceError
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from tests.source_data import DAY, NOON, at, golden_data, log_row, mined
 from tests.source_forms import Open, log
 
@@ -14,10 +14,10 @@ pytest_plugins = ["tests.source_forms"]
 
 def test_a_log_of_the_required_columns_alone_is_enough(opened: Open) -> None:
     required = ("query", "agent_type", "response", "created_at")
-    (row,), left_out = mined(opened(log({name: log_row()[name] for name in required})))
+    (row,), excluded = mined(opened(log({name: log_row()[name] for name in required})))
     assert (row["count"], row["cache_hits"], row["answered"], row["users"]) == (1, 0, 1, [])
     assert (row["costed"], row["timed"], row["tokens"]) == (0, 0, 0)
-    assert not left_out
+    assert not excluded
 
 
 def test_columns_and_tables_of_other_names_are_mapped(opened: Open) -> None:
@@ -87,10 +87,10 @@ def test_a_source_with_neither_log_nor_golden_tables_says_so(opened: Open) -> No
 def test_empty_tables_are_fine(opened: Open) -> None:
     source = opened({"analyses": [], "findings": [], "llm_query_logs": []})
     found = source.describe(date(2026, 11, 20))
-    assert (found.first_log_day, found.last_log_day, found.left_out) == (None, None, {})
+    assert (found.first_log_day, found.last_log_day, found.excluded) == (None, None, {})
     assert mined(source) == ([], {})
     golden = source.golden(DAY, 0.8)
-    assert (golden.table.num_rows, golden.left_out) == (0, {})
+    assert (golden.table.num_rows, golden.excluded) == (0, {})
 
 
 def test_describe_finds_the_days_of_the_log_and_counts_the_rows_that_no_day_can_hold(opened: Open) -> None:
@@ -98,7 +98,7 @@ def test_describe_finds_the_days_of_the_log_and_counts_the_rows_that_no_day_can_
     source = opened(log(*(log_row(created_at=moment) for moment in dates)))
     found = source.describe(DAY)
     assert (found.first_log_day, found.last_log_day) == (DAY - timedelta(2), DAY)
-    assert found.left_out == {LeftOut.NO_DATE: 2, LeftOut.ABSURD_DATE: 2}
+    assert found.excluded == {ExclusionReason.NO_DATE: 2, ExclusionReason.ABSURD_DATE: 2}
     assert found.log is not None
     assert set(found.log.columns) == set(log_row())
 
@@ -136,14 +136,14 @@ def test_golden_findings_come_best_first_then_newest_and_the_others_are_counted(
         (0.8, "1", "reviewer"),
     ]
     assert golden.table["created_at"].to_pylist()[1] == at(2)
-    assert golden.left_out == {
-        LeftOut.LOW_QUALITY: 1,
-        LeftOut.BAD_CONFIDENCE: 3,
-        LeftOut.NO_ANALYSIS: 2,
-        LeftOut.EMPTY_AGENT_TYPE: 1,
-        LeftOut.BAD_AGENT_TYPE: 1,
-        LeftOut.RESPONSE_TOO_LARGE: 1,
-        LeftOut.NO_DATE: 1,
+    assert golden.excluded == {
+        ExclusionReason.LOW_QUALITY: 1,
+        ExclusionReason.BAD_CONFIDENCE: 3,
+        ExclusionReason.NO_ANALYSIS: 2,
+        ExclusionReason.EMPTY_AGENT_TYPE: 1,
+        ExclusionReason.BAD_AGENT_TYPE: 1,
+        ExclusionReason.RESPONSE_TOO_LARGE: 1,
+        ExclusionReason.NO_DATE: 1,
     }
 
 

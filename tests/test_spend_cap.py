@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.errors import ConfigurationError, EmbeddingError, JudgeError, SpendCapError
-from cachewarm_pipeline.models.budgets import Cost, Purse, Spend
-from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost, RunBudget
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -60,7 +60,7 @@ def spend_all(own: Workspace, models: PaidModels) -> tuple[int, int, int]:
     wrote = sum(texts is not None for texts in writer.variants(bases(6)))
     before = own.embedder.usage.texts
     with suppress(SpendCapError):
-        embed_missing(own.embedder, own.vectors, TEXTS)
+        embed_new_texts(own.embedder, own.vectors, TEXTS)
     return judge.usage.asked, wrote, own.embedder.usage.texts - before
 
 
@@ -72,7 +72,7 @@ def test_reported_usage_never_passes_the_cap_and_the_ledger_has_all_of_it(models
             seen.add(spend_all(own, models))
             assert models.usd() <= cap
             assert paid(own) == pytest.approx(models.usd(), rel=1e-9)
-            assert own.purse.spent == pytest.approx(models.usd(), abs=1e-12)
+            assert own.run_budget.spent == pytest.approx(models.usd(), abs=1e-12)
     assert (0, 0, 0) in seen
     assert (12, 6, 40) in seen
     assert len(seen) >= 4
@@ -81,51 +81,51 @@ def test_reported_usage_never_passes_the_cap_and_the_ledger_has_all_of_it(models
 def test_a_cap_under_a_single_request_says_that_running_again_does_not_help(models: PaidModels, tmp_path: Path) -> None:
     for cap, todo in ((1e-7, "raise the cap to more than one request takes"), (1e-3, "raise the cap, or run again")):
         own = workspace(models, tmp_path / str(cap), max_usd=cap)
-        own.purse.start(cap)
+        own.run_budget.start(cap)
         with pytest.raises(SpendCapError, match=todo):
-            embed_missing(own.embedder, own.vectors, TEXTS)
+            embed_new_texts(own.embedder, own.vectors, TEXTS)
 
 
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0, 5), st.floats(0, 1))
 def test_a_purse_never_has_more_out_than_its_limit(asides: list[float], limit: float, used: float) -> None:
-    purse, spend = Purse(limit), Spend(10.0, 1.0, 1.0, purse=Purse(limit))
+    run_budget, spend = RunBudget(limit), ModelBudget(10.0, 1.0, 1.0, run_budget=RunBudget(limit))
     for aside in asides:
-        if purse.take(aside):
-            assert purse.spent <= limit
-            purse.settle(aside, used * aside)
-        if spend.take(Cost(aside, 1)):
-            spend.settle(Cost(aside, 1), Cost(used * aside, 1))
-    assert purse.spent <= limit + 1e-9
+        if run_budget.take(aside):
+            assert run_budget.spent <= limit
+            run_budget.settle(aside, used * aside)
+        if spend.take(ModelCost(aside, 1)):
+            spend.settle(ModelCost(aside, 1), ModelCost(used * aside, 1))
+    assert run_budget.spent <= limit + 1e-9
     assert not spend.closed or spend.by_run
 
 
 def test_what_does_not_fit_waits_for_what_is_under_way_and_then_goes(tmp_path: Path) -> None:
-    purse, order = Purse(1.0), []
-    assert purse.take_or_wait(0.9)
-    waiting = threading.Thread(target=lambda: order.append(purse.take_or_wait(0.5)))
+    run_budget, order = RunBudget(1.0), []
+    assert run_budget.take_or_wait(0.9)
+    waiting = threading.Thread(target=lambda: order.append(run_budget.take_or_wait(0.5)))
     waiting.start()
-    purse.end(0.9, 0.1)
+    run_budget.end(0.9, 0.1)
     waiting.join(10)
     assert order == [True]
-    purse.end(0.5, 0.5)
-    assert not purse.take_or_wait(0.5)
-    assert purse.spent == pytest.approx(0.6)
+    run_budget.end(0.5, 0.5)
+    assert not run_budget.take_or_wait(0.5)
+    assert run_budget.spent == pytest.approx(0.6)
 
 
 def test_without_a_cap_nothing_is_held_back() -> None:
-    purse = Purse(None)
-    assert purse.take(1e9)
-    assert purse.take_or_wait(1e9)
+    run_budget = RunBudget(None)
+    assert run_budget.take(1e9)
+    assert run_budget.take_or_wait(1e9)
 
 
 def test_another_process_of_the_run_goes_on_from_what_was_paid(models: PaidModels, tmp_path: Path) -> None:
     first = workspace(models, tmp_path, max_usd=1.0)
-    embed_missing(first.embedder, first.vectors, TEXTS[:20])
+    embed_new_texts(first.embedder, first.vectors, TEXTS[:20])
     again = workspace(models, tmp_path, max_usd=1.0)
-    assert again.purse.spent == pytest.approx(models.usd())
+    assert again.run_budget.spent == pytest.approx(models.usd())
     again.begin("another run", "test", DAY)
-    assert again.purse.spent == 0
+    assert again.run_budget.spent == 0
 
 
 def test_the_caps_of_judge_and_writer_hold_over_the_processes_of_a_run(models: PaidModels, tmp_path: Path) -> None:
@@ -153,23 +153,23 @@ def test_money_set_aside_for_a_batch_is_set_aside_in_every_process_of_its_run(
     aside = None
     submitting = process()
     assert write(submitting, 0, 6) == [None] * 6
-    aside = submitting.purse.spent
+    aside = submitting.run_budget.spent
     assert aside > 0
     second = process()
-    assert (second.purse.spent, second.llm_budget.spent) == (pytest.approx(aside), pytest.approx(aside))
+    assert (second.run_budget.spent, second.llm_budget.spent) == (pytest.approx(aside), pytest.approx(aside))
     write(second, 6, 12)
     lines = [len(models.chat.lines(each)) for each in models.chat.batches]
     assert lines == [6, 3]  # half of the money is left: half of the bases
-    assert process("another").purse.spent == 0
+    assert process("another").run_budget.spent == 0
 
     for each in models.chat.batches:
         models.chat.finish(each)
     with models.counting():
         assert None not in write(process(), 0, 6)  # the run collects its own batch: it has paid for it
-    assert process().purse.spent == pytest.approx(1.5 * aside)
+    assert process().run_budget.spent == pytest.approx(1.5 * aside)
     later = process("later")
     assert None not in write(later, 0, 9)
-    assert later.purse.spent == process().purse.spent == 0
+    assert later.run_budget.spent == process().run_budget.spent == 0
     assert not [*tmp_path.rglob("batches/*.json")]
 
 
@@ -183,8 +183,8 @@ def test_tries_without_an_answer_count_as_billed_so_the_cap_holds(models: PaidMo
             own = workspace(models, tmp_path / str(n), max_usd=cap)
             seen.add(spend_all(own, models))
             models.judged, models.wrote = len(models.chat.paths), 0  # what the server may bill: every try
-            assert models.usd() <= paid(own) <= own.purse.spent + 1e-12
-            assert own.purse.spent <= cap
+            assert models.usd() <= paid(own) <= own.run_budget.spent + 1e-12
+            assert own.run_budget.spent <= cap
     assert (0, 0, 0) in seen
     assert (12, 6, 40) in seen
     assert len(seen) >= 4
@@ -194,32 +194,32 @@ def test_a_time_out_is_paid_at_its_most_and_what_was_never_sent_is_free(models: 
     models.embedder.hold = 0.3
     slow = workspace(models, tmp_path / "slow", embedding_timeout_seconds=0.05, embedding_max_retries=0, max_usd=1.0)
     with pytest.raises(EmbeddingError, match="no answer"):
-        embed_missing(slow.embedder, slow.vectors, TEXTS[:2])
+        embed_new_texts(slow.embedder, slow.vectors, TEXTS[:2])
     (row,) = read_usage(slow.usage_folder, date.min, date.max).to_pylist()
     assert row["prompt_tokens"] == most_tokens(TEXTS[:2])
-    assert slow.purse.spent == pytest.approx(row["usd"])
+    assert slow.run_budget.spent == pytest.approx(row["usd"])
     for status in (429, 500, 503):  # the server says itself that there is no answer
         models.embedder.hold, models.embedder.faults = 0.0, [error_answer(status, "", SOON)]
         refused = workspace(models, tmp_path / str(status), embedding_max_retries=0, max_usd=1.0)
         with pytest.raises(EmbeddingError):
-            embed_missing(refused.embedder, refused.vectors, TEXTS[:2])
-        assert (paid(refused), refused.purse.spent) == (0, 0)
+            embed_new_texts(refused.embedder, refused.vectors, TEXTS[:2])
+        assert (paid(refused), refused.run_budget.spent) == (0, 0)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         models.url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
         away = workspace(models, tmp_path / "away", embedding_max_retries=0, max_usd=1.0)
         with pytest.raises(EmbeddingError, match="cannot reach"):
-            embed_missing(away.embedder, away.vectors, TEXTS[:2])
-    assert (paid(away), away.purse.spent) == (0, 0)
+            embed_new_texts(away.embedder, away.vectors, TEXTS[:2])
+    assert (paid(away), away.run_budget.spent) == (0, 0)
 
 
 def test_embedding_that_reports_no_usage_is_in_the_ledger_at_its_most(models: PaidModels, tmp_path: Path) -> None:
     models.embedder.change = lambda answer: {**answer, "usage": None}
     own = workspace(models, tmp_path, max_usd=1.0)
-    report = embed_missing(own.embedder, own.vectors, TEXTS[:2])
+    report = embed_new_texts(own.embedder, own.vectors, TEXTS[:2])
     assert report.tokens == most_tokens(TEXTS[:2])
-    assert paid(own) == pytest.approx(report.tokens * 0.02 / 1e6) == pytest.approx(own.purse.spent)
-    assert workspace(models, tmp_path, max_usd=1.0).purse.spent == pytest.approx(own.purse.spent)
+    assert paid(own) == pytest.approx(report.tokens * 0.02 / 1e6) == pytest.approx(own.run_budget.spent)
+    assert workspace(models, tmp_path, max_usd=1.0).run_budget.spent == pytest.approx(own.run_budget.spent)
 
 
 def test_prices_of_a_day_to_come_are_refused_before_anything_is_paid(models: PaidModels, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_vectors_that_cannot_be_used_were_paid_all_the_same(models: PaidModels, 
     models.embedder.change = lambda answer: {**answer, "data": answer["data"][1:]}
     own = workspace(models, tmp_path)
     with pytest.raises(EmbeddingError):
-        embed_missing(own.embedder, own.vectors, TEXTS[:2])
+        embed_new_texts(own.embedder, own.vectors, TEXTS[:2])
     assert paid(own) == pytest.approx(models.usd())
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.candidates.provenance import Depends, dump
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.freshness.answer_age import AgeLimits
 from cachewarm_pipeline.freshness.stale_answers import Admitted, Present, Stale, Standing, admit, stamp, still_stale
 from tests.cache_fakes import make_plan
@@ -23,7 +23,7 @@ PRESENT = Present("new", "v2", "emb")
 
 def offered(prompt: str = "How?", answer: str = "old answer", **more: Any) -> dict[str, Any]:
     """A candidate from the log; its source_row is its answer."""
-    depends = Depends(answer, more.pop("model", "old")).as_dict()
+    depends = AnswerProvenance(answer, more.pop("model", "old")).as_dict()
     asked = more.pop("asked", NOW - timedelta(days=1))
     provenance = dump({"last_answer_at": asked.isoformat(), "depends": depends})
     return candidate(prompt, "query_log", response=answer, provenance=provenance, **more)
@@ -33,7 +33,7 @@ def check(row: dict[str, Any], *reasons: Stale, **more: Any) -> dict[str, Any]:
     found = {
         "entry_id": row["entry_id"],
         "reasons": [str(reason) for reason in reasons],
-        "source_row": Depends.of(row["provenance"]).source_row,
+        "source_row": AnswerProvenance.of(row["provenance"]).source_row,
         "answer_model": "old",
         "prompt_version": "v1",
         "marked_at": NOW,
@@ -57,16 +57,16 @@ def answers(found: Admitted) -> list[str]:
 def test_a_stale_answer_that_nothing_answered_again_is_left_out_unless_it_is_to_be_kept(reason: Stale) -> None:
     rows = [offered(), offered("Why?", "because")]
     found = admitted(rows, check(rows[0], reason))
-    assert (answers(found), found.left_out) == (["because"], {LeftOut.STALE: 1})
+    assert (answers(found), found.excluded) == (["because"], {ExclusionReason.STALE: 1})
     kept = admitted(rows, check(rows[0], reason), keep_stale=True)
-    assert (answers(kept), kept.left_out) == (["old answer", "because"], {})
+    assert (answers(kept), kept.excluded) == (["old answer", "because"], {})
     assert kept.stale == found.stale == {str(reason): 1}
 
 
 @pytest.mark.parametrize("reasons", [(), (Stale.EMBEDDER,), (Stale.SOURCE_ROW,)])
 def test_what_was_only_checked_and_what_a_new_plan_mends_stays(reasons: tuple[Stale, ...]) -> None:
     found = admitted([offered()], check(offered(), *reasons))
-    assert (answers(found), found.left_out, found.stale) == (["old answer"], {}, {})
+    assert (answers(found), found.excluded, found.stale) == (["old answer"], {}, {})
 
 
 def test_an_answer_that_was_given_again_takes_the_place_of_the_stale_one_and_says_from_where() -> None:
@@ -74,26 +74,26 @@ def test_an_answer_that_was_given_again_takes_the_place_of_the_stale_one_and_say
     new = {"new_response": "new answer", "answered_by": "llm:new", "answered_at": NOW, "answer_model": "new"}
     found = admitted([row], check(row, Stale.CHANGED, **new, prompt_version="v2"))
     (entry,) = found.tables[0].to_pylist()
-    assert (entry["response"], found.refreshed, found.left_out) == ("new answer", 1, {})
+    assert (entry["response"], found.refreshed, found.excluded) == ("new answer", 1, {})
     assert json.loads(entry["provenance"])["refreshed"] == {"at": NOW.isoformat(), "by": "llm:new"}
-    assert Depends.of(entry["provenance"]) == Depends("old answer", "new", "v2")
+    assert AnswerProvenance.of(entry["provenance"]) == AnswerProvenance("old answer", "new", "v2")
 
 
 def test_where_the_source_has_moved_on_neither_a_mark_nor_a_new_answer_counts() -> None:
     before, now = offered(), offered(answer="the source's newer answer")
     for change in ({}, {"new_response": "new answer", "answered_by": "log", "answered_at": NOW}):
         found = admitted([now], check(before, Stale.CHANGED, **change))
-        assert (answers(found), found.refreshed, found.left_out) == (["the source's newer answer"], 0, {})
+        assert (answers(found), found.refreshed, found.excluded) == (["the source's newer answer"], 0, {})
 
 
 def test_a_mark_lapses_when_what_it_says_is_no_longer_so() -> None:
-    own, present = Depends("row", "old"), PRESENT
+    own, present = AnswerProvenance("row", "old"), PRESENT
     marked = check(offered(), *Stale)
     before, after = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
     assert still_stale(marked, own, before, present) == {Stale.ANSWER_MODEL, Stale.PROMPT_VERSION, Stale.CHANGED}
     assert still_stale(marked, own, after, present) == {Stale.ANSWER_MODEL, Stale.CHANGED}
-    assert still_stale(marked, Depends("row", "new"), before, present) == {Stale.PROMPT_VERSION, Stale.CHANGED}
-    assert still_stale(marked, Depends("row", None), after, present) == {Stale.CHANGED}
+    assert still_stale(marked, AnswerProvenance("row", "new"), before, present) == {Stale.PROMPT_VERSION, Stale.CHANGED}
+    assert still_stale(marked, AnswerProvenance("row", None), after, present) == {Stale.CHANGED}
     assert still_stale(marked, own, before, Present(None, None, "emb")) == {Stale.CHANGED}
     assert still_stale(marked, own, before, Present("old", "v1", "emb")) == {Stale.CHANGED}
     assert still_stale(check(offered(), Stale.PROMPT_VERSION), own, None, present) == {Stale.PROMPT_VERSION}
@@ -104,19 +104,19 @@ def test_a_withdrawn_answer_stays_out_and_a_different_one_of_the_same_entry_may_
     withdrawn = {golden["entry_id"]: ['{ "a":1 }', "never seen"]}
     found = admit([table(golden), table(log)], Standing(PRESENT, withdrawn=withdrawn), ExactJudge().same)  # type: ignore[arg-type]
     assert [one.num_rows for one in found.tables] == [0, 1]
-    assert found.left_out == {LeftOut.REPORTED_WRONG: 1}
+    assert found.excluded == {ExclusionReason.REPORTED_WRONG: 1}
 
 
 def test_a_new_answer_does_not_bring_a_withdrawn_one_back_and_may_replace_it() -> None:
     row = offered()
     new = {"new_response": "new answer", "answered_by": "log", "answered_at": NOW}
-    for wrong, left_out in (("new answer", {LeftOut.REPORTED_WRONG: 1}), ("old answer", {})):
+    for wrong, excluded in (("new answer", {ExclusionReason.REPORTED_WRONG: 1}), ("old answer", {})):
         found = admitted([row], check(row, Stale.CHANGED, **new), withdrawn={row["entry_id"]: [wrong, wrong]})
-        assert found.left_out == left_out
+        assert found.excluded == excluded
 
 
 def variant(base: dict[str, Any], prompt: str = "How then?", answer: str | None = None) -> dict[str, Any]:
-    provenance = dump({"base_id": base["entry_id"], "depends": Depends.of(base["provenance"]).as_dict()})
+    provenance = dump({"base_id": base["entry_id"], "depends": AnswerProvenance.of(base["provenance"]).as_dict()})
     return candidate(prompt, "synthetic", response=answer or base["response"], provenance=provenance)
 
 
@@ -126,8 +126,10 @@ def test_a_withdrawn_answer_does_not_come_back_through_variants_and_another_answ
     for withdrawn, left in (("Old  answer", ["an answer of its own", "old answer"]), ("another", 3 * [None])):
         found = admitted(rows, withdrawn={base["entry_id"]: [withdrawn]})
         assert len(answers(found)) == len(left)
-        assert found.left_out == ({LeftOut.REPORTED_WRONG: 1} if withdrawn == "Old  answer" else {})
-    assert admitted(rows, withdrawn={rows[2]["entry_id"]: ["old answer"]}).left_out == {LeftOut.REPORTED_WRONG: 1}
+        assert found.excluded == ({ExclusionReason.REPORTED_WRONG: 1} if withdrawn == "Old  answer" else {})
+    assert admitted(rows, withdrawn={rows[2]["entry_id"]: ["old answer"]}).excluded == {
+        ExclusionReason.REPORTED_WRONG: 1
+    }
 
 
 LIMITS = AgeLimits({"a": 3.0}, NOW)
@@ -141,9 +143,9 @@ def test_an_answer_that_was_confirmed_too_long_ago_is_stale_where_its_rate_is_me
     rows = [aged(3.0, "in time"), aged(3.01, "too late"), aged(99, "not measured", agent_type="b")]
     found = admitted(rows, limits=LIMITS)
     assert found.tables[0]["prompt"].to_pylist() == ["in time", "not measured"]
-    assert (found.left_out, found.stale) == ({LeftOut.STALE: 1}, {"age": 1})
+    assert (found.excluded, found.stale) == ({ExclusionReason.STALE: 1}, {"age": 1})
     kept = admitted(rows, limits=LIMITS, keep_stale=True)
-    assert (kept.tables[0].num_rows, kept.left_out, kept.stale) == (3, {}, {"age": 1})
+    assert (kept.tables[0].num_rows, kept.excluded, kept.stale) == (3, {}, {"age": 1})
 
 
 def test_a_golden_answer_has_no_age_and_one_of_unknown_age_stays() -> None:
@@ -156,10 +158,10 @@ def test_a_golden_answer_has_no_age_and_one_of_unknown_age_stays() -> None:
 
 def test_a_new_answer_makes_an_old_one_young_until_it_is_too_old_itself() -> None:
     row = aged(20)
-    for days, left_out in ((1, {}), (4, {LeftOut.STALE: 1})):
+    for days, excluded in ((1, {}), (4, {ExclusionReason.STALE: 1})):
         new = {"new_response": "new answer", "answered_by": "log", "answered_at": NOW - timedelta(days)}
         found = admitted([row], check(row, Stale.AGE, **new), limits=LIMITS)
-        assert (answers(found), found.left_out) == ([] if left_out else ["new answer"], left_out)
+        assert (answers(found), found.excluded) == ([] if excluded else ["new answer"], excluded)
 
 
 def test_a_new_answer_that_is_too_old_gives_way_to_one_that_the_application_gave_since() -> None:
@@ -171,8 +173,8 @@ def test_a_new_answer_that_is_too_old_gives_way_to_one_that_the_application_gave
 
 def test_a_mark_for_age_is_looked_at_anew_by_each_plan() -> None:
     row = aged(1)
-    assert admitted([row], check(row, Stale.AGE), limits=LIMITS).left_out == {}
-    assert admitted([row], check(row, Stale.AGE)).left_out == {}
+    assert admitted([row], check(row, Stale.AGE), limits=LIMITS).excluded == {}
+    assert admitted([row], check(row, Stale.AGE)).excluded == {}
 
 
 def test_a_variant_is_as_old_as_the_answer_of_its_base() -> None:
@@ -187,7 +189,7 @@ def test_a_variant_is_as_old_as_the_answer_of_its_base() -> None:
 def test_no_answer_older_than_its_limit_is_handed_on(ages: list[tuple[float, bool]], limit: float) -> None:
     rows = [aged(days, f"q{n}", agent_type="ab"[other]) for n, (days, other) in enumerate(ages)]
     found = admitted(rows, limits=AgeLimits({"a": limit}, NOW))
-    assert found.tables[0].num_rows + sum(found.left_out.values()) == len(rows)
+    assert found.tables[0].num_rows + sum(found.excluded.values()) == len(rows)
     stay = {row["prompt"] for row in found.tables[0].to_pylist()}
     for n, (days, other) in enumerate(ages):
         if abs(days - limit) > 1e-6:
@@ -209,30 +211,30 @@ def test_every_candidate_is_handed_on_in_its_order_or_counted(prompts: list[str]
     bad = {row["entry_id"]: [row["response"]] for row in rows if row["prompt"] in withdrawn}
     found = admitted(rows, *checks, withdrawn=bad)
     assert found.tables[0]["prompt"].to_pylist() == [p for p in prompts if p not in marked | withdrawn]
-    assert found.tables[0].num_rows + sum(found.left_out.values()) == len(prompts)
+    assert found.tables[0].num_rows + sum(found.excluded.values()) == len(prompts)
 
 
-def stamped(provenance: dict[str, Any], **standing: Any) -> Depends:
+def stamped(provenance: dict[str, Any], **standing: Any) -> AnswerProvenance:
     plan = make_plan([{"prompt": "How?", "provenance": dump(provenance)}])
     found = stamp(plan, Standing(PRESENT, **standing))
     assert found.schema.equals(plan.schema)
-    return Depends.of(found["provenance"].to_pylist()[0])
+    return AnswerProvenance.of(found["provenance"].to_pylist()[0])
 
 
 def test_an_answer_keeps_the_prompt_version_that_it_came_with_and_a_new_one_has_the_present_one() -> None:
     (key,) = make_plan([{"prompt": "How?"}])["entry_id"].to_pylist()
-    own = {"depends": Depends("row", "old").as_dict()}
-    assert stamped(own) == Depends("row", "old", "v2", "emb")
-    assert stamped(own, previous={key: Depends("row", None, "v1", "x")}).prompt_version == "v1"
-    assert stamped(own, previous={key: Depends("another row", None, "v1")}).prompt_version == "v2"
-    assert stamped(own, previous={key: Depends("row")}).prompt_version == "v2"
-    known = {"depends": Depends("row", "old", "v3").as_dict()}
-    assert stamped(known, previous={key: Depends("row", None, "v1")}).prompt_version == "v3"
-    assert stamped({}, previous={key: Depends()}) == Depends(None, None, "v2", "emb")
+    own = {"depends": AnswerProvenance("row", "old").as_dict()}
+    assert stamped(own) == AnswerProvenance("row", "old", "v2", "emb")
+    assert stamped(own, previous={key: AnswerProvenance("row", None, "v1", "x")}).prompt_version == "v1"
+    assert stamped(own, previous={key: AnswerProvenance("another row", None, "v1")}).prompt_version == "v2"
+    assert stamped(own, previous={key: AnswerProvenance("row")}).prompt_version == "v2"
+    known = {"depends": AnswerProvenance("row", "old", "v3").as_dict()}
+    assert stamped(known, previous={key: AnswerProvenance("row", None, "v1")}).prompt_version == "v3"
+    assert stamped({}, previous={key: AnswerProvenance()}) == AnswerProvenance(None, None, "v2", "emb")
 
 
 def test_a_plan_that_is_stamped_twice_is_the_same() -> None:
-    plan = make_plan([{"prompt": "How?", "provenance": dump({"z": "é", "depends": Depends("row").as_dict()})}])
+    plan = make_plan([{"prompt": "How?", "provenance": dump({"z": "é", "depends": AnswerProvenance("row").as_dict()})}])
     standing = Standing(PRESENT)
     once = stamp(plan, standing)
     assert stamp(once, standing).equals(once)

@@ -10,7 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import canonical, entry_id
 from pytest_httpserver import HTTPServer
 
@@ -88,7 +88,7 @@ def test_the_recorded_writer_gives_filtered_variants_with_verified_answers(value
         assert (row["source"], row["quality_score"], row["demand"]) == ("synthetic", 0.7, 0.0)
         assert (row["agent_type"], canonical(row["prompt"])) not in taken
         assert TOO_CLOSE <= row["base_distance"] <= TOO_FAR
-        assert not find(row["prompt"])
+        assert not find_personal_data(row["prompt"])
         taken.add((row["agent_type"], canonical(row["prompt"])))
     assert metadata["dagster/row_count"] == len(rows)
     assert (metadata["llm"], metadata["recorded"]) == ("recorded", True)
@@ -96,10 +96,10 @@ def test_the_recorded_writer_gives_filtered_variants_with_verified_answers(value
     assert (metadata["generation_tokens"], metadata["generation_usd"], metadata["written"]) == (0, 0.0, 0)
     asked_bases = metadata["bases_configured"]
     assert metadata["known"] == asked_bases
-    left_out = metadata["left_out"]
-    unanswered = left_out["no_response"]
-    assert len(rows) + sum(left_out.values()) - unanswered == 8 * asked_bases
-    assert {"meaning_changed", "nearer_to_another_base", "too_close"} <= set(left_out)
+    excluded = metadata["left_out"]
+    unanswered = excluded["no_response"]
+    assert len(rows) + sum(excluded.values()) - unanswered == 8 * asked_bases
+    assert {"meaning_changed", "nearer_to_another_base", "too_close"} <= set(excluded)
 
 
 def test_a_second_run_gives_the_same_table_and_embeds_nothing(values: dict[str, str]) -> None:
@@ -343,7 +343,7 @@ def test_the_report_says_what_wrote_the_variants() -> None:
             reason=None,
             budget=1,
             metadata={"synthetic_variants": metadata},
-            left_out={},
+            excluded={},
             match_rules=[],
             curve=[],
             timings={},

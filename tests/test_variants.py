@@ -14,14 +14,14 @@ from cachewarm_client.words import tokens
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.candidates.provenance import Depends, source_row
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance, source_row
 from cachewarm_pipeline.candidates.variant_filter import TOO_CLOSE, TOO_FAR, Filtered, filter_variants, meaning_changed
 from cachewarm_pipeline.candidates.variant_table import Writer, variants_table
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
-from cachewarm_pipeline.ports import Base
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
+from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.storage.schemas import CANDIDATE_FIELDS, SYNTHETIC_VARIANTS
 
-BASE = Base("a", "How do we fix slow queries?", "Add an index.")
+BASE = BaseQuery("a", "How do we fix slow queries?", "Add an index.")
 
 
 class Places:
@@ -68,8 +68,8 @@ def run(
     variants: Sequence[str],
     at: dict[str, float] | None = None,
     *,
-    base: Base = BASE,
-    others: Sequence[Base] = (),
+    base: BaseQuery = BASE,
+    others: Sequence[BaseQuery] = (),
     known: Sequence[pa.Table] = (),
     together: Sequence[str] = (),
     **more: Any,
@@ -89,32 +89,32 @@ def test_a_good_variant_stays_with_its_bases_answer_and_cost() -> None:
     )
     assert variant.distance == pytest.approx(0.2, abs=1e-6)
     assert not variant.generated
-    assert not found.left_out
+    assert not found.excluded
 
 
 @pytest.mark.parametrize(
     ("variant", "reason"),
     [
-        ("", LeftOut.EMPTY_PROMPT),
-        (" ?! ", LeftOut.EMPTY_PROMPT),
-        ("x" * 2001, LeftOut.PROMPT_TOO_LONG),
-        ("Fix slow queries for ada.moss@corp.io", LeftOut.PERSONAL),
-        ("how do we fix  slow queries", LeftOut.DUPLICATE_PROMPT),
-        ("How do we fix 3 slow queries?", LeftOut.MEANING_CHANGED),
-        ("How do we not fix slow queries?", LeftOut.MEANING_CHANGED),
-        ("How do we fix slow Postgres queries?", LeftOut.MEANING_CHANGED),
-        ("Is a rewrite better instead of a fix for slow queries?", LeftOut.MEANING_CHANGED),
+        ("", ExclusionReason.EMPTY_PROMPT),
+        (" ?! ", ExclusionReason.EMPTY_PROMPT),
+        ("x" * 2001, ExclusionReason.PROMPT_TOO_LONG),
+        ("Fix slow queries for ada.moss@corp.io", ExclusionReason.PERSONAL),
+        ("how do we fix  slow queries", ExclusionReason.DUPLICATE_PROMPT),
+        ("How do we fix 3 slow queries?", ExclusionReason.MEANING_CHANGED),
+        ("How do we not fix slow queries?", ExclusionReason.MEANING_CHANGED),
+        ("How do we fix slow Postgres queries?", ExclusionReason.MEANING_CHANGED),
+        ("Is a rewrite better instead of a fix for slow queries?", ExclusionReason.MEANING_CHANGED),
     ],
 )
-def test_what_words_tell_is_left_out_before_anything_is_embedded(variant: str, reason: LeftOut) -> None:
+def test_what_words_tell_is_left_out_before_anything_is_embedded(variant: str, reason: ExclusionReason) -> None:
     places = Places({})
     found = filter_variants([(BASE, [variant])], [BASE], [], vectors_of=places, same=same)
-    assert (found.kept, found.left_out) == ([], Counts({reason: 1}))
+    assert (found.kept, found.excluded) == ([], Counts({reason: 1}))
     assert not places.asked
 
 
 def test_a_canonical_form_is_taken_once_in_an_agent_type() -> None:
-    other, elsewhere = Base("a", "What is a slow query?", "x"), Base("b", "How do we fix slow queries?", "x")
+    other, elsewhere = BaseQuery("a", "What is a slow query?", "x"), BaseQuery("b", "How do we fix slow queries?", "x")
     first, second = "Please fix slow queries", "please FIX slow queries!"
     at = {BASE.prompt: 0.0, other.prompt: 0.4, first: 0.2, second: 0.2, "a KNOWN one": 0.3}
     written = [(BASE, [first, second, "A known one", other.prompt]), (elsewhere, [second])]
@@ -122,43 +122,43 @@ def test_a_canonical_form_is_taken_once_in_an_agent_type() -> None:
         written, [BASE, other, elsewhere], [candidates(("a KNOWN one", "x", None))], vectors_of=Places(at), same=same
     )
     assert [(v.base.agent_type, v.prompt) for v in found.kept] == [("a", first), ("b", second)]
-    assert found.left_out == {LeftOut.DUPLICATE_PROMPT: 3}
+    assert found.excluded == {ExclusionReason.DUPLICATE_PROMPT: 3}
 
 
 def test_too_close_to_the_base_or_a_kept_sibling_adds_nothing() -> None:
     at = {"one": TOO_CLOSE - 0.001, "two": 0.2, "three": 0.205, "four": 0.35}
     found = run(list(at), at, together=["two", "three"])
     assert [variant.prompt for variant in found.kept] == ["two", "four"]
-    assert found.left_out == {LeftOut.TOO_CLOSE: 2}
+    assert found.excluded == {ExclusionReason.TOO_CLOSE: 2}
 
 
 def test_too_far_is_another_question() -> None:
     at = {"one": TOO_FAR - 0.001, "two": TOO_FAR + 0.001}
     found = run(list(at), at)
     assert [variant.prompt for variant in found.kept] == ["one"]
-    assert found.left_out == {LeftOut.TOO_FAR: 1}
+    assert found.excluded == {ExclusionReason.TOO_FAR: 1}
 
 
 def test_the_distances_are_the_callers_to_choose() -> None:
     at = {"one": 0.05, "two": 0.2, "three": 0.3}
     found = run(list(at), at, min_distance=0.1, max_distance=0.25)
     assert [variant.prompt for variant in found.kept] == ["two"]
-    assert found.left_out == {LeftOut.TOO_CLOSE: 1, LeftOut.TOO_FAR: 1}
+    assert found.excluded == {ExclusionReason.TOO_CLOSE: 1, ExclusionReason.TOO_FAR: 1}
 
 
 def test_nearer_to_a_prompt_of_another_answer_is_left_out_and_of_the_same_answer_is_not() -> None:
     at, side = {"variant": 0.3, "near": 0.35}, ["variant", "near"]
     for others, known in (
-        ([Base("a", "near", "Other.")], []),
-        ([Base("a", "near", None)], []),
+        ([BaseQuery("a", "near", "Other.")], []),
+        ([BaseQuery("a", "near", None)], []),
         ([], [candidates(("near", "Other.", None))]),
     ):
-        assert run(["variant"], at, others=others, known=known, together=side).left_out == {
-            LeftOut.NEARER_TO_ANOTHER_BASE: 1
+        assert run(["variant"], at, others=others, known=known, together=side).excluded == {
+            ExclusionReason.NEARER_TO_ANOTHER_BASE: 1
         }
     for others, known in (
-        ([Base("a", "near", "ADD an index.")], []),
-        ([Base("b", "near", "Other.")], []),
+        ([BaseQuery("a", "near", "ADD an index.")], []),
+        ([BaseQuery("b", "near", "Other.")], []),
         ([], [candidates(("near", "ADD an index.", None))]),
         ([], [candidates(("near", "Other.", None), agent_type="b")]),
     ):
@@ -166,35 +166,39 @@ def test_nearer_to_a_prompt_of_another_answer_is_left_out_and_of_the_same_answer
 
 
 def test_a_base_without_an_answer_has_no_variants_unless_answers_are_generated() -> None:
-    base = Base("a", BASE.prompt)
+    base = BaseQuery("a", BASE.prompt)
     at = {"one": 0.2, "two": 0.3, "three": 0.4, "four": 0.1}
-    assert run(list(at), at, base=base).left_out == {LeftOut.NO_RESPONSE: 4}
-    asked: list[Base] = []
+    assert run(list(at), at, base=base).excluded == {ExclusionReason.NO_RESPONSE: 4}
+    asked: list[BaseQuery] = []
 
-    def answers(questions: Sequence[Base]) -> list[str | None]:
+    def answers(questions: Sequence[BaseQuery]) -> list[str | None]:
         asked.extend(questions)
         return ["Index it.", None, "mail ada.moss@corp.io", " "]
 
     found = run(list(at), at, base=base, answers_of=answers)
     assert [(variant.response, variant.generated) for variant in found.kept] == [("Index it.", True)]
-    assert found.left_out == {LeftOut.NO_RESPONSE: 1, LeftOut.PERSONAL: 1, LeftOut.EMPTY_RESPONSE: 1}
+    assert found.excluded == {
+        ExclusionReason.NO_RESPONSE: 1,
+        ExclusionReason.PERSONAL: 1,
+        ExclusionReason.EMPTY_RESPONSE: 1,
+    }
     assert [(question.agent_type, question.prompt) for question in asked] == [("a", prompt) for prompt in at]
     large = run(["one"], at, base=base, answers_of=lambda _: ["x" * 11], max_response_bytes=10)
-    assert large.left_out == {LeftOut.RESPONSE_TOO_LARGE: 1}
+    assert large.excluded == {ExclusionReason.RESPONSE_TOO_LARGE: 1}
 
 
 def test_no_answer_is_asked_for_where_the_base_has_one_or_the_variant_goes() -> None:
-    def answers(questions: Sequence[Base]) -> list[str | None]:
+    def answers(questions: Sequence[BaseQuery]) -> list[str | None]:
         raise AssertionError(questions)
 
     assert len(run(["one"], {"one": 0.2}, answers_of=answers).kept) == 1
-    base = Base("a", BASE.prompt)
-    assert run(["one"], {"one": 0.9}, base=base, answers_of=answers).left_out == {LeftOut.TOO_FAR: 1}
+    base = BaseQuery("a", BASE.prompt)
+    assert run(["one"], {"one": 0.9}, base=base, answers_of=answers).excluded == {ExclusionReason.TOO_FAR: 1}
 
 
 def test_personal_data_in_the_bases_answer_leaves_its_variants_out() -> None:
-    base = Base("a", BASE.prompt, "Ask ada.moss@corp.io")
-    assert run(["one", "two"], base=base).left_out == {LeftOut.PERSONAL: 2}
+    base = BaseQuery("a", BASE.prompt, "Ask ada.moss@corp.io")
+    assert run(["one", "two"], base=base).excluded == {ExclusionReason.PERSONAL: 2}
 
 
 @pytest.mark.parametrize(
@@ -216,8 +220,8 @@ def test_order_of_words_is_meaning_only_in_nearly_the_same_words(base: str, vari
 
 
 def test_a_row_says_where_it_comes_from() -> None:
-    found = run(["one"], {"one": 0.25}, base=Base("a", BASE.prompt, "Add an index.", "golden"))
-    depends = Depends("of the base", "gpt")
+    found = run(["one"], {"one": 0.25}, base=BaseQuery("a", BASE.prompt, "Add an index.", "golden"))
+    depends = AnswerProvenance("of the base", "gpt")
     table = variants_table(found.kept, Writer("some-model", False, "v1", 0.8), {entry_id(BASE.prompt, "a"): depends})
     assert table.schema.equals(SYNTHETIC_VARIANTS)
     [row] = table.to_pylist()
@@ -239,18 +243,18 @@ def test_a_row_says_where_it_comes_from() -> None:
 
 def test_a_variant_without_a_candidate_as_base_depends_on_its_own_answer_and_a_generated_one_on_its_writer() -> None:
     writer = Writer("some-model", False, "v1", 0.8)
-    configured = run(["one"], {"one": 0.25}, base=Base("a", BASE.prompt, "Add an index."))
+    configured = run(["one"], {"one": 0.25}, base=BaseQuery("a", BASE.prompt, "Add an index."))
     [row] = variants_table(configured.kept, writer, {}).to_pylist()
-    assert Depends.of(row["provenance"]) == Depends(source_row("Add an index."))
+    assert AnswerProvenance.of(row["provenance"]) == AnswerProvenance(source_row("Add an index."))
     generated = [replace(variant, generated=True, response="Mine.") for variant in configured.kept]
-    [row] = variants_table(generated, writer, {configured.kept[0].base.entry_id: Depends("x")}).to_pylist()
-    assert Depends.of(row["provenance"]) == Depends(source_row("Mine."), "some-model")
+    [row] = variants_table(generated, writer, {configured.kept[0].base.entry_id: AnswerProvenance("x")}).to_pylist()
+    assert AnswerProvenance.of(row["provenance"]) == AnswerProvenance(source_row("Mine."), "some-model")
 
 
 WORDS = ["how", "do", "not", "we", "fix", "slow", "queries", "3.1", "Postgres", "from", "to", "a@b.io", "?", " ", "FIX"]
 TEXT = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
 BASES = st.builds(
-    Base,
+    BaseQuery,
     st.sampled_from(["a", "b"]),
     TEXT.filter(lambda text: bool(canonical(text))),
     st.sampled_from([None, "yes", "no", "ask ada.moss@corp.io"]),
@@ -270,13 +274,13 @@ def hashed(texts: Sequence[str]) -> Any:
     st.booleans(),
 )
 def test_nothing_is_lost_silently_and_what_stays_is_distinct_and_contradicts_nothing(
-    written: list[tuple[Base, list[str]]], known: list[tuple[str, str]], generate: bool
+    written: list[tuple[BaseQuery, list[str]]], known: list[tuple[str, str]], generate: bool
 ) -> None:
     bases = [base for base, _ in written]
     table = candidates(*((prompt, response, None) for prompt, response in known))
     answers_of = (lambda questions: ["generated"] * len(questions)) if generate else None
     found = filter_variants(written, bases, [table], vectors_of=hashed, same=same, answers_of=answers_of)
-    assert len(found.kept) + sum(found.left_out.values()) == sum(len(texts) for _, texts in written)
+    assert len(found.kept) + sum(found.excluded.values()) == sum(len(texts) for _, texts in written)
     forms = [(variant.base.agent_type, canonical(variant.prompt)) for variant in found.kept]
     taken = {(base.agent_type, canonical(base.prompt)) for base in bases} | {("a", canonical(p)) for p, _ in known}
     assert len(forms) == len(set(forms))

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.errors import DatasetError
-from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.storage import vectors as vectors_module
 from cachewarm_pipeline.storage.vectors import MAX_SMALL_SEGMENTS, ParquetVectorStore, folder_name
 
@@ -306,33 +306,33 @@ def _key(text: str) -> str:
 
 def test_only_texts_never_seen_are_embedded_and_each_once(store: ParquetVectorStore) -> None:
     embedder = CountingEmbedder()
-    first = embed_missing(embedder, store, ["a", "b", "a", "c", "d"])
+    first = embed_new_texts(embedder, store, ["a", "b", "a", "c", "d"])
     assert (first.embedded, first.reused, first.tokens, first.dimensions) == (4, 0, 40, 8)
-    second = embed_missing(embedder, store, ["d", "e", "a", "a"])
+    second = embed_new_texts(embedder, store, ["d", "e", "a", "a"])
     assert (second.embedded, second.reused, second.tokens) == (1, 2, 10)
     assert embedder.embedded == ["a", "b", "c", "d", "e"]
     np.testing.assert_array_equal(store.get([_key("e"), _key("a")]), _vectors(["e", "a"]))
 
 
 def test_an_unchanged_run_embeds_nothing_and_still_knows_the_dimension(store: ParquetVectorStore) -> None:
-    embed_missing(CountingEmbedder(), store, ["a", "b"])
+    embed_new_texts(CountingEmbedder(), store, ["a", "b"])
     again = CountingEmbedder(dimensions=None)
-    report = embed_missing(again, store, ["a", "b"])
+    report = embed_new_texts(again, store, ["a", "b"])
     assert (report.embedded, report.reused, report.tokens, report.dimensions) == (0, 2, 0, 8)
     assert again.embedded == []
 
 
 def test_no_texts_are_no_work(store: ParquetVectorStore) -> None:
-    report = embed_missing(CountingEmbedder(dimensions=None), store, [])
+    report = embed_new_texts(CountingEmbedder(dimensions=None), store, [])
     assert (report.embedded, report.reused, report.dimensions) == (0, 0, None)
 
 
 def test_a_crash_loses_one_batch_and_the_next_run_continues(store: ParquetVectorStore) -> None:
     texts = [f"text {number}" for number in range(12)]
     with pytest.raises(RuntimeError, match="crash"):
-        embed_missing(CountingEmbedder(fail_after=3), store, texts)
+        embed_new_texts(CountingEmbedder(fail_after=3), store, texts)
     assert store.missing(map(_key, texts)) == {_key(text) for text in texts[9:]}
-    report = embed_missing(CountingEmbedder(), store, texts)
+    report = embed_new_texts(CountingEmbedder(), store, texts)
     assert (report.embedded, report.reused) == (3, 9)
 
 
@@ -342,7 +342,7 @@ def test_long_work_is_done_in_blocks_and_told_a_few_times(
     monkeypatch.setattr("cachewarm_pipeline.models.embed_new_texts.BLOCK_TEXTS", 7)
     texts = [f"text {number}" for number in range(100)]
     told: list[str] = []
-    embed_missing(CountingEmbedder(), store, texts, told.append)
+    embed_new_texts(CountingEmbedder(), store, texts, told.append)
     np.testing.assert_array_equal(store.get([_key(text) for text in texts]), _vectors(texts))
     assert told[-1] == "embedded 100 of 100 new texts; 0 were known"
     assert 2 <= len(told) <= 11

@@ -12,9 +12,9 @@ import pytest
 from benchmarks.lift_simulation import EVEN, trials
 from cachewarm_pipeline.measurement.assets import warming_impact
 from cachewarm_pipeline.measurement.lift import Forecast, impact
-from cachewarm_pipeline.measurement.lift.impact_text import before_after_told, impact_table, lift_told
-from cachewarm_pipeline.measurement.lift.measured_impact import DayCounts, Plain, counted, measured, of_log
-from cachewarm_pipeline.measurement.service import Counted
+from cachewarm_pipeline.measurement.lift.impact_text import before_after_sentence, impact_table, lift_sentence
+from cachewarm_pipeline.measurement.lift.measured_impact import DayCounts, Plain, counted, measured_impact, of_log
+from cachewarm_pipeline.measurement.service import CountedDays
 from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.impact_days import AGENT, FIRST, Shape, generation, workspace_at, write_arms, write_counts, write_made
 
@@ -97,26 +97,26 @@ def test_without_any_count_the_logs_own_hit_rate_stands_for_after_and_nothing_is
     for n in range(3):
         write_made(workspace, after(n))
     rows, page = made(workspace, after(2))
-    assert "no reader counted a look-up" in page["measured"]
+    assert "no reader counted a lookup" in page["measured"]
     assert "by_day" not in page
     assert [row["hit_rate"] for row in rows if row["scope"] in ("before", "after")] == [0.1, 0.1]
     assert scope(rows, "day") == []
 
 
 def test_only_days_up_to_the_day_and_within_the_window_count(workspace: Workspace) -> None:
-    counts = Counted(workspace.datasets, 2)
-    assert [one.day for one in counts.measured(LAST).days] == [after(3), LAST]
-    assert [one.day for one in counts.measured(after(2)).days] == [after(2)]
-    assert counts.measured(FIRST).days == []
+    counts = CountedDays(workspace.datasets, 2)
+    assert [one.day for one in counts.measured_impact(LAST).days] == [after(3), LAST]
+    assert [one.day for one in counts.measured_impact(after(2)).days] == [after(2)]
+    assert counts.measured_impact(FIRST).days == []
     # A run of the whole range and one of each day tell the same.
     for n in range(DAYS + 1):
-        alone = Counted(workspace.datasets, 2).measured(after(n))
-        assert counts.measured(after(n)).impact == alone.impact
+        alone = CountedDays(workspace.datasets, 2).measured_impact(after(n))
+        assert counts.measured_impact(after(n)).impact == alone.impact
 
 
 def test_a_day_whose_hits_by_entry_came_too_late_counts_as_the_day_before_it(workspace: Workspace) -> None:
     (Path(workspace.settings.datasets) / "entry_hits" / f"{LAST}.parquet").unlink()
-    found = Counted(workspace.datasets, 14).measured(LAST)
+    found = CountedDays(workspace.datasets, 14).measured_impact(LAST)
     assert [one.day for one in found.days] == [after(2), after(3), LAST]
     assert found.compared[-1].forecast_hit_rate is None
 
@@ -145,11 +145,11 @@ def test_a_day_of_which_nobody_knows_what_was_live_is_as_the_last_one_that_is_kn
 def test_before_ends_where_a_generation_was_live_and_not_at_the_oldest_plan(workspace: Workspace) -> None:
     old = FIRST - timedelta(days=9)
     write_made(workspace, old)  # a plan of the past, made later
-    counts = Counted(workspace.datasets, 14)
+    counts = CountedDays(workspace.datasets, 14)
     assert counts.first_live() == (after(1), FIRST)
     before = counts.before(LAST)
     assert (before.days, before.lookups) == (2, 20)  # the log of that day and of FIRST
-    found = replace(counts.measured(LAST), asked={})
+    found = replace(counts.measured_impact(LAST), asked={})
     assert counts.after(LAST, found).days == 3
 
 
@@ -157,7 +157,7 @@ def test_before_ends_at_the_oldest_plan_where_it_is_not_known_what_was_live(tmp_
     workspace = workspace_at(tmp_path, LAST)
     for n in range(3):
         write_made(workspace, after(n))
-    counts = Counted(workspace.datasets, 14)
+    counts = CountedDays(workspace.datasets, 14)
     assert counts.first_live() == (None, None)
     assert counts.before(LAST).days == 1
 
@@ -166,7 +166,7 @@ def test_a_log_without_cache_hits_has_no_rate_before_and_the_reason_is_told() ->
     before = of_log([(0, 10), (0, 5)], "before the first plan")
     assert (before.hit_rate, before.why) == (None, "the log has no cache_hit before the first plan")
     assert of_log([], "since").why == "the log has no rows since"
-    told = before_after_told(before, Plain(1, 4, 1))
+    told = before_after_sentence(before, Plain(1, 4, 1))
     assert told.startswith("before not known (the log has no cache_hit before the first plan), after 25.0%")
 
 
@@ -177,11 +177,11 @@ def test_the_table_of_a_drawn_world_holds_what_impact_says_of_it() -> None:
         DayCounts(date.fromisoformat(slot), counts, {}, Counter(), generation(FIRST), True)
         for slot, counts in sorted(by_day.items())
     ]
-    found = measured(days, {days[0].day: Forecast(0.4, 0.2)})
+    found = measured_impact(days, {days[0].day: Forecast(0.4, 0.2)})
     whole = impact(trial.after)
     assert found.impact == whole
     rows = impact_table(found, Plain(0, 0, 0, "nothing"), Plain(0, 0, 0, "nothing")).to_pylist()
     (total,) = scope(rows, "total")
     assert (total["lift"], total["lift_low"]) == (whole.total.lift, whole.total.low)
     assert sum(row["warmed_lookups"] for row in scope(rows, "day")) == whole.total.warmed_lookups
-    assert "warming adds" in lift_told(found)
+    assert "warming adds" in lift_sentence(found)

@@ -163,7 +163,7 @@ def test_a_week_runs_itself_and_never_serves_what_is_not_verified(week: Week) ->
     week.advance(MONDAY + timedelta(days=3), USUAL)  # Monday to Wednesday
     assert [run.partition for run in week.runs("daily schedule")] == ["2026-03-22", "2026-03-23", "2026-03-24"]
     assert [(run.job, run.success) for run in week.runs("catch up")] == [("mine_log", True)]
-    assert "look-ups, floor 50.0%" in week.daemon.skipped["hit_rate_falls"]
+    assert "lookups, floor 50.0%" in week.daemon.skipped["hit_rate_falls"]
 
     # Thursday: from nine on another five questions are four fifths of the traffic.
     thursday = MONDAY + timedelta(days=3)

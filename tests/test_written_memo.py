@@ -12,10 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import Question, answer_question, variants_question
+from cachewarm_pipeline.candidates.variant_writers.writer_prompts import (
+    WriterQuestion,
+    answer_question,
+    variants_question,
+)
 from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
 from cachewarm_pipeline.errors import DatasetError
-from cachewarm_pipeline.ports import Base
+from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.storage import parquet_segments as segments_module
 from cachewarm_pipeline.storage.files import below
 from tests.writer_server import WriterServer, bases, open_writer
@@ -88,14 +92,14 @@ def test_a_folder_goes_before_the_options_of_an_object_store() -> None:
 
 
 def test_a_key_is_of_all_that_the_variants_depend_on_and_of_one_entry() -> None:
-    question, base = variants_question(8, 0.8), Base("a", "Rotate the key")
-    same = [Base("a", "rotate  the key."), Base("a", "Rotate the key", response="x", origin="golden")]
+    question, base = variants_question(8, 0.8), BaseQuery("a", "Rotate the key")
+    same = [BaseQuery("a", "rotate  the key."), BaseQuery("a", "Rotate the key", response="x", origin="golden")]
     assert {question.key("m", base), *(question.key("m", other) for other in same)} == {question.key("m", base)}
-    reworded = Question("variants", question.instructions + ".", 0.8, 8)
+    reworded = WriterQuestion("variants", question.instructions + ".", 0.8, 8)
     others = {
         question.key("n", base),
-        question.key("m", Base("b", "Rotate the key")),
-        question.key("m", Base("a", "Rotate the keys")),
+        question.key("m", BaseQuery("b", "Rotate the key")),
+        question.key("m", BaseQuery("a", "Rotate the keys")),
         variants_question(7, 0.8).key("m", base),
         variants_question(8, 0.7).key("m", base),
         reworded.key("m", base),

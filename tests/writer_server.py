@@ -12,10 +12,10 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
-from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
+from cachewarm_pipeline.candidates.variant_writers.writer_model import WriterModel
 from cachewarm_pipeline.errors import LlmError
-from cachewarm_pipeline.models.budgets import Spend
-from cachewarm_pipeline.ports import Base, Llm
+from cachewarm_pipeline.models.budgets import ModelBudget
+from cachewarm_pipeline.ports import BaseQuery, Llm
 from tests.chat_server import COMPLETION_TOKENS, KEY, MODEL, PROMPT_TOKENS, as_response, saying
 
 PRICE = (PROMPT_TOKENS * 0.40 + COMPLETION_TOKENS * 1.60) / 1e6
@@ -23,8 +23,8 @@ PRICE = (PROMPT_TOKENS * 0.40 + COMPLETION_TOKENS * 1.60) / 1e6
 PER_ANSWER = PROMPT_TOKENS + COMPLETION_TOKENS
 
 
-def bases(n: int, agent_type: str = "reviewer") -> list[Base]:
-    return [Base(agent_type, f"How do I rotate key number {number}?") for number in range(n)]
+def bases(n: int, agent_type: str = "reviewer") -> list[BaseQuery]:
+    return [BaseQuery(agent_type, f"How do I rotate key number {number}?") for number in range(n)]
 
 
 def asked(body: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def written(data: dict[str, Any]) -> dict[str, Any]:
     return {"variants": [f"{data['request']} ({number})" for number in range(data["n"])]}
 
 
-def variants_of(base: Base, n: int = 3) -> list[str]:
+def variants_of(base: BaseQuery, n: int = 3) -> list[str]:
     return [f"{base.prompt} ({number})" for number in range(n)]
 
 
@@ -151,10 +151,10 @@ class WriterServer:
         return self.batches[id]
 
 
-def open_model(server: WriterServer | str, **options: Any) -> Model:
+def open_model(server: WriterServer | str, **options: Any) -> WriterModel:
     """The model against the fake server, with few and quick retries."""
     url = server if isinstance(server, str) else server.url
-    return Model(MODEL, **{"api_key": KEY, "base_url": url, "timeout": 10.0, "max_retries": 2, **options})
+    return WriterModel(MODEL, **{"api_key": KEY, "base_url": url, "timeout": 10.0, "max_retries": 2, **options})
 
 
 def open_writer(
@@ -174,7 +174,7 @@ def open_writer(
     return OpenAIWriter(
         open_model(server, **options),
         f"{base}/written",
-        Spend(limit, 0.40, 1.60, max_tokens),
+        ModelBudget(limit, 0.40, 1.60, max_tokens),
         (said if said is not None else []).append,
         n=n,
         temperature=temperature,
@@ -183,7 +183,7 @@ def open_writer(
     )
 
 
-def refusal(writer: OpenAIWriter, of: Sequence[Base] = tuple(bases(1))) -> str:
+def refusal(writer: OpenAIWriter, of: Sequence[BaseQuery] = tuple(bases(1))) -> str:
     """What writing is refused with: one short line without secrets."""
     with pytest.raises(LlmError) as caught:
         writer.variants(of)

@@ -18,7 +18,7 @@ from cachewarm_pipeline.answers.equivalence_groups import (
     cosines,
     leader_groups,
     merge_equal,
-    near,
+    near_pairs,
     nearest_first,
 )
 from cachewarm_pipeline.query_log.responses import canonical_response, json_value
@@ -295,7 +295,7 @@ def answer_groups(
             same[yes] = True
             return same
 
-        groups[compared] = compared[leader_groups(len(at), near(vectors, buckets[compared], floor), ask)]
+        groups[compared] = compared[leader_groups(len(at), near_pairs(vectors, buckets[compared], floor), ask)]
     return firsts[groups][places]
 
 

@@ -78,7 +78,7 @@ def _settle(groups: Positions, item: Positions, other: Positions, ask: Ask) -> N
         unsettled &= waits  # those that wait for nothing are heads
 
 
-def near(vectors: NDArray[np.float32], buckets: Positions, floor: float) -> Candidates:
+def near_pairs(vectors: NDArray[np.float32], buckets: Positions, floor: float) -> Candidates:
     """Candidates are the pairs of one bucket whose cosine may reach the floor.
 
     ``vectors`` (n, d) of unit length; ``buckets`` (n,): items of different buckets are never equivalent. Memory: one

@@ -5,12 +5,12 @@ How steady an answer is, and what a reviewer is told about a query that was left
 
 from collections.abc import Sequence
 
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 
-from cachewarm_pipeline.query_log.responses import Answer, Choice
+from cachewarm_pipeline.query_log.responses import LoggedAnswer, ResponseChoice
 
 
-def stability(judged: Sequence[Answer], labels: Sequence[int], choice: Choice, answered: int) -> float:
+def stability(judged: Sequence[LoggedAnswer], labels: Sequence[int], choice: ResponseChoice, answered: int) -> float:
     """Estimate of the share of all ``answered`` rows whose response says what the chosen one says, 0..1.
 
     The rows of the judged responses are counted. The others had rarer responses, which no judge saw: they are taken to
@@ -27,11 +27,11 @@ def stability(judged: Sequence[Answer], labels: Sequence[int], choice: Choice, a
 
 def personal_data(prompt: str, response: str = "") -> str:
     """The kinds of personal data and secrets in a query and its answer, in words; empty where there are none."""
-    found = ((place, find(text)) for place, text in (("prompt", prompt), ("response", response)))
+    found = ((place, find_personal_data(text)) for place, text in (("prompt", prompt), ("response", response)))
     return "; ".join(f"{', '.join(kinds)} in the {place}" for place, kinds in found if kinds)
 
 
-def volatility(judged: Sequence[Answer], labels: Sequence[int], answered: int, share: float) -> str:
+def volatility(judged: Sequence[LoggedAnswer], labels: Sequence[int], answered: int, share: float) -> str:
     """How a query's answers differ, in words: "5 answers, the chosen one has 31%". ``share`` is its stability."""
     groups = len(set(labels))
     if sum(answer.count for answer in judged) < answered:

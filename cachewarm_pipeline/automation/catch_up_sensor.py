@@ -24,7 +24,7 @@ _DAYS = "cachewarm/days"
 
 
 @dataclass(frozen=True)
-class Days:
+class MissingDays:
     """Days of the window that are to be mined: ``missing`` have no counts, ``changed`` have some of another state of
     the log's files."""
 
@@ -32,7 +32,7 @@ class Days:
     changed: list[date]
 
 
-def days_to_mine(workspace: Workspace, first: date) -> Days:
+def missing_days(workspace: Workspace, first: date) -> MissingDays:
     """Complete days of the look-back window and the replay's, from the log's ``first`` one on, without counts of this
     source as it is now. Yesterday is the daily run's own, where there is one."""
     settings = workspace.settings
@@ -45,7 +45,7 @@ def days_to_mine(workspace: Workspace, first: date) -> Days:
         for day in days
         if day >= first and day in known and workspace.datasets.fingerprint(DAILY, day) != fingerprint(day)
     ]
-    return Days([day for day in days if day >= first and day not in known], changed)
+    return MissingDays([day for day in days if day >= first and day not in known], changed)
 
 
 def uncounted_days(workspace: Workspace) -> list[date]:
@@ -115,7 +115,7 @@ def _mining(instance: DagsterInstance, workspace: Workspace, first: date | None)
     """
     if first is None:
         return "the log has no rows yet, so there is nothing to mine"
-    days, today = days_to_mine(workspace, first), workspace.today
+    days, today = missing_days(workspace, first), workspace.today
     if not days.missing and not days.changed:
         return ""
     said = f"{len(days.missing)} days of the log are not mined, {len(days.changed)} changed since"

@@ -70,16 +70,14 @@ def look(state: Episode, *, hits: int, lookups: int, now: datetime, policy: Poli
     """One look at the rate. ``busy``: why no run may start now (another one is at work), empty where it may.
 
     A low that could not start for ``busy`` or the cool-down starts when it may, if it is still low then. Too few
-    look-ups end a low that has not started anything, and leave one that has as it is.
+    lookups end a low that has not started anything, and leave one that has as it is.
     """
     if lookups < policy.min_lookups:
         if state.started:
-            return Look(False, f"{lookups:,} look-ups, {policy.min_lookups:,} say something; {_since(state)}", state)
-        return Look(
-            False, f"{lookups:,} look-ups, {policy.min_lookups:,} say something", replace(state, low_since=None)
-        )
+            return Look(False, f"{lookups:,} lookups, {policy.min_lookups:,} say something; {_since(state)}", state)
+        return Look(False, f"{lookups:,} lookups, {policy.min_lookups:,} say something", replace(state, low_since=None))
     rate = hits / lookups
-    numbers = f"hit rate {rate:.1%} of {lookups:,} look-ups, floor {policy.floor:.1%}"
+    numbers = f"hit rate {rate:.1%} of {lookups:,} lookups, floor {policy.floor:.1%}"
     if state.started:
         if rate < policy.over:
             return Look(False, f"{numbers}; {_since(state)}, over at {policy.over:.1%}", state)

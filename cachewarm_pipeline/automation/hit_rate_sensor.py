@@ -32,14 +32,14 @@ LOG_DAYS = 7
 
 @dataclass(frozen=True)
 class Rate:
-    """Hits of look-ups, and of what."""
+    """Hits of lookups, and of what."""
 
     hits: int
     lookups: int
     of: str
 
 
-def measured(workspace: Workspace, cache: CacheStore) -> Rate:
+def measured_rate(workspace: Workspace, cache: CacheStore) -> Rate:
     """Counts of the last hours, of the warmed arm: the holdout never sees what a forecast is about. Where no reader
     counts, those of the log's newest day that was mined."""
     hours, now = workspace.settings.hit_rate_hours, workspace.now()
@@ -103,14 +103,14 @@ def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
             live, pin = cache.live(), cache.pinned()
             if live is None:
                 return dg.SkipReason("nothing is published yet")
-            rate = measured(workspace, cache)
+            rate = measured_rate(workspace, cache)
         except CachewarmError as error:
             return why_not(error)
         cursor = cursor_of(context)
         events = list(_observed(cursor, workspace.now(), rate, live, pin))
         floor = floor_of(workspace.settings, live.forecast_hit_rate)
         if floor is None:
-            said = f"{rate.hits:,} of {rate.lookups:,} look-ups hit, but there is no floor: {live.id} has no forecast"
+            said = f"{rate.hits:,} of {rate.lookups:,} lookups hit, but there is no floor: {live.id} has no forecast"
             return dg.SensorResult(
                 skip_reason=f"{said}; set CACHEWARM_HIT_RATE_FLOOR", asset_events=events, cursor=json.dumps(cursor)
             )

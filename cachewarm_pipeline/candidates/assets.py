@@ -5,7 +5,7 @@ import dagster as dg
 from cachewarm_pipeline.candidates.service import frequent_of_days, golden_of_day
 from cachewarm_pipeline.candidates.variant_service import variants_of_day
 from cachewarm_pipeline.candidates.variants_page import NO_LLM, llm_metadata
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.lineage.asset_page import judge_metadata, observe, record, records, table_metadata
 from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, PAID, daily_asset, paid_days
 from cachewarm_pipeline.lineage.partitions import days_of, lookback
@@ -23,13 +23,13 @@ def golden_candidates(context: dg.AssetExecutionContext, workspace: dg.ResourceP
     personal data or secrets."""
     days, rows = days_of(context), 0
     for day in days:
-        table, left_out = golden_of_day(workspace, day)
+        table, excluded = golden_of_day(workspace, day)
         workspace.datasets.write("golden_candidates", day, table)
-        rows = table.num_rows + left_out.total()
+        rows = table.num_rows + excluded.total()
         record(
             context,
             day,
-            table_metadata(table, left_out, ("prompt", "agent_type", "quality_score", "response")),
+            table_metadata(table, excluded, ("prompt", "agent_type", "quality_score", "response")),
         )
     observe(context, "findings", rows, days[-1:], "findings up to the day, with those that were left out")
 
@@ -60,12 +60,12 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
             day,
             table_metadata(
                 found.table,
-                found.left_out,
+                found.excluded,
                 ("prompt", "agent_type", "frequency", "distinct_users", "stability", "response"),
                 window_days=len(there),
                 days_missing=settings.lookback_days - len(there),
-                unfit_personal=found.left_out[LeftOut.PERSONAL],
-                unfit_volatile=found.left_out[LeftOut.VOLATILE],
+                unfit_personal=found.excluded[ExclusionReason.PERSONAL],
+                unfit_volatile=found.excluded[ExclusionReason.VOLATILE],
                 unfit=records(found.unfit.drop_columns(["entry_id"]).slice(0, _UNFIT_SHOWN).to_pylist()),
                 **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
             ),
@@ -97,7 +97,7 @@ def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.Resource
             day,
             table_metadata(
                 found.table,
-                found.left_out,
+                found.excluded,
                 ("base_prompt", "prompt", "agent_type", "base_distance", "response"),
                 **({"fault": found.fault} if found.fault else {}),
                 **({"why_none": NO_LLM} if found.llm is None else llm_metadata(found.llm)),

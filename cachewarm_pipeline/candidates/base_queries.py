@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cachewarm_client.text import MAX_PROMPT_CHARS, canonical
 
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.ports import Base
+from cachewarm_pipeline.ports import BaseQuery
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +19,7 @@ MAX_AGENT_TYPE_CHARS = 200
 _KEYS = ("query", "response")
 
 
-def parse_base_queries(text: str, where: str, *, max_response_bytes: int) -> list[Base]:
+def parse_base_queries(text: str, where: str, *, max_response_bytes: int) -> list[BaseQuery]:
     """The base queries of a YAML text: a mapping of agent_type to a list whose items are texts, or mappings of
     ``query`` and ``response`` (optional; a mapping or list becomes JSON). In the order of the text.
 
@@ -34,7 +34,7 @@ def parse_base_queries(text: str, where: str, *, max_response_bytes: int) -> lis
             f"{where} {found}; it must be a mapping of agent_type to a list of queries (CACHEWARM_LLM=none makes no "
             "variants)"
         )
-    bases: dict[str, Base] = {}
+    bases: dict[str, BaseQuery] = {}
     places: dict[str, str] = {}
     for key, items in data.items():
         agent_type = _agent_type(key, where)
@@ -55,7 +55,9 @@ def parse_base_queries(text: str, where: str, *, max_response_bytes: int) -> lis
     return list(bases.values())
 
 
-def choose_bases(configured: Iterable[Base], golden: "pa.Table", frequent: "pa.Table", top: int) -> list[Base]:
+def choose_bases(
+    configured: Iterable[BaseQuery], golden: "pa.Table", frequent: "pa.Table", top: int
+) -> list[BaseQuery]:
     """The bases of a day, one an entry_id: the configured ones, then the ``top`` golden candidates of each agent_type
     with the highest quality, then its ``top`` frequent queries with the highest demand.
 
@@ -67,12 +69,12 @@ def choose_bases(configured: Iterable[Base], golden: "pa.Table", frequent: "pa.T
     for row in (*golden_rows, *frequent_rows):
         answers.setdefault(row["entry_id"], row["response"])
     chosen = {
-        base.entry_id: Base(base.agent_type, base.prompt, answers.get(base.entry_id, base.response))
+        base.entry_id: BaseQuery(base.agent_type, base.prompt, answers.get(base.entry_id, base.response))
         for base in configured
     }
     for origin, by, rows in (("golden", "quality_score", golden_rows), ("query_log", "demand", frequent_rows)):
         for best in _top(rows, by, top):
-            base = Base(best["agent_type"], best["prompt"], answers[best["entry_id"]], origin)
+            base = BaseQuery(best["agent_type"], best["prompt"], answers[best["entry_id"]], origin)
             chosen.setdefault(best["entry_id"], base)
     return list(chosen.values())
 
@@ -146,7 +148,7 @@ def _agent_type(key: object, where: str) -> str:
     return name
 
 
-def _base(agent_type: str, item: object, place: str, max_response_bytes: int) -> Base:
+def _base(agent_type: str, item: object, place: str, max_response_bytes: int) -> BaseQuery:
     if isinstance(item, dict):
         unknown = [key for key in item if key not in _KEYS]
         if unknown or "query" not in item:
@@ -164,7 +166,7 @@ def _base(agent_type: str, item: object, place: str, max_response_bytes: int) ->
         raise ConfigurationError(f"{place} is empty; write a query or remove it")
     if len(prompt) > MAX_PROMPT_CHARS:
         raise ConfigurationError(f"{place} has {len(prompt)} characters; a prompt has {MAX_PROMPT_CHARS} at most")
-    return Base(agent_type, prompt, response)
+    return BaseQuery(agent_type, prompt, response)
 
 
 def _response(value: object, place: str, max_bytes: int) -> str | None:

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pyarrow as pa
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import canonical, cut, entry_id
 from cachewarm_client.urls import redact_url
 
-from cachewarm_pipeline.candidates.provenance import Depends, dump, source_row
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.query_log.responses import is_empty_json, json_value
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES
 
@@ -25,7 +25,7 @@ def golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> t
 
     ``rows`` comes best first from the source; its order is what decides, so it is made sure of here.
     """
-    left_out: Counts = Counts()
+    excluded: Counts = Counts()
     best: dict[str, dict[str, Any]] = {}
     ties = [(name, "ascending") for name in ("analysis_id", "agent_type", "output", "content_preview")]
     ordered = rows.sort_by([("confidence_score", "descending"), ("created_at", "descending"), *ties])
@@ -35,33 +35,33 @@ def golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> t
             if reason is None:
                 key = entry_id(row["content_preview"], row["agent_type"])
                 if key in best:
-                    reason = LeftOut.DUPLICATE_PROMPT
+                    reason = ExclusionReason.DUPLICATE_PROMPT
                 elif len(best) >= cap:
-                    reason = LeftOut.OVER_CAP
-                elif find(cut(row["content_preview"])) or find(row["output"]):
-                    reason = LeftOut.PERSONAL
+                    reason = ExclusionReason.OVER_CAP
+                elif find_personal_data(cut(row["content_preview"])) or find_personal_data(row["output"]):
+                    reason = ExclusionReason.PERSONAL
                 else:
                     best[key] = _candidate(key, row)
             if reason is not None:
-                left_out[reason] += 1
-    return pa.Table.from_pylist(list(best.values()), schema=GOLDEN_CANDIDATES), left_out
+                excluded[reason] += 1
+    return pa.Table.from_pylist(list(best.values()), schema=GOLDEN_CANDIDATES), excluded
 
 
-def _why_not(row: dict[str, Any], max_response_bytes: int) -> LeftOut | None:
+def _why_not(row: dict[str, Any], max_response_bytes: int) -> ExclusionReason | None:
     preview, output = row["content_preview"], row["output"]
     if not preview or not canonical(cut(preview)):
-        return LeftOut.EMPTY_PROMPT
+        return ExclusionReason.EMPTY_PROMPT
     if not output or not output.strip():
-        return LeftOut.EMPTY_RESPONSE
+        return ExclusionReason.EMPTY_RESPONSE
     if len(output.strip().encode("utf-8", "surrogatepass")) > max_response_bytes:
-        return LeftOut.RESPONSE_TOO_LARGE
+        return ExclusionReason.RESPONSE_TOO_LARGE
     try:
         parsed = json_value(output)
     except ValueError:
-        return LeftOut.UNPARSABLE_OUTPUT
+        return ExclusionReason.UNPARSABLE_OUTPUT
     if is_empty_json(parsed):
-        return LeftOut.EMPTY_RESPONSE
-    return None if isinstance(parsed, dict | list | str) else LeftOut.UNPARSABLE_OUTPUT
+        return ExclusionReason.EMPTY_RESPONSE
+    return None if isinstance(parsed, dict | list | str) else ExclusionReason.UNPARSABLE_OUTPUT
 
 
 def _candidate(key: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _candidate(key: str, row: dict[str, Any]) -> dict[str, Any]:
         "url": redact_url(row["url"]) if row["url"] else None,
         "created_at": row["created_at"].isoformat(),
         "confidence": row["confidence_score"],
-        "depends": Depends(source_row(row["output"].strip(), repr(float(row["confidence_score"])))).as_dict(),
+        "depends": AnswerProvenance(source_row(row["output"].strip(), repr(float(row["confidence_score"])))).as_dict(),
     }
     return {
         "entry_id": key,

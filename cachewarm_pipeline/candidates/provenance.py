@@ -10,7 +10,7 @@ from cachewarm_client.text import sha256_hex
 
 
 @dataclass(frozen=True)
-class Depends:
+class AnswerProvenance:
     """None: not known. Candidates know the first two, the plan adds the others.
 
     ``source_row``: what the answer was made from (``source_row``). ``answer_model``: what wrote it. ``prompt_version``:
@@ -24,12 +24,12 @@ class Depends:
     embedder: str | None = None
 
     @classmethod
-    def of(cls, provenance: str) -> "Depends":
+    def of(cls, provenance: str) -> "AnswerProvenance":
         """Of a candidate's or an entry's provenance; all None where it has no ``depends``."""
         return cls.of_row(json.loads(provenance))
 
     @classmethod
-    def of_row(cls, provenance: Mapping[str, Any]) -> "Depends":
+    def of_row(cls, provenance: Mapping[str, Any]) -> "AnswerProvenance":
         """The same of provenance that is parsed."""
         found = provenance.get("depends") or {}
         return cls(**{name: found.get(name) for name in cls.__dataclass_fields__})

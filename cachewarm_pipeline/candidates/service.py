@@ -31,10 +31,10 @@ def golden_of_day(ports: Ports, day: date) -> tuple[pa.Table, Counts]:
     """Golden candidates as known at the end of the day."""
     settings = ports.settings
     rows = ports.source.golden(day, settings.min_quality)
-    table, left_out = golden_candidates(
+    table, excluded = golden_candidates(
         rows.table, cap=settings.golden_max, max_response_bytes=settings.max_response_bytes
     )
-    return table, rows.left_out + left_out
+    return table, rows.excluded + excluded
 
 
 def _weights(ports: Ports, days: Sequence[date]) -> dict[date, float]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import MAX_PROMPT_CHARS, canonical, entry_id
 from cachewarm_client.words import NEARLY_THE_SAME, Tokens, contradiction, exchanged, tokens
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
-from cachewarm_pipeline.numerics.nearest_neighbours import Vectors, nearest
-from cachewarm_pipeline.ports import Base
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
+from cachewarm_pipeline.numerics.nearest_neighbours import Vectors, nearest_neighbours
+from cachewarm_pipeline.ports import BaseQuery
 
 TOO_CLOSE = 0.03
 """Cosine distance to its base, or to a kept variant of it, under which a variant covers next to nothing of its own.
@@ -48,7 +48,7 @@ VectorsOf = Callable[[Sequence[str]], Vectors]
 Same = Callable[[Sequence[tuple[str, str]]], NDArray[np.bool_]]
 """Which pairs of responses are equivalent: a judge's ``same``."""
 
-AnswersOf = Callable[[Sequence[Base]], Sequence[str | None]]
+AnswersOf = Callable[[Sequence[BaseQuery]], Sequence[str | None]]
 """A model's answers to questions; None where there is none."""
 
 
@@ -56,7 +56,7 @@ AnswersOf = Callable[[Sequence[Base]], Sequence[str | None]]
 class Variant:
     """A variant that stays. ``distance``: cosine distance to its base; ``generated``: the answer is a model's own."""
 
-    base: Base
+    base: BaseQuery
     prompt: str
     response: str
     distance: float
@@ -69,11 +69,11 @@ class Filtered:
     """``kept`` by agent_type, in the order given. Kept and left out together are all that were given."""
 
     kept: list[Variant]
-    left_out: Counts
+    excluded: Counts
 
 
 @dataclass(frozen=True)
-class _Known:
+class _KnownPrompts:
     """A prompt that is there already: a candidate, or a base."""
 
     prompt: str
@@ -85,13 +85,13 @@ class _Known:
 class _Open:
     """A variant that nothing was found against yet."""
 
-    base: Base
+    base: BaseQuery
     prompt: str
 
 
 def filter_variants(
-    written: Sequence[tuple[Base, Sequence[str]]],
-    bases: Iterable[Base],
+    written: Sequence[tuple[BaseQuery, Sequence[str]]],
+    bases: Iterable[BaseQuery],
     candidates: Sequence[pa.Table],
     *,
     vectors_of: VectorsOf,
@@ -114,16 +114,16 @@ def filter_variants(
     ``bases``: all of the day; those of ``written`` belong to them in any case. ``candidates``: golden first. Memory:
     the vectors of the variants of one agent_type, and BLOCK others.
     """
-    left_out = Counts()
-    own: dict[str, list[tuple[Base, Sequence[str]]]] = defaultdict(list)
+    excluded = Counts()
+    own: dict[str, list[tuple[BaseQuery, Sequence[str]]]] = defaultdict(list)
     for base, texts in written:
         own[base.agent_type].append((base, texts))
     known = _known_by_agent([*bases, *(base for base, _ in written)], candidates, own.keys())
     passed: dict[tuple[str, str], tuple[_Open, float]] = {}
     limits = (min_distance, max_distance)
     for agent_type, its in own.items():
-        opened = _by_words(its, known[agent_type], left_out)
-        for variant, distance in _by_place(opened, known[agent_type], limits, vectors_of, same, left_out):
+        opened = _by_words(its, known[agent_type], excluded)
+        for variant, distance in _by_place(opened, known[agent_type], limits, vectors_of, same, excluded):
             passed[agent_type, variant.prompt] = (variant, distance)
     unanswered = [variant for variant, _ in passed.values() if variant.base.response is None]
     answers: dict[tuple[str, str], str | None] = {}
@@ -138,11 +138,11 @@ def filter_variants(
         response = answers.get(key) if generated else base.response
         reason = _why_no_answer(response, max_response_bytes) if generated else None
         if reason is not None or response is None:
-            left_out[reason or LeftOut.NO_RESPONSE] += 1
+            excluded[reason or ExclusionReason.NO_RESPONSE] += 1
             continue
         cost = known[base.agent_type][base.entry_id].cost_usd
         kept.append(Variant(base, variant.prompt, response.strip(), distance, generated, cost))
-    return Filtered(kept, +left_out)
+    return Filtered(kept, +excluded)
 
 
 def meaning_changed(base: Tokens, variant: Tokens) -> bool:
@@ -161,45 +161,45 @@ def meaning_changed(base: Tokens, variant: Tokens) -> bool:
 
 
 def _known_by_agent(
-    bases: Sequence[Base], candidates: Sequence[pa.Table], agent_types: Iterable[str]
-) -> dict[str, dict[str, _Known]]:
+    bases: Sequence[BaseQuery], candidates: Sequence[pa.Table], agent_types: Iterable[str]
+) -> dict[str, dict[str, _KnownPrompts]]:
     """By agent_type and entry_id. A candidate of two tables has the first one's answer and the first known cost."""
-    known: dict[str, dict[str, _Known]] = {agent_type: {} for agent_type in agent_types}
+    known: dict[str, dict[str, _KnownPrompts]] = {agent_type: {} for agent_type in agent_types}
     for table in candidates:
         for row in table.select(["entry_id", "agent_type", "prompt", "response", "cost_usd"]).to_pylist():
             its = known.get(row["agent_type"])
             if its is None:
                 continue
-            first = its.setdefault(row["entry_id"], _Known(row["prompt"], row["response"], row["cost_usd"]))
+            first = its.setdefault(row["entry_id"], _KnownPrompts(row["prompt"], row["response"], row["cost_usd"]))
             if first.cost_usd is None and row["cost_usd"] is not None:
                 its[row["entry_id"]] = replace(first, cost_usd=row["cost_usd"])
     for base in bases:
         if base.agent_type in known:
-            known[base.agent_type].setdefault(base.entry_id, _Known(base.prompt, base.response, None))
+            known[base.agent_type].setdefault(base.entry_id, _KnownPrompts(base.prompt, base.response, None))
     return known
 
 
 def _by_words(
-    written: Sequence[tuple[Base, Sequence[str]]], known: Mapping[str, _Known], left_out: Counts
+    written: Sequence[tuple[BaseQuery, Sequence[str]]], known: Mapping[str, _KnownPrompts], excluded: Counts
 ) -> list[_Open]:
     opened = []
     seen = set(known)
     for base, texts in written:
-        personal = base.response is not None and bool(find(base.response))
+        personal = base.response is not None and bool(find_personal_data(base.response))
         words = tokens(base.prompt)
         for text in texts:
             prompt = text.strip()
             id = entry_id(prompt, base.agent_type)
             if not canonical(prompt):
-                left_out[LeftOut.EMPTY_PROMPT] += 1
+                excluded[ExclusionReason.EMPTY_PROMPT] += 1
             elif len(prompt) > MAX_PROMPT_CHARS:
-                left_out[LeftOut.PROMPT_TOO_LONG] += 1
-            elif personal or find(prompt):
-                left_out[LeftOut.PERSONAL] += 1
+                excluded[ExclusionReason.PROMPT_TOO_LONG] += 1
+            elif personal or find_personal_data(prompt):
+                excluded[ExclusionReason.PERSONAL] += 1
             elif id in seen:
-                left_out[LeftOut.DUPLICATE_PROMPT] += 1
+                excluded[ExclusionReason.DUPLICATE_PROMPT] += 1
             elif meaning_changed(words, tokens(prompt)):
-                left_out[LeftOut.MEANING_CHANGED] += 1
+                excluded[ExclusionReason.MEANING_CHANGED] += 1
             else:
                 seen.add(id)
                 opened.append(_Open(base, prompt))
@@ -208,11 +208,11 @@ def _by_words(
 
 def _by_place(
     opened: Sequence[_Open],
-    known: Mapping[str, _Known],
+    known: Mapping[str, _KnownPrompts],
     limits: tuple[float, float],
     vectors_of: VectorsOf,
     same: Same,
-    left_out: Counts,
+    excluded: Counts,
 ) -> list[tuple[_Open, float]]:
     """Those that stay, with their distance to their base; ``limits``: least and most of it."""
     if not opened:
@@ -235,11 +235,11 @@ def _by_place(
         siblings = kept_of[variant.base.entry_id]
         near_sibling = bool(siblings) and float((vectors[siblings] @ vectors[i]).max()) > 1 - least
         if distance[i] < least or near_sibling:
-            left_out[LeftOut.TOO_CLOSE] += 1
+            excluded[ExclusionReason.TOO_CLOSE] += 1
         elif distance[i] > most:
-            left_out[LeftOut.TOO_FAR] += 1
+            excluded[ExclusionReason.TOO_FAR] += 1
         elif nearer[i]:
-            left_out[LeftOut.NEARER_TO_ANOTHER_BASE] += 1
+            excluded[ExclusionReason.NEARER_TO_ANOTHER_BASE] += 1
         else:
             siblings.append(i)
             kept.append((variant, float(distance[i])))
@@ -250,7 +250,7 @@ def _nearer_to_another(
     variants: Sequence[_Open],
     vectors: Vectors,
     to_base: NDArray[np.floating],
-    known: Mapping[str, _Known],
+    known: Mapping[str, _KnownPrompts],
     vectors_of: VectorsOf,
     same: Same,
 ) -> NDArray[np.bool_]:
@@ -285,7 +285,7 @@ def _nearest_known(
     """Places and cosines (n, LOOKED_AT) of the nearest prompts, best first."""
     places, cosines = np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0), np.float32)
     for start in range(0, len(prompts), BLOCK):
-        near = nearest(vectors, vectors_of(prompts[start : start + BLOCK]), LOOKED_AT)
+        near = nearest_neighbours(vectors, vectors_of(prompts[start : start + BLOCK]), LOOKED_AT)
         places = np.concatenate([places, near.places + start], 1)
         cosines = np.concatenate([cosines, near.cosine], 1)
         best = np.argsort(-cosines, axis=1, kind="stable")[:, :LOOKED_AT]
@@ -293,11 +293,11 @@ def _nearest_known(
     return places, cosines
 
 
-def _why_no_answer(response: str | None, max_bytes: int) -> LeftOut | None:
+def _why_no_answer(response: str | None, max_bytes: int) -> ExclusionReason | None:
     if response is None:
-        return LeftOut.NO_RESPONSE
+        return ExclusionReason.NO_RESPONSE
     if not response.strip():
-        return LeftOut.EMPTY_RESPONSE
+        return ExclusionReason.EMPTY_RESPONSE
     if len(response.encode("utf-8", "surrogatepass")) > max_bytes:
-        return LeftOut.RESPONSE_TOO_LARGE
-    return LeftOut.PERSONAL if find(response) else None
+        return ExclusionReason.RESPONSE_TOO_LARGE
+    return ExclusionReason.PERSONAL if find_personal_data(response) else None

@@ -10,16 +10,16 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 
 from cachewarm_pipeline.candidates.base_queries import choose_bases, parse_base_queries
-from cachewarm_pipeline.candidates.provenance import Depends
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance
 from cachewarm_pipeline.candidates.variant_filter import filter_variants
 from cachewarm_pipeline.candidates.variant_table import Writer, variants_table
 from cachewarm_pipeline.errors import ConfigurationError, LlmError
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
-from cachewarm_pipeline.models.embed_new_texts import embed_missing, vectors_of
-from cachewarm_pipeline.ports import Base, Judge, Llm, Ports, Progress
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
+from cachewarm_pipeline.ports import BaseQuery, Judge, Llm, Ports, Progress
 from cachewarm_pipeline.storage.schemas import SYNTHETIC_VARIANTS
 
 BASE_QUERIES = Path(__file__).parents[1] / "embedded" / "base_queries.yaml"
@@ -38,7 +38,7 @@ class Synthetic:
     """
 
     table: pa.Table
-    left_out: Counts
+    excluded: Counts
     llm: Llm | None
     bases: dict[str, int]
     tokens: int
@@ -73,26 +73,26 @@ def variants_of_day(
     answers_of = (
         writing.answers if settings.synthetic_responses == "generate" and not recorded and only is None else None
     )
-    left_out = Counts()
+    excluded = Counts()
     asked = []
     for base in bases:
         if only is not None and base.entry_id not in only:
             continue
-        if find(base.prompt):
-            left_out[LeftOut.PERSONAL] += 1
+        if find_personal_data(base.prompt):
+            excluded[ExclusionReason.PERSONAL] += 1
         elif base.response is None and answers_of is None:
-            left_out[LeftOut.NO_RESPONSE] += 1
+            excluded[ExclusionReason.NO_RESPONSE] += 1
         elif settings.base_queries is None and not llm.knows(base):
-            left_out[LeftOut.NOT_WRITTEN] += 1
+            excluded[ExclusionReason.NOT_WRITTEN] += 1
         else:
             asked.append(base)
     written = [(base, texts) for base, texts in zip(asked, writing.variants(asked), strict=True) if texts is not None]
-    left_out[LeftOut.NOT_WRITTEN] += len(asked) - len(written)
+    excluded[ExclusionReason.NOT_WRITTEN] += len(asked) - len(written)
     tokens = 0
 
     def vectors(texts: Sequence[str]) -> np.ndarray:
         nonlocal tokens
-        tokens += embed_missing(ports.embedder, ports.vectors, texts).tokens
+        tokens += embed_new_texts(ports.embedder, ports.vectors, texts).tokens
         return vectors_of(ports.embedder, ports.vectors, texts)
 
     found = filter_variants(
@@ -110,8 +110,8 @@ def variants_of_day(
     writer = Writer(llm.model, recorded, llm.prompt_version, llm.temperature)
     by_origin = Counter(base.origin for base in asked)
     return Synthetic(
-        variants_table(found.kept, writer, _depends({v.base.entry_id for v in found.kept}, (golden, frequent))),
-        +(left_out + found.left_out),
+        variants_table(found.kept, writer, _provenance_of({v.base.entry_id for v in found.kept}, (golden, frequent))),
+        +(excluded + found.excluded),
         llm,
         dict(by_origin),
         tokens,
@@ -119,18 +119,18 @@ def variants_of_day(
     )
 
 
-def _depends(entry_ids: set[str], candidates: Sequence[pa.Table]) -> dict[str, Depends]:
+def _provenance_of(entry_ids: set[str], candidates: Sequence[pa.Table]) -> dict[str, AnswerProvenance]:
     """What the answers of these candidates depend on; of one in two tables the first one's."""
-    found: dict[str, Depends] = {}
+    found: dict[str, AnswerProvenance] = {}
     for table in candidates:
         wanted = table.filter(pc.is_in(table["entry_id"], value_set=pa.array(sorted(entry_ids), pa.string())))
         for key, provenance in zip(wanted["entry_id"].to_pylist(), wanted["provenance"].to_pylist(), strict=True):
-            found.setdefault(key, Depends.of(provenance))
+            found.setdefault(key, AnswerProvenance.of(provenance))
     return found
 
 
 class _Write(Protocol[T]):
-    def __call__(self, bases: Sequence[Base], /, *, ask: bool = True) -> list[T]: ...
+    def __call__(self, bases: Sequence[BaseQuery], /, *, ask: bool = True) -> list[T]: ...
 
 
 class Writing:
@@ -140,13 +140,13 @@ class Writing:
         self._llm, self._ask, self._progress = llm, ask, progress
         self.fault = ""
 
-    def variants(self, bases: Sequence[Base]) -> list[list[str] | None]:
+    def variants(self, bases: Sequence[BaseQuery]) -> list[list[str] | None]:
         return self._write(self._llm.variants, bases)
 
-    def answers(self, questions: Sequence[Base]) -> list[str | None]:
+    def answers(self, questions: Sequence[BaseQuery]) -> list[str | None]:
         return self._write(self._llm.answers, questions)
 
-    def _write(self, write: _Write[T], bases: Sequence[Base]) -> list[T]:
+    def _write(self, write: _Write[T], bases: Sequence[BaseQuery]) -> list[T]:
         if self._ask:
             try:
                 return write(bases)
@@ -158,7 +158,7 @@ class Writing:
         return write(bases, ask=False)
 
 
-def configured_bases(ports: Ports, agent_types: set[str]) -> list[Base]:
+def configured_bases(ports: Ports, agent_types: set[str]) -> list[BaseQuery]:
     """The base queries of the settings; of the packaged file, those of ``agent_types``: it is the sample's, and another
     log is not to be warmed with its questions.
 

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from cachewarm_client.text import entry_id
 
-from cachewarm_pipeline.candidates.provenance import Depends, dump, source_row
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row
 from cachewarm_pipeline.candidates.variant_filter import Variant
 from cachewarm_pipeline.storage.schemas import SYNTHETIC_VARIANTS, conform
 
@@ -25,7 +25,7 @@ class Writer:
     temperature: float
 
 
-def variants_table(kept: Sequence[Variant], writer: Writer, bases: Mapping[str, Depends]) -> pa.Table:
+def variants_table(kept: Sequence[Variant], writer: Writer, bases: Mapping[str, AnswerProvenance]) -> pa.Table:
     """SYNTHETIC_VARIANTS of the kept variants. Their demand is not known and stands as 0.
 
     ``bases``: by entry_id, what the answers of those bases that are candidates depend on; a variant with its base's
@@ -51,8 +51,8 @@ def variants_table(kept: Sequence[Variant], writer: Writer, bases: Mapping[str, 
     return conform("synthetic_variants", pa.Table.from_pylist(rows, schema=SYNTHETIC_VARIANTS))
 
 
-def _provenance(variant: Variant, writer: Writer, bases: Mapping[str, Depends]) -> dict[str, Any]:
-    own = Depends(source_row(variant.response), writer.model if variant.generated else None)
+def _provenance(variant: Variant, writer: Writer, bases: Mapping[str, AnswerProvenance]) -> dict[str, Any]:
+    own = AnswerProvenance(source_row(variant.response), writer.model if variant.generated else None)
     depends = own if variant.generated else bases.get(variant.base.entry_id, own)
     return {
         "depends": depends.as_dict(),

@@ -16,13 +16,19 @@ from cachewarm_client.personal_data import mask
 from cachewarm_client.text import entry_id
 
 from cachewarm_pipeline.answers.volatility import personal_data, stability, volatility
-from cachewarm_pipeline.candidates.provenance import Depends, dump, source_row
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row
 from cachewarm_pipeline.candidates.window_responses import ResponseNumbers, flat_responses, hash_texts, mix
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
-from cachewarm_pipeline.query_log.responses import Answer, Choice, GroupResponses, choose, exact_groups
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
+from cachewarm_pipeline.query_log.responses import (
+    GroupResponses,
+    LoggedAnswer,
+    ResponseChoice,
+    choose_response,
+    exact_groups,
+)
 from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES
 
-Days = Callable[[Sequence[str]], Iterable[tuple[date, pa.Table]]]
+DailyTables = Callable[[Sequence[str]], Iterable[tuple[date, pa.Table]]]
 """The window's ``daily_query_counts``: called with the columns that are needed (more may come),
 yields (day, table). It is called several times and must give the same each time. Days without data may be absent."""
 
@@ -46,12 +52,12 @@ class RolledUp:
     """``frequent_queries`` by frequency, then entry_id."""
     unfit: pa.Table
     """``unfit_queries``: the frequent queries left out as PERSONAL or VOLATILE, in the same order, for reviewers."""
-    left_out: Counts
+    excluded: Counts
     """Distinct queries left out, the unfit ones among them."""
 
 
 def rollup(
-    days: Days,
+    days: DailyTables,
     *,
     weights: Mapping[date, float],
     min_frequency: int,
@@ -73,44 +79,44 @@ def rollup(
     """
     frequent, distinct = _frequent_hashes(days, min_frequency)
     window = _Window(days, frequent, weights)
-    left_out: Counts = Counts()
+    excluded: Counts = Counts()
     rows, unfit = [], []
 
-    def leave_out(query: int, reason: LeftOut, detail: str, share: float | None) -> None:
-        left_out[reason] += 1
+    def leave_out(query: int, reason: ExclusionReason, detail: str, share: float | None) -> None:
+        excluded[reason] += 1
         unfit.append(_unfit_row(window, query, reason, detail, share))
 
-    left_out[LeftOut.RARE] = distinct - len(frequent)
+    excluded[ExclusionReason.RARE] = distinct - len(frequent)
     for start in range(0, window.number, _BATCH):
         wanted = []
         for query in range(start, min(start + _BATCH, window.number)):
             users = len(window.users[query])
             if window.totals["count"][query] < min_frequency:  # two rare queries of one hash
-                left_out[LeftOut.RARE] += 1
+                excluded[ExclusionReason.RARE] += 1
             elif users and min(users, MAX_USERS) < min_users:
-                left_out[LeftOut.FEW_USERS] += 1
+                excluded[ExclusionReason.FEW_USERS] += 1
             elif data := personal_data(window.prompt(query)):
-                leave_out(query, LeftOut.PERSONAL, data, None)
+                leave_out(query, ExclusionReason.PERSONAL, data, None)
             else:
                 wanted.append(query)
         answers = window.contenders(wanted)
         for query in list(wanted):  # no judge sees what is somebody's
             found = [personal_data("", answer.text) for answer in answers[query]]
             if found and found[0]:
-                leave_out(query, LeftOut.PERSONAL, found[0], None)
+                leave_out(query, ExclusionReason.PERSONAL, found[0], None)
                 wanted.remove(query)
             answers[query] = [answer for answer, data in zip(answers[query], found, strict=True) if not data]
         labels = group_responses([[answer.text for answer in answers[query]] for query in wanted])
         for query, of_query in zip(wanted, labels, strict=True):
             judged, answered = answers[query], int(window.totals["answered"][query])
             if not judged:
-                left_out[LeftOut.NO_EVIDENCE] += 1
-            elif (choice := choose(judged, of_query)) is None:
-                left_out[LeftOut.NEGATIVE_FEEDBACK] += 1
+                excluded[ExclusionReason.NO_EVIDENCE] += 1
+            elif (choice := choose_response(judged, of_query)) is None:
+                excluded[ExclusionReason.NEGATIVE_FEEDBACK] += 1
             else:
                 share = stability(judged, of_query, choice, answered)
                 if share < min_stability:
-                    leave_out(query, LeftOut.VOLATILE, volatility(judged, of_query, answered, share), share)
+                    leave_out(query, ExclusionReason.VOLATILE, volatility(judged, of_query, answered, share), share)
                 else:
                     rows.append(_row(window, query, choice, share))
     for table in (rows, unfit):
@@ -118,11 +124,11 @@ def rollup(
     return RolledUp(
         pa.Table.from_pylist(rows, schema=FREQUENT_QUERIES),
         pa.Table.from_pylist(unfit, schema=UNFIT_QUERIES),
-        +left_out,
+        +excluded,
     )
 
 
-def _row(window: "_Window", query: int, choice: Choice, share: float) -> dict[str, Any]:
+def _row(window: "_Window", query: int, choice: ResponseChoice, share: float) -> dict[str, Any]:
     agent_type, prompt = window.agent_types[query], window.prompt(query)
     frequency = int(window.totals["count"][query])
     costed = int(window.totals["costed"][query])
@@ -134,7 +140,7 @@ def _row(window: "_Window", query: int, choice: Choice, share: float) -> dict[st
         "distinct_users": users,
         "support": choice.support,
         "last_answer_at": (_EPOCH + timedelta(microseconds=choice.answer.last_at)).isoformat(),
-        "depends": Depends(source_row(choice.answer.text), choice.answer.model).as_dict(),
+        "depends": AnswerProvenance(source_row(choice.answer.text), choice.answer.model).as_dict(),
     }
     return {
         "entry_id": entry_id(prompt, agent_type),
@@ -153,7 +159,9 @@ def _row(window: "_Window", query: int, choice: Choice, share: float) -> dict[st
     }
 
 
-def _unfit_row(window: "_Window", query: int, reason: LeftOut, detail: str, share: float | None) -> dict[str, Any]:
+def _unfit_row(
+    window: "_Window", query: int, reason: ExclusionReason, detail: str, share: float | None
+) -> dict[str, Any]:
     agent_type, prompt = window.agent_types[query], window.prompt(query)
     return {
         "entry_id": entry_id(prompt, agent_type),
@@ -167,7 +175,7 @@ def _unfit_row(window: "_Window", query: int, reason: LeftOut, detail: str, shar
     }
 
 
-def _frequent_hashes(days: Days, min_frequency: int) -> tuple[np.ndarray, int]:
+def _frequent_hashes(days: DailyTables, min_frequency: int) -> tuple[np.ndarray, int]:
     """Hashes of the queries with enough rows in the window, sorted, and the number of distinct hashes.
 
     A filter and no more: queries that share a hash can only be let through too easily, and are counted again exactly.
@@ -193,7 +201,7 @@ def _added_up(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarra
 class _Window:
     """The frequent queries of a window, numbered 0.. in the order in which they are first met, and their numbers."""
 
-    def __init__(self, days: Days, frequent: np.ndarray, weights: Mapping[date, float]) -> None:
+    def __init__(self, days: DailyTables, frequent: np.ndarray, weights: Mapping[date, float]) -> None:
         self._days = days
         self._frequent = frequent
         self._numbers: dict[tuple[str, str], int] = {}
@@ -218,7 +226,7 @@ class _Window:
         self.agent_types = [agent_type for agent_type, _ in self._numbers]
         self.totals = {name: np.zeros(self.number, np.float64 if name == "cost_usd" else np.int64) for name in _NUMBERS}
         self.demand = np.zeros(self.number)
-        """Expected look-ups a day."""
+        """Expected lookups a day."""
         for weight, queries, values in numbers:
             np.add.at(self.demand, queries, weight * values["count"])
             for name in _NUMBERS:
@@ -229,7 +237,7 @@ class _Window:
         """The spelling with most rows, on ties the first in the order of code points."""
         return min(self._spellings[query].items(), key=lambda item: (-item[1], item[0]))[0]
 
-    def contenders(self, queries: Sequence[int]) -> dict[int, list[Answer]]:
+    def contenders(self, queries: Sequence[int]) -> dict[int, list[LoggedAnswer]]:
         """Per query its best supported distinct responses with their texts, at most MAX_CONTENDERS."""
         numbers = self._responses.of_queries(np.array(queries, np.int64))
         texts: dict[tuple[int, int], str] = {}
@@ -250,11 +258,11 @@ class _Window:
                     texts.setdefault(key, text)
                     if key not in models or last_at > models[key][0]:
                         models[key] = last_at, model
-        answers: dict[int, list[Answer]] = {query: [] for query in queries}
+        answers: dict[int, list[LoggedAnswer]] = {query: [] for query in queries}
         columns = (numbers.query, numbers.text, numbers.count, numbers.negative, numbers.last_at)
         for query, text, count, negative, last_at in zip(*(column.tolist() for column in columns), strict=True):
             model = models[query, text][1]
-            answers[query].append(Answer(texts[query, text], count, negative, last_at, model))
+            answers[query].append(LoggedAnswer(texts[query, text], count, negative, last_at, model))
         return answers
 
     def _frequent_rows(self, table: pa.Table, day: date | None) -> tuple[pa.Table, np.ndarray]:

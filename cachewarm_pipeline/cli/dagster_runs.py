@@ -27,7 +27,7 @@ _CONFIGURATION_ERRORS = {"ConfigurationError"}
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """What one run did."""
 
     success: bool
@@ -40,7 +40,7 @@ class Outcome:
     """Blocking check that failed to its sentence."""
     failed_after: dict[str, str] = field(default_factory=dict)
     """Check that found something wrong after publishing, to its sentence."""
-    left_out: Counter[str] = field(default_factory=Counter)
+    excluded: Counter[str] = field(default_factory=Counter)
     """Rows by reason, over every day of the run."""
     error: CachewarmError | None = None
     """The fault that stopped a step."""
@@ -88,7 +88,7 @@ class _Listener:
     """Turns Dagster's events into progress lines and an Outcome."""
 
     def __init__(self, status: Any, quiet: bool) -> None:
-        self.outcome = Outcome(success=False)
+        self.outcome = RunOutcome(success=False)
         self._status = status
         self._quiet = quiet
         self._check_steps: set[str | None] = set()
@@ -105,7 +105,7 @@ class _Listener:
             found = event.step_materialization_data.materialization
             metadata = {key: _plain(value) for key, value in found.metadata.items()}
             self.outcome.metadata[found.asset_key.to_user_string()] = metadata
-            self.outcome.left_out.update(metadata.get("left_out", {}))
+            self.outcome.excluded.update(metadata.get("left_out", {}))
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.asset_check_evaluation_data
             self._check_steps.add(event.step_key)
@@ -162,7 +162,7 @@ def end_dead_runs(instance: DagsterInstance, tags: Mapping[str, str]) -> None:
 
 def run_job(
     job: str, instance: DagsterInstance, first: date, last: date, *, tags: Mapping[str, str], quiet: bool
-) -> Outcome:
+) -> RunOutcome:
     """Run a job for a day, or for a range of days as one run. Never raises for a failed step: see the Outcome."""
     from cachewarm_pipeline.definitions import defs
 
@@ -178,7 +178,7 @@ def execute(
     tags: Mapping[str, str],
     quiet: bool,
     assets: Sequence[str] | None = None,
-) -> Outcome:
+) -> RunOutcome:
     """As ``run_job``, of a job of any definitions; of its ``assets`` alone where they are given."""
     run_id = str(uuid.uuid4())
     spinner = err.status(f"{job.name} ...") if err.is_terminal and not quiet else nullcontext()

@@ -18,7 +18,7 @@ from cachewarm_pipeline.reporting.warm_report import Report, build_report
 from cachewarm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.cli.dagster_runs import Outcome
+    from cachewarm_pipeline.cli.dagster_runs import RunOutcome
     from cachewarm_pipeline.ports import SourceInfo
     from cachewarm_pipeline.workspace.dry_run import DryWorkspace
 
@@ -60,7 +60,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
             err.print(f"  source {source}: {source_sizes(info)}")
             err.print(f"  embedder {settings.embedder}")
         if not workspace.has_no_vectors():
-            outcome, left_out, timings = _run(workspace, info, window, quiet=quiet)
+            outcome, excluded, timings = _run(workspace, info, window, quiet=quiet)
         if workspace.lacking:
             if not quiet:
                 err.print(
@@ -68,7 +68,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
                     f"planning again with the local model {STAND_IN}"
                 )
             workspace = DryWorkspace(settings, Path(folder) / "stand-in", after=workspace)
-            outcome, left_out, timings = _run(workspace, info, window, quiet=quiet)
+            outcome, excluded, timings = _run(workspace, info, window, quiet=quiet)
         uncounted = counts_line(settings.idle_days, counted_to(workspace.datasets, day), day)
         if uncounted and not quiet:
             err.print(uncounted)
@@ -88,7 +88,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
             reason=f"dry run: {stopped}" if stopped else REASON,
             budget=settings.budget,
             metadata=outcome.metadata,
-            left_out=left_out,
+            excluded=excluded,
             match_rules=rules,
             curve=workspace.datasets.read("plan_curve", day).to_pylist() if planned else [],
             timings=timings,
@@ -103,9 +103,9 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
 
 def _nothing_was_live(workspace: "DryWorkspace") -> bool:
     """What is paid before a plan was live is paid once; later it is running cost."""
-    from cachewarm_pipeline.measurement.service import Counted
+    from cachewarm_pipeline.measurement.service import CountedDays
 
-    return Counted(workspace.datasets, workspace.settings.impact_days).first_live().plan is None
+    return CountedDays(workspace.datasets, workspace.settings.impact_days).first_live().plan is None
 
 
 def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
@@ -128,19 +128,19 @@ def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
 
 def _run(
     workspace: "DryWorkspace", info: "SourceInfo", window: list[date], *, quiet: bool
-) -> tuple["Outcome", Counter[str], Counter[str]]:
+) -> tuple["RunOutcome", Counter[str], Counter[str]]:
     """What is not mined yet, then the plan and its forecast, on a Dagster instance that keeps nothing."""
     import dagster as dg
 
     from cachewarm_pipeline.candidates.variant_service import configured_bases
-    from cachewarm_pipeline.cli.dagster_runs import Outcome, execute
+    from cachewarm_pipeline.cli.dagster_runs import RunOutcome, execute
     from cachewarm_pipeline.definitions import definitions
     from cachewarm_pipeline.query_log.service import DAILY
 
     if workspace.settings.base_queries:
         configured_bases(workspace, set())  # a file that cannot be used is told before anything is mined
     defs = definitions(workspace.settings, dg.ResourceDefinition.hardcoded_resource(workspace))
-    outcome, left_out, timings = Outcome(success=True), Counter(as_metadata(info.left_out)), Counter[str]()
+    outcome, excluded, timings = RunOutcome(success=True), Counter(as_metadata(info.excluded)), Counter[str]()
     fingerprint, datasets, day = workspace.counts_fingerprint, workspace.datasets, window[-1]
     known = {d for d in window if datasets.fingerprint(DAILY, d) == fingerprint(d)}
     with dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as instance:
@@ -148,7 +148,7 @@ def _run(
         runs = [(mine, first, last, [DAILY]) for first, last in stretches({*window[:-1]} - known)]
         for job, first, last, assets in [*runs, (plan, day, day, list(PLANNED))]:
             outcome = execute(job, instance, first, last, tags={}, quiet=quiet, assets=assets)
-            left_out, timings = left_out + outcome.left_out, timings + Counter(outcome.timings)
+            excluded, timings = excluded + outcome.excluded, timings + Counter(outcome.timings)
             if not outcome.success:
                 break
-    return outcome, left_out, timings
+    return outcome, excluded, timings

@@ -130,7 +130,7 @@ def _nothing(day: date | None) -> str:
             "or `cachewarm warm` follow"
         )
     return (
-        f"no look-up was counted up to {day}: open the cache with WarmedSemanticCache; stock readers leave no counts. "
+        f"no lookup was counted up to {day}: open the cache with WarmedSemanticCache; stock readers leave no counts. "
         "The daily run adds each day after its end"
     )
 

@@ -13,7 +13,7 @@ from cachewarm_pipeline.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cachewarm_pipeline.reporting.run_report import Brief, Stored
+    from cachewarm_pipeline.reporting.run_report import RunReport, Stored
     from cachewarm_pipeline.workspace.workspace import Workspace
 
 _MEASURED = ("warming_impact", "net_return", "entry_payback")
@@ -56,9 +56,9 @@ def report(
     )
 
 
-def made(settings: Settings, asked: date | None) -> "Brief":
+def made(settings: Settings, asked: date | None) -> "RunReport":
     """The report of a day, by default of the newest that was planned. Raises DatasetError where none is."""
-    from cachewarm_pipeline.reporting.run_report import Terms, brief
+    from cachewarm_pipeline.reporting.run_report import Terms, run_report
     from cachewarm_pipeline.workspace.workspace import Workspace
 
     workspace = Workspace(settings)
@@ -77,7 +77,7 @@ def made(settings: Settings, asked: date | None) -> "Brief":
         idle_days=settings.idle_days,
         sample=settings.is_sample,
     )
-    return brief(stored, terms, *_live(settings, workspace, day))
+    return run_report(stored, terms, *_live(settings, workspace, day))
 
 
 def stored_of(workspace: "Workspace", day: date) -> "Stored":
@@ -115,7 +115,7 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
 
 
 def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | None, bool, int | None]:
-    """Which generation is live, whether it is exactly the day's plan, and how many look-ups are counted today.
+    """Which generation is live, whether it is exactly the day's plan, and how many lookups are counted today.
 
     What does not answer is told and does not stop the report, which is of what is stored.
     """

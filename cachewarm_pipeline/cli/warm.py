@@ -107,7 +107,7 @@ def _nothing_done(as_of: str, budget: int, reason: str, seconds: float) -> Repor
         reason=reason,
         budget=budget,
         metadata={},
-        left_out={},
+        excluded={},
         match_rules=[],
         curve=[],
         timings={},
@@ -124,7 +124,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     from dagster import DagsterInstance
 
     from cachewarm_pipeline.candidates.variant_service import configured_bases
-    from cachewarm_pipeline.cli.dagster_runs import Outcome, end_dead_runs, run_job, warm_lock
+    from cachewarm_pipeline.cli.dagster_runs import RunOutcome, end_dead_runs, run_job, warm_lock
     from cachewarm_pipeline.models.usage_ledger import read_run
     from cachewarm_pipeline.query_log.service import DAILY
     from cachewarm_pipeline.workspace.workspace import Workspace
@@ -147,21 +147,21 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     tags = {"cachewarm/started_by": "cachewarm warm"}
     with warm_lock(settings.home), DagsterInstance.get() as instance:
         end_dead_runs(instance, tags)
-        outcome, left_out = Outcome(success=True), Counter(as_metadata(info.left_out))
+        outcome, excluded = RunOutcome(success=True), Counter(as_metadata(info.excluded))
         timings: Counter[str] = Counter()
         if live_before and not may_replace(live_before.as_of, day, settings.allow_rollback, live_before.partial):
             newer = (
                 f"the live generation {live_before.id} is newer than {day}; --allow-rollback replaces it all the same"
             )
-            outcome = Outcome(success=False, error=CachewarmError(newer))
+            outcome = RunOutcome(success=False, error=CachewarmError(newer))
         for first, last in stretches(set(window[:-1]) - set(known)) if outcome.success else ():
             outcome = run_job("mine_log", instance, first, last, tags=tags, quiet=quiet)
-            left_out, timings = left_out + outcome.left_out, timings + Counter(outcome.timings)
+            excluded, timings = excluded + outcome.excluded, timings + Counter(outcome.timings)
             if not outcome.success:
                 break
         if outcome.success:
             outcome = run_job("warm_cache", instance, day, day, tags=tags, quiet=quiet)
-            left_out, timings = left_out + outcome.left_out, timings + Counter(outcome.timings)
+            excluded, timings = excluded + outcome.excluded, timings + Counter(outcome.timings)
     live = workspace.cache.live()
     recorded = outcome.metadata.get("cache_entries", {})
     published = recorded.get("published") is True
@@ -192,7 +192,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         reason=stopped or recorded.get("why_not"),
         budget=settings.budget,
         metadata=outcome.metadata,
-        left_out=left_out,
+        excluded=excluded,
         match_rules=live.match_rules.describe() if live and published else [],
         curve=workspace.datasets.read("plan_curve", day).to_pylist() if "warming_plan" in timings else [],
         timings=timings,

@@ -82,7 +82,7 @@ def _plan(report: Report) -> list[str]:
         return ["  expected   nothing is known of what will be asked: there is no log yet"]
     digits = 0 if lookups >= 100 else 1
     lines = [
-        f"  expected   {hits:,.{digits}f} of {lookups:,.{digits}f} look-ups a day are answered by these entries "
+        f"  expected   {hits:,.{digits}f} of {lookups:,.{digits}f} lookups a day are answered by these entries "
         "(a cache learns some of them by itself)",
         f"             {plan['next_100']}",
         f"             {'entries':>8}{'plan':>9}{'seed order':>12}{'random':>9}   hits a day, by the rules foreseen "

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.candidates.provenance import Depends
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance
 
 Row = Mapping[str, Any]
 
@@ -60,7 +60,7 @@ def confirmations(tables: Iterable[pa.Table], limits: AgeLimits) -> dict[tuple[s
             provenance = json.loads(row["provenance"])
             at = None if provenance.get("base_id") else confirmed_at(provenance)
             if at is not None:
-                key = row["entry_id"], Depends.of_row(provenance).source_row
+                key = row["entry_id"], AnswerProvenance.of_row(provenance).source_row
                 found[key] = max(at, found.get(key, at))
     return found
 
@@ -70,4 +70,4 @@ def confirmation(entry_id: str, provenance: Row, known: Confirmed) -> datetime |
     own = confirmed_at(provenance)
     if own is not None:
         return own
-    return known.get((provenance.get("base_id") or entry_id, Depends.of_row(provenance).source_row))
+    return known.get((provenance.get("base_id") or entry_id, AnswerProvenance.of_row(provenance).source_row))

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 
-from cachewarm_pipeline.candidates.window_rollup import Days
+from cachewarm_pipeline.candidates.window_rollup import DailyTables
 from cachewarm_pipeline.freshness.stale_answers import Same
-from cachewarm_pipeline.query_log.responses import Answer, Choice, GroupResponses, choose
+from cachewarm_pipeline.query_log.responses import GroupResponses, LoggedAnswer, ResponseChoice, choose_response
 
 WEEK = 7
 """Days of log that one answer is chosen from: the last ones for the later answer; for the earlier one those that end at
@@ -36,16 +36,16 @@ Key = tuple[str, str]
 class History:
     """Uncached answers to one query, without those with personal data, added up over the days of each week."""
 
-    earlier: list[Answer]
-    later: list[Answer]
+    earlier: list[LoggedAnswer]
+    later: list[LoggedAnswer]
 
 
 @dataclass(frozen=True)
 class Weeks:
     """The answer of each week, None where users rejected all of it. ``volatile``: the answers go back and forth."""
 
-    earlier: Choice | None
-    later: Choice | None
+    earlier: ResponseChoice | None
+    later: ResponseChoice | None
     volatile: bool
 
 
@@ -55,20 +55,20 @@ class Compared:
     between the newest row of each. ``stale``: it changed, CONFIRMED rows say so, and the entry's own
     answer is not the later one. ``volatile``: as of ``Weeks``; then it says nothing about the rate."""
 
-    later: Answer
+    later: LoggedAnswer
     changed: bool
     stale: bool
     age_days: float
     volatile: bool = False
 
 
-def histories(days: Days, wanted: Collection[Key], day: date) -> dict[Key, History]:
+def histories(days: DailyTables, wanted: Collection[Key], day: date) -> dict[Key, History]:
     """The answers to the wanted queries as known at the end of ``day``. Queries without any uncached answer are not
     there. ``days`` as for ``rollup``. Memory: the wanted queries' answers a day."""
     by_day: dict[Key, dict[date, list[dict[str, Any]]]] = {}
     forms = pa.array(sorted({canonical for _, canonical in wanted}), pa.string())
     keys = set(wanted)
-    personal = cache(lambda text: bool(find(text)))  # an answer comes again on many days
+    personal = cache(lambda text: bool(find_personal_data(text)))  # an answer comes again on many days
     for of, table in days(("agent_type", "canonical", "responses")):
         for row in table.filter(pc.is_in(table["canonical"], value_set=forms)).to_pylist():
             key = row["agent_type"], row["canonical"]
@@ -104,7 +104,7 @@ def weeks(found: Sequence[History], group: GroupResponses) -> list[Weeks]:
         for answer in (*one.earlier, *one.later):
             rows[label[answer.text]] += answer.count
         back = len({*earlier} & {*later}) > 1 and max(rows.values()) < STEADY * rows.total()
-        made.append(Weeks(choose(one.earlier, earlier), choose(one.later, later), back))
+        made.append(Weeks(choose_response(one.earlier, earlier), choose_response(one.later, later), back))
     return made
 
 
@@ -138,15 +138,15 @@ def _verdicts(pairs: Sequence[tuple[str, str]], same: Same) -> np.ndarray:
     return same(pairs) if pairs else np.empty(0, bool)
 
 
-def _added(days: Sequence[Sequence[dict[str, Any]]]) -> list[Answer]:
+def _added(days: Sequence[Sequence[dict[str, Any]]]) -> list[LoggedAnswer]:
     """Best supported first, then newest."""
-    by_text: dict[str, Answer] = {}
+    by_text: dict[str, LoggedAnswer] = {}
     for responses in days:
         for row in responses:
-            new = Answer(row["response"], row["count"], row["negative"], _micros(row["last_at"]), row["model"])
-            old = by_text.get(new.text, Answer(new.text, 0, 0, -1))
+            new = LoggedAnswer(row["response"], row["count"], row["negative"], _micros(row["last_at"]), row["model"])
+            old = by_text.get(new.text, LoggedAnswer(new.text, 0, 0, -1))
             newest = max(new, old, key=lambda answer: answer.last_at)
-            by_text[new.text] = Answer(
+            by_text[new.text] = LoggedAnswer(
                 new.text, old.count + new.count, old.negative + new.negative, newest.last_at, newest.model
             )
     return sorted(by_text.values(), key=lambda answer: (-answer.count, -answer.last_at, answer.text))

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 
 Row = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ def population(planned: Sequence[Row], frequent: pa.Table, unfit: pa.Table) -> l
     Volatile queries are in it because one whose answer changed in the middle of the window is taken for volatile; those
     that are so by nature are told apart later (freshness.answer_history.weeks).
     """
-    volatile = unfit.filter(pc.equal(unfit["reason"], str(LeftOut.VOLATILE)))
+    volatile = unfit.filter(pc.equal(unfit["reason"], str(ExclusionReason.VOLATILE)))
     found: dict[str, Row] = {row["entry_id"]: row for row in planned}
     for table in (frequent, volatile):
         for row in table.select(["entry_id", "agent_type", "prompt"]).to_pylist():

@@ -13,11 +13,11 @@ from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.freshness.answer_age import AgeLimits
 from cachewarm_pipeline.freshness.change_rate import ChangeRate, age_limit, change_rate
 from cachewarm_pipeline.freshness.change_sample import ChangeCheck, newest_of_each, population
-from cachewarm_pipeline.freshness.comparison_service import Fresh, NotChecked, Sample, by_log
+from cachewarm_pipeline.freshness.comparison_service import FreshAnswers, NotChecked, Sample, compare_by_log
 from cachewarm_pipeline.freshness.entries_today import aged_out, candidates_of
-from cachewarm_pipeline.freshness.refresh_queue import Checks, Finding
+from cachewarm_pipeline.freshness.refresh_queue import CheckFinding, Checks
 from cachewarm_pipeline.freshness.service import present_sources
-from cachewarm_pipeline.freshness.stored_payback import measured, stored_payback
+from cachewarm_pipeline.freshness.stored_payback import measured_hits, stored_payback
 from cachewarm_pipeline.ports import Judge, Llm, Ports, Progress
 from cachewarm_pipeline.storage.answer_schemas import ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES
 from cachewarm_pipeline.storage.datasets import DatasetStore
@@ -68,15 +68,15 @@ def check_day(ports: Ports, day: date, judge: Judge, progress: Progress, *, whol
     counted = _checks_of(datasets, day)
     agent_done = {check.entry_id: check.agent_type for check in counted}
     agent_done |= {id: row["agent_type"] for id, row in done.items()}
-    fresh = Fresh(ports, day, judge, progress) if settings.refresh == "llm" else None
+    fresh = FreshAnswers(ports, day, judge, progress) if settings.refresh == "llm" else None
     most = None if whole and not fresh else settings.refresh_sample
     sample = Sample(most, day, Counter(agent_done.values()))
     queries = _queries(datasets, day, entries, agent_done, sample, by_model=fresh is not None)
-    found = fresh.check(queries, sample, whole=whole) if fresh else by_log(ports, day, queries, sample, judge)
+    found = fresh.check(queries, sample, whole=whole) if fresh else compare_by_log(ports, day, queries, sample, judge)
     progress(f"checked {len(found.findings):,} of {len(entries):,} entries of {planned}, {len(found.checks):,} queries")
     counted += found.checks
     rates, overall = _rates(ports, day, {entry["agent_type"] for entry in entries}, counted)
-    findings = found.findings | {id: Finding(row["changed"], row["age_days"], False) for id, row in done.items()}
+    findings = found.findings | {id: CheckFinding(row["changed"], row["age_days"], False) for id, row in done.items()}
     pooled = overall.rate or 0.0
 
     def rate_of(agent_type: str) -> float:
@@ -103,7 +103,7 @@ def check_day(ports: Ports, day: date, judge: Judge, progress: Progress, *, whol
         fresh.llm.model if fresh else None,
         at,
         limits.ahead(UNTIL_NEXT) if fresh else limits,
-        measured(earned) if (earned := stored_payback(datasets, day, ["entry_id", "hits_a_day"])) else {},
+        measured_hits(earned) if (earned := stored_payback(datasets, day, ["entry_id", "hits_a_day"])) else {},
     )
     if fresh:
         fresh.answer_queue(checks, settings.refresh_max)

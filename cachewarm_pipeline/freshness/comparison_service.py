@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import canonical, cut
 
 from cachewarm_pipeline.candidates.variant_service import Writing
@@ -18,8 +18,8 @@ from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.freshness.answer_age import confirmed_at
 from cachewarm_pipeline.freshness.answer_history import History, compare, histories, weeks
 from cachewarm_pipeline.freshness.change_sample import ChangeCheck
-from cachewarm_pipeline.freshness.refresh_queue import Checks, Finding, sampled
-from cachewarm_pipeline.ports import Base, Judge, Llm, Ports, Progress
+from cachewarm_pipeline.freshness.refresh_queue import CheckFinding, Checks, sampled
+from cachewarm_pipeline.ports import BaseQuery, Judge, Llm, Ports, Progress
 from cachewarm_pipeline.query_log.responses import why_no_answer
 from cachewarm_pipeline.query_log.service import mined_days, read_days
 
@@ -43,10 +43,10 @@ class NotChecked(StrEnum):
 
 
 @dataclass
-class Found:
+class Comparisons:
     """``findings``: of entries of the plan, by entry_id; ``checks``: what counts for the change rate."""
 
-    findings: dict[str, Finding] = field(default_factory=dict)
+    findings: dict[str, CheckFinding] = field(default_factory=dict)
     checks: list[ChangeCheck] = field(default_factory=list)
 
 
@@ -71,7 +71,7 @@ class Sample:
         return drawn
 
 
-def by_log(ports: Ports, day: date, queries: Sequence[Row], sample: Sample, judge: Judge) -> Found:
+def compare_by_log(ports: Ports, day: date, queries: Sequence[Row], sample: Sample, judge: Judge) -> Comparisons:
     """Earlier answers of the log against those of its last week. ``queries``: entries of the plan (with a response) and
     others."""
     not_checked = sample.not_checked
@@ -88,7 +88,7 @@ def by_log(ports: Ports, day: date, queries: Sequence[Row], sample: Sample, judg
             able.append(row)
     drawn = sample.draw(able)
     compared = compare([(logged[row["entry_id"]], row.get("response")) for row in drawn], judge, judge.same)
-    found = Found()
+    found = Comparisons()
     for row, one in zip(drawn, compared, strict=True):
         if one is None:
             not_checked[NotChecked.REJECTED] += 1
@@ -96,7 +96,7 @@ def by_log(ports: Ports, day: date, queries: Sequence[Row], sample: Sample, judg
         planned = "response" in row
         if planned:
             new = (one.later.text, "log", one.later.model) if one.stale else (None, None, None)
-            found.findings[row["entry_id"]] = Finding(one.changed, one.age_days, one.stale, *new)
+            found.findings[row["entry_id"]] = CheckFinding(one.changed, one.age_days, one.stale, *new)
         if one.volatile:
             not_checked[NotChecked.BACK_AND_FORTH] += 1
         else:
@@ -104,7 +104,7 @@ def by_log(ports: Ports, day: date, queries: Sequence[Row], sample: Sample, judg
     return found
 
 
-class Fresh:
+class FreshAnswers:
     """Answers of a model, each asked for once a week, whoever asks. Raises ConfigurationError where none is set."""
 
     def __init__(self, ports: Ports, day: date, judge: Judge, progress: Progress) -> None:
@@ -123,7 +123,7 @@ class Fresh:
     def fault(self) -> str:
         return self._writing.fault
 
-    def check(self, queries: Sequence[Row], sample: Sample, *, whole: bool) -> Found:
+    def check(self, queries: Sequence[Row], sample: Sample, *, whole: bool) -> Comparisons:
         """Answers against fresh ones. With ``whole`` also those of all entries of the plan that were not drawn; these
         count for no rate, of which they are no sample."""
         drawn = sample.draw(queries)
@@ -138,13 +138,13 @@ class Fresh:
         pairs += [(held[row["entry_id"]][0], text) for row, text in told if row["entry_id"] in held]
         same = dict(zip(pairs, self._judge.same(pairs).tolist() if pairs else [], strict=True))
         by = f"llm:{self.llm.model}"
-        found = Found()
+        found = Comparisons()
         for row, text in told:
             id, planned = row["entry_id"], "response" in row
             if planned:
                 equal = same[row["response"], text]
                 new = (None, None, None) if equal else (text, by, self.llm.model)
-                found.findings[id] = Finding(not equal, self._days_since(_confirmed(row)), not equal, *new)
+                found.findings[id] = CheckFinding(not equal, self._days_since(_confirmed(row)), not equal, *new)
             if id in held:
                 answer, at = held[id]
                 check = ChangeCheck(id, row["agent_type"], planned, self._days_since(at), not same[answer, text])
@@ -184,12 +184,12 @@ class Fresh:
 
     def _answers(self, rows: Sequence[Row]) -> list[str | None]:
         period = week_of(self._day)
-        questions = [Base(row["agent_type"], row["prompt"], origin=row["source"], period=period) for row in rows]
+        questions = [BaseQuery(row["agent_type"], row["prompt"], origin=row["source"], period=period) for row in rows]
         return [self._usable(text) for text in self._writing.answers(questions)]
 
     def _usable(self, text: str | None) -> str | None:
         """The answer; None for one that could not be warmed."""
-        if text is None or why_no_answer(text) or find(text):
+        if text is None or why_no_answer(text) or find_personal_data(text):
             return None
         text = text.strip()
         most = self._ports.settings.max_response_bytes

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.candidates.provenance import Depends
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance
 from cachewarm_pipeline.freshness.answer_age import AgeLimits, confirmation, confirmations, confirmed_at
 from cachewarm_pipeline.freshness.stale_answers import answered_at
 
@@ -18,10 +18,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Candidate:
-    """What today's candidates say of an entry. ``asked``: look-ups a day; ``confirmed_at``: as of
+    """What today's candidates say of an entry. ``asked``: lookups a day; ``confirmed_at``: as of
     freshness.answer_age, of a variant that of its base."""
 
-    own: Depends
+    own: AnswerProvenance
     answered_at: datetime | None
     asked: float
     confirmed_at: datetime | None = None
@@ -41,7 +41,7 @@ def candidates_of(
         for row in columns.filter(pc.is_in(columns["entry_id"], value_set=wanted)).to_pylist():
             provenance = json.loads(row["provenance"])
             confirmed = confirmation(row["entry_id"], provenance, known)
-            one = Candidate(Depends.of_row(provenance), answered_at(provenance), row["demand"], confirmed)
+            one = Candidate(AnswerProvenance.of_row(provenance), answered_at(provenance), row["demand"], confirmed)
             found.setdefault(row["entry_id"], []).append(one)
     return found
 
@@ -62,7 +62,7 @@ def aged_out(
 def is_over_age(entry: Row, today: Sequence[Candidate], limits: AgeLimits) -> bool:
     """Whether an entry's answer was confirmed too long ago, by itself and by today's candidate with its source row. Not
     where there is none: then its source has moved on."""
-    own = Depends.of(entry["provenance"])
+    own = AnswerProvenance.of(entry["provenance"])
     same = [candidate for candidate in today if candidate.own.source_row == own.source_row is not None]
     if not same:
         return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 LEAST_LOOKUPS = 10
-"""Look-ups of its agent_type in the warmed arm that make a day count: fewer may be a person who tries the reader."""
+"""Lookups of its agent_type in the warmed arm that make a day count: fewer may be a person who tries the reader."""
 
 LEAST_AVERAGE_HITS = 10.0
 """Hits that an average entry must have had, or a silence says nothing. Who had none meanwhile has, with 95% confidence,

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from cachewarm_client.text import sha256_hex
 
-from cachewarm_pipeline.candidates.provenance import Depends
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance
 from cachewarm_pipeline.freshness.answer_age import AgeLimits
 from cachewarm_pipeline.freshness.entries_today import Candidate, is_over_age
 from cachewarm_pipeline.freshness.stale_answers import ANSWER, Present, Stale, differs, still_stale
@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """What a check of one entry's answer found. ``new_response``: the answer that takes its place, where it is stale;
     from ``by`` (``log`` or ``llm:<model>``), written by ``model``."""
 
@@ -55,7 +55,7 @@ def marks(
     Where its source has another answer now, or none, nothing else matters: the next plan has that. An answer of the
     ``llm`` that answers afresh is as good as the present model's: it was chosen to answer as that does.
     """
-    own = Depends.of(entry["provenance"])
+    own = AnswerProvenance.of(entry["provenance"])
     found = {Stale.EMBEDDER} if differs(own.embedder, present.embedder) else set()
     if own.source_row is not None and own.source_row not in {candidate.own.source_row for candidate in today}:
         return frozenset({*found, Stale.SOURCE_ROW})
@@ -84,7 +84,7 @@ class Checks:
         entries: Sequence[Row],
         previous: Sequence[Row],
         today: Mapping[str, Sequence[Candidate]],
-        findings: Mapping[str, Finding],
+        findings: Mapping[str, CheckFinding],
         rates: Callable[[str], float],
         present: Present,
         llm: str | None,
@@ -132,10 +132,10 @@ class Checks:
         told = [{**row, "reasons": sorted(map(str, row["reasons"])), "why": self._why(row)} for row in rows]
         return conform("answer_checks", pa.Table.from_pylist(told, schema=ANSWER_CHECKS))
 
-    def _look_at(self, entry: Row, before: Row | None, finding: Finding | None) -> None:
+    def _look_at(self, entry: Row, before: Row | None, finding: CheckFinding | None) -> None:
         own = marks(entry, self._today.get(entry["entry_id"], ()), self._present, self._llm, self._limits)
         if Stale.SOURCE_ROW in own and finding:
-            finding = Finding(finding.changed, finding.age_days, False)
+            finding = CheckFinding(finding.changed, finding.age_days, False)
         reasons = own | ({Stale.CHANGED} if finding and finding.stale else set())
         carried = None if before is None or Stale.SOURCE_ROW in own else self._held(before)
         if carried and reasons & ANSWER - {Stale.AGE} and "refreshed" in json.loads(entry["provenance"]):
@@ -188,7 +188,7 @@ class Checks:
         return next((one for one in today if one.own.source_row == row["source_row"] is not None), None)
 
     def _row(self, entry: Row, reasons: frozenset[Stale] | set[Stale]) -> dict[str, Any]:
-        own = Depends.of(entry["provenance"])
+        own = AnswerProvenance.of(entry["provenance"])
         return {
             **{name: entry[name] for name in ("entry_id", "agent_type", "prompt", "source")},
             "reasons": frozenset(reasons),
@@ -229,7 +229,7 @@ class Checks:
         base = self._rows.get(provenance.get("base_id") or "")
         if base is None or not base["reasons"] & ANSWER or base["source_row"] is None:
             return None
-        return base if base["source_row"] == Depends.of(entry["provenance"]).source_row else None
+        return base if base["source_row"] == AnswerProvenance.of(entry["provenance"]).source_row else None
 
     def _order(self, row: Row) -> tuple[float, float, str]:
         return -row["priority"], -self._hits[row["entry_id"]], row["entry_id"]

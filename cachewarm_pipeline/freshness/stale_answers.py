@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.candidates.provenance import Depends, dump
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.freshness.answer_age import AgeLimits, Confirmed, confirmation, confirmations
 
 Row = Mapping[str, Any]
@@ -60,7 +60,7 @@ class Standing:
     present: Present
     checks: Mapping[str, Row] = field(default_factory=dict)
     withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    previous: Mapping[str, Depends] = field(default_factory=dict)
+    previous: Mapping[str, AnswerProvenance] = field(default_factory=dict)
     keep_stale: bool = False
     limits: AgeLimits = field(default_factory=AgeLimits)
     idle: Collection[str] = ()
@@ -79,7 +79,7 @@ class Admitted:
     ``idle``: entry_ids of the candidates that earned nothing, in their order."""
 
     tables: list[pa.Table]
-    left_out: Counts
+    excluded: Counts
     refreshed: int
     stale: Counter[str]
     idle: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ def admit(tables: Sequence[pa.Table], standing: Standing, same: Same) -> Admitte
     check or a withdrawal cost, and a look at the provenance of variants and of agent types with a limit.
     """
     tables, idle = _without_idle(tables, standing.idle)
-    left_out, stale = Counts({LeftOut.EARNED_NOTHING: len(idle)}), Counter[str]()
+    excluded, stale = Counts({ExclusionReason.EARNED_NOTHING: len(idle)}), Counter[str]()
     refreshed = 0
     wanted = pa.array(sorted({*standing.checks, *standing.withdrawn}), pa.string())
     limited = pa.array(sorted(standing.limits.days), pa.string())
@@ -115,7 +115,7 @@ def admit(tables: Sequence[pa.Table], standing: Standing, same: Same) -> Admitte
             stale.update(str(reason) for reason in reasons)
             refreshed += row["refreshed"]
             row["stays"] = standing.keep_stale or not reasons
-            left_out[LeftOut.STALE] += not row["stays"]
+            excluded[ExclusionReason.STALE] += not row["stays"]
             taken[-1][place] = row
     asked = [
         (row, answer)
@@ -129,12 +129,12 @@ def admit(tables: Sequence[pa.Table], standing: Standing, same: Same) -> Admitte
     for (row, _), wrong in zip(asked, verdicts, strict=True):
         if wrong and row["stays"]:
             row["stays"] = False
-            left_out[LeftOut.REPORTED_WRONG] += 1
+            excluded[ExclusionReason.REPORTED_WRONG] += 1
     admitted = [_with(table, rows) for table, rows in zip(tables, taken, strict=True)]
-    return Admitted(admitted, +left_out, refreshed, stale, list(dict.fromkeys(idle)))
+    return Admitted(admitted, +excluded, refreshed, stale, list(dict.fromkeys(idle)))
 
 
-def still_stale(check: Row, own: Depends, answered_at: datetime | None, present: Present) -> frozenset[Stale]:
+def still_stale(check: Row, own: AnswerProvenance, answered_at: datetime | None, present: Present) -> frozenset[Stale]:
     """The reasons of a check that still say that an answer is stale. ``own``: what the candidate depends on today;
     ``answered_at``: when the application last gave its answer.
 
@@ -165,7 +165,7 @@ def stamp(plan: pa.Table, standing: Standing) -> pa.Table:
     """The plan with all that each entry's answer depends on in its provenance."""
     stamped = []
     for key, text in zip(plan["entry_id"].to_pylist(), plan["provenance"].to_pylist(), strict=True):
-        own, before = Depends.of(text), standing.previous.get(key, Depends())
+        own, before = AnswerProvenance.of(text), standing.previous.get(key, AnswerProvenance())
         version = own.prompt_version
         if version is None and own.source_row is not None and own.source_row == before.source_row:
             version = before.prompt_version
@@ -199,7 +199,7 @@ def _apply(row: dict[str, Any], standing: Standing, confirmed: Confirmed) -> fro
 
 def _checked(row: dict[str, Any], provenance: dict[str, Any], standing: Standing) -> frozenset[Stale]:
     check = standing.checks.get(row["entry_id"])
-    own = Depends.of_row(provenance)
+    own = AnswerProvenance.of_row(provenance)
     if check is None or own.source_row is None or check["source_row"] != own.source_row:
         return frozenset()
     reasons: frozenset[Stale] = frozenset()

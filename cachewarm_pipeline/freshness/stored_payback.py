@@ -29,7 +29,7 @@ def idle_entries(table: pa.Table) -> set[str]:
     return {entry for entry, left_on in rows if left_on is not None}
 
 
-def told_idle(row: Mapping[str, Any], idle_days: int) -> dict[str, Any]:
+def idle_entry_row(row: Mapping[str, Any], idle_days: int) -> dict[str, Any]:
     """An entry that left as a person reads it: since when, and when it comes back. ``row``: of ENTRY_PAYBACK."""
     times, left = row["times_left"], row["left_on"]
     back, waits = (left + timedelta(days=second_chance(n, idle_days)) for n in (times, times - 1))
@@ -44,7 +44,7 @@ def told_idle(row: Mapping[str, Any], idle_days: int) -> dict[str, Any]:
     }
 
 
-def measured(table: pa.Table) -> dict[str, float]:
+def measured_hits(table: pa.Table) -> dict[str, float]:
     """Hits a day of the entries of which they are measured. ``table``: entry_id and hits_a_day of ENTRY_PAYBACK."""
     rows = zip(table["entry_id"].to_pylist(), table["hits_a_day"].to_pylist(), strict=True)
     return {entry: hits for entry, hits in rows if hits is not None}

@@ -108,7 +108,7 @@ def variants_of(entry_ids: Collection[str], plan_rows: Rows) -> list[str]:
     return found
 
 
-def near(prompt: np.ndarray, candidates: np.ndarray, radius: float) -> list[int]:
+def near_withdrawn(prompt: np.ndarray, candidates: np.ndarray, radius: float) -> list[int]:
     """Places of the candidates (n, d) within a cosine distance of a withdrawn prompt (d,): other wordings of it, which
     are as wrong where they have its answer. Vectors are of unit length."""
     return np.flatnonzero(1.0 - candidates @ prompt <= radius).tolist() if len(candidates) else []

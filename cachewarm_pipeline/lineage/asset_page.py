@@ -63,7 +63,7 @@ def _kind(kind: pa.DataType) -> str:
 
 
 def table_metadata(
-    table: pa.Table, left_out: Counts | None = None, examples: Sequence[str] = (), **numbers: Any
+    table: pa.Table, excluded: Counts | None = None, examples: Sequence[str] = (), **numbers: Any
 ) -> dict[str, Any]:
     """Row count, further numbers, left-out counts by reason, a small table of examples, and the column schema last: the
     page has a section of its own for that."""
@@ -71,8 +71,8 @@ def table_metadata(
     return {
         "dagster/row_count": table.num_rows,
         **numbers,
-        "left_out_total": sum((left_out or Counts()).values()),
-        "left_out": as_metadata(left_out or Counts()),
+        "left_out_total": sum((excluded or Counts()).values()),
+        "left_out": as_metadata(excluded or Counts()),
         "examples": records(table.select(columns).slice(0, _EXAMPLES).to_pylist()),
         "dagster/column_schema": column_schema(table.schema),
     }

@@ -10,11 +10,11 @@ import dagster as dg
 from cachewarm_pipeline.lineage.asset_page import records
 from cachewarm_pipeline.lineage.partitions import days_of
 from cachewarm_pipeline.proof import gate_remediation
-from cachewarm_pipeline.proof.plan_gates import Verdict
+from cachewarm_pipeline.proof.plan_gates import GateVerdict
 
 
 def check_result(
-    context: dg.AssetCheckExecutionContext, judge: Callable[[date], Verdict], *, every_day_blocks: bool = False
+    context: dg.AssetCheckExecutionContext, judge: Callable[[date], GateVerdict], *, every_day_blocks: bool = False
 ) -> dg.AssetCheckResult:
     """The verdict of the run's day. A warning does not block.
 
@@ -43,7 +43,7 @@ def check_result(
     return dg.AssetCheckResult(**_page(check.name, whole))
 
 
-def _page(gate: str, verdict: Verdict) -> dict[str, Any]:
+def _page(gate: str, verdict: GateVerdict) -> dict[str, Any]:
     """What a check says, in Dagster's words."""
     todo = gate_remediation.what_to_do(gate, verdict)
     return {

@@ -23,14 +23,14 @@ def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
     certified with. Every query belongs for ever to one of three parts, by hash: choose, fit or certify."""
     for day in days_of(context):
         days = mined_days(workspace, day, workspace.settings.lookback_days)
-        table, left_out = labelled_of_days(workspace, days)
+        table, excluded = labelled_of_days(workspace, days)
         workspace.datasets.write("labelled_queries", day, table)
         record(
             context,
             day,
             table_metadata(
                 table,
-                left_out,
+                excluded,
                 ("prompt", "agent_type", "frequency", "part", "response"),
                 **{f"{part}_queries": pc.sum(pc.equal(table["part"], part)).as_py() or 0 for part in PARTS},
             ),

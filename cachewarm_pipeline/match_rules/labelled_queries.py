@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import entry_id, sha256_hex
 
-from cachewarm_pipeline.candidates.window_rollup import Days
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
-from cachewarm_pipeline.query_log.responses import Answer, choose, exact_groups
+from cachewarm_pipeline.candidates.window_rollup import DailyTables
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
+from cachewarm_pipeline.query_log.responses import LoggedAnswer, choose_response, exact_groups
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 
 CHOOSE, FIT, CERTIFY = "choose", "fit", "certify"
@@ -35,7 +35,7 @@ def part_of(entry: str) -> str:
     return CERTIFY
 
 
-def labelled_queries(days: Days, *, maximum: int, weights: Mapping[date, float]) -> tuple[pa.Table, Counts]:
+def labelled_queries(days: DailyTables, *, maximum: int, weights: Mapping[date, float]) -> tuple[pa.Table, Counts]:
     """``labelled_queries``: at most ``maximum`` distinct queries an agent_type, those asked last; and those left out.
 
     The answer of a query is its best supported one that did not come from the cache, the newest on ties. Left out:
@@ -43,8 +43,8 @@ def labelled_queries(days: Days, *, maximum: int, weights: Mapping[date, float])
     prompt or the answer: no judge sees it). ``days`` and ``weights`` as for ``rollup``; memory: 200 bytes a distinct
     query of the window, and the chosen queries' answers.
     """
-    left_out: Counts = Counts()
-    chosen, left_out[LeftOut.OVER_CAP], stands_for = _choose(days, maximum, weights)
+    excluded: Counts = Counts()
+    chosen, excluded[ExclusionReason.OVER_CAP], stands_for = _choose(days, maximum, weights)
     numbers: dict[tuple[str, str], _Query] = {}
     columns = ("agent_type", "canonical", "prompt", "prompt_count", "count", "responses", "cost_usd", "costed")
     for day, table in days(columns):
@@ -55,13 +55,13 @@ def labelled_queries(days: Days, *, maximum: int, weights: Mapping[date, float])
         prompt = query.prompt
         answers = query.answers()
         if not answers:
-            left_out[LeftOut.NO_EVIDENCE] += 1
-        elif find(prompt):
-            left_out[LeftOut.PERSONAL] += 1
-        elif (choice := choose(answers, exact_groups([[a.text for a in answers]])[0])) is None:
-            left_out[LeftOut.NEGATIVE_FEEDBACK] += 1
-        elif find(choice.answer.text):
-            left_out[LeftOut.PERSONAL] += 1
+            excluded[ExclusionReason.NO_EVIDENCE] += 1
+        elif find_personal_data(prompt):
+            excluded[ExclusionReason.PERSONAL] += 1
+        elif (choice := choose_response(answers, exact_groups([[a.text for a in answers]])[0])) is None:
+            excluded[ExclusionReason.NEGATIVE_FEEDBACK] += 1
+        elif find_personal_data(choice.answer.text):
+            excluded[ExclusionReason.PERSONAL] += 1
         else:
             entry = entry_id(prompt, agent_type)
             rows.append(
@@ -79,7 +79,7 @@ def labelled_queries(days: Days, *, maximum: int, weights: Mapping[date, float])
                 }
             )
     rows.sort(key=lambda row: (row["agent_type"], row["entry_id"]))
-    return pa.Table.from_pylist(rows, schema=LABELLED_QUERIES), +left_out
+    return pa.Table.from_pylist(rows, schema=LABELLED_QUERIES), +excluded
 
 
 class _Query:
@@ -114,14 +114,14 @@ class _Query:
     def prompt(self) -> str:
         return min(self._spellings.items(), key=lambda item: (-item[1], item[0]))[0]
 
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[LoggedAnswer]:
         """Best supported first, then newest."""
-        found = [Answer(text, count, negative, at) for text, (count, negative, at) in self._answers.items()]
+        found = [LoggedAnswer(text, count, negative, at) for text, (count, negative, at) in self._answers.items()]
         return sorted(found, key=lambda a: (-a.count, -a.last_at, a.text))
 
 
 def _choose(
-    days: Days, maximum: int, weights: Mapping[date, float]
+    days: DailyTables, maximum: int, weights: Mapping[date, float]
 ) -> tuple[dict[str, set[str]], int, dict[str, float]]:
     """Canonical queries by agent_type, those of the newest day first and within a day by hash; how many are not; and
     the demand of all of an agent_type over that of the chosen ones."""

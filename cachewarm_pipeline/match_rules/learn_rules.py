@@ -10,7 +10,7 @@ import numpy as np
 from cachewarm_client.certificate import Certificate
 from cachewarm_client.learned_space import Space
 from cachewarm_client.match_features import Floats, Ints
-from cachewarm_client.match_model import Model
+from cachewarm_client.match_model import MatchModel
 from cachewarm_client.match_rules import MatchRule, MatchRules
 from numpy.typing import NDArray
 
@@ -159,7 +159,9 @@ def _fit(
     return fitted, space, pairs.weights()
 
 
-def fitted_weights(logs: Sequence[AgentLog], seed: int = 0) -> list[tuple[_Fitted, tuple[Model, Floats, str] | None]]:
+def fitted_weights(
+    logs: Sequence[AgentLog], seed: int = 0
+) -> list[tuple[_Fitted, tuple[MatchModel, Floats, str] | None]]:
     """Each agent_type's training rows with its model, out-of-fold scores and their origin, as ``learn_rules`` makes
     them; no certifying query is looked at."""
     from threadpoolctl import threadpool_limits
@@ -200,7 +202,7 @@ def _pooled_pairs(logs: Sequence[AgentLog], folds: Mapping[str, Ints]) -> WordPa
     return pairs
 
 
-def _weights(own: _Fitted, others: Sequence[_Fitted]) -> tuple[Model, Floats, str] | None:
+def _weights(own: _Fitted, others: Sequence[_Fitted]) -> tuple[MatchModel, Floats, str] | None:
     """The model, its out-of-fold scores of ``own.rows``, and where its weights come from."""
     known = sum(len(other.rows) for other in others)
     prior = None
@@ -224,7 +226,7 @@ def _scorer(own: _Fitted, space: Space | None, words: Mapping[str, float]) -> Sc
 
 
 def _certified(
-    own: _Fitted, found: tuple[Model, Floats, str] | None, scorer: Scorer, alpha: float, delta: float
+    own: _Fitted, found: tuple[MatchModel, Floats, str] | None, scorer: Scorer, alpha: float, delta: float
 ) -> tuple[MatchRule, Evidence]:
     log = own.log
     data, entries, name = log.data, np.arange(log.entries), log.agent_type

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from cachewarm_client.learned_space import Space, unit
 from cachewarm_client.match_features import FEATURES, VERSION, Floats, Ints, Neighbours, features
-from cachewarm_client.match_model import Model
+from cachewarm_client.match_model import MatchModel
 from cachewarm_client.words import Tokens
 from numpy.typing import NDArray
 
@@ -111,7 +111,7 @@ def reliability(picked: Ints, right: NDArray[np.bool_], rows: int) -> NDArray[np
 
 def count_words(pairs: WordPairs, data: Labelled, entries: Ints, queries: Ints, fold: Ints) -> None:
     """Adds each training query with its nearest entries, itself left out, to the pairs that word weights come from."""
-    found, places = nearest(data, entries, Scorer.unlearned(len(entries)), queries, NEIGHBOURS)
+    found, places = nearest_entries_of(data, entries, Scorer.unlearned(len(entries)), queries, NEIGHBOURS)
     fold_of = np.full(len(data.groups), -1)
     fold_of[queries] = fold
     same = found.group == data.groups[queries][:, None]
@@ -137,7 +137,7 @@ def describe(
     entry_tokens = [data.tokens[int(e)] for e in entries]
     for start in range(0, len(queries), BLOCK):
         part = queries[start : start + BLOCK]
-        found, places = nearest(data, entries, scorer, part, k)
+        found, places = nearest_entries_of(data, entries, scorer, part, k)
         pick, out = features(found, [data.tokens[int(q)] for q in part], entry_tokens, places, scorer.words)
         rows.append(out)
         picked.append(entries[places[np.arange(len(part)), pick]])
@@ -145,7 +145,7 @@ def describe(
     return np.concatenate(rows), np.concatenate(picked), np.concatenate(first)
 
 
-def nearest(data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int) -> tuple[Neighbours, Ints]:
+def nearest_entries_of(data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int) -> tuple[Neighbours, Ints]:
     """The k nearest entries of each query, best first, itself left out; and their places in ``entries``.
 
     By numerics.nearest_neighbours: all pairs in blocks, past 100,000 x 100,000 an index with a measured recall of at
@@ -154,7 +154,7 @@ def nearest(data: Labelled, entries: Ints, scorer: Scorer, queries: Ints, k: int
     place_of = np.full(len(data.groups), -1)
     place_of[entries] = np.arange(len(entries))
     itself = place_of[queries][:, None]
-    found = neighbours.nearest(data.vectors[queries], data.vectors[entries], k + 1)
+    found = neighbours.nearest_neighbours(data.vectors[queries], data.vectors[entries], k + 1)
     own = found.places == itself
     order = np.argsort(own, axis=1, kind="stable")[:, :k]  # the query itself goes last, and out where there are enough
     near = np.take_along_axis(found.places, order, 1)
@@ -211,14 +211,14 @@ def fit_model(
     right: NDArray[np.bool_],
     fold: Ints,
     penalties: Sequence[float] = PENALTIES,
-    prior: Model | None = None,
-) -> tuple[Model, NDArray[np.float64], float]:
+    prior: MatchModel | None = None,
+) -> tuple[MatchModel, NDArray[np.float64], float]:
     """The model, its out-of-fold scores on these rows, and their mean log loss.
 
     ``prior``: a model fitted on OTHER agent types. Weights may then be pulled towards its instead of towards zero. What
     pulls, and how hard, is what has the least out-of-fold log loss: unlike agent types thus do not harm each other.
     """
-    best: tuple[float, float, Model | None, NDArray[np.float64]] | None = None
+    best: tuple[float, float, MatchModel | None, NDArray[np.float64]] | None = None
     for towards in (None, prior) if prior else (None,):
         for penalty in penalties:
             scores = np.empty(len(right))
@@ -238,7 +238,7 @@ def log_loss(scores: Floats, right: NDArray[np.bool_]) -> float:
     return float(np.logaddexp(0, np.where(right, -scores, scores)).mean())
 
 
-def logistic(rows: Floats, right: NDArray[np.bool_], penalty: float, prior: Model | None = None) -> Model:
+def logistic(rows: Floats, right: NDArray[np.bool_], penalty: float, prior: MatchModel | None = None) -> MatchModel:
     """Ridge-penalised logistic regression by Newton steps, on standardised features; towards ``prior`` where given.
 
     Half a right and half a wrong example are added at the mean, so that labels of one kind only still give a finite
@@ -282,4 +282,4 @@ def logistic(rows: Floats, right: NDArray[np.bool_], penalty: float, prior: Mode
     intercept = float(weights[0] - (slopes * centre).sum())
     if prior:
         slopes, intercept = slopes + np.asarray(prior.weights), intercept + prior.intercept
-    return Model(VERSION, intercept, tuple(float(w) for w in slopes), penalty)
+    return MatchModel(VERSION, intercept, tuple(float(w) for w in slopes), penalty)

@@ -23,7 +23,7 @@ SHARED = ""
 of words."""
 
 
-class Judging(Protocol):
+class GroupsResponses(Protocol):
     """What of a judge is needed here."""
 
     def same(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.bool_]: ...
@@ -32,7 +32,7 @@ class Judging(Protocol):
 
 
 def agent_logs(
-    plan: pa.Table, labelled: pa.Table, vectors_of: Callable[[list[str]], Floats], judge: Judging
+    plan: pa.Table, labelled: pa.Table, vectors_of: Callable[[list[str]], Floats], judge: GroupsResponses
 ) -> list[AgentLog]:
     """One log an agent_type of the plan or of the labelled queries, by name.
 
@@ -83,7 +83,7 @@ def _by_agent(table: pa.Table) -> dict[str, list[int]]:
     return rows
 
 
-def _asker(judge: Judging, responses: Sequence[str]) -> Callable[[Ints, Ints], NDArray[np.bool_]]:
+def _asker(judge: GroupsResponses, responses: Sequence[str]) -> Callable[[Ints, Ints], NDArray[np.bool_]]:
     def same(queries: Ints, entries: Ints) -> NDArray[np.bool_]:
         pairs = zip(queries.tolist(), entries.tolist(), strict=True)
         return judge.same([(responses[q], responses[e]) for q, e in pairs])

@@ -8,7 +8,7 @@ from array import array
 
 import numpy as np
 from cachewarm_client.match_features import Ints
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.words import Tokens, word_key
 from numpy.typing import NDArray
 
@@ -75,7 +75,7 @@ class WordPairs:
         for i in ranked:
             if len(found) == MOST_WORDS:
                 break
-            if not find(names[i]):
+            if not find_personal_data(names[i]):
                 found[word_key(names[i])] = round(float(weight[i]), 3)
         return dict(sorted(found.items()))
 

@@ -18,7 +18,7 @@ from cachewarm_pipeline.measurement.net_return import net_return_table
 from cachewarm_pipeline.measurement.net_return_page import net_return_metadata
 from cachewarm_pipeline.measurement.net_return_service import known_of
 from cachewarm_pipeline.measurement.net_return_text import figures
-from cachewarm_pipeline.measurement.service import Counted
+from cachewarm_pipeline.measurement.service import CountedDays
 from cachewarm_pipeline.measurement.serving_counts_page import counts_metadata, tally_of
 from cachewarm_pipeline.measurement.serving_counts_service import BUCKETS, HITS, HOURS, hits_of, readable, store
 from cachewarm_pipeline.models.usage_ledger import read_usage
@@ -27,17 +27,17 @@ from cachewarm_pipeline.storage.measurement_schemas import HOUR_COUNTS
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 _COUNTERS = {
-    "warm:{name}:stats:{hour}": "look-ups by arm, outcome (exact, semantic, miss, error) and agent_type, hits by own "
+    "warm:{name}:stats:{hour}": "lookups by arm, outcome (exact, semantic, miss, error) and agent_type, hits by own "
     "entries, would-be hits of the holdout, microseconds; 90 days",
-    "warm:{name}:arms:{day}": "look-ups by arm, bucket of users, hit or miss, and agent_type; 90 days. A hit of the "
+    "warm:{name}:arms:{day}": "lookups by arm, bucket of users, hit or miss, and agent_type; 90 days. A hit of the "
     "holdout: answered, or a cold cache that everybody fills would have; what raised is a miss",
     "warm:{name}:served:{hour}": "hits by warmed entry; 8 days",
 }
 
 cache_counters = dg.AssetSpec(
     "cache_counters",
-    description="What readers count in Redis, in the same round trip as their look-ups. No user id is in it. The row "
-    "count is of the look-ups of the days that were read last.",
+    description="What readers count in Redis, in the same round trip as their lookups. No user id is in it. The row "
+    "count is of the lookups of the days that were read last.",
     group_name=SOURCES,
     owners=OWNERS,
     kinds={"redis"},
@@ -55,18 +55,18 @@ cache_counters = dg.AssetSpec(
     kinds={"redis", "parquet"},
 )
 def serving_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """What readers counted on a day, taken out of Redis before it expires there: look-ups by arm, bucket of users, hour
+    """What readers counted on a day, taken out of Redis before it expires there: lookups by arm, bucket of users, hour
     and agent_type, and hits by entry, also of entries without any. A day that is not over is not stored; counts that
     are stored are never replaced by fewer. It does not depend on `cache_entries`: the next plan rests on it."""
     days, lookups = days_of(context), 0
     for day in days:
         with never_stops(context, day):
             lookups += _count(context, workspace, day)
-    observe(context, cache_counters.key.to_user_string(), lookups, days, "look-ups that readers counted")
+    observe(context, cache_counters.key.to_user_string(), lookups, days, "lookups that readers counted")
 
 
 def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -> int:
-    """Stores the day; its look-ups."""
+    """Stores the day; its lookups."""
     found = readable(workspace, day)
     if isinstance(found, str):
         context.log.info(f"{day} is not stored: {found}")
@@ -107,19 +107,19 @@ def entry_payback(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     kinds={"numpy", "parquet"},
 )
 def warming_impact(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """What warming brought, measured: the lift of look-ups that may see warmed entries over a cold cache that everybody
-    fills, by look-ups that may not see them (the holdout), with an interval; the forecast against what came; hits by
+    """What warming brought, measured: the lift of lookups that may see warmed entries over a cold cache that everybody
+    fills, by lookups that may not see them (the holdout), with an interval; the forecast against what came; hits by
     source; and the plain rates before and after."""
-    counts: Counted | None = None
+    counts: CountedDays | None = None
     for day in days_of(context):
         with never_stops(context, day):
-            counts = counts or Counted(workspace.datasets, workspace.settings.impact_days)
+            counts = counts or CountedDays(workspace.datasets, workspace.settings.impact_days)
             record(context, day, _measure(workspace, counts, day))
 
 
-def _measure(workspace: Workspace, counts: Counted, day: date) -> dict[str, Any]:
+def _measure(workspace: Workspace, counts: CountedDays, day: date) -> dict[str, Any]:
     """Stores the day; what its page shows."""
-    found = counts.measured(day)
+    found = counts.measured_impact(day)
     before = counts.before(day)
     after = counts.after(day, found)
     table = impact_table(found, before, after)
@@ -135,20 +135,20 @@ def _measure(workspace: Workspace, counts: Counted, day: date) -> dict[str, Any]
 def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """What warming nets: savings a day = extra right hits x cost of a call - wrong hits x harm - running cost, expected
     by the replay and measured over the holdout; payback, and the harm of a wrong hit at which it stops paying."""
-    read: tuple[Counted, pa.Table] | None = None
+    read: tuple[CountedDays, pa.Table] | None = None
     for day in days_of(context):
         with never_stops(context, day):
             read = read or (
-                Counted(workspace.datasets, workspace.settings.impact_days),
+                CountedDays(workspace.datasets, workspace.settings.impact_days),
                 read_usage(workspace.usage_folder, date.min, workspace.today),
             )
             record(context, day, _net(workspace, *read, day))
 
 
-def _net(workspace: Workspace, counts: Counted, usage: pa.Table, day: date) -> dict[str, Any]:
+def _net(workspace: Workspace, counts: CountedDays, usage: pa.Table, day: date) -> dict[str, Any]:
     """Stores the day; what its page shows. ``usage``: USAGE, all of it."""
     known = known_of(workspace, day, usage, counts.first_live().plan)
-    bases = [net_returns.expected(known), net_returns.measured(known, counts.measured(day))]
+    bases = [net_returns.expected_return(known), net_returns.measured_return(known, counts.measured_impact(day))]
     table = net_return_table(known, bases)
     workspace.datasets.write("net_return", day, table)
     return net_return_metadata(table, known, workspace.settings.prices_as_of)

@@ -9,7 +9,7 @@ from cachewarm_pipeline.lineage.check_result import check_result
 from cachewarm_pipeline.lineage.partitions import daily
 from cachewarm_pipeline.measurement.entry_payback_service import ENTRY_PAYBACK_ASSET
 from cachewarm_pipeline.measurement.serving_counts_service import HITS, HOURS
-from cachewarm_pipeline.proof.plan_gates import Verdict
+from cachewarm_pipeline.proof.plan_gates import GateVerdict
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
@@ -21,16 +21,16 @@ from cachewarm_pipeline.workspace.workspace import Workspace
 def day_is_counted(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.AssetCheckResult:
-    def judge(day: date) -> Verdict:
+    def judge(day: date) -> GateVerdict:
         if workspace.dry:
-            return Verdict(True, "A dry run reads no counters.")
+            return GateVerdict(True, "A dry run reads no counters.")
         missing = [name for name in (HOURS, HITS, ENTRY_PAYBACK_ASSET) if not workspace.datasets.exists(name, day)]
         if not missing:
-            return Verdict(True, f"What readers counted on {day} is stored.")
+            return GateVerdict(True, f"What readers counted on {day} is stored.")
         if not workspace.settled(day):
-            return Verdict(True, f"{day} is not over: its counters are read when it is.")
+            return GateVerdict(True, f"{day} is not over: its counters are read when it is.")
         if ENTRY_PAYBACK_ASSET not in missing and workspace.today - day > timedelta(seconds=SERVED_SECONDS):
-            return Verdict(True, f"{day} was before its counters were read; Redis has them no more.")
-        return Verdict(True, f"Measuring of {day} is not whole: no {', '.join(missing)} of it.", warning=True)
+            return GateVerdict(True, f"{day} was before its counters were read; Redis has them no more.")
+        return GateVerdict(True, f"Measuring of {day} is not whole: no {', '.join(missing)} of it.", warning=True)
 
     return check_result(context, judge)

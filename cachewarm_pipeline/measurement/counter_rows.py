@@ -1,4 +1,4 @@
-"""What a day's counters in Redis say, as rows: look-ups by hour and by bucket, hits by entry. Tolerant of what is not
+"""What a day's counters in Redis say, as rows: lookups by hour and by bucket, hits by entry. Tolerant of what is not
 ours. No Redis here."""
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ Fields = Mapping[str, str]
 """A hash of Redis as text."""
 
 
-class Served(NamedTuple):
+class EntryHitCount(NamedTuple):
     """Hits of one warmed entry on a day; ``last_hour``: the beginning of the last UTC hour with one."""
 
     hits: int
@@ -68,12 +68,12 @@ def arm_counts(fields: Fields) -> pa.Table:
 _BUCKETS = {str(bucket) for bucket in range(BUCKETS)}
 
 
-def served_by_entry(hours: Iterable[tuple[datetime, Fields]]) -> dict[str, Served]:
+def served_by_entry(hours: Iterable[tuple[datetime, Fields]]) -> dict[str, EntryHitCount]:
     """Hits by entry id of the hashes of single hours, each with the beginning of its hour, in order."""
-    found: dict[str, Served] = {}
+    found: dict[str, EntryHitCount] = {}
     for hour, fields in hours:
         for entry, value in fields.items():
             if is_entry_id(entry) and is_count(value) and int(value):
                 before = found.get(entry)
-                found[entry] = Served(int(value) + (before.hits if before else 0), hour)
+                found[entry] = EntryHitCount(int(value) + (before.hits if before else 0), hour)
     return found

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from cachewarm_client.generation_record import GenerationRecord
 
 from cachewarm_pipeline.days import end_of, start_of
-from cachewarm_pipeline.measurement.counter_rows import Served
+from cachewarm_pipeline.measurement.counter_rows import EntryHitCount
 from cachewarm_pipeline.storage.measurement_schemas import ENTRY_HITS
 
 
@@ -49,7 +49,7 @@ def entry_hits(
     generation: str | None,
     live: Mapping[str, Entry],
     all_day: Collection[str],
-    served: Mapping[str, Served],
+    served: Mapping[str, EntryHitCount],
     others: Mapping[str, Entry],
 ) -> pa.Table:
     """ENTRY_HITS of a day, by entry id.

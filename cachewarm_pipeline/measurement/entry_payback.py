@@ -30,7 +30,7 @@ LEAST_DAYS = 7
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Verdict(StrEnum):
+class EntryVerdict(StrEnum):
     """What speaks against an entry; a reviewer filters by it."""
 
     REPORTED = "reported"
@@ -48,21 +48,21 @@ class InLog(NamedTuple):
     negative: int
 
 
-Question = tuple[str, str]
+PromptKey = tuple[str, str]
 """agent_type and canonical prompt, as the log's counts are keyed."""
 
-Log = Callable[[Mapping[Question, str]], Mapping[str, InLog]]
+Log = Callable[[Mapping[PromptKey, str]], Mapping[str, InLog]]
 """Of the questions (to entry_ids) those that are in a day's log, by entry_id."""
 
 
 @dataclass(frozen=True)
-class Known:
+class EntryFacts:
     """What else is known of entries by the end of the day, by entry_id. ``reports``: people who report the answer as
     wrong; ``withdrawn``: WITHDRAWN or REINSTATED; ``checked``: when its answer was checked, and whether it changed;
     ``paid_usd``: what runs paid in the window, None where that was not recorded."""
 
     reports: Mapping[str, int] = field(default_factory=dict)
-    withdrawn: Mapping[str, Verdict] = field(default_factory=dict)
+    withdrawn: Mapping[str, EntryVerdict] = field(default_factory=dict)
     checked: Mapping[str, tuple[datetime, bool]] = field(default_factory=dict)
     paid_usd: float | None = None
 
@@ -74,7 +74,7 @@ class _Entry:
     prompt: str
     source: str
     first_day: date
-    question: Question | None
+    question: PromptKey | None
     last_hit: int | None = None
     negative: int = 0
     idle: Idle = field(default_factory=Idle)
@@ -147,7 +147,7 @@ class Fold:
             for id, idle in now.items():
                 self._entries[id].idle = idle
 
-    def table(self, known: Known) -> pa.Table:
+    def table(self, known: EntryFacts) -> pa.Table:
         """ENTRY_PAYBACK: most hits first, then most dollars. ``known`` may have entries that were never counted."""
         first = self.days[0]
         kept = [e for e in self._entries.values() if e.idle.left_on or (e.seen_on is not None and e.seen_on >= first)]
@@ -187,16 +187,16 @@ class Fold:
         else:
             entry.recovered_usd += hits * row.cost_usd
 
-    def _row(self, entry: _Entry, known: Known, share: float | None) -> dict[str, Any]:
+    def _row(self, entry: _Entry, known: EntryFacts, share: float | None) -> dict[str, Any]:
         checked_at, changed = known.checked.get(entry.entry_id, (None, None))
         reports, withdrawn = known.reports.get(entry.entry_id, 0), known.withdrawn.get(entry.entry_id)
         against = {
-            Verdict.REPORTED: reports > 0,
-            Verdict.WITHDRAWN: withdrawn == Verdict.WITHDRAWN,
-            Verdict.REINSTATED: withdrawn == Verdict.REINSTATED,
-            Verdict.CHANGED: bool(changed),
-            Verdict.REJECTED: entry.negative > 0,
-            Verdict.IDLE: entry.idle.left_on is not None,
+            EntryVerdict.REPORTED: reports > 0,
+            EntryVerdict.WITHDRAWN: withdrawn == EntryVerdict.WITHDRAWN,
+            EntryVerdict.REINSTATED: withdrawn == EntryVerdict.REINSTATED,
+            EntryVerdict.CHANGED: bool(changed),
+            EntryVerdict.REJECTED: entry.negative > 0,
+            EntryVerdict.IDLE: entry.idle.left_on is not None,
         }
         priced = entry.hits - entry.unpriced_hits
         recovered = entry.recovered_usd if priced or not entry.hits else None
@@ -250,25 +250,25 @@ def _micros(at: datetime | None) -> int | None:
     return None if at is None else (at - _EPOCH) // timedelta(microseconds=1)
 
 
-def _question(agent_type: str, prompt: str) -> Question | None:
+def _question(agent_type: str, prompt: str) -> PromptKey | None:
     text = canonical(cut(prompt))
     return (agent_type, text) if text else None
 
 
-def withdrawn_verdicts(table: pa.Table, by: datetime) -> dict[str, Verdict]:
+def withdrawn_verdicts(table: pa.Table, by: datetime) -> dict[str, EntryVerdict]:
     """What had become of withdrawn entries by a moment: WITHDRAWN as long as one answer of it stays out.
     ``table``: WITHDRAWN_ENTRIES."""
-    found: dict[str, Verdict] = {}
+    found: dict[str, EntryVerdict] = {}
     for row in table.to_pylist():
         if row["withdrawn_at"] >= by:
             continue
         out = row["reinstated_at"] is None or row["reinstated_at"] >= by
         if out or row["entry_id"] not in found:
-            found[row["entry_id"]] = Verdict.WITHDRAWN if out else Verdict.REINSTATED
+            found[row["entry_id"]] = EntryVerdict.WITHDRAWN if out else EntryVerdict.REINSTATED
     return found
 
 
-def in_log(counts: pa.Table, questions: Mapping[Question, str]) -> dict[str, InLog]:
+def in_log(counts: pa.Table, questions: Mapping[PromptKey, str]) -> dict[str, InLog]:
     """The questions that a day's log has. ``counts``: agent_type, canonical, count and responses of
     DAILY_QUERY_COUNTS."""
     texts: Collection[str] = {text for _, text in questions}

@@ -27,7 +27,7 @@ def payback_metadata(table: pa.Table, counted: date | None) -> dict[str, Any]:
     numbers = {
         "counts_up_to": counted.isoformat()
         if counted
-        else "no reader has counted yet: entries earn once look-ups come through WarmedSemanticCache",
+        else "no reader has counted yet: entries earn once lookups come through WarmedSemanticCache",
         "hits": sum(hits),
         "recovered_usd": sum(row["recovered_usd"] or 0.0 for row in rows),
         "unpriced_hits": sum(row["unpriced_hits"] for row in rows),

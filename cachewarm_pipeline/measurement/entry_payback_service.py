@@ -11,7 +11,7 @@ from cachewarm_client.counters import WARMED_ARM
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.freshness.service import withdrawn_entries
-from cachewarm_pipeline.measurement.entry_payback import Fold, InLog, Known, Question, in_log, withdrawn_verdicts
+from cachewarm_pipeline.measurement.entry_payback import EntryFacts, Fold, InLog, PromptKey, in_log, withdrawn_verdicts
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.ports import Ports
 from cachewarm_pipeline.query_log.service import DAILY
@@ -35,7 +35,7 @@ def payback_day(ports: Ports, day: date) -> tuple[pa.Table, date | None]:
         hits = datasets.read("entry_hits", each) if each in stored["entry_hits"] else None
         lookups = _lookups(datasets, each) if hits is not None and each in stored["hour_counts"] else {}
         fold.add(each, hits, lookups, partial(_in_log, datasets, each, each in stored[DAILY]))
-    return fold.table(_known(ports, day, fold) if fold.entries else Known()), fold.counted_to
+    return fold.table(_known(ports, day, fold) if fold.entries else EntryFacts()), fold.counted_to
 
 
 def counted_to(datasets: DatasetStore, day: date) -> date | None:
@@ -54,8 +54,8 @@ def _before(datasets: DatasetStore, day: date) -> tuple[date | None, pa.Table | 
 
 
 def _lookups(datasets: DatasetStore, day: date) -> dict[str, int]:
-    """Look-ups of the warmed arm by agent_type, of readers that count which entry they serve: older versions count
-    neither that nor the time that a look-up takes."""
+    """Lookups of the warmed arm by agent_type, of readers that count which entry they serve: older versions count
+    neither that nor the time that a lookup takes."""
     found: dict[str, int] = {}
     columns = ["arm", "agent_type", "exact", "semantic", "misses", "hit_seconds", "miss_seconds"]
     for row in datasets.read("hour_counts", day, columns).to_pylist():
@@ -65,18 +65,18 @@ def _lookups(datasets: DatasetStore, day: date) -> dict[str, int]:
     return found
 
 
-def _in_log(datasets: DatasetStore, day: date, there: bool, questions: Mapping[Question, str]) -> Mapping[str, InLog]:
+def _in_log(datasets: DatasetStore, day: date, there: bool, questions: Mapping[PromptKey, str]) -> Mapping[str, InLog]:
     columns = ["agent_type", "canonical", "count", "responses"]
     return in_log(datasets.read(DAILY, day, columns), questions) if there else {}
 
 
-def _known(ports: Ports, day: date, fold: Fold) -> Known:
+def _known(ports: Ports, day: date, fold: Fold) -> EntryFacts:
     """What was known by the end of the day. Checks of the day itself come after this: they are the next day's."""
     datasets, end = ports.datasets, end_of(day)
     there = [each for each in datasets.days("answer_checks") if each < day]
     checks = datasets.read("answer_checks", max(there), ["entry_id", "checked_at", "changed"]) if there else None
     paid = read_usage(ports.usage_folder, fold.days[0], day)["usd"].to_pylist()
-    return Known(
+    return EntryFacts(
         _reports(ports, day),
         withdrawn_verdicts(withdrawn_entries(datasets), end),
         {

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from cachewarm_pipeline.lineage.asset_page import PageValue, picture, records, table_metadata
-from cachewarm_pipeline.measurement.lift.impact_text import before_after_told, forecast_told, lift_told
+from cachewarm_pipeline.measurement.lift.impact_text import before_after_sentence, forecast_sentence, lift_sentence
 from cachewarm_pipeline.measurement.lift.measured_impact import Measured, Plain
 from cachewarm_pipeline.plots.charts import came_plot
 
@@ -16,9 +16,9 @@ _EXAMPLES = ("scope", "name", "lookups", "hit_rate", "holdout_hit_rate", "lift",
 def impact_metadata(found: Measured, before: Plain, after: Plain, table: pa.Table) -> dict[str, Any]:
     """``table``: WARMING_IMPACT of the day."""
     return {
-        "measured": lift_told(found),
-        "before_and_after": before_after_told(before, after),
-        "forecast_and_what_came": forecast_told(found),
+        "measured": lift_sentence(found),
+        "before_and_after": before_after_sentence(before, after),
+        "forecast_and_what_came": forecast_sentence(found),
         **_numbers(found),
         **({"by_day": _plot(table)} if found.after.lookups else {}),
         "agent_types": _records(table, ("total", "agent_type", "rest")),
@@ -58,7 +58,7 @@ def _records(table: pa.Table, scopes: Iterable[str]) -> PageValue:
             {
                 "agent_type": row["name"]
                 or ("all" if row["scope"] == "total" else "those with too few users together"),
-                "look-ups": row["lookups"],
+                "lookups": row["lookups"],
                 "hit rate": row["hit_rate"],
                 "cold cache, by the holdout": row["holdout_hit_rate"],
                 "lift": row["lift"],

@@ -20,7 +20,7 @@ from cachewarm_pipeline.measurement.return_inputs import (
     share_out,
     wrong_share,
 )
-from cachewarm_pipeline.measurement.returns import Part, Payback, Return, Returns, returns
+from cachewarm_pipeline.measurement.returns import Part, PaybackDays, Return, Returns, returns
 from cachewarm_pipeline.storage.measurement_schemas import NET_RETURN
 
 EXPECTED, MEASURED = "expected", "measured"
@@ -76,7 +76,7 @@ def plan_bytes(plan: pa.Table, dimensions: int) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Known:
+class ReturnInputs:
     """What both returns rest on. ``replay``: summary of ``rows`` over ``replay_days`` days. ``call_usd`` by
     agent_type, None where the log has no cost. ``entries`` and ``bytes``: of the plan, by agent_type.
     ``wrong_hit_usd``: what a wrong hit costs, None where nobody has said."""
@@ -108,7 +108,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Basis:
+class ReturnBasis:
     """One of both returns, with what its parts were made from. ``covers``: with what reservation the total stands."""
 
     name: str
@@ -118,7 +118,7 @@ class Basis:
     covers: str = ""
 
 
-def expected(known: Known) -> Basis:
+def expected_return(known: ReturnInputs) -> ReturnBasis:
     """What the replay lets expect."""
     names = sorted({*known.entries, *known.replay["agent_types"]})
     costs = known.costs(names)
@@ -131,10 +131,10 @@ def expected(known: Known) -> Basis:
             parts.append(Part(name, None, 0.0, None, call, **costs[name], why="nothing was held out"))
     combine = expected_usd(known.rows, known.replay_days) if known.replay_days else None
     found = returns(parts, known.wrong_hit_usd, combine, wrong_share(known.replay))
-    return Basis(EXPECTED, known.replay_days, parts, found)
+    return ReturnBasis(EXPECTED, known.replay_days, parts, found)
 
 
-def measured(known: Known, counted: Measured) -> Basis:
+def measured_return(known: ReturnInputs, counted: Measured) -> ReturnBasis:
     """What the lift over the holdout says. The share of wrong hits is the replay's, where answers were judged: wrong
     hits that users report are but those that they notice and tell."""
     impact, hits = counted.impact, measured_hits(counted.impact)
@@ -157,13 +157,13 @@ def measured(known: Known, counted: Measured) -> Basis:
         parts.append(Part(name, extra, served, wrong, known.call_usd.get(name), **costs[name], why=why))
     combine = measured_usd(impact) if impact.agent_types else None
     found = returns(parts, known.wrong_hit_usd, combine, wrong_share(known.replay))
-    return Basis(MEASURED, impact.days, parts, found, _covers(counted))
+    return ReturnBasis(MEASURED, impact.days, parts, found, _covers(counted))
 
 
 NO_HOLDOUT_OF_IT = "no reader of it has a holdout"
 
 NEARLY_ALL = 0.995
-"""Of the look-ups, from which on nothing is said of the others."""
+"""Of the lookups, from which on nothing is said of the others."""
 
 
 def _covers(counted: Measured, agent_type: str | None = None) -> str:
@@ -174,15 +174,15 @@ def _covers(counted: Measured, agent_type: str | None = None) -> str:
     every = sum(counted.of(WARMED_ARM, name).lookups for name in names)
     if not every or held >= NEARLY_ALL * every:
         return ""
-    return f"{held / every:.0%} of the look-ups have a holdout: costs are in full, savings are of these look-ups"
+    return f"{held / every:.0%} of the lookups have a holdout: costs are in full, savings are of these lookups"
 
 
-def net_return_table(known: Known, bases: Sequence[Basis]) -> pa.Table:
+def net_return_table(known: ReturnInputs, bases: Sequence[ReturnBasis]) -> pa.Table:
     """NET_RETURN: for each basis its agent types, then all together."""
     return pa.Table.from_pylist([row for basis in bases for row in _rows(known, basis)], schema=NET_RETURN)
 
 
-def _rows(known: Known, basis: Basis) -> Iterator[dict[str, Any]]:
+def _rows(known: ReturnInputs, basis: ReturnBasis) -> Iterator[dict[str, Any]]:
     for part, one in zip(basis.parts, basis.found.parts, strict=True):
         yield {
             **_row(known, basis, one),
@@ -201,8 +201,8 @@ def _rows(known: Known, basis: Basis) -> Iterator[dict[str, Any]]:
     }
 
 
-def _row(known: Known, basis: Basis, one: Return) -> dict[str, Any]:
-    payback: Payback = one.payback
+def _row(known: ReturnInputs, basis: ReturnBasis, one: Return) -> dict[str, Any]:
+    payback: PaybackDays = one.payback
     row: dict[str, Any] = {
         "basis": basis.name,
         "agent_type": one.agent_type or "",

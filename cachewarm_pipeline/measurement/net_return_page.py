@@ -6,11 +6,11 @@ from typing import Any
 import pyarrow as pa
 
 from cachewarm_pipeline.lineage.asset_page import records, table_metadata
-from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED, Known
+from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED, ReturnInputs
 from cachewarm_pipeline.measurement.net_return_text import figures, side_by_side, verdict
 
 HOW_TO_READ = (
-    "Expected: by the replay on held-out days. Measured: the lift over the holdout x look-ups. Wrong hits are the "
+    "Expected: by the replay on held-out days. Measured: the lift over the holdout x lookups. Wrong hits are the "
     "replay's judged share (reports of users are only those that they notice and tell) of the extra hits: it is taken "
     "that hits which a cold cache would have given as well are wrong at the same share there. The cautious end does "
     "not rest on that: it takes the most that the share may be, of all hits that warmed entries served. "
@@ -39,7 +39,7 @@ def _numbers(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
     return {prefix + name: row[column] for name, column in _NUMBERS.items() if row[column] is not None}
 
 
-def net_return_metadata(table: pa.Table, known: Known, prices_as_of: date) -> dict[str, Any]:
+def net_return_metadata(table: pa.Table, known: ReturnInputs, prices_as_of: date) -> dict[str, Any]:
     """``table``: NET_RETURN of the day."""
     rows = table.to_pylist()
     totals = {row["basis"]: row for row in rows if not row["agent_type"]}

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import redis
 from cachewarm_client.counters import day_of, hour_of
 from cachewarm_client.keys import arms_key, key_prefix, served_key, stats_key
-from cachewarm_client.redis_index import told_clearly
+from cachewarm_client.redis_index import redis_faults
 from cachewarm_client.redis_search_commands import as_mapping, text
 
 from cachewarm_pipeline.days import start_of
@@ -21,7 +21,7 @@ from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.measurement.counter_rows import Served
+    from cachewarm_pipeline.measurement.counter_rows import EntryHitCount
 
 HOURS = 24
 
@@ -34,7 +34,7 @@ class DayRead:
     """ARM_COUNTS: of readers that have a holdout."""
     hours: pa.Table
     """HOUR_COUNTS: of all readers."""
-    served: "dict[str, Served]"
+    served: "dict[str, EntryHitCount]"
 
 
 def read_day(client: "redis.Redis", name: str, day: date) -> DayRead:
@@ -50,7 +50,7 @@ def read_day(client: "redis.Redis", name: str, day: date) -> DayRead:
     for begin in begins:
         pipe.hgetall(served_key(name, hour_of(begin)))
     pipe.hgetall(arms_key(name, day_of(start_of(day))))
-    with told_clearly(f"reading the counters of {day}"):
+    with redis_faults(f"reading the counters of {day}"):
         replies = [_fields(reply) for reply in pipe.execute(raise_on_error=False)]
     hours, served, arms = replies[:HOURS], replies[HOURS:-1], replies[-1]
     return DayRead(
@@ -80,7 +80,7 @@ def entries_in(cache: CacheStore, generation: str, entry_ids: Iterable[str]) -> 
     lost or refuses.
     """
     ids, prefix, found = sorted(entry_ids), key_prefix(cache.name, generation), {}
-    with told_clearly("reading the entries"):
+    with redis_faults("reading the entries"):
         for start in range(0, len(ids), _AT_ONCE):
             block = ids[start : start + _AT_ONCE]
             pipe: Any = cache.client.pipeline(transaction=False)
@@ -104,7 +104,7 @@ class DayEntries:
         self._records = cache.generations()
         self.then = LiveThen.on(day, self._records)
 
-    def hits(self, served: "Mapping[str, Served]") -> pa.Table:
+    def hits(self, served: "Mapping[str, EntryHitCount]") -> pa.Table:
         """ENTRY_HITS of the day."""
         end = self.then.end
         live = entries_in(self._cache, end.id, self._cache.entry_ids(end.id)) if end else {}

@@ -16,7 +16,7 @@ _SEED = 0
 
 
 def measured_hits(impact: Impact) -> dict[str, Estimate | None]:
-    """Extra hits a day of each agent_type: its lift x the look-ups of the warmed arm, over the days that were counted.
+    """Extra hits a day of each agent_type: its lift x the lookups of the warmed arm, over the days that were counted.
     Of one with too few users the pooled lift stands in; None where there is neither. Give whole days."""
     return {name: impact.weighted({name: _a_day(impact, name)}) for name in impact.agent_types}
 

@@ -38,7 +38,7 @@ class Part:
     why: str = ""
 
 
-class Payback(NamedTuple):
+class PaybackDays(NamedTuple):
     """Days until the warming cost is earned back: by the estimate, and by the ends of the range of the savings. None
     where that saves nothing: never."""
 
@@ -71,7 +71,7 @@ class Return:
     running_usd: float
     savings_usd: Estimate | None
     warming_usd: float
-    payback: Payback
+    payback: PaybackDays
     break_even_harm_usd: float | None
     break_even_harm_low_usd: float | None
     why: str
@@ -218,7 +218,7 @@ def _return(
         running_usd=running_usd,
         savings_usd=savings,
         warming_usd=warming_usd,
-        payback=Payback(
+        payback=PaybackDays(
             _payback(warming_usd, savings and savings.value),
             _payback(warming_usd, savings and savings.high),
             _payback(warming_usd, savings and savings.low),

@@ -15,7 +15,7 @@ from cachewarm_pipeline.measurement.lift.measured_impact import (
     counted,
     day_counts,
     made_of,
-    measured,
+    measured_impact,
     of_log,
 )
 from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
@@ -25,14 +25,14 @@ _ENTRIES = ["source", "generation", "whole_day", "hits"]
 _HOURS = ["arm", "agent_type", "exact", "semantic", "misses", "warmed_hits"]
 
 
-class Live(NamedTuple):
+class FirstLive(NamedTuple):
     """The first day at whose end a generation was live, and the day whose plan that was. Both None: none is known."""
 
     day: date | None
     plan: date | None
 
 
-class Counted:
+class CountedDays:
     """The stored counts, each day read once a run. A day's own figures are of ``days`` calendar days that end there."""
 
     def __init__(self, datasets: DatasetStore, days: int) -> None:
@@ -41,12 +41,12 @@ class Counted:
         self._stored = sorted({*datasets.days("arm_counts")}.intersection(datasets.days("hour_counts")))
         self._by_entry = set(datasets.days("entry_hits"))
         self._mined = set(datasets.days(DAILY))
-        self._live: Live | None = None
+        self._live: FirstLive | None = None
         self._read: dict[date, DayCounts] = {}
         self._forecasts: dict[date, Forecast | None] = {}
         self._logged: dict[date, tuple[int, int] | None] = {}
 
-    def measured(self, day: date) -> Measured:
+    def measured_impact(self, day: date) -> Measured:
         """What the whole days of the window brought."""
         start = day - timedelta(days=self._length - 1)
         days = [self._day(one) for one in self._stored if start <= one <= day]
@@ -54,17 +54,17 @@ class Counted:
         earlier = bool(before) and self._day(before[-1]).generation is not None
         there = counted(days, earlier)
         forecasts = {one.day: found for one in there if (found := self._forecast(one.generation)) is not None}
-        return measured(there, forecasts)
+        return measured_impact(there, forecasts)
 
-    def first_live(self) -> Live:
+    def first_live(self) -> FirstLive:
         """When warming began. Not when the oldest plan was made: plans of the past may be backfilled, and gates may
         stop the first ones."""
         if self._live is None:
-            self._live = Live(None, None)
+            self._live = FirstLive(None, None)
             for day in sorted(self._by_entry):
                 names = self._datasets.read("entry_hits", day, ["generation"])["generation"].drop_null()
                 if len(names):
-                    self._live = Live(day, min(made_of(name) or day for name in names.unique().to_pylist()))
+                    self._live = FirstLive(day, min(made_of(name) or day for name in names.unique().to_pylist()))
                     break
         return self._live
 

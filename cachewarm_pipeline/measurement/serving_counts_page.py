@@ -50,7 +50,7 @@ def figures(tables: dict[str, pa.Table | None]) -> dict[str, Any]:
 
 
 def tally_of(hours: pa.Table, **where: Any) -> Tally:
-    """The look-ups of the rows that have these values."""
+    """The lookups of the rows that have these values."""
     for name, value in where.items():
         hours = hours.filter(pc.equal(hours[name], value))
     exact, semantic, misses, hit_s, miss_s, would, errors = (pc.sum(hours[name]).as_py() or 0 for name in _SUMMED)
@@ -89,9 +89,9 @@ def _plot(hours: pa.Table) -> PageValue:
             lines[arm] = (list(known), list(known.values()))
     drawn = line_plot(
         lines,
-        title="Hit rate by hour, of look-ups that may and may not see warmed entries",
+        title="Hit rate by hour, of lookups that may and may not see warmed entries",
         x_label="hour of the day, UTC",
-        y_label="hits / look-ups",
+        y_label="hits / lookups",
         percent="y",
         notes={arm: f"day: {tally_of(hours, arm=arm).hit_rate:.1%}" for arm in lines},
     )

@@ -15,7 +15,7 @@ _Item = TypeVar("_Item")
 _Reply = TypeVar("_Reply")
 
 
-class Cost(NamedTuple):
+class ModelCost(NamedTuple):
     """USD and tokens, prompt and completion together."""
 
     usd: float
@@ -42,7 +42,7 @@ class Meter:
         self._ledger.write()
 
 
-class Purse:
+class RunBudget:
     """The one cap of a run, over embedding, writing and judging together. Safe to call from several threads.
 
     It is never passed as long as no try of a request takes more than its upper bound, which is set aside before it is
@@ -99,7 +99,7 @@ class Purse:
             self._settled.notify_all()
 
 
-class Spend:
+class ModelBudget:
     """The caps of one run, over all that ask the model in it. Prices in USD per million tokens. Safe to call from
     several threads.
 
@@ -112,7 +112,7 @@ class Spend:
         prompt_price: float,
         completion_price: float,
         max_tokens: int | None = None,
-        purse: Purse | None = None,
+        run_budget: RunBudget | None = None,
     ) -> None:
         """``limit`` in USD; ``max_tokens``: None for no cap on tokens; ``purse``: the cap of all that the run pays."""
         self.limit = limit
@@ -126,28 +126,28 @@ class Spend:
         """Whether it was the tokens that closed it."""
         self.by_run = False
         """Whether it was the cap of the whole run."""
-        self._purse = purse or Purse()
+        self._run_budget = run_budget or RunBudget()
         self._prices = prompt_price / 1e6, completion_price / 1e6
         self._lock = threading.Lock()
 
-    def start(self, spent: Cost) -> None:
+    def start(self, spent: ModelCost) -> None:
         """A run begins, or goes on in another process after it has spent this; the purse is told apart."""
         with self._lock:
             self.spent, self.tokens = spent
             self.closed = self.by_tokens = self.by_run = False
 
-    def cost(self, prompt_tokens: int, completion_tokens: int, share: float = 1.0) -> Cost:
+    def cost(self, prompt_tokens: int, completion_tokens: int, share: float = 1.0) -> ModelCost:
         """``share`` of the price is paid: 0.5 in a batch."""
         usd = prompt_tokens * self._prices[0] + completion_tokens * self._prices[1]
-        return Cost(usd * share, prompt_tokens + completion_tokens)
+        return ModelCost(usd * share, prompt_tokens + completion_tokens)
 
-    def fits(self, most: Cost) -> bool:
-        return not self.closed and self._in_money(most) and self._in_tokens(most) and self._purse.fits(most.usd)
+    def fits(self, most: ModelCost) -> bool:
+        return not self.closed and self._in_money(most) and self._in_tokens(most) and self._run_budget.fits(most.usd)
 
-    def take(self, most: Cost) -> bool:
+    def take(self, most: ModelCost) -> bool:
         """Sets aside what a request takes at most; where that does not fit, closes instead and returns False."""
         with self._lock:
-            if self.fits(most) and self._purse.take(most.usd):
+            if self.fits(most) and self._run_budget.take(most.usd):
                 self._add(most.usd, most.tokens)
                 return True
             if not self.closed:
@@ -156,11 +156,11 @@ class Spend:
                 self.by_run = self._in_money(most) and self._in_tokens(most)
             return False
 
-    def settle(self, most: Cost, used: Cost) -> None:
+    def settle(self, most: ModelCost, used: ModelCost) -> None:
         """Gives back what was set aside and not used."""
         with self._lock:
             self._add(used.usd - most.usd, used.tokens - most.tokens)
-        self._purse.settle(most.usd, used.usd)
+        self._run_budget.settle(most.usd, used.usd)
 
     def again(self, setting: str, tokens_setting: str = "") -> Callable[[int, int], None]:
         """Sets aside another try of a request, of so many (prompt, completion) tokens; it is never given back, as the
@@ -176,15 +176,15 @@ class Spend:
     def cap(self, setting: str, tokens_setting: str = "") -> str:
         """The cap that closed it, by its setting: ``setting`` for its own in USD."""
         if self.by_run:
-            return f"spend cap of ${self._purse.limit:g} over all models (CACHEWARM_MAX_USD)"
+            return f"spend cap of ${self._run_budget.limit:g} over all models (CACHEWARM_MAX_USD)"
         if self.by_tokens:
             return f"token cap of {self.max_tokens:,} ({tokens_setting})"
         return f"spend cap of ${self.limit:g} ({setting})"
 
-    def _in_money(self, most: Cost) -> bool:
+    def _in_money(self, most: ModelCost) -> bool:
         return self.spent + most.usd <= self.limit
 
-    def _in_tokens(self, most: Cost) -> bool:
+    def _in_tokens(self, most: ModelCost) -> bool:
         return self.max_tokens is None or self.tokens + most.tokens <= self.max_tokens
 
     def _add(self, usd: float, tokens: int) -> None:
@@ -192,13 +192,13 @@ class Spend:
         self.tokens += tokens
 
 
-def ask_within(
-    spend: Spend,
+def ask_within_budget(
+    spend: ModelBudget,
     items: Mapping[str, _Item],
     ask: Callable[[_Item], _Reply],
     *,
-    most: Callable[[_Item], Cost],
-    finished: Callable[[str, _Reply], Cost],
+    most: Callable[[_Item], ModelCost],
+    finished: Callable[[str, _Reply], ModelCost],
     concurrency: int,
     name: str,
 ) -> bool:
@@ -208,7 +208,7 @@ def ask_within(
     called from this thread. What ``ask`` raises ends the asking, after all that was under way is finished: it is paid.
     A SpendCapError of ``ask`` leaves out its item alone; what was set aside for that stays set aside.
     """
-    running: dict[Future[_Reply], tuple[str, Cost]] = {}
+    running: dict[Future[_Reply], tuple[str, ModelCost]] = {}
     whole = True
 
     def settle(future: Future[_Reply]) -> None:

@@ -12,7 +12,7 @@ OTHER_SCHEMA = "another answer than the schema's"
 
 
 @dataclass(frozen=True)
-class Said:
+class Completion:
     """``value``: the JSON that the model answered with; None where ``wrong`` says what there was instead."""
 
     value: object
@@ -23,26 +23,28 @@ class Said:
     """Prompt and completion tokens; None where they are not reported."""
 
 
-def read_completion(content: Any) -> Said:
+def read_completion(content: Any) -> Completion:
     """Of the bytes of an answer, or of their JSON. Never raises."""
     try:
         answer = json.loads(content) if isinstance(content, bytes) else content
         choices, tokens = answer["choices"], _tokens(answer.get("usage"))
         if not choices:
-            return Said(None, NO_CHOICES, "", tokens)
+            return Completion(None, NO_CHOICES, "", tokens)
         message = choices[0]["message"]
         text, refusal, finish = message.get("content"), message.get("refusal"), choices[0].get("finish_reason")
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return Said(None, NO_COMPLETION, content.decode("utf-8", "replace") if isinstance(content, bytes) else "", None)
+        return Completion(
+            None, NO_COMPLETION, content.decode("utf-8", "replace") if isinstance(content, bytes) else "", None
+        )
     if refusal or finish == "content_filter":
-        return Said(None, REFUSAL, str(refusal or text or ""), tokens)
+        return Completion(None, REFUSAL, str(refusal or text or ""), tokens)
     if finish == "length":
-        return Said(None, CUT, str(text or ""), tokens)
+        return Completion(None, CUT, str(text or ""), tokens)
     try:
         value = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         value = None
-    return Said(value, "" if value is not None else OTHER_SCHEMA, str(text or ""), tokens)
+    return Completion(value, "" if value is not None else OTHER_SCHEMA, str(text or ""), tokens)
 
 
 def _tokens(usage: object) -> tuple[int, int] | None:

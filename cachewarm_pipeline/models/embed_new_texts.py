@@ -28,7 +28,7 @@ class EmbedReport:
     """Size of the vectors; None when there were no texts. Known even when all were reused and no server was asked."""
 
 
-def embed_missing(
+def embed_new_texts(
     embedder: Embedder,
     vectors: VectorStore,
     texts: Iterable[str],

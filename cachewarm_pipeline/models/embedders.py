@@ -4,14 +4,16 @@ from typing import TYPE_CHECKING
 
 from cachewarm_client.embedders.embedder import Embedder
 
-from cachewarm_pipeline.models.rate_limiter import pace_of
+from cachewarm_pipeline.models.rate_limiter import rate_limiter_of
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.models.budgets import Meter, Purse
+    from cachewarm_pipeline.models.budgets import Meter, RunBudget
     from cachewarm_pipeline.settings import Settings
 
 
-def open_embedder(settings: "Settings", meter: "Meter | None" = None, purse: "Purse | None" = None) -> Embedder:
+def open_embedder(
+    settings: "Settings", meter: "Meter | None" = None, run_budget: "RunBudget | None" = None
+) -> Embedder:
     """The embedder that the settings ask for. Its model or client is loaded on first use, so this is quick.
 
     ``meter`` and ``purse``: where a paid one notes its usage, and what it may spend.
@@ -33,7 +35,7 @@ def open_embedder(settings: "Settings", meter: "Meter | None" = None, purse: "Pu
         concurrency=settings.embedding_concurrency,
         timeout=settings.embedding_timeout_seconds,
         max_retries=settings.embedding_max_retries,
-        pace=pace_of(settings),
+        rate_limiter=rate_limiter_of(settings),
         meter=meter,
-        purse=purse,
+        run_budget=run_budget,
     )

@@ -7,11 +7,11 @@ from cachewarm_client.embedders.openai import OpenAIEmbedder, most_tokens, serve
 
 from cachewarm_pipeline.errors import SpendCapError
 from cachewarm_pipeline.models.paid_server import PaidServer
-from cachewarm_pipeline.models.rate_limiter import Pace
-from cachewarm_pipeline.models.unanswered_attempts import Lost
+from cachewarm_pipeline.models.rate_limiter import RateLimiter
+from cachewarm_pipeline.models.unanswered_attempts import UnansweredAttempts
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.models.budgets import Meter, Purse
+    from cachewarm_pipeline.models.budgets import Meter, RunBudget
 
 
 class BudgetedOpenAIEmbedder(OpenAIEmbedder):
@@ -27,16 +27,20 @@ class BudgetedOpenAIEmbedder(OpenAIEmbedder):
         base_url: str | None = None,
         timeout: float = 30.0,
         max_retries: int = 5,
-        pace: Pace | None = None,
+        rate_limiter: RateLimiter | None = None,
         meter: "Meter | None" = None,
-        purse: "Purse | None" = None,
+        run_budget: "RunBudget | None" = None,
         **options: Any,
     ) -> None:
         self._paid_server = PaidServer(
-            model, **server_options(api_key, base_url), timeout=timeout, max_retries=max_retries, pace=pace
+            model,
+            **server_options(api_key, base_url),
+            timeout=timeout,
+            max_retries=max_retries,
+            rate_limiter=rate_limiter,
         )
         super().__init__(model, server=self._paid_server, **options)
-        self._meter, self._purse = meter, purse
+        self._meter, self._run_budget = meter, run_budget
 
     def _batch_finished(self) -> None:
         if self._meter:
@@ -46,7 +50,7 @@ class BudgetedOpenAIEmbedder(OpenAIEmbedder):
         """The JSON of an answer, within the cap of the purse; what it took is noted, whatever else is in it."""
         most = most_tokens(texts)
         aside = self._usd(most)
-        if self._purse and not self._purse.take_or_wait(aside):
+        if self._run_budget and not self._run_budget.take_or_wait(aside):
             raise self._over_cap(texts)
         used = 0.0
 
@@ -59,27 +63,27 @@ class BudgetedOpenAIEmbedder(OpenAIEmbedder):
 
         def again(*_: int) -> None:
             nonlocal aside
-            if self._purse and not self._purse.take(self._usd(most)):
+            if self._run_budget and not self._run_budget.take(self._usd(most)):
                 raise self._over_cap(texts, "; the try before had no answer, and may be billed all the same")
             aside += self._usd(most)
 
         try:
-            with self._paid_server.asking(Lost((most, 0), note, again)) as client:
+            with self._paid_server.asking(UnansweredAttempts((most, 0), note, again)) as client:
                 content = self._send(client, texts)
             return self._parsed(texts, content, note)
         finally:
-            if self._purse:
-                self._purse.end(aside, used)
+            if self._run_budget:
+                self._run_budget.end(aside, used)
 
     def _usd(self, tokens: int) -> float:
         return tokens * self._price / 1e6
 
     def _over_cap(self, texts: Sequence[str], why: str = "") -> SpendCapError:
-        assert self._purse is not None
+        assert self._run_budget is not None
         most = self._usd(most_tokens(texts))
         return SpendCapError(
-            f"the spend cap of ${self._purse.limit:g} over all models (CACHEWARM_MAX_USD) is reached: this run has "
-            f"spent ${self._purse.spent:.6f}, and a request for {len(texts):,} embeddings can take "
+            f"the spend cap of ${self._run_budget.limit:g} over all models (CACHEWARM_MAX_USD) is reached: this run "
+            f"has spent ${self._run_budget.spent:.6f}, and a request for {len(texts):,} embeddings can take "
             f"${most:.6f}{why}",
-            alone=self._purse.limit is not None and most > self._purse.limit,
+            alone=self._run_budget.limit is not None and most > self._run_budget.limit,
         )

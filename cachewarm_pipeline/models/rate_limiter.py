@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cachewarm_pipeline.settings import Settings
 
 
-class Pace:
+class RateLimiter:
     """Lets callers through evenly, ``per_minute`` in any minute. Safe to use from several threads.
 
     A caller waits for one interval and those before it in the queue, never for a window to open.
@@ -39,10 +39,10 @@ class Pace:
 
 
 @lru_cache(maxsize=1)
-def _of_process(per_minute: int) -> Pace:
-    return Pace(per_minute)
+def _of_process(per_minute: int) -> RateLimiter:
+    return RateLimiter(per_minute)
 
 
-def pace_of(settings: "Settings") -> Pace | None:
+def rate_limiter_of(settings: "Settings") -> RateLimiter | None:
     """The pace that all servers of this process share where warming is progressive; None where there is no limit."""
     return _of_process(settings.entries_per_minute) if settings.progressive else None

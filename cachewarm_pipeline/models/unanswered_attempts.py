@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from cachewarm_pipeline.models.rate_limiter import Pace
+from cachewarm_pipeline.models.rate_limiter import RateLimiter
 
 _GATEWAY = {408, 502, 504, *range(520, 525)}
 """Somebody between gave up waiting; the model behind may have answered. Any other error is the server's own word that
@@ -15,7 +15,7 @@ there is no answer, and taken as free."""
 _NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 
 
-class Lost:
+class UnansweredAttempts:
     """The lost tries of one request, each taken as the most that it can have cost."""
 
     def __init__(
@@ -42,21 +42,21 @@ class Lost:
             self._again(*self._most)
 
 
-class Tries(threading.local):
+class AttemptsOfThread(threading.local):
     """The request that a thread is about to make: who hears of its lost tries, and how many tries it has left."""
 
-    lost: Lost | None = None
+    lost: UnansweredAttempts | None = None
     left: int = 0
 
 
-def http_client(tries: Tries, pace: Pace | None) -> Any:
+def http_client(tries: AttemptsOfThread, rate_limiter: RateLimiter | None) -> Any:
     """An HTTP client for ``openai.OpenAI`` that tells ``tries`` of what is lost, and waits for ``pace`` before each."""
     import openai
 
     class Client(openai.DefaultHttpxClient):
         def send(self, request: Any, **options: Any) -> Any:
-            if pace:
-                pace.wait()
+            if rate_limiter:
+                rate_limiter.wait()
             tries.left -= 1
             try:
                 response = super().send(request, **options)

@@ -35,7 +35,7 @@ class Nearest:
     recall: float
 
 
-def nearest(
+def nearest_neighbours(
     queries: Vectors,
     entries: Vectors,
     k: int,

@@ -6,7 +6,7 @@ from cachewarm_client.text import embedding_key
 
 from cachewarm_pipeline.lineage.asset_page import judge_metadata, record, records, table_metadata
 from cachewarm_pipeline.lineage.daily_asset import PAID, VERIFICATION, daily_asset, paid_days
-from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.planning.gain_curve import curve_table
 from cachewarm_pipeline.planning.plan_page import idle_entries_table, selection_metadata
 from cachewarm_pipeline.planning.service import plan_day
@@ -28,7 +28,7 @@ def embeddings(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
     for day in paid_days(context, workspace):
         tables = [datasets.read(asset, day, columns=["prompt"]) for asset in _OF]
         texts = sorted({prompt for table in tables for prompt in table["prompt"].to_pylist()})
-        done = embed_missing(workspace.embedder, workspace.vectors, texts, context.log.info)
+        done = embed_new_texts(workspace.embedder, workspace.vectors, texts, context.log.info)
         info = workspace.embedder.info
         keys = [embedding_key(info.id, text) for text in texts]
         table = pa.table(
@@ -85,7 +85,7 @@ def warming_plan(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[
                 **selection_metadata(planned, curve),
                 **table_metadata(
                     plan.table,
-                    plan.left_out,
+                    plan.excluded,
                     ("rank", "prompt", "agent_type", "source", "gain", "demand", "quality_score"),
                     budget=settings.budget,
                     selection=settings.selection,

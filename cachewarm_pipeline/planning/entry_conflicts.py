@@ -11,7 +11,7 @@ import numpy as np
 from cachewarm_client.match_features import Floats
 from cachewarm_client.words import Tokens, contradiction
 
-from cachewarm_pipeline.numerics.nearest_neighbours import nearest
+from cachewarm_pipeline.numerics.nearest_neighbours import nearest_neighbours
 
 SAME_PLACE = 0.02
 """Cosine distance up to which two prompts may stand at one place; rewordings with other words are further apart."""
@@ -43,7 +43,7 @@ def inseparable_pairs(vectors: Floats, words: Sequence[Tokens]) -> list[Pair]:
     if len(words) < 2:
         return []
     k = min(_LOOKED_AT + 1, len(words))
-    found = nearest(vectors, vectors, k, exact_limit=_EXACT_LIMIT, wanted=1 - SAME_PLACE)
+    found = nearest_neighbours(vectors, vectors, k, exact_limit=_EXACT_LIMIT, wanted=1 - SAME_PLACE)
     pairs: dict[tuple[int, int], float] = {}
     for i, j in zip(*np.nonzero(found.cosine >= 1 - SAME_PLACE), strict=True):
         first, second = sorted((int(i), int(found.places[i, j])))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.match_rules.reach_curve import Reach
 from cachewarm_pipeline.planning.expected_demand import ITSELF, SAME, UNKNOWN, AgentDemand
 from cachewarm_pipeline.planning.greedy_coverage import Floats, Graph, along, greedy, greedy_by_places, make_graph
@@ -45,7 +45,7 @@ class Selected:
 
     places: list[int]
     gains: list[float]
-    left_out: Counts
+    excluded: Counts
 
 
 def places_of(rows: Sequence[Row], entry_bytes: int) -> NDArray[np.int64]:
@@ -57,7 +57,7 @@ def places_of(rows: Sequence[Row], entry_bytes: int) -> NDArray[np.int64]:
 def graph_of(
     demands: Sequence[AgentDemand], place: NDArray[np.int64], reach: Callable[[str], Reach]
 ) -> tuple[Graph, Floats]:
-    """Who would answer what under the ``reach`` of each agent_type's entries, and the look-ups a day of each point.
+    """Who would answer what under the ``reach`` of each agent_type's entries, and the lookups a day of each point.
 
     An entry answers its own text for certain; a text with the same answer with the chance of its reach; one whose
     answer may not be known here with that chance times the chance that the answers at such a cosine are the same.
@@ -157,21 +157,21 @@ def _admit(
 def _why_not(
     rows: Sequence[Row], graph: Graph, chosen: set[int], thin: set[str], limits: Limits, reached: Floats
 ) -> Counts:
-    left_out = Counts()
+    excluded = Counts()
     nothing = np.zeros_like(reached)
     for candidate, row in enumerate(rows):
         if candidate in chosen:
             continue
-        over = LeftOut.OVER_QUOTA if row["agent_type"] in limits.quotas else LeftOut.OVER_BUDGET
+        over = ExclusionReason.OVER_QUOTA if row["agent_type"] in limits.quotas else ExclusionReason.OVER_BUDGET
         if row["agent_type"] in thin and row["source"] == SOURCES[0]:
-            left_out[over] += 1
+            excluded[over] += 1
         elif graph.gain(candidate, nothing) < LEAST_GAIN:
-            left_out[LeftOut.NO_DEMAND] += 1
+            excluded[ExclusionReason.NO_DEMAND] += 1
         elif graph.gain(candidate, reached) < max(limits.floor, LEAST_GAIN) * graph.place[candidate]:
-            left_out[LeftOut.BELOW_FLOOR] += 1
+            excluded[ExclusionReason.BELOW_FLOOR] += 1
         else:
-            left_out[over] += 1
-    return +left_out
+            excluded[over] += 1
+    return +excluded
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """Demand as the selection of entries sees it: who is asked how often, and which candidates are near.
 
-Expected look-ups. Of r look-ups of one text, r - 1 repeat an earlier one: that share of its demand, of a text asked
+Expected lookups. Of r lookups of one text, r - 1 repeat an earlier one: that share of its demand, of a text asked
 once half, can be hit exactly by an entry of this very text. The rest, and all of a text that is no candidate, stands
 for texts like it that are still to come, which only a match by meaning can hit.
 
 What may be known of whom. Answers are only compared for queries of the parts that do not certify (``choose``, ``fit``):
 choosing entries that answer the certifying queries rightly would make their certificate worthless. So demand by meaning
-is that of these parts, scaled up by their share. A certifying query that is a candidate counts with its own look-ups;
+is that of these parts, scaled up by their share. A certifying query that is a candidate counts with its own lookups;
 how likely a near entry answers it rightly is taken from the other queries at that similarity, never from its answer.
 Its answer does say whom it would answer as an entry, so those that the others agree with become entries, and leave the
 certifying part, more often than the odd ones, which stay: that can only make the certificate harder.
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, SHARES
 from cachewarm_pipeline.match_rules.reach_curve import Reach, fit_curve
-from cachewarm_pipeline.numerics.nearest_neighbours import nearest
+from cachewarm_pipeline.numerics.nearest_neighbours import nearest_neighbours
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -63,7 +63,7 @@ class AgentDemand:
     ITSELF.
 
     ``queries``: its distinct labelled queries. ``right``: how likely the answers are the same at a cosine. ``total``:
-    all look-ups a day, whoever could answer them.
+    all lookups a day, whoever could answer them.
     """
 
     agent_type: str
@@ -122,11 +122,11 @@ def _agent(
     group_of_train = dict(zip((query["entry_id"] for query in train), heads[len(own) :].tolist(), strict=True))
     vectors = vectors_of([row["embedding_key"] for row in own])
     k = min(LOOKED_AT, len(own))
-    found = nearest(vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
+    found = nearest_neighbours(vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
     near, cosine = found.places, found.cosine
     if others:
         other_vectors = vectors_of_texts([query["prompt"] for query in others])
-        beside = nearest(other_vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
+        beside = nearest_neighbours(other_vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
         other_near, other_cosine = beside.places, beside.cosine
     else:
         other_near, other_cosine = np.empty((0, k), np.int64), np.empty((0, k), np.float32)

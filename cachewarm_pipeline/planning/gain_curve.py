@@ -39,6 +39,6 @@ def next_entries(found: Curves) -> str:
     more = len(found.plan) - found.entries
     if not more:
         return "No further candidate would bring a hit."
-    share = f" ({found.next_hits / found.lookups:.1%} of the look-ups)" if found.lookups else ""
+    share = f" ({found.next_hits / found.lookups:.1%} of the lookups)" if found.lookups else ""
     few = f"next {more} entries" if more == NEXT else f"{more} candidates that are left"
     return f"The {few} would bring {found.next_hits:,.1f} hits a day more{share}."

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cachewarm_pipeline.freshness.stored_payback import stored_payback, told_idle
+from cachewarm_pipeline.freshness.stored_payback import idle_entry_row, stored_payback
 from cachewarm_pipeline.lineage.asset_page import PageValue, picture, records, text
 from cachewarm_pipeline.planning.gain_curve import next_entries
 from cachewarm_pipeline.planning.service import Planned
@@ -25,7 +25,7 @@ def idle_entries_table(workspace: Workspace, day: date, idle: list[str]) -> Page
     known = stored_payback(workspace.datasets, day, columns)
     rows = [row for row in (known.to_pylist() if known else ()) if row["entry_id"] in set(idle)]
     rows.sort(key=lambda row: (-row["left_on"].toordinal(), row["entry_id"]))
-    return records([told_idle(row, workspace.settings.idle_days) for row in rows[:_IDLE_SHOWN]])
+    return records([idle_entry_row(row, workspace.settings.idle_days) for row in rows[:_IDLE_SHOWN]])
 
 
 def selection_metadata(planned: Planned, curve: pa.Table) -> dict[str, Any]:

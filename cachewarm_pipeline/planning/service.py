@@ -17,15 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cachewarm_client.text import embedding_key
 
-from cachewarm_pipeline.candidates.provenance import Depends
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance
 from cachewarm_pipeline.freshness.service import age_limits, present_sources, withdrawn_entries
 from cachewarm_pipeline.freshness.stale_answers import Admitted, Standing, admit, stamp
 from cachewarm_pipeline.freshness.stored_payback import idle_entries, stored_payback
-from cachewarm_pipeline.freshness.withdrawn_entries import active_rows, near, withdrawn_answers
+from cachewarm_pipeline.freshness.withdrawn_entries import active_rows, near_withdrawn, withdrawn_answers
 from cachewarm_pipeline.match_rules.foreseen_reach import foreseen_reach
 from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, step
 from cachewarm_pipeline.match_rules.rule_tables import agent_logs
-from cachewarm_pipeline.models.embed_new_texts import embed_missing, vectors_of
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
 from cachewarm_pipeline.planning.entry_selection import Curves, Selected, curves, graph_of, places_of, select
 from cachewarm_pipeline.planning.expected_demand import AgentDemand, agent_demands
 from cachewarm_pipeline.planning.warming_plan import Plan, Rows, build_plan, by_frequency, plan_table
@@ -85,7 +85,7 @@ def plan_day(
         judge=judge,
         vectors_of=ports.vectors.get,
     )
-    plan = replace(plan, table=stamp(plan.table, standing), left_out=plan.left_out + admitted.left_out)
+    plan = replace(plan, table=stamp(plan.table, standing), excluded=plan.excluded + admitted.excluded)
     if chooser is None:
         return Planned(plan, admitted)
     return Planned(plan, admitted, chooser.curves, chooser.second, chooser.agents)
@@ -104,7 +104,7 @@ def _standing(ports: Ports, day: date) -> Standing:
         present_sources(ports),
         {row["entry_id"]: row for row in rows},
         withdrawn_answers(withdrawn_entries(datasets)),
-        {row["entry_id"]: Depends.of(row["provenance"]) for row in plan},
+        {row["entry_id"]: AnswerProvenance.of(row["provenance"]) for row in plan},
         settings.stale_entries == "keep",
         idle=idle_entries(earned) if settings.idle_days and earned else frozenset(),
     )
@@ -118,7 +118,7 @@ def _with_near(
     found = {entry: list(answers) for entry, answers in withdrawn.items()}
     model, radius = ports.embedder.info.id, ports.settings.coverage_radius
     bad = active_rows(withdrawn_entries(ports.datasets))
-    embed_missing(ports.embedder, ports.vectors, [row["prompt"] for row in bad])
+    embed_new_texts(ports.embedder, ports.vectors, [row["prompt"] for row in bad])
     for agent_type in sorted({row["agent_type"] for row in bad}):
         keys = {
             row["entry_id"]: key
@@ -133,7 +133,7 @@ def _with_near(
         for row, prompt in zip(
             of_agent, vectors_of(ports.embedder, ports.vectors, [r["prompt"] for r in of_agent]), strict=True
         ):
-            for place in near(prompt, vectors, radius):
+            for place in near_withdrawn(prompt, vectors, radius):
                 found.setdefault(entries[place], []).append(row["response"])
     return found
 
@@ -154,8 +154,8 @@ class _Coverage:
         of_texts = partial(vectors_of, self._ports.embedder, self._ports.vectors)
         demands = agent_demands(rows, self._labelled, vectors.get, of_texts, self._judge)
         place = places_of(rows, limits.entry_bytes)
-        near = step(settings.coverage_radius)
-        graph, _ = graph_of(demands, place, lambda _: near)
+        near_withdrawn = step(settings.coverage_radius)
+        graph, _ = graph_of(demands, place, lambda _: near_withdrawn)
         first = select(rows, graph, demands, limits)
         self._progress(f"first pass: {len(first.places):,} entries; foreseeing their match rules")
         reach = self._foresee(rows, first)

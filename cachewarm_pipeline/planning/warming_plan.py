@@ -11,7 +11,7 @@ from cachewarm_client.redis_search_commands import RULE_VECTORS
 from cachewarm_client.text import embedding_key, sha256_hex
 from cachewarm_client.words import tokens
 
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.planning.entry_selection import Selected
 from cachewarm_pipeline.query_log.responses import canonical_response
@@ -27,10 +27,10 @@ class Plan:
 
     table: pa.Table
     conflicts: pa.Table
-    left_out: Counts
+    excluded: Counts
 
 
-class Judging(Protocol):
+class PlanJudge(Protocol):
     """What of a judge is needed here."""
 
     def same(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray: ...
@@ -51,7 +51,7 @@ def by_frequency(budget: int) -> Select:
 
     def select(rows: Rows) -> Selected:
         chosen = list(range(min(len(rows), limits.budget)))
-        return Selected(chosen, [], +Counts({LeftOut.OVER_BUDGET: len(rows) - len(chosen)}))
+        return Selected(chosen, [], +Counts({ExclusionReason.OVER_BUDGET: len(rows) - len(chosen)}))
 
     return select
 
@@ -63,7 +63,7 @@ def build_plan(
     embedded: set[str],
     floors: Mapping[str, float],
     select: Select,
-    judge: Judging,
+    judge: PlanJudge,
     vectors_of: Callable[[list[str]], np.ndarray],
 ) -> Plan:
     """Union of the candidate tables, gated by quality, one entry a canonical prompt and agent_type, without conflicts,
@@ -76,7 +76,7 @@ def build_plan(
     ``embedded`` are the embedding keys that have vectors; ``vectors_of`` gives those of keys (n, d). Memory: the
     candidates and their vectors once.
     """
-    left_out = Counts()
+    excluded = Counts()
     union: dict[str, dict[str, Any]] = {}
     twice: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for table in candidates:
@@ -88,21 +88,21 @@ def build_plan(
                     kept["cost_usd"] = row["cost_usd"]
                 twice.append((kept, row))
             elif row["quality_score"] < floors[row["source"]]:
-                left_out[LeftOut.LOW_QUALITY] += 1
+                excluded[ExclusionReason.LOW_QUALITY] += 1
             elif (key := embedding_key(model_id, row["prompt"])) not in embedded:
-                left_out[LeftOut.NO_EMBEDDING] += 1
+                excluded[ExclusionReason.NO_EMBEDDING] += 1
             else:
                 union[row["entry_id"]] = {**row, "embedding_key": key}
     conflicts = []
     for (kept, row), same in zip(twice, judge.same([(k["response"], r["response"]) for k, r in twice]), strict=True):
-        left_out[LeftOut.DUPLICATE_PROMPT if same else LeftOut.CONFLICTING_ANSWER] += 1
+        excluded[ExclusionReason.DUPLICATE_PROMPT if same else ExclusionReason.CONFLICTING_ANSWER] += 1
         if not same:
-            conflicts.append(_conflict(LeftOut.CONFLICTING_ANSWER, kept, row, 0.0))
+            conflicts.append(_conflict(ExclusionReason.CONFLICTING_ANSWER, kept, row, 0.0))
     rows = list(union.values())
     dropped = _drop_inseparable(rows, judge, vectors_of, conflicts)
     while True:
         standing = [row for i, row in enumerate(rows) if i not in dropped]
-        left_out[LeftOut.INSEPARABLE] += len(rows) - len(standing)
+        excluded[ExclusionReason.INSEPARABLE] += len(rows) - len(standing)
         selected = select(standing)
         chosen = [standing[place] for place in selected.places]
         # Of very many candidates an index looked for conflicts; among the chosen ones it is certain.
@@ -110,10 +110,10 @@ def build_plan(
             break
         rows, dropped = standing, {selected.places[i] for i in again}
     table = plan_table(chosen, judge, selected.gains)
-    return Plan(table, pa.Table.from_pylist(conflicts, schema=PLAN_CONFLICTS), +(left_out + selected.left_out))
+    return Plan(table, pa.Table.from_pylist(conflicts, schema=PLAN_CONFLICTS), +(excluded + selected.excluded))
 
 
-def plan_table(rows: Sequence[Mapping[str, Any]], judge: Judging, gains: Sequence[float] = ()) -> pa.Table:
+def plan_table(rows: Sequence[Mapping[str, Any]], judge: PlanJudge, gains: Sequence[float] = ()) -> pa.Table:
     """WARMING_PLAN of chosen rows by rank, with the answer group of each."""
     ranked: Rows = [
         {**row, "rank": rank, "gain": gains[rank] if gains else None, "answer_group": ""}
@@ -125,7 +125,7 @@ def plan_table(rows: Sequence[Mapping[str, Any]], judge: Judging, gains: Sequenc
 
 def _drop_inseparable(
     pool: Rows,
-    judge: Judging,
+    judge: PlanJudge,
     vectors_of: Callable[[list[str]], np.ndarray],
     conflicts: list[dict[str, Any]],
 ) -> set[int]:
@@ -140,7 +140,7 @@ def _drop_inseparable(
     for (i, j, distance), equivalent in sorted(zip(pairs, same, strict=True), key=lambda found: found[0][1::-1]):
         if not equivalent and i not in dropped and j not in dropped:
             dropped.add(j)
-            conflicts.append(_conflict(LeftOut.INSEPARABLE, pool[i], pool[j], distance))
+            conflicts.append(_conflict(ExclusionReason.INSEPARABLE, pool[i], pool[j], distance))
     return dropped
 
 
@@ -151,7 +151,9 @@ def _places_by_agent(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
     return places
 
 
-def _conflict(reason: LeftOut, kept: Mapping[str, Any], row: Mapping[str, Any], distance: float) -> dict[str, Any]:
+def _conflict(
+    reason: ExclusionReason, kept: Mapping[str, Any], row: Mapping[str, Any], distance: float
+) -> dict[str, Any]:
     return {
         "agent_type": kept["agent_type"],
         "reason": str(reason),
@@ -165,7 +167,7 @@ def _conflict(reason: LeftOut, kept: Mapping[str, Any], row: Mapping[str, Any], 
 _SHOWN = (("id", "entry_id"), ("prompt", "prompt"), ("response", "response"))
 
 
-def _group_answers(rows: Rows, judge: Judging) -> None:
+def _group_answers(rows: Rows, judge: PlanJudge) -> None:
     """Sets ``answer_group`` of each row: 16 hex characters from the answer of the group's first entry."""
     for agent_type, places in _places_by_agent(rows).items():
         responses = [rows[i]["response"] for i in places]

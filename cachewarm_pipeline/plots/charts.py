@@ -6,11 +6,11 @@ from typing import Any
 
 from cachewarm_pipeline.plots.drawing import line_plot
 
-Line = tuple[Any, Any]
+PlotLine = tuple[Any, Any]
 """x and y, of equal length."""
 
 
-def curve_plot(plan: Line, frequency: Line, drawn: Line, stop: tuple[int, float] | None) -> str:
+def curve_plot(plan: PlotLine, frequency: PlotLine, drawn: PlotLine, stop: tuple[int, float] | None) -> str:
     """Expected hits a day against entries: the plan and what would come next, the seed's order, a random one. ``stop``:
     where the plan ends."""
     name = "plan, by coverage"

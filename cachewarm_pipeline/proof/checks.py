@@ -10,7 +10,7 @@ from cachewarm_pipeline.planning.warming_plan import plan_hash
 from cachewarm_pipeline.proof import evidence_gates as proof_gates
 from cachewarm_pipeline.proof import plan_gates as gates
 from cachewarm_pipeline.proof.gate_verdict_store import limits_of, planned, store_verdict
-from cachewarm_pipeline.proof.plan_gates import Verdict
+from cachewarm_pipeline.proof.plan_gates import GateVerdict
 from cachewarm_pipeline.proof.replay_summary import summary
 from cachewarm_pipeline.proof.service import BOOTSTRAP_SEED
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -25,7 +25,7 @@ from cachewarm_pipeline.workspace.workspace import Workspace
 def embedding_sanity(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.AssetCheckResult:
-    def judge(day: date) -> Verdict:
+    def judge(day: date) -> GateVerdict:
         rows = workspace.datasets.read("embeddings", day)
         vectors = workspace.vectors.get(rows["embedding_key"].to_pylist())
         dimensions = rows["dimensions"][0].as_py() if rows.num_rows else 0
@@ -43,7 +43,7 @@ def embedding_sanity(
 def quality_threshold(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.AssetCheckResult:
-    def judge(day: date) -> Verdict:
+    def judge(day: date) -> GateVerdict:
         plan = workspace.datasets.read("warming_plan", day)
         verdict = gates.quality_threshold(plan, workspace.settings.floors)
         return _kept(workspace, "quality_threshold", day, plan_hash(plan), verdict)
@@ -61,7 +61,7 @@ def quality_threshold(
 def no_conflicting_entries(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.AssetCheckResult:
-    def judge(day: date) -> Verdict:
+    def judge(day: date) -> GateVerdict:
         plan = workspace.datasets.read("warming_plan", day)
         verdict = proof_gates.no_conflicting_entries(
             plan,
@@ -85,7 +85,7 @@ def no_conflicting_entries(
 def volatile_or_personal_share(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.AssetCheckResult:
-    def judge(day: date) -> Verdict:
+    def judge(day: date) -> GateVerdict:
         plan = workspace.datasets.read("warming_plan", day)
         verdict = proof_gates.volatile_or_personal_share(
             plan,
@@ -111,7 +111,7 @@ def false_positive_rate(
 ) -> dg.AssetCheckResult:
     settings, datasets = workspace.settings, workspace.datasets
 
-    def judge(day: date) -> Verdict:
+    def judge(day: date) -> GateVerdict:
         plan, rules = planned(datasets, day)
         decisions = datasets.read("replay_decisions", day)
         verdict = proof_gates.false_positive_rate(
@@ -127,7 +127,7 @@ def false_positive_rate(
     return check_result(context, judge)
 
 
-def _kept(workspace: Workspace, gate: str, day: date, judged: str, verdict: Verdict) -> Verdict:
+def _kept(workspace: Workspace, gate: str, day: date, judged: str, verdict: GateVerdict) -> GateVerdict:
     """The verdict, after it was stored for the publish."""
     store_verdict(workspace.datasets, gate, day, judged, limits_of(workspace.settings, gate), verdict)
     return verdict

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from cachewarm_client.match_rules import MatchRule, MatchRules
-from cachewarm_client.personal_data import find, mask
+from cachewarm_client.personal_data import find_personal_data, mask
 from cachewarm_client.words import tokens
 
 from cachewarm_pipeline.answers.contradictions import facts, facts_differ
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
-from cachewarm_pipeline.proof.plan_gates import Verdict, shorten
+from cachewarm_pipeline.proof.plan_gates import GateVerdict, shorten
 from cachewarm_pipeline.query_log.responses import canonical_response
 
 _WORST = 10
@@ -26,7 +26,9 @@ SUSPECT = 0.1
 it in about every second replay, so the bound itself would block good plans at random."""
 
 
-def no_conflicting_entries(plan: pa.Table, vectors: np.ndarray, conflicts: pa.Table, judge_is_exact: bool) -> Verdict:
+def no_conflicting_entries(
+    plan: pa.Table, vectors: np.ndarray, conflicts: pa.Table, judge_is_exact: bool
+) -> GateVerdict:
     """No two entries of one canonical prompt; none that no feature tells apart with different answers; and no answer
     group whose members differ in a number, version, negation or name.
 
@@ -55,12 +57,12 @@ def no_conflicting_entries(plan: pa.Table, vectors: np.ndarray, conflicts: pa.Ta
     numbers = {"entries": len(rows), "conflicts": len(found), "left_out_before": conflicts.num_rows}
     before = f"{conflicts.num_rows} candidates were left out for a conflict"
     if found:
-        return Verdict(False, f"{len(found)} pairs among {len(rows)} entries conflict.", numbers, found[:_WORST])
+        return GateVerdict(False, f"{len(found)} pairs among {len(rows)} entries conflict.", numbers, found[:_WORST])
     shown = [
         {name: shorten(str(value)) for name, value in row.items() if name not in ("kept_id", "dropped_id")}
         for row in conflicts.slice(0, _WORST).to_pylist()
     ]
-    return Verdict(True, f"No two of {len(rows)} entries conflict; {before}.", numbers, shown)
+    return GateVerdict(True, f"No two of {len(rows)} entries conflict; {before}.", numbers, shown)
 
 
 def _differ(one: str, other: str) -> bool:
@@ -78,7 +80,7 @@ def _pair(problem: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> 
     }
 
 
-def volatile_or_personal_share(plan: pa.Table, frequent: pa.Table, unfit: pa.Table, limit: float) -> Verdict:
+def volatile_or_personal_share(plan: pa.Table, frequent: pa.Table, unfit: pa.Table, limit: float) -> GateVerdict:
     """No entry holds personal data or a secret, and not more than ``limit`` of the frequent demand is volatile or
     personal: more means that the log, or the judge, is not what it should be.
 
@@ -87,7 +89,7 @@ def volatile_or_personal_share(plan: pa.Table, frequent: pa.Table, unfit: pa.Tab
     leaks = []
     for row in plan.select(["prompt", "response", "agent_type", "source"]).to_pylist():
         for where in ("prompt", "response"):
-            if kinds := find(row[where]):
+            if kinds := find_personal_data(row[where]):
                 leaks.append(
                     {
                         "agent_type": row["agent_type"],
@@ -115,16 +117,16 @@ def volatile_or_personal_share(plan: pa.Table, frequent: pa.Table, unfit: pa.Tab
         f"({demand['personal']:.0f}), limit {limit:.0%}"
     )
     if leaks:
-        return Verdict(
+        return GateVerdict(
             False, f"{len(leaks)} planned texts hold personal data or a secret; {told}.", numbers, leaks[:_WORST]
         )
     shown = unfit.select(["agent_type", "prompt", "reason", "detail", "frequency"]).slice(0, _WORST).to_pylist()
     shown = [{**row, "prompt": shorten(row["prompt"])} for row in shown]
     if share > limit:
-        return Verdict(
+        return GateVerdict(
             False, f"Too much cannot be cached: {told}. Look at the judge and at these queries.", numbers, shown
         )
-    return Verdict(True, f"No entry holds personal data or a secret; {told}.", numbers, shown)
+    return GateVerdict(True, f"No entry holds personal data or a secret; {told}.", numbers, shown)
 
 
 def false_positive_rate(
@@ -135,7 +137,7 @@ def false_positive_rate(
     *,
     target: float,
     delta: float,
-) -> Verdict:
+) -> GateVerdict:
     """Whether the wrong-hit rate is proven to be within ``target``.
 
     Fails when a rule's held-out queries (``evidence``: MATCH_EVIDENCE) do not bound it by the target with confidence
@@ -235,7 +237,7 @@ def _told(
     target: float,
     delta: float,
     held_out: list[dict[str, Any]],
-) -> Verdict:
+) -> GateVerdict:
     exact_only = sorted(name for name, rule in rules.rules.items() if rule.rule == "exact_only")
     numbers: dict[str, float | int | str] = {
         "target": target,
@@ -266,7 +268,7 @@ def _told(
         .to_pylist()
     ]
     if problems:
-        return Verdict(False, f"Not proven within {target:.4g}: {'; '.join(problems)}.", numbers, worst + held_out)
+        return GateVerdict(False, f"Not proven within {target:.4g}: {'; '.join(problems)}.", numbers, worst + held_out)
     parts = [
         f"{len(bounds)} of {len(rules.rules)} agent types certified for at most {target:.0%} wrong hits (worst bound "
         f"{max(bounds):.2%})"
@@ -286,4 +288,4 @@ def _told(
             f"(at most {replayed['wrong_hit_rate_upper']:.2%})"
         )
     warning = bool(exact_only or withheld or rate is None or not bounds)
-    return Verdict(True, "; ".join(parts) + ".", numbers, worst, withheld, warning)
+    return GateVerdict(True, "; ".join(parts) + ".", numbers, worst, withheld, warning)

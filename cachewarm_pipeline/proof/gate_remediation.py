@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 
-from cachewarm_pipeline.proof.plan_gates import Verdict
+from cachewarm_pipeline.proof.plan_gates import GateVerdict
 
 _AGAIN = "then run the day again; the live generation serves until one passes."
 
@@ -52,7 +52,7 @@ EMPTY_PLAN = (
 )
 
 
-def what_to_do(gate: str, verdict: Verdict) -> str | None:
+def what_to_do(gate: str, verdict: GateVerdict) -> str | None:
     """What helps, naming settings and pages; None where all is well, or nothing is known to help."""
     if verdict.passed and not verdict.numbers.get("days_failed"):
         return _WARNED.get(gate) if verdict.warning else None
@@ -61,7 +61,7 @@ def what_to_do(gate: str, verdict: Verdict) -> str | None:
     return _FAILED.get(gate)
 
 
-def of_days(verdicts: Mapping[date, Verdict]) -> Verdict:
+def of_days(verdicts: Mapping[date, GateVerdict]) -> GateVerdict:
     """What a run over several days says of all of them: its last day's verdict is what a publish asks for, so that one
     decides; days before it that fail or warn are named with their sentences."""
     last = max(verdicts)
@@ -72,7 +72,7 @@ def of_days(verdicts: Mapping[date, Verdict]) -> Verdict:
     shown = failed[-_NAMED:] or warned[-1:] or [last]
     named = "; ".join(f"{day}: {verdicts[day].sentence.rstrip('.')}" for day in shown)
     before = f", {count - len(shown)} before these" if count > len(shown) and word != "pass" else ""
-    return Verdict(
+    return GateVerdict(
         verdicts[last].passed,
         f"{count} of {len(verdicts)} days {word}{before}: {named}.",
         {"days": len(verdicts), "days_failed": len(failed), "days_warned": len(warned)},
@@ -94,5 +94,5 @@ _LISTED = 100
 """Days in the table, failed ones first; each day has a page of its own too."""
 
 
-def _word(verdict: Verdict) -> str:
+def _word(verdict: GateVerdict) -> str:
     return "failed" if not verdict.passed else "warned" if verdict.warning else "passed"

@@ -9,7 +9,7 @@ from cachewarm_client.match_decision import packed_length
 from cachewarm_client.redis_search_commands import RULE_VECTORS
 
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.proof.plan_gates import Verdict
+from cachewarm_pipeline.proof.plan_gates import GateVerdict
 from cachewarm_pipeline.storage.schemas import GATES, VERDICT
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def limits_of(settings: "Settings", gate: str) -> dict[str, Any]:
 
 
 def store_verdict(
-    datasets: "DatasetStore", gate: str, day: date, plan_hash: str, limits: Mapping[str, Any], verdict: Verdict
+    datasets: "DatasetStore", gate: str, day: date, plan_hash: str, limits: Mapping[str, Any], verdict: GateVerdict
 ) -> None:
     """Keep a gate's verdict about one plan of a day; it replaces the one before."""
     import pyarrow as pa

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from cachewarm_client.match_features import Floats
 from cachewarm_client.match_rules import MatchRule
-from cachewarm_client.personal_data import find, mask
+from cachewarm_client.personal_data import find_personal_data, mask
 from cachewarm_client.text import entry_id
 from cachewarm_client.words import contradiction, tokens
 from numpy.typing import NDArray
@@ -21,13 +21,13 @@ from cachewarm_pipeline.match_rules.learn_rules import rows_similarity
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer, describe
 from cachewarm_pipeline.proof.replay_simulation import (
     COUNTS,
-    Judged,
+    JudgedLookups,
     Own,
-    Served,
-    Traffic,
+    ReplayTraffic,
+    ServedLookups,
     plain_distance,
-    shown,
-    simulate,
+    shown_response,
+    simulate_lookups,
 )
 from cachewarm_pipeline.storage.schemas import REPLAY, REPLAY_DECISIONS
 
@@ -110,10 +110,10 @@ def replay_agent(
     judged_rows, wrong_rows = _judge(traffic, near, recipe.entries["response"].to_pylist(), same)
     query = np.array(traffic.query, np.int64)
     served = (exact >= 0) | (semantic >= 0)
-    counts = simulate(
-        Traffic(np.array(traffic.day, np.int64), query, np.array(traffic.lookups, np.int64)),
-        Served(exact, semantic, found.by_distance),
-        Judged(np.where(served[query], judged_rows, 0), np.where(served[query], wrong_rows, 0)),
+    counts = simulate_lookups(
+        ReplayTraffic(np.array(traffic.day, np.int64), query, np.array(traffic.lookups, np.int64)),
+        ServedLookups(exact, semantic, found.by_distance),
+        JudgedLookups(np.where(served[query], judged_rows, 0), np.where(served[query], wrong_rows, 0)),
         len(days),
         _own(traffic.prompts, placed, recipe.rule),
     )
@@ -144,8 +144,8 @@ def replay_agent(
                 "lookups": int(lookups[i]),
                 "judged": int(judged[i]),
                 "wrong": int(wrong[i]),
-                "served_response": shown(entry["response"]),
-                "own_response": shown(own_answer[i]) if i in own_answer else None,
+                "served_response": shown_response(entry["response"]),
+                "own_response": shown_response(own_answer[i]) if i in own_answer else None,
             }
         )
     return rows, pa.Table.from_pylist(decisions, schema=REPLAY_DECISIONS)
@@ -217,7 +217,7 @@ def _judge(
     for query, answers in zip(traffic.query, traffic.answers, strict=True):
         if entry[query] >= 0:
             for text, _ in answers:
-                if usable.setdefault(text, not find(text)):  # a judge may be somebody else's server
+                if usable.setdefault(text, not find_personal_data(text)):  # a judge may be somebody else's server
                     pairs.setdefault((text, responses[int(entry[query])]), len(pairs))
     verdicts = same(list(pairs))
     judged, wrong = np.zeros(len(traffic.query), np.int64), np.zeros(len(traffic.query), np.int64)

@@ -12,7 +12,7 @@ UNIT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateVerdict:
     """What a gate found: one sentence, the numbers, and the worst examples that a reviewer can act on."""
 
     passed: bool
@@ -30,11 +30,11 @@ def shorten(text: str, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def quality_threshold(plan: pa.Table, floors: Mapping[str, float]) -> Verdict:
+def quality_threshold(plan: pa.Table, floors: Mapping[str, float]) -> GateVerdict:
     """Every entry has at least the quality_score its source must have, and there is at least one entry."""
     rows = plan.select(["prompt", "agent_type", "source", "quality_score"]).to_pylist()
     if not rows:
-        return Verdict(
+        return GateVerdict(
             False,
             "The plan is empty, so nothing is published: see the left-out reasons in the report, and on the pages of "
             "golden_candidates, daily_query_counts, frequent_queries and warming_plan.",
@@ -50,7 +50,7 @@ def quality_threshold(plan: pa.Table, floors: Mapping[str, float]) -> Verdict:
         else f"{len(below)} of {len(rows)} entries are below their floor ({limits})."
     )
     worst = sorted(below, key=lambda row: row["quality_score"])[:10]
-    return Verdict(
+    return GateVerdict(
         not below,
         sentence,
         {"entries": len(rows), "below": len(below), "lowest": lowest},
@@ -58,12 +58,12 @@ def quality_threshold(plan: pa.Table, floors: Mapping[str, float]) -> Verdict:
     )
 
 
-def embedding_sanity(texts: list[str], vectors: np.ndarray, dimensions: int) -> Verdict:
+def embedding_sanity(texts: list[str], vectors: np.ndarray, dimensions: int) -> GateVerdict:
     """Vectors (n, d) are of the model's size, finite and of unit length; ``texts`` name the rows."""
     if not len(texts):
-        return Verdict(True, "No texts to embed on this day.", {"vectors": 0})
+        return GateVerdict(True, "No texts to embed on this day.", {"vectors": 0})
     if vectors.ndim != 2 or vectors.shape[1] != dimensions:
-        return Verdict(False, f"Vectors have shape {vectors.shape}, the model has {dimensions} dimensions.")
+        return GateVerdict(False, f"Vectors have shape {vectors.shape}, the model has {dimensions} dimensions.")
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     finite = np.isfinite(vectors).all(axis=1)
     bad = ~finite | ~(np.abs(lengths - 1) <= UNIT_TOLERANCE)
@@ -77,10 +77,10 @@ def embedding_sanity(texts: list[str], vectors: np.ndarray, dimensions: int) -> 
         else f"{int(bad.sum())} of {len(texts)} vectors are not finite or not of unit length."
     )
     numbers = {"vectors": len(texts), "bad": int(bad.sum()), "dimensions": dimensions}
-    return Verdict(not bad.any(), sentence, numbers, examples)
+    return GateVerdict(not bad.any(), sentence, numbers, examples)
 
 
-def loaded_equals_planned(planned: set[str], loaded: set[str]) -> Verdict:
+def loaded_equals_planned(planned: set[str], loaded: set[str]) -> GateVerdict:
     """The live generation holds exactly the planned entry ids."""
     missing, extra = planned - loaded, loaded - planned
     sentence = (
@@ -88,7 +88,7 @@ def loaded_equals_planned(planned: set[str], loaded: set[str]) -> Verdict:
         if not missing and not extra
         else f"Of {len(planned)} planned entries {len(missing)} are missing in Redis, and {len(extra)} are unplanned."
     )
-    return Verdict(
+    return GateVerdict(
         not missing and not extra,
         sentence,
         {"planned": len(planned), "loaded": len(loaded), "missing": len(missing), "unplanned": len(extra)},

@@ -53,7 +53,7 @@ def line(points: Iterable[Point], rate: str) -> Line:
     return [x for x, y in there if y is not None], [y for _, y in there if y is not None]
 
 
-def told(points: Iterable[Point]) -> str:
+def history_sentence(points: Iterable[Point]) -> str:
     """What the newest day adds to a cold cache, and over how many days it was better than one; one sentence."""
     ordered = sorted((p for p in points if p.hit_rate is not None), key=lambda p: p.day)
     if not ordered:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.lineage.asset_page import PageValue, pictures
 from cachewarm_pipeline.plots.drawing import line_plot
-from cachewarm_pipeline.proof.replay_history import MAX_DAYS, Point, line, point, told
+from cachewarm_pipeline.proof.replay_history import MAX_DAYS, Point, history_sentence, line, point
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
 
@@ -32,7 +32,10 @@ class ReplayHistory:
     def metadata(self, day: date, target: float) -> dict[str, Any]:
         """Sentence and chart of the days up to ``day``, as a run of that day alone would show them."""
         points = [p for d, p in self._points.items() if p and day - timedelta(days=MAX_DAYS) < d <= day]
-        return {"what_warming_would_have_brought": told(points), "hits_and_wrong_hits_by_day": _plots(points, target)}
+        return {
+            "what_warming_would_have_brought": history_sentence(points),
+            "hits_and_wrong_hits_by_day": _plots(points, target),
+        }
 
 
 def _plots(points: list[Point], target: float) -> PageValue:

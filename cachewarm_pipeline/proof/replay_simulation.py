@@ -30,7 +30,7 @@ SHOWN_CHARS = 500
 
 
 @dataclass(frozen=True)
-class Traffic:
+class ReplayTraffic:
     """One row for each day and distinct query, ordered by day, all of shape (n,).
 
     ``day``: 0 is the first held-out day; ``query``: number of the distinct query, 0..q-1; ``lookups``: at least 1.
@@ -43,7 +43,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedLookups:
     """What warmed entries do for each distinct query, all of shape (q,).
 
     ``exact``: place of the plan's entry with the same canonical prompt, else -1. ``semantic``: place of the entry that
@@ -57,7 +57,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedLookups:
     """What the judge says of each row of Traffic, both of shape (n,).
 
     ``answers``: uncached logged answers of the row that were compared with the response that is served; 0 where no
@@ -68,7 +68,9 @@ class Judged:
     wrong: Ints
 
 
-def simulate(traffic: Traffic, served: Served, judged: Judged, days: int, own: Own | None = None) -> pa.Table:
+def simulate_lookups(
+    traffic: ReplayTraffic, served: ServedLookups, judged: JudgedLookups, days: int, own: Own | None = None
+) -> pa.Table:
     """Counts of each day 0..days-1 as a COUNTS table, in the order of days; a day without lookups has zeros.
 
     Two caches see the same lookups. The cold one begins empty: the first lookup of a query is a miss and is stored, all
@@ -132,7 +134,7 @@ def plain_distance(vectors: Vectors, distance: float, veto: Callable[[int, int],
     return answers
 
 
-def shown(response: str) -> str:
+def shown_response(response: str) -> str:
     """A response as REPLAY_DECISIONS shows it: cut, and personal data masked."""
     response = mask(response[: 2 * SHOWN_CHARS])
     return response if len(response) <= SHOWN_CHARS else response[: SHOWN_CHARS - 1] + "…"
@@ -167,7 +169,7 @@ def _by_day(values: Ints, day: Ints, days: int) -> Ints:
     return total
 
 
-def _validate(traffic: Traffic, served: Served, judged: Judged, days: int) -> None:
+def _validate(traffic: ReplayTraffic, served: ServedLookups, judged: JudgedLookups, days: int) -> None:
     rows, queries = len(traffic.day), len(served.exact)
     for name, values, wanted in (
         ("traffic.query", traffic.query, rows),

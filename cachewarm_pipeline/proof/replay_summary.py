@@ -114,7 +114,7 @@ def curve(score: Floats, right_weight: Floats, wrong_weight: Floats, lookups_tot
 
 
 def forecast_hit_rate(rows: pa.Table) -> float | None:
-    """Share of look-ups, 0 to 1, that the warmed cache answered in the replay; None where nothing was held out."""
+    """Share of lookups, 0 to 1, that the warmed cache answered in the replay; None where nothing was held out."""
     return _share(pc.sum(rows["warmed_hits"]).as_py() or 0, pc.sum(rows["lookups"]).as_py() or 0)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from cachewarm_client.match_rules import MatchRules
-from cachewarm_client.personal_data import find
+from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import embedding_key
 
 from cachewarm_pipeline.candidates.service import frequent_of_days, golden_of_day
@@ -21,7 +21,7 @@ from cachewarm_pipeline.candidates.variant_service import variants_of_day
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.match_rules.match_model_fit import Scorer
 from cachewarm_pipeline.match_rules.service import labelled_of_days, rules_of_plan
-from cachewarm_pipeline.models.embed_new_texts import embed_missing, vectors_of
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
 from cachewarm_pipeline.planning.service import plan_day
 from cachewarm_pipeline.ports import Judge, Ports, Progress
 from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, AgentTraffic, replay_agent, traffic_of
@@ -77,12 +77,12 @@ def replay_day(ports: Ports, day: date, judge: Judge, progress: Progress) -> Rep
     rows, decisions = [], []
     for agent_type in sorted(traffic):
         own = traffic[agent_type]
-        skip = np.array([bool(find(prompt)) for prompt in own.prompts])
+        skip = np.array([bool(find_personal_data(prompt)) for prompt in own.prompts])
         entries = plan.filter(pc.equal(plan["agent_type"], agent_type))
         rule = rules.for_agent_type(agent_type)
         if rule.rule != "exact_only":
             texts = [prompt for prompt, left in zip(own.prompts, skip, strict=True) if not left]
-            tokens += embed_missing(ports.embedder, ports.vectors, texts, progress).tokens
+            tokens += embed_new_texts(ports.embedder, ports.vectors, texts, progress).tokens
         recipe = AgentRecipe(
             entries, ports.vectors.get(entries["embedding_key"].to_pylist()), rule, scorers.get(agent_type)
         )
@@ -111,7 +111,7 @@ def _recipe(
     candidates = [golden, frequent, synthetic.table]
     labelled, _ = labelled_of_days(ports, days)
     texts = sorted({prompt for table in (*candidates, labelled) for prompt in table["prompt"].to_pylist()})
-    tokens = embed_missing(ports.embedder, ports.vectors, texts, progress).tokens
+    tokens = embed_new_texts(ports.embedder, ports.vectors, texts, progress).tokens
     model = ports.embedder.info.id
     embedded = {embedding_key(model, text) for text in texts}
     plan = plan_day(ports, as_of, candidates, labelled, embedded, judge, progress).plan.table

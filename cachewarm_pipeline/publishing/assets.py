@@ -88,7 +88,7 @@ live_cache = dg.AssetSpec(
     "live_cache",
     deps=["cache_entries"],
     description="What readers open: the alias in Redis that points to the live generation, and the entries that the "
-    "application has stored itself. The hit-rate sensor records hit rate and look-ups here. A run publishes to it "
+    "application has stored itself. The hit-rate sensor records hit rate and lookups here. A run publishes to it "
     "through `cache_entries`; `cachewarm rollback` goes back.",
     group_name=CACHE,
     owners=OWNERS,

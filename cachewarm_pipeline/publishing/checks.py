@@ -7,7 +7,7 @@ import dagster as dg
 from cachewarm_pipeline.lineage.check_result import check_result
 from cachewarm_pipeline.lineage.partitions import daily
 from cachewarm_pipeline.proof import plan_gates as gates
-from cachewarm_pipeline.proof.plan_gates import Verdict
+from cachewarm_pipeline.proof.plan_gates import GateVerdict
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
@@ -19,22 +19,24 @@ from cachewarm_pipeline.workspace.workspace import Workspace
 def loaded_equals_planned(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.AssetCheckResult:
-    def judge(day: date) -> Verdict:
+    def judge(day: date) -> GateVerdict:
         cache = workspace.cache
         live, filling, pin = cache.live(), cache.filling(), cache.pinned()
         if pin:
-            return Verdict(True, f"{day} was not published: {pin.describe()}.", warning=True)
+            return GateVerdict(True, f"{day} was not published: {pin.describe()}.", warning=True)
         if filling or (live is None and workspace.settings.progressive):
             loaded = f"{filling.loaded:,} of {filling.entries:,} of {filling.id}" if filling else "nothing so far"
-            return Verdict(True, f"Loading goes on in the off-peak window ({loaded}); until then what was live serves.")
+            return GateVerdict(
+                True, f"Loading goes on in the off-peak window ({loaded}); until then what was live serves."
+            )
         if live is None:
-            return Verdict(False, f"Nothing is live under the name {workspace.settings.name!r}.")
+            return GateVerdict(False, f"Nothing is live under the name {workspace.settings.name!r}.")
         if live.as_of != day:
-            return Verdict(True, f"The live generation is of {live.as_of}; {day} was not published over it.")
+            return GateVerdict(True, f"The live generation is of {live.as_of}; {day} was not published over it.")
         plan = set(workspace.datasets.read("warming_plan", day, columns=["entry_id"])["entry_id"].to_pylist())
         found = cache.entry_ids(live.id)
         if workspace.settings.progressive and len(found) == live.entries and found != plan:
-            return Verdict(True, f"{day} was planned again; loading that begins in the off-peak window.")
+            return GateVerdict(True, f"{day} was planned again; loading that begins in the off-peak window.")
         return gates.loaded_equals_planned(plan, found)
 
     return check_result(context, judge)

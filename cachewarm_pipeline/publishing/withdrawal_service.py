@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from cachewarm_client.wrong_hit_reports import ANONYMOUS, Served, WrongHitReport, response_sha
+from cachewarm_client.wrong_hit_reports import ANONYMOUS, ServedAnswer, WrongHitReport, response_sha
 
 from cachewarm_pipeline.errors import CacheError, CachewarmError
 from cachewarm_pipeline.freshness import withdrawn_entries as withdrawn
 from cachewarm_pipeline.freshness.service import WITHDRAWN, withdrawn_entries
-from cachewarm_pipeline.models.embed_new_texts import embed_missing, vectors_of
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
 from cachewarm_pipeline.publishing.cache_ports import CachePorts
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.publishing.wrong_hit_attribution import Rejected, blame
+from cachewarm_pipeline.publishing.wrong_hit_attribution import Rejected, attribute
 from cachewarm_pipeline.publishing.wrong_hit_confirmation import confirmed, expired
 
 LOG_DAYS = 2
@@ -98,7 +98,7 @@ def _act(ports: CachePorts, cache: CacheStore, generation: str, entries: int) ->
 def withdraw_answers(
     ports: CachePorts,
     cache: CacheStore,
-    answers: Sequence[Served],
+    answers: Sequence[ServedAnswer],
     *,
     by: str,
     why: str = "",
@@ -155,7 +155,7 @@ def _write(ports: CachePorts, ledger: pa.Table) -> None:
     ports.datasets.write(WITHDRAWN, newest, ledger)
 
 
-def _companions(ports: CachePorts, cache: CacheStore, bad: Served) -> list[Served]:
+def _companions(ports: CachePorts, cache: CacheStore, bad: ServedAnswer) -> list[ServedAnswer]:
     """Live entries that give a withdrawn answer too: its variants, and other wordings of its prompt."""
     alike = [
         one
@@ -166,7 +166,7 @@ def _companions(ports: CachePorts, cache: CacheStore, bad: Served) -> list[Serve
     ]
     variants = withdrawn.variants_of([bad.entry_id], [vars(one) for one in (bad, *alike)])
     to, of_alike = _vectors(ports, bad.prompt, [one.prompt for one in alike])
-    near = withdrawn.near(to, of_alike, ports.settings.coverage_radius)
+    near = withdrawn.near_withdrawn(to, of_alike, ports.settings.coverage_radius)
     return [one for place, one in enumerate(alike) if one.entry_id in variants or place in near]
 
 
@@ -179,7 +179,7 @@ def _count_rejected(ports: CachePorts, cache: CacheStore) -> int:
     entries = {one.entry_id: one for one in cache.live_answers()}
     back_at = withdrawn.reinstated(withdrawn_entries(ports.datasets))
     blamed = 0
-    for entry, of_entry in blame(rows, list(entries.values()), partial(_nearest, ports, entries)).items():
+    for entry, of_entry in attribute(rows, list(entries.values()), partial(_nearest, ports, entries)).items():
         for row in of_entry:
             if entry in back_at and row.last_at <= back_at[entry]:
                 continue
@@ -189,13 +189,13 @@ def _count_rejected(ports: CachePorts, cache: CacheStore) -> int:
     return blamed
 
 
-def _nearest(ports: CachePorts, entries: Mapping[str, Served], query: str, able: Sequence[str]) -> str:
+def _nearest(ports: CachePorts, entries: Mapping[str, ServedAnswer], query: str, able: Sequence[str]) -> str:
     to, of_able = _vectors(ports, query, [entries[entry].prompt for entry in able])
     return able[int(np.argmax(of_able @ to))]
 
 
 def _vectors(ports: CachePorts, text: str, others: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of a text (d,) and of others (n, d); what was never seen is embedded."""
-    embed_missing(ports.embedder, ports.vectors, [text, *others])
+    embed_new_texts(ports.embedder, ports.vectors, [text, *others])
     vectors = vectors_of(ports.embedder, ports.vectors, [text, *others])
     return vectors[0], vectors[1:]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cachewarm_client.text import entry_id
-from cachewarm_client.wrong_hit_reports import Served
+from cachewarm_client.wrong_hit_reports import ServedAnswer
 
 from cachewarm_pipeline.query_log.responses import canonical_response
 
@@ -21,9 +21,9 @@ class Rejected:
     last_at: datetime
 
 
-def blame(
+def attribute(
     rows: Sequence[Rejected],
-    entries: Sequence[Served],
+    entries: Sequence[ServedAnswer],
     nearest: Callable[[str, Sequence[str]], str],
 ) -> dict[str, list[Rejected]]:
     """entry_id to the rejected rows that it answered. ``entries``: what the live generation serves.

@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.lineage.asset_page import observe, record, table_metadata
 from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, DAILY_FRESH, OWNERS, SOURCES, daily_asset
 from cachewarm_pipeline.lineage.partitions import days_of
-from cachewarm_pipeline.query_log.daily_counts import daily_query_counts as count_day
+from cachewarm_pipeline.query_log.daily_counts import count_day as count_day
 from cachewarm_pipeline.query_log.service import DAILY as ASSET
 from cachewarm_pipeline.workspace.workspace import Workspace
 
@@ -47,7 +47,7 @@ findings = _external(
     "findings up to the day that was run last.",
     {
         "analysis_id": ("text", "The analysis it is of."),
-        "agent_type": ("text", "The agent that found it: a look-up only matches entries of its own."),
+        "agent_type": ("text", "The agent that found it: a lookup only matches entries of its own."),
         "output": ("JSON", "The answer that is warmed."),
         "confidence_score": ("0..1", "From CACHEWARM_MIN_QUALITY on it is golden."),
     },
@@ -76,8 +76,8 @@ llm_query_logs = _external(
 external_assets = [analyses, findings, llm_query_logs]
 
 
-_ANSWERS = {LeftOut.EMPTY_RESPONSE, LeftOut.UNPARSABLE_OUTPUT, LeftOut.RESPONSE_TOO_LARGE}
-"""Reasons why an answer is left out: its row still counts as a look-up."""
+_ANSWERS = {ExclusionReason.EMPTY_RESPONSE, ExclusionReason.UNPARSABLE_OUTPUT, ExclusionReason.RESPONSE_TOO_LARGE}
+"""Reasons why an answer is left out: its row still counts as a lookup."""
 
 
 @daily_asset(
@@ -93,17 +93,17 @@ def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.Resource
     days, rows = days_of(context), 0
     for day in days:
         groups = workspace.source.day_groups(day)
-        table, left_out = count_day(groups.queries, groups.responses, groups.users)
+        table, excluded = count_day(groups.queries, groups.responses, groups.users)
         lookups = sum(table["count"].to_pylist())
-        left_out += groups.left_out
-        rows += lookups + sum(number for reason, number in left_out.items() if reason not in _ANSWERS)
+        excluded += groups.excluded
+        rows += lookups + sum(number for reason, number in excluded.items() if reason not in _ANSWERS)
         workspace.datasets.write(ASSET, day, table, fingerprint=workspace.counts_fingerprint(day))
         record(
             context,
             day,
             table_metadata(
                 table.sort_by([("count", "descending")]),
-                left_out,
+                excluded,
                 ("prompt", "agent_type", "count", "cache_hits", "cost_usd"),
                 lookups=lookups,
                 served_by_cache=sum(table["cache_hits"].to_pylist()),

@@ -1,4 +1,4 @@
-"""One day of the log as ``daily_query_counts``: the engine's groups of spellings become groups of canonical queries.
+"""One day of the log as ``count_day``: the engine's groups of spellings become groups of canonical queries.
 
 What a window of such days says is decided in candidates.window_rollup.
 """
@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cachewarm_client.text import canonical
 
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.query_log.responses import why_no_answer
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, RESPONSE
 
 _SUMS = ("count", "cache_hits", "answered", "cost_usd", "costed", "latency_ms", "timed", "tokens")
 
 
-def daily_query_counts(queries: pa.Table, responses: pa.Table, users: pa.Table) -> tuple[pa.Table, Counts]:
-    """A day's ``daily_query_counts``, by agent_type and canonical query, and the rows left out.
+def count_day(queries: pa.Table, responses: pa.Table, users: pa.Table) -> tuple[pa.Table, Counts]:
+    """A day's ``count_day``, by agent_type and canonical query, and the rows left out.
 
     The tables are those of ``DayGroups``: groups of one exact spelling. Spellings of one canonical query are merged;
     a spelling of which nothing is left in canonical form (blank, only marks) is counted as EMPTY_PROMPT.
@@ -34,8 +34,10 @@ def daily_query_counts(queries: pa.Table, responses: pa.Table, users: pa.Table) 
     Memory and time go with the day's distinct queries, whatever the number of rows behind them.
     """
     groups = _Groups(queries)
-    left_out: Counts = Counts()
-    left_out[LeftOut.EMPTY_PROMPT] = pc.sum(queries.filter(pa.array(groups.of(queries) < 0))["count"]).as_py() or 0
+    excluded: Counts = Counts()
+    excluded[ExclusionReason.EMPTY_PROMPT] = (
+        pc.sum(queries.filter(pa.array(groups.of(queries) < 0))["count"]).as_py() or 0
+    )
     queries, group = groups.kept(queries)
     columns = {"agent_type": groups.agent_types(), "canonical": groups.canonicals()}
     columns["prompt"], columns["prompt_count"] = _most_frequent_spellings(queries, group)
@@ -46,12 +48,12 @@ def daily_query_counts(queries: pa.Table, responses: pa.Table, users: pa.Table) 
         columns[name] = pa.array(total)
     columns["users"] = _hashed_users(*groups.kept(users), groups.number)
     responses, group = groups.kept(responses)
-    silent = _answer_nothing(responses, left_out)
+    silent = _answer_nothing(responses, excluded)
     lost = np.zeros(groups.number, np.int64)
     np.add.at(lost, group[silent], responses["count"].to_numpy()[silent])
     columns["answered"] = pa.array(np.maximum(columns["answered"].to_numpy() - lost, 0))
     columns["responses"] = _best_responses(responses.filter(pa.array(~silent)), group[~silent], groups.number)
-    return pa.table([columns[name] for name in DAILY_QUERY_COUNTS.names], schema=DAILY_QUERY_COUNTS), +left_out
+    return pa.table([columns[name] for name in DAILY_QUERY_COUNTS.names], schema=DAILY_QUERY_COUNTS), +excluded
 
 
 def hash_user(user_id: str) -> str:
@@ -130,15 +132,15 @@ def _hashed_users(users: pa.Table, group: np.ndarray, number: int) -> pa.Array:
     return _lists(kept, kept["user"].combine_chunks(), number)
 
 
-def _answer_nothing(responses: pa.Table, left_out: Counts) -> np.ndarray:
-    """Which responses answer nothing (bool, one a row); their rows are added to ``left_out``."""
+def _answer_nothing(responses: pa.Table, excluded: Counts) -> np.ndarray:
+    """Which responses answer nothing (bool, one a row); their rows are added to ``excluded``."""
     texts = pc.unique(responses["response"])
     place = _positions(responses["response"], texts)
     reasons = [why_no_answer(text) for text in texts.to_pylist()]
     silent: np.ndarray = np.array([reason is not None for reason in reasons], dtype=bool)[place]
     for i, number in zip(place[silent].tolist(), responses["count"].to_numpy()[silent].tolist(), strict=True):
         if (reason := reasons[i]) is not None:
-            left_out[reason] += number
+            excluded[reason] += number
     return silent
 
 

@@ -5,7 +5,7 @@ from datetime import date
 
 
 def day_weights(days: Iterable[date], as_of: date, half_life: float) -> dict[date, float]:
-    """Weight of each day's look-ups, which add up to expected look-ups a day: halved every ``half_life`` days back.
+    """Weight of each day's lookups, which add up to expected lookups a day: halved every ``half_life`` days back.
 
     An exponentially weighted mean, the usual forecast for counts that drift; they sum to 1 over the days there are.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 from cachewarm_client.text import canonical
 
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 
 GroupResponses = Callable[[Sequence[Sequence[str]]], Sequence[Sequence[int]]]
 """A judge: for each query its distinct responses go in, for each response a group label comes out. Responses of one
@@ -16,7 +16,7 @@ query with the same label are equivalent. It sees many queries in one call, so t
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LoggedAnswer:
     """One distinct response of one query, over the whole window."""
 
     text: str
@@ -31,10 +31,10 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ResponseChoice:
     """The response that would be warmed."""
 
-    answer: Answer
+    answer: LoggedAnswer
     support: int
     """Uncached rows whose response is in the same group."""
 
@@ -64,18 +64,18 @@ _OPENS_JSON = re.compile(r"\{|\[\s*[\[{\"]")
 """A bracket alone also begins a link or a footnote."""
 
 
-def why_no_answer(response: str) -> LeftOut | None:
+def why_no_answer(response: str) -> ExclusionReason | None:
     """Why a logged response answers nothing: EMPTY_RESPONSE where nothing is said (blank, or empty JSON),
     UNPARSABLE_OUTPUT where JSON was begun and is broken, say cut off. None for an answer; plain text is one."""
     stripped = response.strip()
     if not stripped:
-        return LeftOut.EMPTY_RESPONSE
+        return ExclusionReason.EMPTY_RESPONSE
     if stripped[0] not in '{["n':
         return None
     try:
-        return LeftOut.EMPTY_RESPONSE if is_empty_json(json_value(stripped)) else None
+        return ExclusionReason.EMPTY_RESPONSE if is_empty_json(json_value(stripped)) else None
     except ValueError:
-        return LeftOut.UNPARSABLE_OUTPUT if _OPENS_JSON.match(stripped) else None
+        return ExclusionReason.UNPARSABLE_OUTPUT if _OPENS_JSON.match(stripped) else None
 
 
 def canonical_response(text: str) -> str:
@@ -107,7 +107,7 @@ def is_rejected(count: int, negative: int) -> bool:
     return 2 * negative > count
 
 
-def choose(answers: Sequence[Answer], labels: Sequence[int]) -> Choice | None:
+def choose_response(answers: Sequence[LoggedAnswer], labels: Sequence[int]) -> ResponseChoice | None:
     """The best supported group that users did not reject, and in it the newest response without negative feedback
     among those with at least RARE_WORDING of the group's support.
 
@@ -115,7 +115,7 @@ def choose(answers: Sequence[Answer], labels: Sequence[int]) -> Choice | None:
     every such response has some negative feedback gives its newest. None when every group is rejected, or there is
     none.
     """
-    groups: dict[int, list[Answer]] = {}
+    groups: dict[int, list[LoggedAnswer]] = {}
     for answer, label in zip(answers, labels, strict=True):
         groups.setdefault(label, []).append(answer)
     choices = []
@@ -127,5 +127,5 @@ def choose(answers: Sequence[Answer], labels: Sequence[int]) -> Choice | None:
         common = common or [max(group, key=lambda answer: answer.count)]
         liked = [answer for answer in common if not answer.negative] or common
         newest = min(liked, key=lambda answer: (-answer.last_at, answer.text))
-        choices.append(Choice(newest, support))
+        choices.append(ResponseChoice(newest, support))
     return min(choices, key=lambda c: (-c.support, -c.answer.last_at, c.answer.text), default=None)

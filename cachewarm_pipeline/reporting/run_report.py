@@ -54,7 +54,7 @@ class Terms:
     sample: bool
 
 
-class Brief(TypedDict):
+class RunReport(TypedDict):
     """Keys never go away and never change their type; what is not known is null."""
 
     as_of: str
@@ -67,17 +67,19 @@ class Brief(TypedDict):
     safety: dict[str, Any]
     forecast: dict[str, Any] | None  # null: nothing could be held out
     measured: dict[str, Any] | None  # null: no whole day with a warmed cache is counted yet
-    counted_today: int | None  # look-ups of the day that is not over; null: Redis did not answer
+    counted_today: int | None  # lookups of the day that is not over; null: Redis did not answer
     next_steps: list[str]
     money: dict[str, Any]
     entries: dict[str, Any] | None  # null: nothing is counted yet
     next_100: dict[str, Any] | None  # null: without a curve
 
 
-def brief(stored: Stored, terms: Terms, generation: str | None, live: bool, counted_today: int | None = None) -> Brief:
+def run_report(
+    stored: Stored, terms: Terms, generation: str | None, live: bool, counted_today: int | None = None
+) -> RunReport:
     """The report. ``generation``: id of the one that is live; ``live``: whether that is this day's plan;
-    ``counted_today``: look-ups of the day that is not over."""
-    found = Brief(
+    ``counted_today``: lookups of the day that is not over."""
+    found = RunReport(
         as_of=stored.day.isoformat(),
         name=terms.name,
         sample=terms.sample,

@@ -8,14 +8,14 @@ from typing import Any
 from cachewarm_pipeline import number_format as money
 from cachewarm_pipeline.plots.charts import came_plot, curve_plot
 from cachewarm_pipeline.reporting import run_report_text as told
-from cachewarm_pipeline.reporting.run_report import SHOWN, Brief
+from cachewarm_pipeline.reporting.run_report import SHOWN, RunReport
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 
 _CELL = 110
 
 
-def page(brief: Brief, pictures: Mapping[str, str]) -> str:
+def page(brief: RunReport, pictures: Mapping[str, str]) -> str:
     """The page as HTML. ``pictures``: data URIs by name (``pictures_of``); one that is not there is left out.
 
     All texts are escaped: prompts come from users.
@@ -66,7 +66,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 
 
-def pictures_of(brief: Brief) -> dict[str, str]:
+def pictures_of(brief: RunReport) -> dict[str, str]:
     """Data URIs of the plots that there is something for."""
     found: dict[str, str] = {}
     if curve := brief["warmed"]["curve"]:

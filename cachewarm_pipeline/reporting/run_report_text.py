@@ -22,7 +22,7 @@ def no_counts(brief: Mapping[str, Any]) -> str:
     if not today:
         return NO_COUNTS
     return (
-        f"Not measured yet: {today:,} look-ups are counted today. Whole days of a warmed cache are measured; the first "
+        f"Not measured yet: {today:,} lookups are counted today. Whole days of a warmed cache are measured; the first "
         "one comes with the daily run after its end (UTC)."
     )
 
@@ -105,7 +105,7 @@ def _forecast(found: Mapping[str, Any] | None) -> str:
         return "No forecast: the log has too few days to hold some out."
     span = interval(*found["lift_interval"]) if found["lift_interval"] else ""
     return (
-        f"Forecast: {percent(found['hit_rate'])} of look-ups answered, {percent(found['cold_hit_rate'])} by a cold "
+        f"Forecast: {percent(found['hit_rate'])} of lookups answered, {percent(found['cold_hit_rate'])} by a cold "
         f"cache: {points(found['lift'])}{span}."
     )
 
@@ -115,7 +115,7 @@ def _measured(brief: Mapping[str, Any]) -> str:
     if found is None:
         return no_counts(brief)
     came = (
-        f"Measured over {_days(found['days'])}: {percent(found['hit_rate'])} of {found['lookups']:,} look-ups answered"
+        f"Measured over {_days(found['days'])}: {percent(found['hit_rate'])} of {found['lookups']:,} lookups answered"
     )
     if found["lift"] is None:
         return f"{came}. No lift: {found['why']}."
@@ -155,7 +155,7 @@ def next_sentence(found: Mapping[str, Any] | None) -> str:
         return ""
     if not found["entries"]:
         return "No further candidate would bring a hit."
-    share = f" ({percent(found['share'])} of the look-ups)" if found["share"] is not None else ""
+    share = f" ({percent(found['share'])} of the lookups)" if found["share"] is not None else ""
     return f"The next {found['entries']} entries would bring {number(found['hits_a_day'])} hits a day more{share}."
 
 
@@ -200,7 +200,7 @@ def cards(brief: Mapping[str, Any]) -> list[Card]:
     safety, forecast, measured, money = (brief[name] for name in ("safety", "forecast", "measured", "money"))
     found = []
     if measured is not None:
-        found.append(Card("hit rate, measured", percent(measured["hit_rate"]), f"of {measured['lookups']:,} look-ups"))
+        found.append(Card("hit rate, measured", percent(measured["hit_rate"]), f"of {measured['lookups']:,} lookups"))
     elif forecast is not None:
         found.append(
             Card(

@@ -39,7 +39,7 @@ def build_report(
     reason: str | None,
     budget: int,
     metadata: Mapping[str, Mapping[str, Any]],
-    left_out: Mapping[str, int],
+    excluded: Mapping[str, int],
     match_rules: Sequence[Mapping[str, Any]],
     curve: Sequence[Mapping[str, Any]],
     timings: Mapping[str, float],
@@ -50,7 +50,7 @@ def build_report(
 ) -> Report:
     """The report from what the assets recorded.
 
-    ``curve``: rows of PLAN_CURVE. ``metadata`` maps an asset's name to its metadata of this run; ``left_out`` counts
+    ``curve``: rows of PLAN_CURVE. ``metadata`` maps an asset's name to its metadata of this run; ``excluded`` counts
     rows by reason over everything that this run read. ``usage``: rows of USAGE of this run, which the cost is the sum
     of: also where an asset failed after it had paid. Embedding tokens include those of judging answers;
     ``judge_tokens`` are those that a chat model read and wrote to judge. ``planned_cost``: of a dry run.
@@ -88,7 +88,7 @@ def build_report(
         },
         savings=_savings(metadata.get("net_return", {})),
         timings={asset: round(value, 3) for asset, value in timings.items()},
-        counts=dict(sorted(left_out.items(), key=lambda item: -item[1])),
+        counts=dict(sorted(excluded.items(), key=lambda item: -item[1])),
         synthetic={
             "llm": variants.get("llm"),
             "model": variants.get("llm_model"),

@@ -1,14 +1,13 @@
 """The knobs of what runs by itself: schedules, sensors, off-peak loading, refreshing, alerts. A part of `Settings`."""
 
 import re
-from typing import Annotated, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from cachewarm_pipeline.settings.off_peak_window import OffPeak, parse_window
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from cachewarm_pipeline.settings.share import Share
 
 
 class AutomationSettings(BaseModel):
@@ -47,10 +46,10 @@ class AutomationSettings(BaseModel):
     hit_rate_margin: Share = Field(
         0.05, description="How far over the floor the rate must come before a low is over, so that it does not flutter."
     )
-    hit_rate_hours: int = Field(3, ge=1, le=48, description="Hours of look-ups that the rate is of.")
+    hit_rate_hours: int = Field(3, ge=1, le=48, description="Hours of lookups that the rate is of.")
     hit_rate_low_minutes: int = Field(60, ge=0, description="So long it must stay low before anything is started.")
     hit_rate_min_lookups: int = Field(
-        200, ge=1, description="Fewer look-ups in these hours say nothing: of 200 the rate is known to 7 points."
+        200, ge=1, description="Fewer lookups in these hours say nothing: of 200 the rate is known to 7 points."
     )
     rewarm_cooldown_hours: float = Field(
         12, ge=0, description="After a warming that was started so, none is started for so long."

@@ -5,7 +5,7 @@ from datetime import date
 from pydantic import BaseModel, Field
 
 
-class MeasuringSettings(BaseModel):
+class MeasurementSettings(BaseModel):
     """Fields that `Settings` inherits; read from the environment there."""
 
     prices_as_of: date = Field(

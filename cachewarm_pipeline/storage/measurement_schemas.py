@@ -1,4 +1,4 @@
-"""Schemas of what was measured: look-ups by arm, hits by entry, money spent and earned."""
+"""Schemas of what was measured: lookups by arm, hits by entry, money spent and earned."""
 
 import pyarrow as pa
 
@@ -10,7 +10,7 @@ ARM_COUNTS = pa.schema(
         _field("arm", pa.string(), "warmed | holdout"),
         _field("agent_type", pa.string(), "tenant or category"),
         _field("bucket", pa.int64(), "of the user's hash: 0 to 15"),
-        _field("hits", pa.int64(), "answered look-ups; holdout: or a cold cache that everybody fills would have"),
+        _field("hits", pa.int64(), "answered lookups; holdout: or a cold cache that everybody fills would have"),
         _field("lookups", pa.int64(), "of readers that have a holdout; those that raised are among them, as no hits"),
     ]
 )
@@ -20,14 +20,14 @@ HOUR_COUNTS = pa.schema(
         _field("hour", TIMESTAMP, "beginning of the UTC hour"),
         _field("arm", pa.string(), "warmed | holdout"),
         _field("agent_type", pa.string(), "tenant or category"),
-        _field("exact", pa.int64(), "look-ups answered by their exact prompt"),
-        _field("semantic", pa.int64(), "look-ups answered by meaning"),
-        _field("misses", pa.int64(), "look-ups that were not answered"),
+        _field("exact", pa.int64(), "lookups answered by their exact prompt"),
+        _field("semantic", pa.int64(), "lookups answered by meaning"),
+        _field("misses", pa.int64(), "lookups that were not answered"),
         _field("warmed_hits", pa.int64(), "of the hits, answered by a warmed entry; the others by the application's"),
         _field("hit_seconds", pa.float64(), "time of the hits together"),
         _field("miss_seconds", pa.float64(), "time of the misses together"),
         _field("would_hits", pa.int64(), "holdout: not served, but a cold cache that everybody fills would have"),
-        _field("errors", pa.int64(), "look-ups that raised, which are in no other column but would_hits"),
+        _field("errors", pa.int64(), "lookups that raised, which are in no other column but would_hits"),
     ]
 )
 
@@ -45,7 +45,7 @@ ENTRY_HITS = pa.schema(
         ),
         _field("generation", pa.string(), "generation that it was in at the end of the day; null: in none", True),
         _field("whole_day", pa.bool_(), "whether it was live from the day's beginning to its end"),
-        _field("hits", pa.int64(), "look-ups that it answered on the day"),
+        _field("hits", pa.int64(), "lookups that it answered on the day"),
         _field("last_hit", TIMESTAMP, "beginning of the last hour with a hit; null without one", nullable=True),
     ]
 )
@@ -59,13 +59,13 @@ ENTRY_PAYBACK = pa.schema(
         _field("source", pa.string(), "golden | query_log | synthetic; empty likewise"),
         _field("live", pa.bool_(), "whether it was live at the end of the newest counted day"),
         _field("first_day", pa.date32(), "day on which it was first counted"),
-        _field("hits", pa.int64(), "look-ups that it answered in the last 90 days"),
+        _field("hits", pa.int64(), "lookups that it answered in the last 90 days"),
         _field("hits_7", pa.int64(), "of these, in the last 7 days"),
         _field("hits_28", pa.int64(), "of these, in the last 28 days"),
         _field("hits_a_day", pa.float64(), "of the last 28 days' days_looked_up; null with under 7 of them", True),
         _field("last_hit", TIMESTAMP, "beginning of the last hour with a hit; null: none so far", nullable=True),
         _field("whole_days", pa.int64(), "of the last 90 days, those on which it was live from begin to end"),
-        _field("days_looked_up", pa.int64(), "of these, those on which its agent_type had look-ups enough to count"),
+        _field("days_looked_up", pa.int64(), "of these, those on which its agent_type had lookups enough to count"),
         _field("cost_usd", pa.float64(), "mean cost of the call that a hit saves, as last known", nullable=True),
         _field(
             "recovered_usd", pa.float64(), "hits x cost of their day, wrong hits not taken off; null: unpriced", True
@@ -115,14 +115,14 @@ WARMING_IMPACT = pa.schema(
         _field("scope", pa.string(), "total | agent_type | rest | day | source | before | after"),
         _field("name", pa.string(), "agent_type, UTC day or source; empty for the other scopes"),
         _field("days", pa.int64(), "days that the row is of"),
-        _field("hits", pa.int64(), "answered look-ups of the warmed arm, all readers; before and after: of both"),
-        _field("lookups", pa.int64(), "look-ups likewise"),
+        _field("hits", pa.int64(), "answered lookups of the warmed arm, all readers; before and after: of both"),
+        _field("lookups", pa.int64(), "lookups likewise"),
         _field("hit_rate", pa.float64(), "hits / lookups; null without any, and where hits are not known", True),
         _field("share", pa.float64(), "of a source: its part of all hits", True),
-        _field("warmed_hits", pa.int64(), "answered look-ups of the warmed arm, of readers that have a holdout"),
-        _field("warmed_lookups", pa.int64(), "look-ups likewise"),
+        _field("warmed_hits", pa.int64(), "answered lookups of the warmed arm, of readers that have a holdout"),
+        _field("warmed_lookups", pa.int64(), "lookups likewise"),
         _field("holdout_hits", pa.int64(), "of the holdout: what a cold cache that everybody fills would answer"),
-        _field("holdout_lookups", pa.int64(), "look-ups likewise"),
+        _field("holdout_lookups", pa.int64(), "lookups likewise"),
         _field("holdout_hit_rate", pa.float64(), "their ratio: of a cold cache, not of what was served; or null", True),
         _field("lift", pa.float64(), "hit rate of the warmed arm minus holdout_hit_rate; null: see why", True),
         _field("lift_low", pa.float64(), "low end of its 95% interval", True),

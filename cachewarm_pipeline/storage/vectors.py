@@ -24,7 +24,7 @@ SEGMENT_ROWS = 8_192
 """Segments of at least so many rows are left alone: 13 MB at 384 dimensions, 50 MB at 1,536."""
 
 MAX_SMALL_SEGMENTS = 64
-"""More small segments than this are merged: a batch of an embedder makes one, and every look-up opens each."""
+"""More small segments than this are merged: a batch of an embedder makes one, and every lookup opens each."""
 
 _BLOCK_ROWS = 2_048
 _LISTINGS = 20  # a reader loses the race against a merge once or twice, not twenty times

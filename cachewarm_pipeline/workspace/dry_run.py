@@ -15,9 +15,9 @@ from cachewarm_client.text import embedding_key
 from cachewarm_client.wrong_hit_reports import WrongHitReport
 
 from cachewarm_pipeline.answers.judges.judge_model import ASKS as JUDGE_ASKS
-from cachewarm_pipeline.answers.judges.judge_model import ChatModel
+from cachewarm_pipeline.answers.judges.judge_model import JudgeModel
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import SHARE
-from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
+from cachewarm_pipeline.candidates.variant_writers.writer_model import WriterModel
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.models.embedders import open_embedder
@@ -125,7 +125,7 @@ class DryWorkspace(Workspace):
         settings = self.settings
         if settings.judge != "llm":
             return super().judge(progress)
-        model = ChatModel(settings.judge_model, api_key=settings.api_key, base_url=settings.openai_base_url)
+        model = JudgeModel(settings.judge_model, api_key=settings.api_key, base_url=settings.openai_base_url)
         verdicts = DryVerdicts(self.folder("verdicts"), model.id)
         judge = DryJudge(self.embedder, self.vectors, progress, model=model, verdicts=verdicts, spend=self.judge_budget)
         judge.open_pairs = self._pairs
@@ -136,7 +136,7 @@ class DryWorkspace(Workspace):
         if settings.llm != "openai":
             return super().llm(progress, batch=batch)
         writer = DryWriter(
-            Model(settings.llm_model, api_key=settings.api_key, base_url=settings.openai_base_url),
+            WriterModel(settings.llm_model, api_key=settings.api_key, base_url=settings.openai_base_url),
             self.folder("written"),
             self.llm_budget,
             progress,

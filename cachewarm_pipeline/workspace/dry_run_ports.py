@@ -13,10 +13,10 @@ from cachewarm_pipeline.answers.judges.llm import LlmJudge
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import Desk, OpenAIWriter
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import Question
+from cachewarm_pipeline.candidates.variant_writers.writer_prompts import WriterQuestion
 from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
 from cachewarm_pipeline.errors import EmbeddingError
-from cachewarm_pipeline.ports import Base
+from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.vector_store import VectorStore
 
@@ -130,12 +130,12 @@ class DryWriter(OpenAIWriter):
     open_bases: dict[str, tuple[str, int | None, tuple[int, int]]]
     """Text, variants wanted and upper bound of the tokens of one try, of each base that nothing is written for."""
 
-    def _desk(self, what: str, question: Question) -> Desk:
+    def _desk(self, what: str, question: WriterQuestion) -> Desk:
         memo = DryMemo(self._written, f"{self._model.name}@{question.version}")
         batches = Batches(self._model, question, memo, self._spend, self.usage, self._progress)
         return Desk(what, question, memo, batches)
 
-    def _write(self, desk: Desk, bases: Sequence[Base], ask: bool) -> list[list[str] | None]:
+    def _write(self, desk: Desk, bases: Sequence[BaseQuery], ask: bool) -> list[list[str] | None]:
         texts = super()._write(desk, bases, False)
         for base, found in zip(bases, texts, strict=True):
             key = desk.question.key(self.model, base)

@@ -22,7 +22,7 @@ from cachewarm_pipeline.storage.files import below
 from cachewarm_pipeline.storage.vector_store import VectorStore
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.models.budgets import Meter, Purse, Spend
+    from cachewarm_pipeline.models.budgets import Meter, ModelBudget, RunBudget
     from cachewarm_pipeline.models.usage_ledger import Ledger
 
 
@@ -110,7 +110,7 @@ class Workspace:
         if settings.embedder == "minilm":
             return open_embedder(settings)
         meter = self.meter(EMBEDDING, settings.embedding_model, settings.embedding_usd_per_million_tokens)
-        return open_embedder(settings, meter, self.purse)
+        return open_embedder(settings, meter, self.run_budget)
 
     @cached_property
     def vectors(self) -> VectorStore:
@@ -143,11 +143,11 @@ class Workspace:
         return Meter(self.ledger, Price(purpose, model, prompt_price, completion_price))
 
     @cached_property
-    def purse(self) -> "Purse":
+    def run_budget(self) -> "RunBudget":
         """What this run may spend on all models together."""
-        from cachewarm_pipeline.models.budgets import Purse
+        from cachewarm_pipeline.models.budgets import RunBudget
 
-        return Purse(self.settings.max_usd)
+        return RunBudget(self.settings.max_usd)
 
     def begin(self, run_id: str, asset: str, day: date) -> None:
         """What models are paid for from here on. Where another process of the run has spent already, or set money aside
@@ -161,16 +161,16 @@ class Workspace:
         paid = settings.embedder == "openai" or settings.judge == "llm" or settings.llm == "openai"
         if paid and run_id != self.ledger.run_id:
             from cachewarm_pipeline.candidates.variant_writers import set_aside
-            from cachewarm_pipeline.models.budgets import Cost
+            from cachewarm_pipeline.models.budgets import ModelCost
             from cachewarm_pipeline.models.usage_ledger import read_run
 
             spent = totals(row for row in read_run(self.usage_folder, run_id).to_pylist() if row["share"] == 1)
             batches = set_aside(self, run_id)
             usd, tokens = sum(cost.usd for cost in batches), sum(cost.tokens for cost in batches)
             judged, wrote = spent[JUDGING], spent[GENERATION]
-            self.purse.start(sum(total.usd for total in spent.values()) + usd)
-            self.judge_budget.start(Cost(judged.usd, judged.tokens))
-            self.llm_budget.start(Cost(wrote.usd + usd, wrote.tokens + tokens))
+            self.run_budget.start(sum(total.usd for total in spent.values()) + usd)
+            self.judge_budget.start(ModelCost(judged.usd, judged.tokens))
+            self.llm_budget.start(ModelCost(wrote.usd + usd, wrote.tokens + tokens))
         self.ledger.begin(run_id, asset, day)
 
     def check_prices(self) -> None:
@@ -189,16 +189,16 @@ class Workspace:
         return open_judge(self, progress)
 
     @cached_property
-    def judge_budget(self) -> "Spend":
+    def judge_budget(self) -> "ModelBudget":
         """What this run's judges may pay a model together."""
-        from cachewarm_pipeline.models.budgets import Spend
+        from cachewarm_pipeline.models.budgets import ModelBudget
 
         settings = self.settings
-        return Spend(
+        return ModelBudget(
             settings.judge_max_usd,
             settings.judge_usd_per_million_prompt_tokens,
             settings.judge_usd_per_million_completion_tokens,
-            purse=self.purse,
+            run_budget=self.run_budget,
         )
 
     def llm(self, progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:
@@ -211,17 +211,17 @@ class Workspace:
         return open_llm(self, progress, batch=batch)
 
     @cached_property
-    def llm_budget(self) -> "Spend":
+    def llm_budget(self) -> "ModelBudget":
         """What this run may pay the model that writes, for variants and answers together."""
-        from cachewarm_pipeline.models.budgets import Spend
+        from cachewarm_pipeline.models.budgets import ModelBudget
 
         settings = self.settings
-        return Spend(
+        return ModelBudget(
             settings.llm_max_usd,
             settings.llm_usd_per_million_prompt_tokens,
             settings.llm_usd_per_million_completion_tokens,
             settings.llm_max_tokens,
-            self.purse,
+            self.run_budget,
         )
 
     @cached_property

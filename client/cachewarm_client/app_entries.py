@@ -9,7 +9,7 @@ from cachewarm_client.errors import CacheError
 from cachewarm_client.keys import RESERVED
 
 
-class OwnEntriesOnly(SemanticCache):  # type: ignore[misc]  # RedisVL has no type information
+class AppEntriesOnly(SemanticCache):  # type: ignore[misc]  # RedisVL has no type information
     """Changes the application's own entries only: what is warmed is changed by a publish or a withdrawal."""
 
     def update(self, key: str, **kwargs: Any) -> None:

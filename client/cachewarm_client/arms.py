@@ -1,6 +1,6 @@
-"""Which arm a look-up is of: the warmed one, or the holdout that never sees warmed entries. No Redis here.
+"""Which arm a lookup is of: the warmed one, or the holdout that never sees warmed entries. No Redis here.
 
-The arm is drawn by a hash of whom the look-up is for. So it needs no memory, and is the same in every process, after
+The arm is drawn by a hash of whom the lookup is for. So it needs no memory, and is the same in every process, after
 every restart and on every machine.
 """
 
@@ -13,26 +13,26 @@ from cachewarm_client.errors import ConfigurationError
 from cachewarm_client.text import canonical
 
 BUCKETS = 16
-"""Hash buckets an arm in which a day's look-ups are counted: the least that a counter must keep to know the noise.
+"""Hash buckets an arm in which a day's lookups are counted: the least that a counter must keep to know the noise.
 
-An arm is drawn for a user (session, prompt) and not for a look-up, so what varies by chance is the user. Counts of an
+An arm is drawn for a user (session, prompt) and not for a lookup, so what varies by chance is the user. Counts of an
 arm do not show how much one user differs from the next. Counts in buckets of users do: buckets are independent. So
 beside its counters of an hour, a reader adds 1 to ``{arm}:{bucket}:{hit or miss}:{agent_type}`` of the DAY. ``bucket``
 is 4 bits of the hash of the key whose other bits chose the arm (the same bits would tie the one to the other). It never
-changes for a user, whose days must meet in one bucket. That is one command more a look-up, at most 64 fields an
+changes for a user, whose days must meet in one bucket. That is one command more a lookup, at most 64 fields an
 agent_type and day, and no user id. 64 buckets would make intervals 3% to 6% narrower and cost four times the memory.
 """
 
 
 class Place(NamedTuple):
-    """Where a look-up counts. ``bucket`` None: of a reader without a holdout, whose look-ups compare with nothing."""
+    """Where a lookup counts. ``bucket`` None: of a reader without a holdout, whose lookups compare with nothing."""
 
     arm: str
     bucket: int | None
 
 
 WARMED = Place(WARMED_ARM, None)
-"""Of every look-up of a reader without a holdout."""
+"""Of every lookup of a reader without a holdout."""
 
 
 def check_share(holdout: float) -> float:
@@ -47,7 +47,7 @@ def check_share(holdout: float) -> float:
 
 
 def place_of(name: str, holdout: float, key: str | None, prompt: str | None, vector: bytes | None = None) -> Place:
-    """Arm and bucket of a look-up in the cache ``name``, by whom it is for.
+    """Arm and bucket of a lookup in the cache ``name``, by whom it is for.
 
     ``key`` names a user or session. Without one (None or empty) the canonical ``prompt`` stands for it, and without
     that the ``vector``. Whoever is in the holdout of a share stays in it for every larger one.

@@ -17,16 +17,16 @@ import numpy as np
 import redis
 
 from cachewarm_client import redis_search_commands as search
-from cachewarm_client.app_entries import OwnEntriesOnly
+from cachewarm_client.app_entries import AppEntriesOnly
 from cachewarm_client.counters import CacheStats
 from cachewarm_client.errors import CacheError, ConfigurationError
 from cachewarm_client.holdout import Holdout, HoldoutKey
 from cachewarm_client.keys import check_name, generations_key
 from cachewarm_client.reader import Reader
-from cachewarm_client.reader_requests import Ask, Steps
+from cachewarm_client.reader_requests import LookupRequest, LookupSteps
 from cachewarm_client.redis_connection import Connection
 from cachewarm_client.redis_counters import Counters, Listener, read_stats
-from cachewarm_client.redis_index import CacheIndex, told_clearly
+from cachewarm_client.redis_index import CacheIndex, redis_faults
 from cachewarm_client.redis_wrong_hit_reports import Reported, report
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _FILTERS: list[dict[str, Any]] = [
 ]
 
 
-class WarmedSemanticCache(OwnEntriesOnly):
+class WarmedSemanticCache(AppEntriesOnly):
     """A semantic cache over the live generation and the application's own entries. Safe to use from several threads.
 
     What else RedisVL's class offers acts on the application's own entries only: ``clear`` leaves warmed entries alone,
@@ -93,7 +93,7 @@ class WarmedSemanticCache(OwnEntriesOnly):
         self._holdout = Holdout(name, holdout, holdout_key, self._counters)
         self._reader = Reader(name, self._counters, embedder)
         try:
-            with told_clearly(f"opening the cache {name!r}"):
+            with redis_faults(f"opening the cache {name!r}"):
                 generations: Any = self._connection.client.hgetall(generations_key(name))
         except CacheError as error:
             raise CacheError(
@@ -284,7 +284,7 @@ class WarmedSemanticCache(OwnEntriesOnly):
         Raises CacheError when Redis is lost or refuses.
         """
         self.flush()
-        with told_clearly("reading the counters"):
+        with redis_faults("reading the counters"):
             return read_stats(CacheIndex(self._connection.client, self.name), hours, self._now())
 
     async def aget_stats(self, hours: int = 24) -> CacheStats:
@@ -316,7 +316,7 @@ class WarmedSemanticCache(OwnEntriesOnly):
         agent_type: str,
         explain: bool = False,
         holdout_key: str | None = None,
-    ) -> Ask:
+    ) -> LookupRequest:
         if not prompt and not vector:
             raise ValueError("Either prompt or vector must be specified.")
         if prompt is not None and not isinstance(prompt, str):
@@ -327,7 +327,7 @@ class WarmedSemanticCache(OwnEntriesOnly):
             raise ValueError(f"num_results must be at least 1, got {num_results}")
         also = "" if filter_expression is None else str(filter_expression)
         buffer = self._buffer(vector)
-        return Ask(
+        return LookupRequest(
             prompt=prompt or None,
             vector=buffer,
             agent_type=_usable(agent_type),
@@ -352,7 +352,7 @@ class WarmedSemanticCache(OwnEntriesOnly):
         filters: dict[str, Any] | None,
         ttl: int | None,
         agent_type: str | None,
-    ) -> Steps:
+    ) -> LookupSteps:
         given = {**(filters or {}), **({"agent_type": agent_type} if agent_type is not None else {})}
         if set(given) != {"agent_type"}:
             raise ConfigurationError(f"store needs an agent_type and takes no other filter, got {sorted(given)}")

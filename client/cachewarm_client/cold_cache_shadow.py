@@ -1,9 +1,9 @@
 """The shadow: which answers of the application's own a cache would hold by now if nobody were warmed.
 
-The holdout finds what the application stored, and it stores when a look-up misses. With 95% of the users warmed hardly
+The holdout finds what the application stored, and it stores when a lookup misses. With 95% of the users warmed hardly
 anybody misses what is warmed, so the holdout's cache is far emptier than one that all users fill: measured against it,
 warming would be credited with hits that a cold cache learns by itself. So where a warmed entry answers, the reader
-notes that a cold cache would hold an answer to this very prompt from now on. Nothing is served from the note; a look-up
+notes that a cold cache would hold an answer to this very prompt from now on. Nothing is served from the note; a lookup
 of the holdout that misses where the note is there counts in its bucket as a hit.
 
 It rests on this, and errs as follows:
@@ -25,8 +25,8 @@ from typing import Any
 
 from cachewarm_client.counters import is_count
 from cachewarm_client.keys import shadow_key, stores_key
-from cachewarm_client.lookup import own_entry_id
-from cachewarm_client.reader_requests import Ask
+from cachewarm_client.lookup import app_entry_id
+from cachewarm_client.reader_requests import LookupRequest
 from cachewarm_client.redis_search_commands import text
 
 MAX_SECONDS = 30 * 86_400
@@ -43,16 +43,16 @@ _MARKED = 1_000
 
 
 class Shadow:
-    """The notes of one look-up. ``there``: a cold cache that everybody fills would have answered it."""
+    """The notes of one lookup. ``there``: a cold cache that everybody fills would have answered it."""
 
-    def __init__(self, name: str, ask: Ask) -> None:
+    def __init__(self, name: str, ask: LookupRequest) -> None:
         self._name = name
         self._ask = ask
         self._stores: int | None = None
         self.there = False
 
     @classmethod
-    def of(cls, name: str, ask: Ask) -> "Shadow | None":
+    def of(cls, name: str, ask: LookupRequest) -> "Shadow | None":
         """None where there is nothing to note: in readers without a holdout, without a prompt, and in the holdout where
         a filter leaves no exact path."""
         if ask.place.bucket is None or ask.prompt is None or (ask.held_out and ask.also):
@@ -61,10 +61,10 @@ class Shadow:
 
     @property
     def _key(self) -> str:
-        return shadow_key(self._name, own_entry_id(self._ask.prompt or "", self._ask.agent_type))
+        return shadow_key(self._name, app_entry_id(self._ask.prompt or "", self._ask.agent_type))
 
     def question(self) -> tuple[Any, ...]:
-        """The one command that rides with the look-up; its reply goes to ``heard``."""
+        """The one command that rides with the lookup; its reply goes to ``heard``."""
         if self._ask.held_out:
             return ("EXISTS", self._key)
         return ("GET", stores_key(self._name, self._ask.agent_type))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-Outcome = Literal["exact", "semantic", "miss", "error"]
-"""How a look-up ended; ``error``: it raised before it was decided, or was given up (the embedder or Redis failed)."""
+LookupOutcome = Literal["exact", "semantic", "miss", "error"]
+"""How a lookup ended; ``error``: it raised before it was decided, or was given up (the embedder or Redis failed)."""
 
 WARMED_ARM = "warmed"
 """The arm of lookups that may see warmed entries."""
@@ -51,7 +51,7 @@ def counter(arm: str, what: str, agent_type: str) -> str:
 
 
 def bucket_counter(arm: str, bucket: int, hit: bool, agent_type: str) -> str:
-    """Field of one counter of a day. ``hit``: answered, or in the holdout WOULD. A look-up that raised is no hit: who
+    """Field of one counter of a day. ``hit``: answered, or in the holdout WOULD. A lookup that raised is no hit: who
     asked got no answer. Left out, it would take misses from both arms, most from the holdout, which embeds more."""
     return f"{arm}:{bucket}:{'hit' if hit else 'miss'}:{agent_type}"
 
@@ -71,7 +71,7 @@ class Tally:
     would: int = 0
     """Of the holdout: not served, though a cold cache that everybody fills would have answered."""
     errors: int = 0
-    """Look-ups that raised; neither hits nor misses."""
+    """Lookups that raised; neither hits nor misses."""
 
     @property
     def hits(self) -> int:
@@ -89,7 +89,7 @@ class Tally:
 
     @property
     def would_hit_rate(self) -> float | None:
-        """Of the holdout: what a cold cache that everybody fills would answer, of the look-ups that were decided."""
+        """Of the holdout: what a cold cache that everybody fills would answer, of the lookups that were decided."""
         return min(1.0, (self.hits + self.would) / self.lookups) if self.lookups else None
 
     @property

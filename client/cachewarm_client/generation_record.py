@@ -87,7 +87,7 @@ class GenerationRecord:
     filled_at: datetime | None = None
     """Of one that was filled little by little: when entries were last written."""
     forecast_hit_rate: float | None = None
-    """Share of look-ups, 0 to 1, that the replay expects it to answer; None where nothing was foreseen."""
+    """Share of lookups, 0 to 1, that the replay expects it to answer; None where nothing was foreseen."""
     ttl_days_by_agent: dict[str, float] = field(default_factory=dict)
     """Days to live of the agent types that have their own; the others have ``ttl_days``."""
     schema_version: int = field(default=SCHEMA_VERSION)

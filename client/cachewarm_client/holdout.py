@@ -59,4 +59,4 @@ class Holdout:
         self._counters.fault()
         if not self._told:
             self._told = True
-            _LOG.warning("holdout_key %s: such look-ups are drawn by their prompt, not by user", what)
+            _LOG.warning("holdout_key %s: such lookups are drawn by their prompt, not by user", what)

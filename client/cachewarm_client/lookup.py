@@ -13,7 +13,7 @@ import numpy as np
 from cachewarm_client.keys import app_prefix, key_prefix
 from cachewarm_client.match_decision import Decision, decide
 from cachewarm_client.match_rules import NEIGHBOURS, MatchRules, near_enough
-from cachewarm_client.redis_search_commands import DISTANCE_FIELD, RULE_VECTORS, STORED_FIELDS, Found, text
+from cachewarm_client.redis_search_commands import DISTANCE_FIELD, RULE_VECTORS, STORED_FIELDS, SearchReply, text
 from cachewarm_client.text import MAX_PROMPT_CHARS, canonical, cut, entry_id, sha256_hex
 from cachewarm_client.words import contradiction, tokens
 
@@ -22,7 +22,7 @@ _ENTRY_ID, _RESPONSE = STORED_FIELDS.index("entry_id"), STORED_FIELDS.index("res
 _REQUIRED = ("entry_id", "prompt", "response", "inserted_at", "updated_at")
 
 
-def own_entry_id(prompt: str, agent_type: str) -> str:
+def app_entry_id(prompt: str, agent_type: str) -> str:
     """Id under which our ``store`` keeps an application's answer: the canonical prompt's, as warmed entries have it.
 
     Of the whole prompt, unlike a warmed entry's: what an application appends to a long preamble is its question.
@@ -42,7 +42,7 @@ def exact_keys(name: str, generation: str, prompt: str, agent_type: str, own_onl
 
     ``own_only``: of the application's own alone, as the holdout sees them.
     """
-    own, stock = own_entry_id(prompt, agent_type), stock_entry_id(prompt, agent_type)
+    own, stock = app_entry_id(prompt, agent_type), stock_entry_id(prompt, agent_type)
     app = [app_prefix(name) + each for each in dict.fromkeys([own, stock])]
     if own_only:
         return app
@@ -72,7 +72,7 @@ def is_withdrawn(name: str, key: str, values: Sequence[Any]) -> bool:
 
 
 @dataclass(frozen=True)
-class Looked:
+class LookupResult:
     """What a vector query led to. ``rows``: best first, empty on a miss. ``decision``: of a learned rule, where one was
     asked; ``pick``: the key of the entry that it was about; ``withdrawn``: that entry's answer is out of service."""
 
@@ -99,7 +99,7 @@ def semantic(
     name: str,
     rules: MatchRules,
     agent_type: str,
-    found: Found,
+    found: SearchReply,
     *,
     prompt: str | None,
     vector: bytes,
@@ -107,7 +107,7 @@ def semantic(
     strictest: float = 2.0,
     allowed: Collection[str] | None = None,
     explain: bool = False,
-) -> Looked:
+) -> LookupResult:
     """At most ``num_results`` of the found entries that may answer, best first.
 
     A ``learned`` rule picks one warmed entry and says how surely it is right; others of its answer group may follow.
@@ -156,7 +156,7 @@ def semantic(
         if own and len(stored) >= MAX_PROMPT_CHARS:
             continue
         if prompt is not None:
-            words = words or tokens(cut(prompt))  # few look-ups have an entry that comes so far
+            words = words or tokens(cut(prompt))  # few lookups have an entry that comes so far
             if contradiction(words, tokens(stored)):
                 continue
         withdrawn |= not own and _is_out(fields) and not any_warmed
@@ -171,10 +171,10 @@ def semantic(
         if _distance(fields) <= strictest and (allowed is None or key in allowed)
         if (row := _row(key, fields, "semantic"))
     ]
-    return Looked(rows[:num_results], decision, pick, withdrawn)
+    return LookupResult(rows[:num_results], decision, pick, withdrawn)
 
 
-def explanation(rules: MatchRules, agent_type: str, looked: Looked, found: Found) -> dict[str, Any]:
+def explanation(rules: MatchRules, agent_type: str, looked: LookupResult, found: SearchReply) -> dict[str, Any]:
     """Why a lookup without an exact hit was served, or not: the rule, its score and its parts, and the neighbours."""
     rule = rules.for_agent_type(agent_type)
     decision = looked.decision

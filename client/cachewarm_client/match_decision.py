@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cachewarm_client.errors import CacheError
 from cachewarm_client.learned_space import Space
 from cachewarm_client.match_features import FEATURES, Floats, Neighbours, features
-from cachewarm_client.match_model import Model
+from cachewarm_client.match_model import MatchModel
 from cachewarm_client.words import tokens, word_key
 
 _AGAIN = "publish again"
@@ -69,7 +69,7 @@ def unpack(stored: Sequence[str], rank: int) -> tuple[NDArray[np.float32], NDArr
 
 
 def decide(
-    model: Model,
+    model: MatchModel,
     space: Space | None,
     words: Mapping[str, float],
     text: str,

@@ -12,7 +12,7 @@ from cachewarm_client.match_features import FEATURES, VERSION, Floats
 
 
 @dataclass(frozen=True)
-class Model:
+class MatchModel:
     """log-odds that the pick is right = intercept + sum of weight * feature. Plain data: weights by feature name."""
 
     version: int
@@ -34,7 +34,7 @@ class Model:
         }
 
     @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> "Model":
+    def from_dict(data: Mapping[str, Any]) -> "MatchModel":
         """Raises CacheError for a model of other features, and KeyError, TypeError or ValueError for a damaged one."""
         if data["features"] != VERSION or set(data["weights"]) != set(FEATURES):
             raise CacheError(
@@ -44,4 +44,4 @@ class Model:
         weights = tuple(float(data["weights"][name]) for name in FEATURES)
         if not np.isfinite([float(data["intercept"]), *weights]).all():
             raise ValueError("a weight is not finite")
-        return Model(VERSION, float(data["intercept"]), weights, float(data["penalty"]))
+        return MatchModel(VERSION, float(data["intercept"]), weights, float(data["penalty"]))

@@ -16,7 +16,7 @@ from cachewarm_client.certificate import Certificate
 from cachewarm_client.errors import CacheError
 from cachewarm_client.learned_space import Space
 from cachewarm_client.match_features import VERSION
-from cachewarm_client.match_model import Model
+from cachewarm_client.match_model import MatchModel
 
 RULES_VERSION = 2
 """Version of the JSON form. It rises when an old reader would decide wrongly; such a reader refuses it."""
@@ -39,7 +39,7 @@ class MatchRule:
     distance_threshold: float | None = None
     """Largest cosine distance [0, 2] that the ``distance`` rule serves, and what a stock reader can apply."""
     certified: bool = False
-    model: Model | None = None
+    model: MatchModel | None = None
     """Scores a lookup's best entry; of a ``learned`` rule."""
     certificate: Certificate | None = None
     """Of what the rule serves: log-odds of the model, or the cosine similarity. None: ``exact_only``, or version 1."""
@@ -121,7 +121,7 @@ class MatchRule:
             rule=item["rule"],
             distance_threshold=_number(item.get("distance_threshold")),
             certified=bool(item.get("certified")),
-            model=Model.from_dict(item["model"]) if item.get("model") else None,
+            model=MatchModel.from_dict(item["model"]) if item.get("model") else None,
             certificate=certificate,
             distance=distance,
             why=str(item.get("why", "")),

@@ -23,7 +23,7 @@ class Span(NamedTuple):
     kind: Kind
 
 
-def find(text: str) -> tuple[str, ...]:
+def find_personal_data(text: str) -> tuple[str, ...]:
     """The kinds of personal data and secrets in a text, sorted; empty for a text that is free of them.
 
     ``email``: addresses that a person can have. ``phone``: valid international numbers, North American ones as they

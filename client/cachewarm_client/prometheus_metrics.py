@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cachewarm_client.cache import WarmedSemanticCache
-from cachewarm_client.counters import Outcome
+from cachewarm_client.counters import LookupOutcome
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -84,7 +84,7 @@ class CacheMetrics:
                 return
             self._caches.add(cache)
 
-        def heard(outcome: Outcome, agent_type: str, arm: str, seconds: float) -> None:
+        def heard(outcome: LookupOutcome, agent_type: str, arm: str, seconds: float) -> None:
             self._count(name, outcome, agent_type, arm, seconds)
 
         cache.listen(heard)
@@ -115,7 +115,7 @@ class CacheMetrics:
             generation.add_metric([name], {"generation": live})
         return iter(families)
 
-    def _count(self, name: str, outcome: Outcome, agent_type: str, arm: str, seconds: float) -> None:
+    def _count(self, name: str, outcome: LookupOutcome, agent_type: str, arm: str, seconds: float) -> None:
         place = bisect.bisect_left(BUCKETS, seconds)
         with self._lock:
             known = self._agent_types.setdefault(name, set())

@@ -15,11 +15,18 @@ from cachewarm_client.cold_cache_shadow import Marks, Shadow
 from cachewarm_client.errors import CacheError
 from cachewarm_client.generation_record import LIVE_FIELD, parse_live
 from cachewarm_client.keys import app_prefix, generations_key, whole_key
-from cachewarm_client.lookup import Looked
+from cachewarm_client.lookup import LookupResult
 from cachewarm_client.match_rules import NEIGHBOURS, neighbours
-from cachewarm_client.nearest_entries import Near, nearest
-from cachewarm_client.personal_data import find
-from cachewarm_client.reader_requests import Ask, Embed, Live, Send, Steps, checked
+from cachewarm_client.nearest_entries import NearestEntries, nearest_entries
+from cachewarm_client.personal_data import find_personal_data
+from cachewarm_client.reader_requests import (
+    EmbedPrompt,
+    LiveGeneration,
+    LookupRequest,
+    LookupSteps,
+    SendCommands,
+    checked,
+)
 from cachewarm_client.redis_counters import Counters, Ended
 from cachewarm_client.redis_search_commands import text
 from cachewarm_client.text import cut
@@ -35,7 +42,7 @@ TRIES = 5
 class Reader:
     """Reads one cache name. ``live`` is replaced as a whole, so threads may share a reader."""
 
-    live: Live
+    live: LiveGeneration
 
     def __init__(self, name: str, counters: Counters, embedder: "Embedder | None") -> None:
         self.name = name
@@ -54,16 +61,16 @@ class Reader:
             raise CacheError(f"nothing is published under the name {self.name!r} yet: run `cachewarm warm` first")
         before = getattr(self, "live", None)
         if before and before.vectorizer.same_as(record.embedder):
-            self.live = Live(record, before.vectorizer)
+            self.live = LiveGeneration(record, before.vectorizer)
         else:
-            self.live = Live(record, EmbedderVectorizer(record.embedder, self._embedder))
+            self.live = LiveGeneration(record, EmbedderVectorizer(record.embedder, self._embedder))
 
-    def refresh(self) -> Steps:
+    def refresh(self) -> LookupSteps:
         """Read which generation is live now."""
-        replies = yield Send([("HGETALL", generations_key(self.name))])
+        replies = yield SendCommands([("HGETALL", generations_key(self.name))])
         self.adopt(search.as_mapping(checked(replies)[0]))
 
-    def lookup(self, ask: Ask) -> Steps:
+    def lookup(self, ask: LookupRequest) -> LookupSteps:
         """Rows that may answer, best first: the exact entry alone, else the nearest that the match rule allows.
 
         Entries are asked of the generation's own index, never through the alias: what answers is then always of the
@@ -80,7 +87,7 @@ class Reader:
             ended("error")
             raise
 
-    def _lookup(self, ask: Ask, shadow: Shadow | None, ended: Ended) -> Steps:
+    def _lookup(self, ask: LookupRequest, shadow: Shadow | None, ended: Ended) -> LookupSteps:
         vector, made_by = ask.vector, None
         for _ in range(TRIES):
             live = self.live
@@ -93,7 +100,7 @@ class Reader:
             whole_mark = whole_key(self.name, live.record.id, ask.agent_type)
             state = [("EXISTS", whole_mark), ("HGET", generations_key(self.name), LIVE_FIELD)]
             try:
-                replies = yield Send([*counts, *question, *asked, *state])
+                replies = yield SendCommands([*counts, *question, *asked, *state])
             except GeneratorExit:  # there is no answer: Redis was lost
                 self.counters.failed(len(counts))
                 raise
@@ -117,12 +124,12 @@ class Reader:
             if ask.held_out and rule.distance_threshold is None:
                 k = 0  # own entries are served by a plain distance or not at all
             # Certificates do not speak of prompts with personal data, and what is somebody's own is answered afresh.
-            if k == 0 or (ask.prompt and find(cut(ask.prompt))):
+            if k == 0 or (ask.prompt and find_personal_data(cut(ask.prompt))):
                 ended("miss")
                 return []
             if ask.vector is None and made_by is not live.vectorizer:
-                vector, made_by = (yield Embed(live.vectorizer, cut(ask.prompt or ""))), live.vectorizer
-            near = yield from nearest(self.name, live, ask, vector or b"", k)
+                vector, made_by = (yield EmbedPrompt(live.vectorizer, cut(ask.prompt or ""))), live.vectorizer
+            near = yield from nearest_entries(self.name, live, ask, vector or b"", k)
             if near is None:
                 yield from self.refresh()
                 continue
@@ -135,17 +142,19 @@ class Reader:
             return (yield from self._renew(looked.rows, ask.ttl))
         raise CacheError(f"the live generation of {self.name!r} changed {TRIES} times during one lookup: try again")
 
-    def explain(self, ask: Ask) -> Steps:
+    def explain(self, ask: LookupRequest) -> LookupSteps:
         """Why a lookup is served or not (``cachewarm_client.lookup.explanation``). It is not counted and renews
         nothing."""
         for _ in range(TRIES):
             yield from self.refresh()
             live = self.live
             keys = self._exact_keys(live, ask)
-            values = checked([*map(_no_entry, (yield Send([("HMGET", k, *search.STORED_FIELDS) for k in keys])))])
+            values = checked(
+                [*map(_no_entry, (yield SendCommands([("HMGET", k, *search.STORED_FIELDS) for k in keys])))]
+            )
             exact = [row for key, value in zip(keys, values, strict=True) if (row := lookup.exact_row(key, value))]
-            vector = yield Embed(live.vectorizer, cut(ask.prompt or ""))
-            if (near := (yield from nearest(self.name, live, ask, vector, NEIGHBOURS))) is None:
+            vector = yield EmbedPrompt(live.vectorizer, cut(ask.prompt or ""))
+            if (near := (yield from nearest_entries(self.name, live, ask, vector, NEIGHBOURS))) is None:
                 continue
             why = self._why(live, ask, near.decide(ask, vector), near)
             if exact:
@@ -154,17 +163,19 @@ class Reader:
             return {**why, "match": "withdrawn", "picked": out[0]} if out else why
         raise CacheError(f"the live generation of {self.name!r} changed {TRIES} times during one lookup: try again")
 
-    def _exact_keys(self, live: Live, ask: Ask) -> list[str]:
+    def _exact_keys(self, live: LiveGeneration, ask: LookupRequest) -> list[str]:
         return lookup.exact_keys(self.name, live.record.id, ask.prompt or "", ask.agent_type, ask.held_out)
 
-    def _why(self, live: Live, ask: Ask, looked: Looked, near: Near) -> dict[str, Any]:
+    def _why(
+        self, live: LiveGeneration, ask: LookupRequest, looked: LookupResult, near: NearestEntries
+    ) -> dict[str, Any]:
         why = lookup.explanation(live.record.match_rules, ask.agent_type, looked, near.found)
         return {**why, "arm": ask.place.arm}
 
-    def _renew(self, rows: list[dict[str, Any]], ttl: int | None) -> Steps:
+    def _renew(self, rows: list[dict[str, Any]], ttl: int | None) -> LookupSteps:
         own = [row["id"] for row in rows if row["id"].startswith(app_prefix(self.name))]
         if ttl and own:
-            checked((yield Send([("EXPIRE", key, ttl) for key in own])))
+            checked((yield SendCommands([("EXPIRE", key, ttl) for key in own])))
         return rows
 
     def store(
@@ -176,11 +187,11 @@ class Reader:
         metadata: Mapping[str, Any] | None,
         ttl: int | None,
         at: float,
-    ) -> Steps:
+    ) -> LookupSteps:
         """Keep an answer of the application's own; returns its key. ``at`` is the Unix time."""
         if vector is None:
-            vector = yield Embed(self.live.vectorizer, cut(prompt))
-        entry = lookup.own_entry_id(prompt, agent_type)
+            vector = yield EmbedPrompt(self.live.vectorizer, cut(prompt))
+        entry = lookup.app_entry_id(prompt, agent_type)
         key = app_prefix(self.name) + entry
         fields: dict[str, str | bytes] = {
             "entry_id": entry,
@@ -194,7 +205,7 @@ class Reader:
         }
         mark = self._marks.due(agent_type, ttl, at)
         if mark is not None:
-            yield Send([mark])  # by itself, unchecked: what is kept for counting fails no store
+            yield SendCommands([mark])  # by itself, unchecked: what is kept for counting fails no store
         # HSET alone would keep what an older answer left: its metadata and its time to live.
         write: list[tuple[Any, ...]] = [
             ("DEL", key),
@@ -202,7 +213,7 @@ class Reader:
         ]
         if ttl:
             write.append(("EXPIRE", key, ttl))
-        checked((yield Send(write, atomic=True)))
+        checked((yield SendCommands(write, atomic=True)))
         return key
 
 

@@ -12,7 +12,7 @@ from cachewarm_client.vectorizer import EmbedderVectorizer
 
 
 @dataclass(frozen=True)
-class Send:
+class SendCommands:
     """Commands for one round trip; the answer is the list of their replies, errors among them."""
 
     commands: Sequence[tuple[Any, ...]]
@@ -20,18 +20,18 @@ class Send:
 
 
 @dataclass(frozen=True)
-class Embed:
+class EmbedPrompt:
     """A text to embed; the answer is its vector as float32 bytes."""
 
     vectorizer: EmbedderVectorizer
     text: str
 
 
-Steps = Generator[Send | Embed, Any, Any]
+LookupSteps = Generator[SendCommands | EmbedPrompt, Any, Any]
 
 
 @dataclass(frozen=True)
-class Ask:
+class LookupRequest:
     """One lookup: a prompt, a vector (float32 bytes) or both."""
 
     prompt: str | None
@@ -55,7 +55,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveGeneration:
     """The generation that lookups go to, and what makes vectors that compare with its own."""
 
     record: GenerationRecord

@@ -9,8 +9,8 @@ import redis.asyncio
 from redisvl.redis.connection import RedisConnectionFactory
 
 from cachewarm_client.errors import CacheError
-from cachewarm_client.reader_requests import Embed, Send, Steps
-from cachewarm_client.redis_index import told_clearly
+from cachewarm_client.reader_requests import EmbedPrompt, LookupSteps, SendCommands
+from cachewarm_client.redis_index import redis_faults
 from cachewarm_client.urls import redact_url
 
 
@@ -25,30 +25,30 @@ class Connection:
         self._kwargs = kwargs
         self._async: tuple[asyncio.AbstractEventLoop, Any] | None = None
 
-    def run(self, steps: Steps) -> Any:
+    def run(self, steps: LookupSteps) -> Any:
         """What the steps return. Raises what they raise, and CacheError when Redis is lost or refuses."""
         answer: Any = None
-        with told_clearly("reading the cache"), closing(steps):
+        with redis_faults("reading the cache"), closing(steps):
             while True:
                 try:
                     step = steps.send(answer)
                 except StopIteration as done:
                     return done.value
-                if isinstance(step, Embed):
+                if isinstance(step, EmbedPrompt):
                     answer = step.vectorizer.buffer(step.text)
                 else:
                     answer = _filled(self.client.pipeline(transaction=step.atomic), step).execute(False)
 
-    async def arun(self, steps: Steps) -> Any:
+    async def arun(self, steps: LookupSteps) -> Any:
         """``run`` without blocking the event loop; what is to be embedded is embedded in a thread."""
         answer: Any = None
-        with told_clearly("reading the cache"), closing(steps):
+        with redis_faults("reading the cache"), closing(steps):
             while True:
                 try:
                     step = steps.send(answer)
                 except StopIteration as done:
                     return done.value
-                if isinstance(step, Embed):
+                if isinstance(step, EmbedPrompt):
                     answer = await asyncio.to_thread(step.vectorizer.buffer, step.text)
                 else:
                     answer = await _filled(self._async_client().pipeline(transaction=step.atomic), step).execute(False)
@@ -87,7 +87,7 @@ def _open(url: str, kwargs: dict[str, Any]) -> "redis.Redis":
         raise CacheError(f"bad Redis URL {redact_url(url)!r} ({type(error).__name__})") from None
 
 
-def _filled(pipe: Any, step: Send) -> Any:
+def _filled(pipe: Any, step: SendCommands) -> Any:
     for command in step.commands:
         pipe.execute_command(*command)
     return pipe

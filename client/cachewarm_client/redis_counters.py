@@ -21,14 +21,14 @@ from cachewarm_client.keys import arms_key, generations_key, index_name, served_
 from cachewarm_client.redis_index import CacheIndex
 from cachewarm_client.redis_search_commands import text
 
-Listener = Callable[[stats.Outcome, str, str, float], None]
+Listener = Callable[[stats.LookupOutcome, str, str, float], None]
 """Hears of each lookup: outcome, agent_type, arm, seconds until it was decided. It runs within the lookup."""
 
 
 class Ended(Protocol):
     """Tells how a lookup ended, and the id of the warmed entry that answered it; None where none did."""
 
-    def __call__(self, outcome: stats.Outcome, entry_id: str | None = None) -> None: ...
+    def __call__(self, outcome: stats.LookupOutcome, entry_id: str | None = None) -> None: ...
 
 
 _KEYS = 16
@@ -61,7 +61,7 @@ class Counters:
         start = time.perf_counter()
         over = False
 
-        def ended(outcome: stats.Outcome, entry_id: str | None = None) -> None:
+        def ended(outcome: stats.LookupOutcome, entry_id: str | None = None) -> None:
             nonlocal over
             if over:
                 return
@@ -77,7 +77,7 @@ class Counters:
 
     def add(
         self,
-        outcome: stats.Outcome,
+        outcome: stats.LookupOutcome,
         agent_type: str,
         place: Place = WARMED,
         seconds: float = 0.0,

@@ -30,7 +30,7 @@ class IndexInfo:
 
 
 @contextmanager
-def told_clearly(doing: str) -> Iterator[None]:
+def redis_faults(doing: str) -> Iterator[None]:
     """Turns redis-py's exceptions into a CacheError that says what was being done. Never shows a URL or password."""
     try:
         yield
@@ -109,13 +109,13 @@ class CacheIndex:
         found = self._own(generation, self.count(generation), ["agent_type"])
         return [(key.removeprefix(prefix), fields["agent_type"]) for key, fields in found.rows if fields]
 
-    def _own(self, generation: str, limit: int, fields: Sequence[str] = ()) -> search.Found:
+    def _own(self, generation: str, limit: int, fields: Sequence[str] = ()) -> search.SearchReply:
         command = search.of_generation(index_name(self.name, generation), generation, limit, SEARCH_TIMEOUT_MS, fields)
         try:
             found = search.parse_found(self.command(*command))
         except redis.ResponseError as error:
             if missing_index(error):
-                return search.Found(0, [], False)
+                return search.SearchReply(0, [], False)
             raise
         if found.partial:
             raise CacheError(f"counting the entries of generation {generation} timed out: Redis is too busy, try later")

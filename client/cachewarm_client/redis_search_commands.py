@@ -49,7 +49,7 @@ def usable_agent_type(agent_type: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchReply:
     """Rows of a search reply, nearest first: (key, fields as text)."""
 
     total: int
@@ -75,7 +75,7 @@ def create_index(index: str, prefixes: Sequence[str], dimensions: int) -> Comman
     ]
 
 
-def nearest(
+def knn_command(
     index: str,
     agent_type: str,
     vector: bytes,
@@ -112,7 +112,7 @@ def of_generation(index: str, generation: str, limit: int, timeout_ms: int, fiel
     ]
 
 
-def parse_found(reply: Any) -> Found:
+def parse_found(reply: Any) -> SearchReply:
     """A reply of FT.SEARCH in either protocol version. Rows that expired during the search have no fields."""
     if isinstance(reply, Mapping):
         data = {text(name): value for name, value in reply.items()}
@@ -120,7 +120,7 @@ def parse_found(reply: Any) -> Found:
         for item in data["results"]:
             row = {text(name): value for name, value in item.items()}
             rows.append((text(row["id"]), _fields(row.get("extra_attributes"))))
-        return Found(int(data["total_results"]), rows, bool(data.get("warning")))
+        return SearchReply(int(data["total_results"]), rows, bool(data.get("warning")))
     total, *rest = reply
     rows = []
     for item in rest:
@@ -128,7 +128,7 @@ def parse_found(reply: Any) -> Found:
             rows[-1] = (rows[-1][0], _fields(item))
         else:
             rows.append((text(item), {}))
-    return Found(int(total), rows, False)
+    return SearchReply(int(total), rows, False)
 
 
 def as_mapping(reply: Any) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def text(value: Any) -> str:
 
 
 def _fields(reply: Any) -> dict[str, str]:
-    """In one pass: a look-up reads ten rows of thirteen fields, and names repeat."""
+    """In one pass: a lookup reads ten rows of thirteen fields, and names repeat."""
     pairs = reply.items() if isinstance(reply, Mapping) else zip(*[iter(reply or ())] * 2, strict=True)
     return {
         _NAMES.get(name) or text(name): value.decode("utf-8", "replace") if type(value) is bytes else str(value)

@@ -73,7 +73,7 @@ class WrongHitReport:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedAnswer:
     """An answer that some generation holds. ``provenance``: JSON, where it comes from."""
 
     entry_id: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from cachewarm_pipeline.models.rate_limiter import pace_of
+from cachewarm_pipeline.models.rate_limiter import rate_limiter_of
 from cachewarm_pipeline.models.usage_prices import JUDGING
 from cachewarm_pipeline.ports import Judge, Ports
 
@@ -20,17 +20,17 @@ def open_judge(ports: Ports, progress: Callable[[str], object]) -> Judge:
         from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
 
         return EmbeddingJudge(ports.embedder, ports.vectors, progress)
-    from cachewarm_pipeline.answers.judges.judge_model import ChatModel
+    from cachewarm_pipeline.answers.judges.judge_model import JudgeModel
     from cachewarm_pipeline.answers.judges.llm import LlmJudge
     from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 
-    model = ChatModel(
+    model = JudgeModel(
         settings.judge_model,
         api_key=settings.api_key,
         base_url=settings.openai_base_url,
         timeout=settings.judge_timeout_seconds,
         max_retries=settings.judge_max_retries,
-        pace=pace_of(settings),
+        rate_limiter=rate_limiter_of(settings),
         meter=ports.meter(
             JUDGING,
             settings.judge_model,

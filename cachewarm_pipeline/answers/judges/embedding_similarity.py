@@ -18,7 +18,7 @@ from cachewarm_pipeline.answers.contradictions import (
     stands_alone,
 )
 from cachewarm_pipeline.answers.equivalence_groups import cosines
-from cachewarm_pipeline.models.embed_new_texts import embed_missing
+from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.ports import JudgeUsage
 from cachewarm_pipeline.query_log.responses import canonical_response, exact_groups
 from cachewarm_pipeline.storage.vector_store import VectorStore
@@ -106,7 +106,7 @@ class EmbeddingJudge:
 
     def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         info = self._embedder.info
-        tokens = embed_missing(self._embedder, self._store, texts, self._progress).tokens
+        tokens = embed_new_texts(self._embedder, self._store, texts, self._progress).tokens
         self.usage.embedding_tokens += tokens
         self.usage.usd += tokens * info.usd_per_million_tokens / 1e6
         return self._store.get([embedding_key(info.id, text) for text in texts])

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cachewarm_client.embedders.openai_server import Advice
+from cachewarm_client.embedders.openai_server import Remediation
 from cachewarm_client.text import sha256_hex
 
 from cachewarm_pipeline.errors import JudgeError
 from cachewarm_pipeline.models.chat_completion import OTHER_SCHEMA, read_completion
 from cachewarm_pipeline.models.paid_server import PaidServer
-from cachewarm_pipeline.models.rate_limiter import Pace
-from cachewarm_pipeline.models.unanswered_attempts import Lost
+from cachewarm_pipeline.models.rate_limiter import RateLimiter
+from cachewarm_pipeline.models.unanswered_attempts import UnansweredAttempts
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.models.budgets import Meter
@@ -51,7 +51,7 @@ ASKS = 2
 
 _SHOWN = 80
 
-_ADVICE = Advice(
+_ADVICE = Remediation(
     "CACHEWARM_JUDGE_MODEL",
     timeout="; see CACHEWARM_JUDGE_TIMEOUT_SECONDS",
     rate="; run again later, or lower CACHEWARM_JUDGE_CONCURRENCY",
@@ -61,7 +61,7 @@ _ADVICE = Advice(
 
 
 @dataclass(frozen=True)
-class Reply:
+class JudgeReply:
     """A verdict and what it took, over all asks; tokens that a server does not report are the most they can be."""
 
     equivalent: bool
@@ -71,7 +71,7 @@ class Reply:
     """Those among them of tries without an answer."""
 
 
-class ChatModel:
+class JudgeModel:
     """The model behind the `llm` judge. Safe to call from several threads. The client is made on first use.
 
     ``timeout`` in seconds for each try; ``meter`` notes what each answer took. Raises ConfigurationError without a key
@@ -86,7 +86,7 @@ class ChatModel:
         base_url: str | None = None,
         timeout: float = 30.0,
         max_retries: int = 5,
-        pace: Pace | None = None,
+        rate_limiter: RateLimiter | None = None,
         meter: "Meter | None" = None,
     ) -> None:
         self._model = model
@@ -99,7 +99,7 @@ class ChatModel:
             timeout=timeout,
             max_retries=max_retries,
             advice=_ADVICE,
-            pace=pace,
+            rate_limiter=rate_limiter,
         )
 
     @property
@@ -121,14 +121,14 @@ class ChatModel:
         prompt = len((_INSTRUCTIONS + _question(left, right)).encode()) + _FRAME_TOKENS
         return ASKS * prompt, ASKS * MAX_COMPLETION_TOKENS
 
-    def ask(self, left: str, right: str, again: Callable[[int, int], None] | None = None) -> Reply:
+    def ask(self, left: str, right: str, again: Callable[[int, int], None] | None = None) -> JudgeReply:
         """Whether the two are equivalent; asked the same whichever comes first. ``again``: see ``Lost``.
 
         Raises JudgeError, and what ``again`` raises."""
         question = _question(left, right)
         prompt_most, completion_most = self.most_tokens(left, right)
         most = prompt_most // ASKS, completion_most // ASKS
-        lost = Lost(most, self._note, again)
+        lost = UnansweredAttempts(most, self._note, again)
         prompt_tokens = completion_tokens = 0
         for _ in range(ASKS):
             said = read_completion(self._request(question, lost))
@@ -143,7 +143,7 @@ class ChatModel:
                 and isinstance(verdict["equivalent"], bool)
             ):
                 prompt_lost, completion_lost = lost.tokens
-                return Reply(
+                return JudgeReply(
                     verdict["equivalent"], prompt_tokens + prompt_lost, completion_tokens + completion_lost, lost.tokens
                 )
         raise JudgeError(
@@ -157,7 +157,7 @@ class ChatModel:
         if self._meter:
             self._meter.note(prompt_tokens, completion_tokens)
 
-    def _request(self, question: str, lost: Lost) -> bytes:
+    def _request(self, question: str, lost: UnansweredAttempts) -> bytes:
         import openai
 
         try:

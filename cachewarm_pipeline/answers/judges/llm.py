@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from cachewarm_pipeline.answers.contradictions import Decide
 from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
-from cachewarm_pipeline.answers.judges.judge_model import ChatModel, Reply
+from cachewarm_pipeline.answers.judges.judge_model import JudgeModel, JudgeReply
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
-from cachewarm_pipeline.models.budgets import Cost, Spend, ask_within
+from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost, ask_within_budget
 from cachewarm_pipeline.storage.vector_store import VectorStore
 
 ASK_FLOOR = 0.6
@@ -45,9 +45,9 @@ class LlmJudge(EmbeddingJudge):
         vectors: VectorStore,
         progress: Callable[[str], object],
         *,
-        model: ChatModel,
+        model: JudgeModel,
         verdicts: VerdictStore,
-        spend: Spend,
+        spend: ModelBudget,
         concurrency: int = 8,
     ) -> None:
         super().__init__(embedder, vectors, progress)
@@ -80,7 +80,7 @@ class LlmJudge(EmbeddingJudge):
         """Asks about pairs in order, as far as the cap allows, and stores the verdicts by key."""
         fresh: dict[str, bool] = {}
 
-        def finished(key: str, reply: Reply) -> Cost:
+        def finished(key: str, reply: JudgeReply) -> ModelCost:
             cost = self._count(reply)
             fresh[key] = reply.equivalent
             if len(fresh) >= STORE_EVERY:
@@ -91,7 +91,7 @@ class LlmJudge(EmbeddingJudge):
 
         closed = self._spend.closed
         try:
-            ask_within(
+            ask_within_budget(
                 self._spend,
                 pairs,
                 lambda pair: self._model.ask(*pair, again=self._spend.again("CACHEWARM_JUDGE_MAX_USD")),
@@ -109,7 +109,7 @@ class LlmJudge(EmbeddingJudge):
                 "pairs those without a verdict are held different"
             )
 
-    def _count(self, reply: Reply) -> Cost:
+    def _count(self, reply: JudgeReply) -> ModelCost:
         """What it cost of what was set aside before it was asked: further tries set theirs aside themselves."""
         self.usage.usd += self._spend.cost(reply.prompt_tokens, reply.completion_tokens).usd
         self.usage.prompt_tokens += reply.prompt_tokens

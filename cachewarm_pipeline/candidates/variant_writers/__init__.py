@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cachewarm_pipeline.models.rate_limiter import pace_of
+from cachewarm_pipeline.models.rate_limiter import rate_limiter_of
 from cachewarm_pipeline.models.usage_prices import GENERATION
 from cachewarm_pipeline.ports import Llm, Ports
 
 if TYPE_CHECKING:
-    from cachewarm_pipeline.models.budgets import Cost
+    from cachewarm_pipeline.models.budgets import ModelCost
 
 
 def open_llm(ports: Ports, progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:
@@ -27,15 +27,15 @@ def open_llm(ports: Ports, progress: Callable[[str], object], *, batch: bool | N
 
         return RecordedWriter()
     from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
-    from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
+    from cachewarm_pipeline.candidates.variant_writers.writer_model import WriterModel
 
-    model = Model(
+    model = WriterModel(
         settings.llm_model,
         api_key=settings.api_key,
         base_url=settings.openai_base_url,
         timeout=settings.llm_timeout_seconds,
         max_retries=settings.llm_max_retries,
-        pace=pace_of(settings),
+        rate_limiter=rate_limiter_of(settings),
         meter=ports.meter(
             GENERATION,
             settings.llm_model,
@@ -55,7 +55,7 @@ def open_llm(ports: Ports, progress: Callable[[str], object], *, batch: bool | N
     )
 
 
-def set_aside(ports: Ports, run_id: str) -> list["Cost"]:
+def set_aside(ports: Ports, run_id: str) -> list["ModelCost"]:
     """What a run has set aside for its batches, also in other processes: by kind of question. Raises DatasetError."""
     settings = ports.settings
     if settings.llm != "openai":
@@ -66,4 +66,6 @@ def set_aside(ports: Ports, run_id: str) -> list["Cost"]:
 
     questions = variants_question(settings.variants_per_base, settings.llm_temperature), answer_question()
     written = ports.folder("written")
-    return [batch.set_aside(memo_of(written, settings.llm_model, question), run_id) for question in questions]
+    return [
+        batch.set_aside_for_batches(memo_of(written, settings.llm_model, question), run_id) for question in questions
+    ]

@@ -10,7 +10,7 @@ from cachewarm_pipeline.storage.files import Folder, reason_of
 
 
 @dataclass(frozen=True)
-class Record:
+class BatchRecord:
     """One batch. ``batch_id`` is None until the server has named it."""
 
     name: str
@@ -26,13 +26,13 @@ class Record:
     """What was set aside for it, prompt and completion tokens together."""
 
 
-class Records:
+class BatchRecords:
     """The records in one folder. Raises DatasetError in one line: a damaged record, a folder that cannot be used."""
 
     def __init__(self, uri: str) -> None:
         self._folder = Folder(uri)
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[BatchRecord]:
         try:
             names = [name for name in self._folder.names() if name.endswith(".json") and name[0] != "."]
         except OSError as error:
@@ -42,14 +42,14 @@ class Records:
             if record is not None:
                 yield record
 
-    def save(self, record: Record) -> None:
+    def save(self, record: BatchRecord) -> None:
         name = f"{record.name}.json"
         try:
             self._folder.write(name, json.dumps(_said(record)).encode())
         except OSError as error:
             raise DatasetError(f"cannot write batch record {self._folder.show(name)}: {reason_of(error)}") from None
 
-    def end(self, record: Record, run_id: str) -> None:
+    def end(self, record: BatchRecord, run_id: str) -> None:
         """The batch is collected by a run. Of a batch of its own the record stays, without bases: steps to come may
         not spend what the batch took once more."""
         if record.run_id and record.run_id == run_id:
@@ -57,21 +57,21 @@ class Records:
         else:
             self.delete(record)
 
-    def delete(self, record: Record) -> None:
+    def delete(self, record: BatchRecord) -> None:
         name = f"{record.name}.json"
         try:
             self._folder.delete(name)
         except OSError as error:
             raise DatasetError(f"cannot delete batch record {self._folder.show(name)}: {reason_of(error)}") from None
 
-    def _load(self, name: str) -> Record | None:
+    def _load(self, name: str) -> BatchRecord | None:
         """None where another run has just collected the batch."""
         try:
             with self._folder.open(name) as file:
                 data = json.loads(file.read())
             most = {key: (int(prompt), int(completion)) for key, (prompt, completion) in data["most"].items()}
             paid = str(data.get("run_id", "")), float(data.get("usd", 0.0)), int(data.get("tokens", 0))
-            return Record(name.removesuffix(".json"), data["batch_id"], most, *paid)
+            return BatchRecord(name.removesuffix(".json"), data["batch_id"], most, *paid)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -81,5 +81,5 @@ class Records:
             ) from None
 
 
-def _said(record: Record) -> dict[str, Any]:
+def _said(record: BatchRecord) -> dict[str, Any]:
     return {name: value for name, value in asdict(record).items() if name != "name"}

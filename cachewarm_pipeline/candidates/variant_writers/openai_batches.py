@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cachewarm_pipeline.candidates.variant_writers.batch_records import Record, Records
-from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import Question
+from cachewarm_pipeline.candidates.variant_writers.batch_records import BatchRecord, BatchRecords
+from cachewarm_pipeline.candidates.variant_writers.writer_model import WriterModel
+from cachewarm_pipeline.candidates.variant_writers.writer_prompts import WriterQuestion
 from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
 from cachewarm_pipeline.errors import LlmError
-from cachewarm_pipeline.models.budgets import Cost, Spend
-from cachewarm_pipeline.ports import Base, LlmUsage
+from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost
+from cachewarm_pipeline.ports import BaseQuery, LlmUsage
 from cachewarm_pipeline.storage.files import below
 
 SHARE = 0.5
@@ -38,14 +38,14 @@ _ID = re.compile(r"\w[\w.:-]{0,199}")
 _ENDPOINT = "/v1/chat/completions"
 
 
-def records_of(memo: Memo) -> Records:
-    return Records(below(memo.uri, "batches"))
+def records_of(memo: Memo) -> BatchRecords:
+    return BatchRecords(below(memo.uri, "batches"))
 
 
-def set_aside(memo: Memo, run_id: str) -> Cost:
+def set_aside_for_batches(memo: Memo, run_id: str) -> ModelCost:
     """What a run has set aside for its batches, also in other processes. Raises DatasetError."""
     own = [record for record in records_of(memo) if record.run_id == run_id] if run_id else []
-    return Cost(sum(record.usd for record in own), sum(record.tokens for record in own))
+    return ModelCost(sum(record.usd for record in own), sum(record.tokens for record in own))
 
 
 class Batches:
@@ -53,10 +53,10 @@ class Batches:
 
     def __init__(
         self,
-        model: Model,
-        question: Question,
+        model: WriterModel,
+        question: WriterQuestion,
         memo: Memo,
-        spend: Spend,
+        spend: ModelBudget,
         usage: LlmUsage,
         progress: Callable[[str], object],
     ) -> None:
@@ -84,7 +84,7 @@ class Batches:
                 self._poll(known)
         self._collected = True
 
-    def submit(self, bases: Mapping[str, Base]) -> None:
+    def submit(self, bases: Mapping[str, BaseQuery]) -> None:
         """Submits the bases in order, as far as the caps allow; they are in ``pending`` then."""
         lines: dict[str, bytes] = {}
         size = 0
@@ -102,11 +102,11 @@ class Batches:
         if lines:
             self._create(lines, bases)
 
-    def _create(self, lines: Mapping[str, bytes], bases: Mapping[str, Base]) -> None:
+    def _create(self, lines: Mapping[str, bytes], bases: Mapping[str, BaseQuery]) -> None:
         most = {key: self._question.most_tokens(bases[key]) for key in lines}
         aside = [self._spend.cost(*tokens, SHARE) for tokens in most.values()]
         usd, tokens = sum(cost.usd for cost in aside), sum(cost.tokens for cost in aside)
-        record = Record(secrets.token_hex(16), None, most, self._model.run_id, usd, tokens)
+        record = BatchRecord(secrets.token_hex(16), None, most, self._model.run_id, usd, tokens)
         data = (f"cachewarm-{record.name}.jsonl", b"".join(lines.values()))
         upload = self._call(lambda client: client.files.with_raw_response.create(file=data, purpose="batch"))
         file_id = self._id(_object(upload), "uploaded file")
@@ -133,7 +133,7 @@ class Batches:
                     if other != batch_id:
                         self._cancel(other)
 
-    def _adopt(self, record: Record) -> Record | None:
+    def _adopt(self, record: BatchRecord) -> BatchRecord | None:
         """The record of a run that was stopped while it created the batch; None where the server has none."""
         for batch_id in self._named(record.name)[:1]:
             adopted = replace(record, batch_id=batch_id)
@@ -156,7 +156,7 @@ class Batches:
             and _ID.fullmatch(batch["id"])
         ]
 
-    def _poll(self, record: Record) -> None:
+    def _poll(self, record: BatchRecord) -> None:
         model, total = self._model.name, len(record.most)
         answer = self._model.call(lambda client: client.batches.with_raw_response.retrieve(record.batch_id))
         if answer is None:
@@ -181,7 +181,7 @@ class Batches:
             f"its {total:,} bases are written" + (f", {len(missing):,} are asked again" if missing else "")
         )
 
-    def _read(self, batch: dict[str, Any], record: Record) -> bool:
+    def _read(self, batch: dict[str, Any], record: BatchRecord) -> bool:
         """Stores what the batch's files hold; False where one of them is gone."""
         fresh: dict[str, list[str]] = {}
         seen: set[str] = set()

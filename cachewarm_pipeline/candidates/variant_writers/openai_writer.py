@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches
-from cachewarm_pipeline.candidates.variant_writers.writer_model import Model
+from cachewarm_pipeline.candidates.variant_writers.writer_model import WriterModel
 from cachewarm_pipeline.candidates.variant_writers.writer_prompts import (
     ASKS,
-    Question,
-    Reply,
+    WriterQuestion,
+    WriterReply,
     answer_question,
     variants_question,
 )
 from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo, memo_of
-from cachewarm_pipeline.models.budgets import Cost, Spend, ask_within
-from cachewarm_pipeline.ports import Base, LlmUsage
+from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost, ask_within_budget
+from cachewarm_pipeline.ports import BaseQuery, LlmUsage
 
 STORE_EVERY = 8
 """Answers stored at once: a killed run loses at most these and those under way, about a cent."""
@@ -31,7 +31,7 @@ class Desk:
     """One kind of question with all that belongs to it. ``what``: for messages."""
 
     what: str
-    question: Question
+    question: WriterQuestion
     memo: Memo
     batches: Batches
 
@@ -49,9 +49,9 @@ class OpenAIWriter:
 
     def __init__(
         self,
-        model: Model,
+        model: WriterModel,
         written: str,
-        spend: Spend,
+        spend: ModelBudget,
         progress: Callable[[str], object],
         *,
         n: int = 8,
@@ -70,29 +70,29 @@ class OpenAIWriter:
         self.prompt_version = self._variants.question.version
         self._counted: set[str] = set()
 
-    def knows(self, base: Base) -> bool:
+    def knows(self, base: BaseQuery) -> bool:
         return True
 
-    def variants(self, bases: Sequence[Base], *, ask: bool = True) -> list[list[str] | None]:
+    def variants(self, bases: Sequence[BaseQuery], *, ask: bool = True) -> list[list[str] | None]:
         return self._write(self._variants, bases, ask)
 
-    def answers(self, questions: Sequence[Base], *, ask: bool = True) -> list[str | None]:
+    def answers(self, questions: Sequence[BaseQuery], *, ask: bool = True) -> list[str | None]:
         return [texts[0] if texts else None for texts in self._write(self._answers, questions, ask)]
 
-    def _desk(self, what: str, question: Question) -> Desk:
+    def _desk(self, what: str, question: WriterQuestion) -> Desk:
         memo = memo_of(self._written, self._model.name, question)
         return Desk(what, question, memo, Batches(self._model, question, memo, self._spend, self.usage, self._progress))
 
-    def _write(self, desk: Desk, bases: Sequence[Base], ask: bool) -> list[list[str] | None]:
+    def _write(self, desk: Desk, bases: Sequence[BaseQuery], ask: bool) -> list[list[str] | None]:
         keys = [desk.question.key(self.model, base) for base in bases]
         if ask:
             self._bring(desk, keys, bases)
         texts = [desk.memo.get(key) for key in keys]
         return [None if found is None else list(found) for found in texts]
 
-    def _bring(self, desk: Desk, keys: Sequence[str], bases: Sequence[Base]) -> None:
+    def _bring(self, desk: Desk, keys: Sequence[str], bases: Sequence[BaseQuery]) -> None:
         """Into the memo what is not in it, as far as the server writes it and the caps allow; counts each base."""
-        wanted: dict[str, Base] = {}
+        wanted: dict[str, BaseQuery] = {}
         for key, base in zip(keys, bases, strict=True):
             if key not in self._counted:
                 wanted.setdefault(key, base)
@@ -121,16 +121,16 @@ class OpenAIWriter:
         self._counted.add(key)
         return True
 
-    def _submit(self, desk: Desk, unwritten: dict[str, Base]) -> None:
+    def _submit(self, desk: Desk, unwritten: dict[str, BaseQuery]) -> None:
         desk.batches.submit(unwritten)
         self._over_cap(desk, {key: base for key, base in unwritten.items() if not self._stands(desk, key)})
 
-    def _ask(self, desk: Desk, unwritten: dict[str, Base]) -> None:
+    def _ask(self, desk: Desk, unwritten: dict[str, BaseQuery]) -> None:
         """Asks in order, as far as the caps allow, and stores what is written."""
         fresh: dict[str, list[str]] = {}
         done = 0
 
-        def finished(key: str, reply: Reply) -> Cost:
+        def finished(key: str, reply: WriterReply) -> ModelCost:
             nonlocal done
             done += 1
             self._counted.add(key)
@@ -147,7 +147,7 @@ class OpenAIWriter:
             return cost
 
         try:
-            ask_within(
+            ask_within_budget(
                 self._spend,
                 unwritten,
                 lambda base: self._model.ask(desk.question, base, self._spend.again(*_CAPS)),
@@ -165,11 +165,11 @@ class OpenAIWriter:
             kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(self.usage.failed.items()))
             self._progress(f"{self.model}: no {desk.what} for {failed:,} of the bases: {kinds}")
 
-    def _most(self, question: Question, base: Base) -> Cost:
+    def _most(self, question: WriterQuestion, base: BaseQuery) -> ModelCost:
         prompt, completion = question.most_tokens(base)
         return self._spend.cost(ASKS * prompt, ASKS * completion)
 
-    def _count(self, reply: Reply) -> Cost:
+    def _count(self, reply: WriterReply) -> ModelCost:
         """What it cost of what was set aside before it was asked: further tries set theirs aside themselves."""
         self.usage.usd += self._spend.cost(reply.prompt_tokens, reply.completion_tokens).usd
         self.usage.prompt_tokens += reply.prompt_tokens
@@ -183,7 +183,7 @@ class OpenAIWriter:
     def _fail(self, kind: str) -> None:
         self.usage.failed[kind] = self.usage.failed.get(kind, 0) + 1
 
-    def _over_cap(self, desk: Desk, left: dict[str, Base]) -> None:
+    def _over_cap(self, desk: Desk, left: dict[str, BaseQuery]) -> None:
         if not left:
             return
         self.usage.over_cap += len(left)

@@ -7,7 +7,7 @@ from pathlib import Path
 from cachewarm_client.text import canonical, cut
 
 from cachewarm_pipeline.errors import LlmError
-from cachewarm_pipeline.ports import Base, LlmUsage
+from cachewarm_pipeline.ports import BaseQuery, LlmUsage
 
 RECORDED = Path(__file__).parents[2] / "embedded" / "recorded_variants.json"
 
@@ -39,11 +39,11 @@ class RecordedWriter:
         self.usage = LlmUsage()
         self._counted: set[tuple[str, str]] = set()
 
-    def knows(self, base: Base) -> bool:
+    def knows(self, base: BaseQuery) -> bool:
         """Whether its variants are recorded."""
         return _key(base) in self._variants
 
-    def variants(self, bases: Sequence[Base], *, ask: bool = True) -> list[list[str] | None]:
+    def variants(self, bases: Sequence[BaseQuery], *, ask: bool = True) -> list[list[str] | None]:
         """As recorded. Raises LlmError for the first base that is not; without ``ask`` it has None."""
         if not ask:
             return [list(self._variants[_key(base)]) if self.knows(base) else None for base in bases]
@@ -54,18 +54,18 @@ class RecordedWriter:
         self.usage.known = len(self._counted)
         return [list(self._variants[_key(base)]) for base in bases]
 
-    def answers(self, questions: Sequence[Base], *, ask: bool = True) -> list[str | None]:
+    def answers(self, questions: Sequence[BaseQuery], *, ask: bool = True) -> list[str | None]:
         """No answers are recorded: raises LlmError for any question that is asked."""
         if ask and questions:
             raise _unknown("an answer to", questions[0])
         return [None] * len(questions)
 
 
-def _key(base: Base) -> tuple[str, str]:
+def _key(base: BaseQuery) -> tuple[str, str]:
     return base.agent_type, canonical(cut(base.prompt))
 
 
-def _unknown(what: str, base: Base) -> LlmError:
+def _unknown(what: str, base: BaseQuery) -> LlmError:
     shown = " ".join(base.prompt.split())
     shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
     return LlmError(

@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_client.embedders.openai_server import Advice
+from cachewarm_client.embedders.openai_server import Remediation
 
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS, Question, Reply
+from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS, WriterQuestion, WriterReply
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.models.chat_completion import REFUSAL
 from cachewarm_pipeline.models.paid_server import PaidServer
-from cachewarm_pipeline.models.rate_limiter import Pace
-from cachewarm_pipeline.models.unanswered_attempts import Lost
-from cachewarm_pipeline.ports import Base
+from cachewarm_pipeline.models.rate_limiter import RateLimiter
+from cachewarm_pipeline.models.unanswered_attempts import UnansweredAttempts
+from cachewarm_pipeline.ports import BaseQuery
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.models.budgets import Meter
 
-_ADVICE = Advice(
+_ADVICE = Remediation(
     "CACHEWARM_LLM_MODEL",
     timeout="; see CACHEWARM_LLM_TIMEOUT_SECONDS",
     rate="; run again later, or lower CACHEWARM_LLM_CONCURRENCY",
@@ -28,7 +28,7 @@ _FILTERED = ("content_filter", "content_policy_violation")
 """Codes of an HTTP 400 that is about one text, not about the request's form."""
 
 
-class Model:
+class WriterModel:
     """Safe to call from several threads; the client is made on first use. ``timeout`` in seconds for each try.
     ``meter`` notes what each answer took.
 
@@ -43,7 +43,7 @@ class Model:
         base_url: str | None = None,
         timeout: float = 60.0,
         max_retries: int = 5,
-        pace: Pace | None = None,
+        rate_limiter: RateLimiter | None = None,
         meter: "Meter | None" = None,
     ) -> None:
         self.name = name
@@ -56,7 +56,7 @@ class Model:
             timeout=timeout,
             max_retries=max_retries,
             advice=_ADVICE,
-            pace=pace,
+            rate_limiter=rate_limiter,
         )
 
     @property
@@ -64,7 +64,9 @@ class Model:
         """The run that its answers are paid in; empty where nobody notes it."""
         return self._meter.run_id if self._meter else ""
 
-    def ask(self, question: Question, base: Base, again: Callable[[int, int], None] | None = None) -> Reply:
+    def ask(
+        self, question: WriterQuestion, base: BaseQuery, again: Callable[[int, int], None] | None = None
+    ) -> WriterReply:
         """What the model writes; asked once more where that is wrong. Tokens are of all asks, and of all tries without
         an answer; ``again``: see ``Lost``.
 
@@ -73,9 +75,9 @@ class Model:
         import openai
 
         most = question.most_tokens(base)
-        lost = Lost(most, self._note, again)
+        lost = UnansweredAttempts(most, self._note, again)
         prompt_tokens = completion_tokens = 0
-        reply = Reply(None, REFUSAL, 0, 0)
+        reply = WriterReply(None, REFUSAL, 0, 0)
         for _ in range(ASKS):
             try:
                 with self.server.asking(lost) as client:
@@ -83,7 +85,7 @@ class Model:
             except openai.BadRequestError as error:
                 if error.code not in _FILTERED:
                     raise self._fault(error) from None
-                reply = Reply(None, REFUSAL, 0, 0)
+                reply = WriterReply(None, REFUSAL, 0, 0)
             except openai.OpenAIError as error:
                 raise self._fault(error) from None
             else:
@@ -94,11 +96,11 @@ class Model:
             if reply.texts is not None:
                 break
         prompt_lost, completion_lost = lost.tokens
-        return Reply(
+        return WriterReply(
             reply.texts, reply.wrong, prompt_tokens + prompt_lost, completion_tokens + completion_lost, lost.tokens
         )
 
-    def note(self, reply: Reply, share: float = 1.0) -> None:
+    def note(self, reply: WriterReply, share: float = 1.0) -> None:
         """Into the meter; ``share`` of the price is paid."""
         self._note(reply.prompt_tokens, reply.completion_tokens, share)
 

@@ -7,7 +7,7 @@ from typing import Any
 from cachewarm_client.text import canonical, cut, sha256_hex
 
 from cachewarm_pipeline.models.chat_completion import OTHER_SCHEMA, read_completion
-from cachewarm_pipeline.ports import Base
+from cachewarm_pipeline.ports import BaseQuery
 
 _VARIANTS = """\
 You write other wordings of a request, so that a system knows the request again however a user puts it.
@@ -44,7 +44,7 @@ _ANSWER_TOKENS = 2_048
 
 
 @dataclass(frozen=True)
-class Reply:
+class WriterReply:
     """What came of one base. ``texts`` is None where ``wrong`` says what there was instead."""
 
     texts: list[str] | None
@@ -56,7 +56,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Question:
+class WriterQuestion:
     """One kind of question. ``field`` of the reply's JSON object holds a list of strings, or a string without ``n``."""
 
     field: str
@@ -80,13 +80,13 @@ class Question:
         }
         return {"name": self.field, "strict": True, "schema": schema}
 
-    def key(self, model: str, base: Base) -> str:
+    def key(self, model: str, base: BaseQuery) -> str:
         """Content hash of all that the reply depends on. Bases that are one entry have one key in one period."""
         asked = (model, self.version, repr(float(self.temperature)), str(self.n))
         period = [base.period] if base.period else []
         return sha256_hex(self.field, *asked, base.agent_type, canonical(cut(base.prompt)), *period)[:32]
 
-    def body(self, model: str, base: Base) -> dict[str, Any]:
+    def body(self, model: str, base: BaseQuery) -> dict[str, Any]:
         """The request, as chat completions take it; the same in a batch."""
         return {
             "model": model,
@@ -99,7 +99,7 @@ class Question:
             "max_completion_tokens": self.most_tokens(base)[1],
         }
 
-    def most_tokens(self, base: Base) -> tuple[int, int]:
+    def most_tokens(self, base: BaseQuery) -> tuple[int, int]:
         """Upper bound of (prompt, completion) tokens of one ask: a token is at least one byte of UTF-8."""
         prompt = len((self.instructions + self._message(base)).encode()) + _FRAME_TOKENS
         if self.n is None:
@@ -107,31 +107,31 @@ class Question:
         text = len(cut(base.prompt).encode("utf-8", "replace"))
         return prompt, min(_MAX_TOKENS, (self.n + 1) * (_VARIANT_TOKENS + text // 2))
 
-    def read(self, content: object, most: tuple[int, int]) -> Reply:
+    def read(self, content: object, most: tuple[int, int]) -> WriterReply:
         """The reply in a chat completion, bytes or JSON. Never raises; tokens that are not reported are ``most``."""
         said = read_completion(content)
         tokens = said.tokens or most
         if said.wrong:
-            return Reply(None, said.wrong, *tokens)
+            return WriterReply(None, said.wrong, *tokens)
         value = said.value.get(self.field) if isinstance(said.value, dict) and len(said.value) == 1 else None
         texts = [value] if self.n is None else value
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            return Reply(None, OTHER_SCHEMA, *tokens)
+            return WriterReply(None, OTHER_SCHEMA, *tokens)
         # A lone surrogate is a string in JSON and none in UTF-8.
         written = [text.encode("utf-8", "replace").decode() for text in texts[: self.n or 1] if text.strip()]
-        return Reply(written, "", *tokens) if written else Reply(None, EMPTY, *tokens)
+        return WriterReply(written, "", *tokens) if written else WriterReply(None, EMPTY, *tokens)
 
-    def _message(self, base: Base) -> str:
+    def _message(self, base: BaseQuery) -> str:
         data: dict[str, object] = {"agent_type": base.agent_type, "request": cut(base.prompt)}
         if self.n is not None:
             data["n"] = self.n
         return json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
-def variants_question(n: int, temperature: float) -> Question:
-    return Question("variants", _VARIANTS, temperature, n)
+def variants_question(n: int, temperature: float) -> WriterQuestion:
+    return WriterQuestion("variants", _VARIANTS, temperature, n)
 
 
-def answer_question() -> Question:
+def answer_question() -> WriterQuestion:
     """At temperature 0: an answer is wanted, not one of many."""
-    return Question("answer", _ANSWER, 0.0)
+    return WriterQuestion("answer", _ANSWER, 0.0)

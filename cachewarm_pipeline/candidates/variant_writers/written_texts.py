@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import Question
+from cachewarm_pipeline.candidates.variant_writers.writer_prompts import WriterQuestion
 from cachewarm_pipeline.storage.files import below
 from cachewarm_pipeline.storage.parquet_segments import Segments
 from cachewarm_pipeline.storage.vectors import folder_name
@@ -30,6 +30,6 @@ class Memo(Segments[list[str]]):
         return pa.list_(pa.string())
 
 
-def memo_of(written: str, model: str, question: Question) -> Memo:
+def memo_of(written: str, model: str, question: WriterQuestion) -> Memo:
     """What a model wrote for a kind of question, under the folder of all that is written."""
     return Memo(written, f"{model}@{question.version}")

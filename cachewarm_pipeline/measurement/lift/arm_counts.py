@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 class Count(NamedTuple):
-    """Look-ups of one arm, slot, agent_type and, where counted, bucket."""
+    """Lookups of one arm, slot, agent_type and, where counted, bucket."""
 
     arm: str
     """``warmed`` or ``holdout``."""
@@ -51,8 +51,8 @@ def cells(counts: Sequence[Count]) -> Cells:
     """Sums of the counts by arm, stratum and bucket.
 
     Raises ValueError, which names the count, for an unknown arm, a slot that is no day or hour, hits that are not
-    within 0 and look-ups, a bucket below 0; and for counts of which only some have a bucket: those of an hour
-    and those of a day and bucket count the same look-ups.
+    within 0 and lookups, a bucket below 0; and for counts of which only some have a bucket: those of an hour
+    and those of a day and bucket count the same lookups.
     """
     for count in counts:
         _check(count)

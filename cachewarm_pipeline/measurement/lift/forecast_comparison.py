@@ -10,7 +10,7 @@ from cachewarm_pipeline.measurement.lift.holdout_lift import impact
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the replay behind a day's plan expected, shares of look-ups; None where it held nothing out."""
+    """What the replay behind a day's plan expected, shares of lookups; None where it held nothing out."""
 
     hit_rate: float | None
     cold_hit_rate: float | None

@@ -1,7 +1,7 @@
 """What warming adds to the hit rate, from counts of a warmed and a holdout arm, with an interval that is honest.
 
 Before/after confounds warming with all else that changes in time. Both arms live through the same time; all that
-differs between them is whether warmed entries are seen. A hit of the holdout is a look-up that was answered, or that a
+differs between them is whether warmed entries are seen. A hit of the holdout is a lookup that was answered, or that a
 cold cache which everybody fills would have answered (cachewarm_client.cold_cache_shadow): so the lift is that of
 everybody warmed over nobody warmed, though only a few are held out. What the holdout was really served is in
 HOUR_COUNTS.
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.measurement.lift.arm_counts import ARMS, Cells, Count, cells
-from cachewarm_pipeline.measurement.lift.jackknife import Basis, Estimate, Groups, groups_of
+from cachewarm_pipeline.measurement.lift.jackknife import Estimate, Groups, JackknifeBasis, groups_of
 
 MIN_BUCKETS = 5
-"""Buckets of an arm with look-ups that a lift takes: with two the interval held in as few as 92% of the trials of drawn
+"""Buckets of an arm with lookups that a lift takes: with two the interval held in as few as 92% of the trials of drawn
 traffic, from five on in 95% and more."""
 
 MIN_LOOKUPS = 30
@@ -44,12 +44,12 @@ class Lift:
     warmed_lookups: int
     holdout_hits: int
     holdout_lookups: int
-    basis: Basis | None
+    basis: JackknifeBasis | None
     why: str
 
     @property
     def warmed_hit_rate(self) -> float | None:
-        """Plain hits / look-ups; None without look-ups."""
+        """Plain hits / lookups; None without lookups."""
         return self.warmed_hits / self.warmed_lookups if self.warmed_lookups else None
 
     @property
@@ -59,9 +59,9 @@ class Lift:
 
 @dataclass(frozen=True)
 class Impact:
-    """``total``: mean of the agent types' lifts over all look-ups. ``agent_types``: each alone, with a ``lift`` of None
+    """``total``: mean of the agent types' lifts over all lookups. ``agent_types``: each alone, with a ``lift`` of None
     where too few users asked it. ``pooled`` names those; ``rest`` is the one lift of them together, which stands for
-    each of them in ``total`` and ``weighted`` (None where there are none). ``covered``: share of look-ups whose
+    each of them in ``total`` and ``weighted`` (None where there are none). ``covered``: share of lookups whose
     agent_type has a lift, alone or pooled. ``days``: distinct days with counts.
     """
 
@@ -93,14 +93,14 @@ def impact(counts: Sequence[Count], returning: bool = True) -> Impact:
     Estimate: a stratum is one agent_type in one slot; the lift of an agent_type is the Mantel-Haenszel rate difference
     over its slots (Greenland and Robins 1985). Drift, and a holdout share that changes between slots (days), move both
     arms of a slot alike and cancel; a share that changes within a slot mixes times of which the arms saw unequal parts,
-    and does not cancel. A slot that one arm was not asked in weighs nothing, and few look-ups a slot do no harm.
+    and does not cancel. A slot that one arm was not asked in weighs nothing, and few lookups a slot do no harm.
 
-    Interval: an arm is drawn for a user and for good, so users are the independent units, not look-ups. Buckets of
+    Interval: an arm is drawn for a user and for good, so users are the independent units, not lookups. Buckets of
     users (see counts.BUCKETS) are left out one at a time, each arm by itself: that gives the variance whatever the
-    look-ups of a user have in common, and of any sum over agent types. But a holdout of 5% knows its own noise badly,
+    lookups of a user have in common, and of any sum over agent types. But a holdout of 5% knows its own noise badly,
     and is too sure of itself just when it holds none of the heaviest users. Users of both arms are drawn alike, so the
-    design effect (variance over that of independent look-ups) is taken as the larger of the two arms', at least 1, for
-    both. Student's t, with degrees of freedom by how unevenly look-ups lie in the buckets. Coverage: benchmarks/impact.
+    design effect (variance over that of independent lookups) is taken as the larger of the two arms', at least 1, for
+    both. Student's t, with degrees of freedom by how unevenly lookups lie in the buckets. Coverage: benchmarks/impact.
 
     Without buckets there is no interval, unless ``returning`` is False: users do not come back on another day (the key
     is a session). Then days are left out instead. Where the same users do come back, that misses what they differ in
@@ -167,7 +167,7 @@ def _too_few(table: Cells, strata: NDArray[np.bool_]) -> str:
         return "nothing was counted"
     for arm, number in zip(ARMS, of_arm, strict=True):
         if not number:
-            return f"no look-up of the {arm} arm"
+            return f"no lookup of the {arm} arm"
     both = (lookups.sum(2) > 0).all(0)
     if not both.any():
         return "no slot in which both arms were asked"
@@ -177,5 +177,5 @@ def _too_few(table: Cells, strata: NDArray[np.bool_]) -> str:
         if table.bucketed and filled < MIN_BUCKETS:
             return f"users of the {arm} arm in {filled} buckets, it takes {MIN_BUCKETS}"
         if not table.bucketed and number < MIN_LOOKUPS:
-            return f"{number} look-ups of the {arm} arm, it takes {MIN_LOOKUPS}"
+            return f"{number} lookups of the {arm} arm, it takes {MIN_LOOKUPS}"
     return ""

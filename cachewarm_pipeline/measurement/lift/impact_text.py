@@ -100,10 +100,10 @@ def _lift(lift: Lift) -> dict[str, Any]:
     }
 
 
-def lift_told(found: Measured) -> str:
+def lift_sentence(found: Measured) -> str:
     """One sentence: what warming added, or what is missing to tell."""
     total, every = found.impact.total, found.of(WARMED_ARM)
-    rate = f"{every.hits / every.lookups:.1%} of {every.lookups:,} look-ups hit; " if every.lookups else ""
+    rate = f"{every.hits / every.lookups:.1%} of {every.lookups:,} lookups hit; " if every.lookups else ""
     if total.lift is None:
         return f"{rate}no lift: {found.why}"
     span = (
@@ -113,12 +113,12 @@ def lift_told(found: Measured) -> str:
     why = f"; {found.why}" if found.why else ""
     return (
         f"warming adds {_points(total.lift)} points{span} to the hit rate: {total.warmed_hit_rate or 0:.1%} of "
-        f"{total.warmed_lookups:,} look-ups against {total.holdout_hit_rate or 0:.1%} of {total.holdout_lookups:,} "
+        f"{total.warmed_lookups:,} lookups against {total.holdout_hit_rate or 0:.1%} of {total.holdout_lookups:,} "
         f"that a cold cache that everybody fills would hit, in {days}{why}"
     )
 
 
-def before_after_told(before: Plain, after: Plain) -> str:
+def before_after_sentence(before: Plain, after: Plain) -> str:
     """One sentence with the plain rates, and why they are not the effect."""
     told = [
         f"{when} {plain.hit_rate:.1%}" if plain.hit_rate is not None else f"{when} not known ({plain.why})"
@@ -127,11 +127,11 @@ def before_after_told(before: Plain, after: Plain) -> str:
     return f"{', '.join(told)}: {NO_EFFECT}"
 
 
-def forecast_told(found: Measured) -> str:
+def forecast_sentence(found: Measured) -> str:
     """One sentence: how far the hit rate was from the forecast, and on how many days the lift's interval holds it."""
     off = [row.off for row in found.compared if row.off is not None]
     if not off:
-        return "no day has both a forecast and look-ups"
+        return "no day has both a forecast and lookups"
     inside = [row.inside for row in found.compared if row.inside is not None]
     told = f"the hit rate was {_points(sum(off) / len(off))} points off the forecast on average of {len(off)} days"
     return f"{told}; the forecast lift lies in the interval of {sum(inside)} of {len(inside)} days" if inside else told

@@ -10,7 +10,7 @@ from cachewarm_pipeline.measurement.lift.arm_counts import Cells, Floats
 
 CONFIDENCE = 0.95
 
-Basis = Literal["buckets", "days"]
+JackknifeBasis = Literal["buckets", "days"]
 
 
 class Estimate(NamedTuple):
@@ -26,20 +26,20 @@ class Groups:
     """Lifts of g groups of strata that are estimated from the same units.
 
     ``lift`` (g,). ``replicates``: one (g, r) for each set of r units, the lift without the unit. ``loads``: likewise,
-    share of the group's look-ups (buckets: of the arm's) that are in the unit. ``independent`` (2, g): variance of each
-    arm's hit rate if look-ups were independent. ``basis``: what the units are; None where there are none to tell by.
+    share of the group's lookups (buckets: of the arm's) that are in the unit. ``independent`` (2, g): variance of each
+    arm's hit rate if lookups were independent. ``basis``: what the units are; None where there are none to tell by.
     """
 
     lift: Floats
     replicates: list[Floats]
     loads: list[Floats]
     independent: Floats
-    basis: Basis | None
+    basis: JackknifeBasis | None
 
     def weighted(self, weights: Floats) -> Estimate:
         """Sum of weight x lift, ``weights`` (g,), and its interval; without ends where ``basis`` is None.
 
-        The variance is that of independent look-ups times the design effect, the larger one of the sets of units: a
+        The variance is that of independent lookups times the design effect, the larger one of the sets of units: a
         small arm that holds none of the heaviest users by chance is too sure of itself just when it is off.
         """
         value = float(weights @ self.lift)

@@ -21,7 +21,7 @@ APPLICATION = "application"
 UNKNOWN = "unknown"
 """Source of hits of warmed entries that are not known any more."""
 
-NO_READER = "no reader counted a look-up: open the cache with WarmedSemanticCache"
+NO_READER = "no reader counted a lookup: open the cache with WarmedSemanticCache"
 NO_HOLDOUT = (
     "no reader has a holdout, so nothing tells what the hit rate would be without warming: set holdout=0.05 and a "
     "holdout_key where the cache is opened"
@@ -33,7 +33,7 @@ NO_EFFECT = (
 
 
 class Asked(NamedTuple):
-    """Look-ups, and how many were answered, by anything and by a warmed entry."""
+    """Lookups, and how many were answered, by anything and by a warmed entry."""
 
     hits: int
     lookups: int
@@ -110,7 +110,7 @@ def made_of(generation: str) -> date | None:
 
 @dataclass(frozen=True)
 class Plain:
-    """Answered look-ups of ``days`` days, whoever asked and whatever answered. ``why``: why the hits are not known,
+    """Answered lookups of ``days`` days, whoever asked and whatever answered. ``why``: why the hits are not known,
     and then ``hit_rate`` is None."""
 
     hits: int
@@ -159,8 +159,8 @@ class Measured:
         return Plain(every.hits, every.lookups, len(self.days), "" if every.lookups else NO_READER)
 
     def served_hits(self, agent_type: str) -> float:
-        """Hits a day by warmed entries in the look-ups that the lift is of: where only some readers have a holdout, as
-        large a part of the hits as of the look-ups."""
+        """Hits a day by warmed entries in the lookups that the lift is of: where only some readers have a holdout, as
+        large a part of the hits as of the lookups."""
         every, lift = self.of(WARMED_ARM, agent_type), self.impact.agent_types.get(agent_type)
         if lift is None or not every.lookups:
             return 0.0
@@ -168,7 +168,7 @@ class Measured:
         return part * every.warmed_hits / max(1, self.impact.days)
 
 
-def measured(days: Sequence[DayCounts], forecasts: Mapping[date, Forecast]) -> Measured:
+def measured_impact(days: Sequence[DayCounts], forecasts: Mapping[date, Forecast]) -> Measured:
     """What those days brought, oldest first (see ``counted``). ``forecasts``: what was expected of them, if known."""
     counts = [count for one in days for count in one.counts]
     asked: dict[tuple[str, str], Asked] = {}

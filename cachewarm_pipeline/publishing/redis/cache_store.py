@@ -13,8 +13,8 @@ from cachewarm_client import redis_wrong_hit_reports as cache_reports
 from cachewarm_client.counters import CacheStats
 from cachewarm_client.keys import ledger_lock_key
 from cachewarm_client.redis_counters import read_stats
-from cachewarm_client.redis_index import told_clearly
-from cachewarm_client.wrong_hit_reports import Served, WrongHitReport, response_sha
+from cachewarm_client.redis_index import redis_faults
+from cachewarm_client.wrong_hit_reports import ServedAnswer, WrongHitReport, response_sha
 from redis.exceptions import LockError
 
 from cachewarm_pipeline.errors import CacheError
@@ -37,7 +37,7 @@ class CacheStore(Filling):
 
     def stats(self, hours: int, now: datetime) -> CacheStats:
         """What readers counted in the last ``hours`` hours, the present one included, and what is live."""
-        with told_clearly("reading the counters"):
+        with redis_faults("reading the counters"):
             return read_stats(self._index, hours, now)
 
     # Bad answers
@@ -51,12 +51,12 @@ class CacheStore(Filling):
         personal data, are kept. It can be repeated. Raises CacheError, before anything is withdrawn, for an id that is
         none.
         """
-        with told_clearly("withdrawing entries"):
+        with redis_faults("withdrawing entries"):
             return cache_withdraw.withdraw(self._index, entries, now, why)
 
     def withdrawn(self) -> list[Withdrawal]:
         """The answers that no generation may serve, by entry id."""
-        with told_clearly("reading what is withdrawn"):
+        with redis_faults("reading what is withdrawn"):
             return cache_withdraw.withdrawals(self._index)
 
     def reinstate(self, entry_ids: Iterable[str]) -> tuple[str, ...]:
@@ -64,52 +64,52 @@ class CacheStore(Filling):
 
         Returns the ids of which anything was withdrawn.
         """
-        with told_clearly("reinstating entries"):
+        with redis_faults("reinstating entries"):
             return cache_withdraw.reinstate(self._index, entry_ids)
 
     # Reports
 
     def wrong_hit_reports(self) -> list[WrongHitReport]:
         """The answers that applications reported as wrong and nobody cleared, the last report first."""
-        with told_clearly("reading the reports of wrong hits"):
+        with redis_faults("reading the reports of wrong hits"):
             return cache_reports.read_reports(self.client, self.name)
 
-    def count_report(self, served: Served, reporter: str, at: datetime, why: str) -> bool:
+    def count_report(self, served: ServedAnswer, reporter: str, at: datetime, why: str) -> bool:
         """Count a report of an answer by a reporter (hashed: ``reporter_sha``); False where there is no room."""
         sha = response_sha(served.response)
-        with told_clearly("counting a report of a wrong hit"):
+        with redis_faults("counting a report of a wrong hit"):
             return cache_reports.count(
                 self.client, self.name, served.entry_id, sha, served.agent_type, reporter, at, why
             )
 
     def clear_reports(self, reports: Iterable[WrongHitReport]) -> int:
         """Forget these reports; returns how many there were."""
-        with told_clearly("clearing the reports of wrong hits"):
+        with redis_faults("clearing the reports of wrong hits"):
             return cache_reports.clear_reports(self.client, self.name, reports)
 
     # Served answers
 
-    def answers(self, entry_ids: Iterable[str]) -> list[Served]:
+    def answers(self, entry_ids: Iterable[str]) -> list[ServedAnswer]:
         """The answers of these entries that any generation has in service, each once."""
-        with told_clearly("reading answers"):
+        with redis_faults("reading answers"):
             return cache_withdraw.answers(self._index, set(entry_ids))
 
-    def live_answers(self) -> list[Served]:
+    def live_answers(self) -> list[ServedAnswer]:
         """All answers that the live generation has in service. Memory: the texts once."""
-        with told_clearly("reading the live answers"):
+        with redis_faults("reading the live answers"):
             live = self.live()
             return cache_withdraw.answers_of(self._index, live.id, self.entry_ids(live.id)) if live else []
 
     def out_of_service(self, generation: str) -> int:
         """Entries of a generation that were taken out of service."""
-        with told_clearly("counting what is out of service"):
+        with redis_faults("counting what is out of service"):
             return cache_withdraw.taken_out(self._index, generation)
 
     @contextmanager
     def ledger_lock(self) -> Iterator[None]:
         """Held while the list of withdrawn entries is read, changed and written: two at once would lose one change."""
         lock = self.client.lock(ledger_lock_key(self.name), timeout=_LEDGER_SECONDS, blocking_timeout=_LEDGER_SECONDS)
-        with told_clearly("waiting for another withdrawal"):
+        with redis_faults("waiting for another withdrawal"):
             if not lock.acquire():
                 raise CacheError("another withdrawal is at work; nothing was changed: try again in a minute")
         try:

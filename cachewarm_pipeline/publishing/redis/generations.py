@@ -18,7 +18,7 @@ import pyarrow as pa
 import redis
 from cachewarm_client.generation_record import LIVE_FIELD, GenerationRecord, Pin, State, parse_generations, parse_pin
 from cachewarm_client.keys import check_name, generations_key, index_name
-from cachewarm_client.redis_index import CacheIndex, told_clearly
+from cachewarm_client.redis_index import CacheIndex, redis_faults
 from cachewarm_client.redis_search_commands import text
 
 from cachewarm_pipeline.errors import CacheError
@@ -109,7 +109,7 @@ class Generations:
 
     def entry_ids(self, generation: str) -> set[str]:
         """Ids of a generation's own entries that lookups find now, those out of service among them."""
-        with told_clearly("reading the entries"):
+        with redis_faults("reading the entries"):
             return self._index.entry_ids(generation)
 
     # Steps
@@ -137,7 +137,7 @@ class Generations:
 
     def begin(self, lock: PublishLock, record: GenerationRecord) -> None:
         """Make room for a new generation beside the live one. Nothing serves it yet. It can be repeated."""
-        with told_clearly(f"building generation {record.id}"):
+        with redis_faults(f"building generation {record.id}"):
             self._write(lock, record)  # first: whatever a crash leaves, its record names it
             if self._index.info(index_name(self.name, record.id)) is None:
                 self._index.create(record.id, record.dimensions)
@@ -162,12 +162,12 @@ class Generations:
             if sent % _PROGRESS_EVERY == 0 and sent:
                 progress(f"loaded {sent:,} of {plan.num_rows:,} entries")
 
-        with told_clearly(f"loading generation {record.id}"):
+        with redis_faults(f"loading generation {record.id}"):
             return load_entries(self.client, self.name, record, plan, vectors, before_batch)
 
     def prove(self, lock: PublishLock, record: GenerationRecord, plan: pa.Table, vectors: np.ndarray) -> None:
         """Raises CacheError when a built generation may not be served, UnprovenError where waiting does not help."""
-        with told_clearly(f"verifying generation {record.id}"):
+        with redis_faults(f"verifying generation {record.id}"):
             cache_verify.wait_until_scanned(self._index, record.id, self._clock, self._sleep, lock.renew)
             cache_verify.check_count(self._index, record)
             cache_verify.check_self_lookups(self._index, record, plan, vectors, lock.renew)
@@ -177,7 +177,7 @@ class Generations:
     ) -> GenerationRecord:
         """Prove that a built generation may be served, and mark it ready. Raises CacheError when it may not."""
         self.prove(lock, record, plan, vectors)
-        with told_clearly(f"verifying generation {record.id}"):
+        with redis_faults(f"verifying generation {record.id}"):
             return self._write(lock, replace(record, state=State.READY))
 
     def switch(
@@ -191,7 +191,7 @@ class Generations:
         """
         if record.state not in (State.READY, State.PREVIOUS):
             raise CacheError(f"generation {record.id} is {record.state}, not verified; it was not published")
-        with told_clearly(f"switching to generation {record.id}"):
+        with redis_faults(f"switching to generation {record.id}"):
             self._index.alias_target()
             take_out_withdrawn(self._index, record.id, now)
             live, records = self._generations()
@@ -217,7 +217,7 @@ class Generations:
     ) -> tuple[str, ...]:
         """Remove every generation but the live one, the newest previous ones up to ``keep`` in all, the pinned one,
         ``spare``, and the one that is being filled, unless that is of ``superseded`` or an older day."""
-        with told_clearly("removing older generations"):
+        with redis_faults("removing older generations"):
             removed = tuple(sorted(self._left_over(keep, superseded) - {spare}))
             for generation in removed:
                 lock.renew()  # a run that stood still must not remove what others have kept meanwhile
@@ -254,7 +254,7 @@ class Generations:
         return self._index.count(record.id) == record.entries
 
     def _fields(self) -> dict[str, str]:
-        with told_clearly("reading the generations"):
+        with redis_faults("reading the generations"):
             fields: Any = self.client.hgetall(generations_key(self.name))
         return {text(name): text(value) for name, value in fields.items()}
 

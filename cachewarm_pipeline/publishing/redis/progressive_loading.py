@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import redis
 from cachewarm_client.generation_record import GenerationRecord, State
-from cachewarm_client.redis_index import told_clearly
+from cachewarm_client.redis_index import redis_faults
 
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.generations import PinnedError
@@ -43,7 +43,7 @@ class Filling(Publishing):
         Raises CacheError as ``publish`` does; what is loaded stays, unless it is not what was planned.
         """
         wanted = Wanted.of(plan, vectors, how, self._clock())
-        with told_clearly("publishing little by little"):
+        with redis_faults("publishing little by little"):
             if (live := self._serving(wanted)) and not self._due(live, wanted, None):
                 return self._unchanged(live, wanted)
             if (why := self._pinned_to_another(wanted)) and allowance(None) > 0:
@@ -58,7 +58,7 @@ class Filling(Publishing):
 
     def drop_filling(self, now: datetime) -> str | None:
         """Remove the generation that is being filled, for when its plan is gone; returns its id, None without one."""
-        with told_clearly("removing the generation that is being filled"), self.lock(now) as lock:
+        with redis_faults("removing the generation that is being filled"), self.lock(now) as lock:
             if not (record := self.filling()):
                 return None
             self._remove(lock, record.id)

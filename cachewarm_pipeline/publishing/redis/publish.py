@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import redis
 from cachewarm_client.generation_record import GenerationRecord, State
 from cachewarm_client.keys import may_replace, whole_key
-from cachewarm_client.redis_index import told_clearly
+from cachewarm_client.redis_index import redis_faults
 
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.redis.generations import PinnedError
@@ -44,7 +44,7 @@ class Publishing(Pinning):
         """
         wanted = Wanted.of(plan, vectors, how, self._clock())
         now, as_of = wanted.now, wanted.record.as_of
-        with told_clearly("publishing"):
+        with redis_faults("publishing"):
             if (live := self._serving(wanted)) and not self._due(live, wanted, as_of):
                 return self._unchanged(live, wanted)
             if why := self._pinned_to_another(wanted):

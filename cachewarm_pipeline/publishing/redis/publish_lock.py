@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 from cachewarm_client.keys import lock_key
-from cachewarm_client.redis_index import told_clearly
+from cachewarm_client.redis_index import redis_faults
 from cachewarm_client.redis_search_commands import text
 
 from cachewarm_pipeline.errors import CacheError
@@ -96,7 +96,7 @@ def publish_lock(
     """
     token = json.dumps({"since": now.isoformat(timespec="seconds"), "token": uuid.uuid4().hex})
     lock = PublishLock(client, name, token, lease_seconds)
-    with told_clearly("taking the publishing lock"):
+    with redis_faults("taking the publishing lock"):
         if by_force:
             lock.take_over()
         elif not lock.take():

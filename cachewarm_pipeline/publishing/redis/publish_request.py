@@ -36,7 +36,7 @@ class How(TypedDict, total=False):
     ttl_days_by_agent: Mapping[str, float] | None
     """Days to live of the agent types that have their own."""
     forecast_hit_rate: float | None
-    """Kept in the record: share of look-ups that the replay expects it to answer."""
+    """Kept in the record: share of lookups that the replay expects it to answer."""
     allow_rollback: bool
     """Whether a plan of an older day may replace a newer one."""
     keep: int

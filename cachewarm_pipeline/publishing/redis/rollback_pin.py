@@ -7,7 +7,7 @@ from typing import Any
 
 from cachewarm_client.generation_record import GenerationRecord, Pin
 from cachewarm_client.keys import generations_key
-from cachewarm_client.redis_index import told_clearly
+from cachewarm_client.redis_index import redis_faults
 from cachewarm_client.redis_search_commands import text
 from cachewarm_client.wrong_hit_reports import shortened
 
@@ -40,7 +40,7 @@ class Pinning(Generations):
         without personal data. Raises CacheError when there is none, one is pinned already, or less than
         ``WHOLE_ENOUGH`` of its entries are left.
         """
-        with told_clearly("rolling back"), self.lock(now, by_force=True) as lock:
+        with redis_faults("rolling back"), self.lock(now, by_force=True) as lock:
             if (pin := self.pinned()) and not again:
                 raise CacheError(
                     f"already rolled back: {pin.generation} is live and pinned since {pin.since:%Y-%m-%d %H:%M} UTC; a "
@@ -58,7 +58,7 @@ class Pinning(Generations):
                 )
             record = self.switch(lock, previous[0], now, pin=shortened(why))
             try:
-                with told_clearly("beginning the time to live anew"):
+                with redis_faults("beginning the time to live anew"):
                     self._renew_found(lock, record, now)
             except CacheError as error:  # what serves is right already; a publish does it again
                 logger.warning("rolled back, but: %s", error)
@@ -66,7 +66,7 @@ class Pinning(Generations):
 
     def release(self, now: datetime) -> Pin | None:
         """Let new generations be published again; returns the pin that was removed, None where there was none."""
-        with told_clearly("releasing the pinned generation"):
+        with redis_faults("releasing the pinned generation"):
             found: Any = self.client.eval(_RELEASE, 1, generations_key(self.name))
         if found is None:
             return None
@@ -84,7 +84,7 @@ class Pinning(Generations):
         """
         if not self._pinned_ages(now):
             return False
-        with told_clearly("keeping the pinned generation"), self.lock(now) as lock:
+        with redis_faults("keeping the pinned generation"), self.lock(now) as lock:
             if record := self._pinned_ages(now):
                 self._renew_found(lock, record, now)
         return record is not None

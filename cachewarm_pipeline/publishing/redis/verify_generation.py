@@ -124,7 +124,7 @@ def _check_rows(
     pipe: Any = index.client.pipeline(transaction=False)
     for row in rows:
         vector = np.ascontiguousarray(vectors[row], dtype="<f4").tobytes()
-        lookup = search.nearest(
+        lookup = search.knn_command(
             index_name(index.name, record.id),
             plan["agent_type"][row].as_py(),
             vector,

@@ -15,7 +15,7 @@ from cachewarm_client.generation_record import LIVE_FIELD, PINNED_FIELD
 from cachewarm_client.keys import generations_key, is_entry_id, key_prefix, taken_out_key, withdrawn_key
 from cachewarm_client.redis_index import CacheIndex
 from cachewarm_client.redis_search_commands import text
-from cachewarm_client.wrong_hit_reports import Served, response_sha, shortened
+from cachewarm_client.wrong_hit_reports import ServedAnswer, response_sha, shortened
 
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.publishing.withdrawn_answers import (
@@ -97,7 +97,7 @@ def reinstate(index: CacheIndex, entry_ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({one.entry_id for one in found}))
 
 
-def answers(index: CacheIndex, entry_ids: Collection[str]) -> list[Served]:
+def answers(index: CacheIndex, entry_ids: Collection[str]) -> list[ServedAnswer]:
     """The answers of these entries that any generation has in service, each once. Raises redis-py's exceptions."""
     found = {
         (one.entry_id, response_sha(one.response)): one
@@ -107,7 +107,7 @@ def answers(index: CacheIndex, entry_ids: Collection[str]) -> list[Served]:
     return list(found.values())
 
 
-def answers_of(index: CacheIndex, generation: str, entry_ids: Collection[str]) -> list[Served]:
+def answers_of(index: CacheIndex, generation: str, entry_ids: Collection[str]) -> list[ServedAnswer]:
     """The answers of these entries that a generation has in service. Raises redis-py's exceptions."""
     ids, prefix, found = sorted(entry_ids), key_prefix(index.name, generation), []
     for start in range(0, len(ids), _AT_ONCE):
@@ -119,7 +119,7 @@ def answers_of(index: CacheIndex, generation: str, entry_ids: Collection[str]) -
             if None not in values:
                 agent_type, prompt, response, source, metadata = map(text, values)
                 provenance = json.dumps(json.loads(metadata).get("provenance") or {})
-                found.append(Served(entry, agent_type, prompt, response, source, provenance))
+                found.append(ServedAnswer(entry, agent_type, prompt, response, source, provenance))
     return found
 
 

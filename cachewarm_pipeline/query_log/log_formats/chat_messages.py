@@ -11,10 +11,10 @@ A message has ``role`` and ``content`` (text, or a list of parts) or, in OpenTel
 
 from typing import Any
 
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.query_log.log_formats.json_dialects import Dialect
-from cachewarm_pipeline.query_log.sources.ibis_rows import reason_of
-from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_LEFT_OUT, LEFT_OUT
+from cachewarm_pipeline.query_log.sources.ibis_rows import exclusion_of
+from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_EXCLUDED, EXCLUDED
 
 CUT = r"litellm_truncated|\(truncated [0-9]+ chars\)|<truncated due to size exceeding limit>"
 """What tools write where they cut a text."""
@@ -88,13 +88,13 @@ def texts_of(table: Any, dialect: Dialect, *, plain: bool) -> Any:
         )
     )
     table = dialect.step(table.mutate(query=_query(table), response=_response(table, plain)))
-    table = dialect.step(table.mutate(left_out=_left_out(table), answer_left_out=_answer_left_out(table)))
+    table = dialect.step(table.mutate(excluded=_excluded(table), answer_excluded=_answer_excluded(table)))
     return table.select(
         *kept,
         # Else a wrong text could come back where reasons are not looked at.
-        query=table.left_out.isnull().ifelse(table["query"], _null()),
-        response=table.answer_left_out.isnull().ifelse(table.response, _null()),
-        **{LEFT_OUT: table.left_out, ANSWER_LEFT_OUT: table.answer_left_out},
+        query=table.excluded.isnull().ifelse(table["query"], _null()),
+        response=table.answer_excluded.isnull().ifelse(table.response, _null()),
+        **{EXCLUDED: table.excluded, ANSWER_EXCLUDED: table.answer_excluded},
     )
 
 
@@ -183,7 +183,7 @@ def _response(table: Any, plain: bool) -> Any:
     return document.ifelse(said, table.told_raw)
 
 
-def _left_out(table: Any) -> Any:
+def _excluded(table: Any) -> Any:
     import ibis
 
     document = _is_document(table.asked_raw)
@@ -192,31 +192,31 @@ def _left_out(table: Any) -> Any:
     query = table["query"]
     return ibis.coalesce(
         table.call,
-        reason_of(
-            (_is_nothing(table.asked_raw), LeftOut.NOT_RECORDED),
-            (document & table.asked_json.isnull(), LeftOut.TEXT_CUT),
-            (document & (turns > 1), LeftOut.MULTI_TURN),
-            (document & ((turns == 0) | ~person | (table.asked_other > 0)), LeftOut.NO_TEXT),
-            (_has(query, MEDIA), LeftOut.NO_TEXT),
-            (_has(query, GONE), LeftOut.NOT_RECORDED),
-            (_has(query, CUT), LeftOut.TEXT_CUT),
-            (query.isnull(), LeftOut.NO_TEXT),
-            (_is_nothing(query), LeftOut.NOT_RECORDED),
+        exclusion_of(
+            (_is_nothing(table.asked_raw), ExclusionReason.NOT_RECORDED),
+            (document & table.asked_json.isnull(), ExclusionReason.TEXT_CUT),
+            (document & (turns > 1), ExclusionReason.MULTI_TURN),
+            (document & ((turns == 0) | ~person | (table.asked_other > 0)), ExclusionReason.NO_TEXT),
+            (_has(query, MEDIA), ExclusionReason.NO_TEXT),
+            (_has(query, GONE), ExclusionReason.NOT_RECORDED),
+            (_has(query, CUT), ExclusionReason.TEXT_CUT),
+            (query.isnull(), ExclusionReason.NO_TEXT),
+            (_is_nothing(query), ExclusionReason.NOT_RECORDED),
         ),
     )
 
 
-def _answer_left_out(table: Any) -> Any:
+def _answer_excluded(table: Any) -> Any:
     document = _is_document(table.told_raw)
     answer = table.response
-    return reason_of(
-        (_is_nothing(table.told_raw), LeftOut.NOT_RECORDED),
-        (document & table.told_json.isnull(), LeftOut.TEXT_CUT),
-        (table.told_finish.isin(_UNFINISHED).fill_null(False), LeftOut.UNFINISHED),
-        (_has(answer, GONE), LeftOut.NOT_RECORDED),
-        (_has(answer, CUT), LeftOut.TEXT_CUT),
-        (document & (table.told_other > 0), LeftOut.NO_TEXT_ANSWER),
-        (_has(answer, MEDIA) | answer.isnull(), LeftOut.NO_TEXT_ANSWER),
+    return exclusion_of(
+        (_is_nothing(table.told_raw), ExclusionReason.NOT_RECORDED),
+        (document & table.told_json.isnull(), ExclusionReason.TEXT_CUT),
+        (table.told_finish.isin(_UNFINISHED).fill_null(False), ExclusionReason.UNFINISHED),
+        (_has(answer, GONE), ExclusionReason.NOT_RECORDED),
+        (_has(answer, CUT), ExclusionReason.TEXT_CUT),
+        (document & (table.told_other > 0), ExclusionReason.NO_TEXT_ANSWER),
+        (_has(answer, MEDIA) | answer.isnull(), ExclusionReason.NO_TEXT_ANSWER),
     )
 
 

@@ -7,10 +7,10 @@ is worked out from start and end.
 
 from typing import Any
 
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.query_log.log_formats.log_format import Connector
 from cachewarm_pipeline.query_log.log_formats.tool_table import ToolTable, scalar_text
-from cachewarm_pipeline.query_log.sources.ibis_rows import reason_of
+from cachewarm_pipeline.query_log.sources.ibis_rows import exclusion_of
 
 
 def _read(calls: ToolTable) -> dict[str, Any]:
@@ -26,9 +26,9 @@ def _read(calls: ToolTable) -> dict[str, Any]:
         "asked": calls.document("input"),
         "told": calls.document("output"),
         "finish": ibis.null("string"),
-        "call": reason_of(
-            ((calls.text("type").upper() != "GENERATION").fill_null(False), LeftOut.OTHER_CALL),
-            ((calls.text("level").upper() == "ERROR").fill_null(False), LeftOut.FAILED_CALL),
+        "call": exclusion_of(
+            ((calls.text("type").upper() != "GENERATION").fill_null(False), ExclusionReason.OTHER_CALL),
+            ((calls.text("level").upper() == "ERROR").fill_null(False), ExclusionReason.FAILED_CALL),
         ),
     }
 

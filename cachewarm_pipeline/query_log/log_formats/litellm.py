@@ -6,10 +6,10 @@ prompt in ``messages``; later ones leave ``{}`` there and keep the request's bod
 
 from typing import Any
 
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.query_log.log_formats.log_format import Connector
 from cachewarm_pipeline.query_log.log_formats.tool_table import Document, ToolTable, scalar_text
-from cachewarm_pipeline.query_log.sources.ibis_rows import reason_of
+from cachewarm_pipeline.query_log.sources.ibis_rows import exclusion_of
 
 _CHAT = ["completion", "acompletion", ""]
 """Other calls have bodies and answers of other forms."""
@@ -44,9 +44,9 @@ def _read(calls: ToolTable) -> dict[str, Any]:
         "asked": Document(recorded.ifelse(messages.raw, body.raw), recorded.ifelse(messages.json, body.json)),
         "told": calls.document("response"),
         "finish": ibis.null("string"),
-        "call": reason_of(
-            (~calls.text("call_type").isin(_CHAT).fill_null(True), LeftOut.OTHER_CALL),
-            ((status.lower() == "failure").fill_null(False), LeftOut.FAILED_CALL),
+        "call": exclusion_of(
+            (~calls.text("call_type").isin(_CHAT).fill_null(True), ExclusionReason.OTHER_CALL),
+            ((status.lower() == "failure").fill_null(False), ExclusionReason.FAILED_CALL),
         ),
     }
 

@@ -10,10 +10,10 @@ Messages are opt-in in every instrumentation. An older form that spreads them ov
 
 from typing import Any
 
-from cachewarm_pipeline.exclusion_reasons import LeftOut
+from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.query_log.log_formats.log_format import Connector
 from cachewarm_pipeline.query_log.log_formats.tool_table import ToolTable, attribute_text, scalar_text
-from cachewarm_pipeline.query_log.sources.ibis_rows import reason_of
+from cachewarm_pipeline.query_log.sources.ibis_rows import exclusion_of
 
 _OPERATIONS = ["chat", "generate_content"]
 """Calls of a model. A span of an agent (invoke_agent) repeats the messages of the calls under it."""
@@ -68,11 +68,11 @@ def _read(calls: ToolTable) -> dict[str, Any]:
         "told": calls.document(_OUTPUT),
         # Of several answers the worst does not count: only an answer of one message is read at all.
         "finish": calls.json(_FINISH).array[0].str,
-        "call": reason_of(
-            (~text(_OPERATION).isin(_OPERATIONS).fill_null(False), LeftOut.OTHER_CALL),
-            (text(_ERROR).notnull() | _state(calls).isin(_FAILED).fill_null(False), LeftOut.FAILED_CALL),
+        "call": exclusion_of(
+            (~text(_OPERATION).isin(_OPERATIONS).fill_null(False), ExclusionReason.OTHER_CALL),
+            (text(_ERROR).notnull() | _state(calls).isin(_FAILED).fill_null(False), ExclusionReason.FAILED_CALL),
             # What was said before is at the provider, and not in the span.
-            (text(_PREVIOUS).notnull(), LeftOut.MULTI_TURN),
+            (text(_PREVIOUS).notnull(), ExclusionReason.MULTI_TURN),
         ),
     }
 

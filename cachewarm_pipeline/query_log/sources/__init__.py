@@ -238,10 +238,10 @@ class IbisSource:
                 times = self._times() if spec is LOG else bound
                 number = rows.number_of(connection, times.table) if counted else None
                 found[spec.name] = TableInfo(self._name(spec), bound.types(), number)
-        first, last, left_out = None, None, Counts()
+        first, last, excluded = None, None, Counts()
         if self._has_log:
-            first, last, left_out = log.log_days(connection, self._times(), today)
-        return SourceInfo(found[ANALYSES.name], found[FINDINGS.name], found[LOG.name], first, last, left_out)
+            first, last, excluded = log.log_days(connection, self._times(), today)
+        return SourceInfo(found[ANALYSES.name], found[FINDINGS.name], found[LOG.name], first, last, excluded)
 
     def _asked(self, question: Callable[[], Answer]) -> Answer:
         """The answer, with any engine's own error as one line of ours."""

@@ -7,13 +7,13 @@ import pyarrow as pa
 from cachewarm_client.text import MAX_PROMPT_CHARS
 
 from cachewarm_pipeline.days import start_of
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.ports import GoldenRows
 from cachewarm_pipeline.query_log.sources.ibis_rows import (
     EARLIEST,
     MAX_AGENT_TYPE_CHARS,
+    exclusion_of,
     fetch,
-    reason_of,
     shaped,
     with_clean_agent_types,
 )
@@ -63,31 +63,31 @@ def golden_rows(
     # An analysis of a later day is not left out: on this day it was not known yet.
     known = joined.filter((joined.created_at < late).fill_null(True))
     judged = known.mutate(
-        reason=reason_of(
-            (known.id.isnull(), LeftOut.NO_ANALYSIS),
-            (known.created_at.isnull(), LeftOut.NO_DATE),
-            (known.created_at < early, LeftOut.ABSURD_DATE),
-            (known.agent_type.isnull(), LeftOut.EMPTY_AGENT_TYPE),
-            (known.agent_type.length() > MAX_AGENT_TYPE_CHARS, LeftOut.BAD_AGENT_TYPE),
-            (known.confidence_score.isnull(), LeftOut.BAD_CONFIDENCE),
-            (known.confidence_score < min_confidence, LeftOut.LOW_QUALITY),
-            (known.output.length() > max_response_bytes, LeftOut.RESPONSE_TOO_LARGE),
+        reason=exclusion_of(
+            (known.id.isnull(), ExclusionReason.NO_ANALYSIS),
+            (known.created_at.isnull(), ExclusionReason.NO_DATE),
+            (known.created_at < early, ExclusionReason.ABSURD_DATE),
+            (known.agent_type.isnull(), ExclusionReason.EMPTY_AGENT_TYPE),
+            (known.agent_type.length() > MAX_AGENT_TYPE_CHARS, ExclusionReason.BAD_AGENT_TYPE),
+            (known.confidence_score.isnull(), ExclusionReason.BAD_CONFIDENCE),
+            (known.confidence_score < min_confidence, ExclusionReason.LOW_QUALITY),
+            (known.output.length() > max_response_bytes, ExclusionReason.RESPONSE_TOO_LARGE),
         )
     )
-    left_out: Counts = Counts()
+    excluded: Counts = Counts()
     total = 0
     for row in fetch(connection, judged.group_by("reason").aggregate(rows=judged.count())).to_pylist():
         if row["reason"] is None:
             total = row["rows"]
         else:
-            left_out[LeftOut(row["reason"])] += row["rows"]
+            excluded[ExclusionReason(row["reason"])] += row["rows"]
     kept = judged.filter(judged.reason.isnull()).select(*GOLDEN.names)
     best = kept.order_by(ibis.desc("confidence_score"), ibis.desc("created_at"), "analysis_id", "agent_type", "output")
     pulled = fetch(connection, best.limit(MAX_GOLDEN_ROWS))
-    left_out[LeftOut.OVER_CAP] = total - pulled.num_rows
+    excluded[ExclusionReason.OVER_CAP] = total - pulled.num_rows
     clean, bad = with_clean_agent_types(pulled)
-    left_out.update(bad)
-    return GoldenRows(shaped(clean, GOLDEN, "-confidence_score -created_at analysis_id agent_type output"), +left_out)
+    excluded.update(bad)
+    return GoldenRows(shaped(clean, GOLDEN, "-confidence_score -created_at analysis_id agent_type output"), +excluded)
 
 
 def no_golden() -> GoldenRows:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.storage.schemas import TIMESTAMP
 
 EARLIEST = date(2000, 1, 1)
@@ -30,7 +30,7 @@ def number_of(connection: Any, rows: Any) -> int:
     return int(fetch(connection, rows.aggregate(rows=rows.count()))["rows"][0].as_py())
 
 
-def reason_of(*cases: tuple[Any, LeftOut]) -> Any:
+def exclusion_of(*cases: tuple[Any, ExclusionReason]) -> Any:
     import ibis
 
     return ibis.cases(*((condition, str(reason)) for condition, reason in cases), else_=ibis.null("string"))
@@ -45,18 +45,22 @@ def with_clean_agent_types(table: pa.Table) -> tuple[pa.Table, Counts]:
     encoded = table["agent_type"].combine_chunks().dictionary_encode()
     names = [name.strip() for name in encoded.dictionary.to_pylist()]
     reasons = [
-        LeftOut.EMPTY_AGENT_TYPE if not name else None if _CONTROL.search(name) is None else LeftOut.BAD_AGENT_TYPE
+        ExclusionReason.EMPTY_AGENT_TYPE
+        if not name
+        else None
+        if _CONTROL.search(name) is None
+        else ExclusionReason.BAD_AGENT_TYPE
         for name in names
     ]
-    left_out: Counts = Counts()
+    excluded: Counts = Counts()
     for code, reason in enumerate(reasons):
         if reason is not None:
             rows = table.filter(pc.equal(encoded.indices, code))
-            left_out[reason] += pc.sum(rows["count"]).as_py() if "count" in rows.column_names else rows.num_rows
+            excluded[reason] += pc.sum(rows["count"]).as_py() if "count" in rows.column_names else rows.num_rows
     clean = pa.array(names, pa.string()).take(encoded.indices)
     good = pa.array([reason is None for reason in reasons], pa.bool_()).take(encoded.indices)
     position = table.column_names.index("agent_type")
-    return table.set_column(position, "agent_type", clean).filter(good), left_out
+    return table.set_column(position, "agent_type", clean).filter(good), excluded
 
 
 def as_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:

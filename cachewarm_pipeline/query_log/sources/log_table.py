@@ -16,20 +16,20 @@ import pyarrow.compute as pc
 from cachewarm_client.text import MAX_PROMPT_CHARS
 
 from cachewarm_pipeline.days import start_of
-from cachewarm_pipeline.exclusion_reasons import Counts, LeftOut
+from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.ports import DayGroups
 from cachewarm_pipeline.query_log.daily_counts import hash_user
 from cachewarm_pipeline.query_log.sources.ibis_rows import (
     EARLIEST,
     MAX_AGENT_TYPE_CHARS,
     as_utc,
+    exclusion_of,
     fetch,
     number_of,
-    reason_of,
     shaped,
     with_clean_agent_types,
 )
-from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_LEFT_OUT, LEFT_OUT, Bound, moment
+from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_EXCLUDED, EXCLUDED, Bound, moment
 from cachewarm_pipeline.storage.schemas import MAX_RESPONSES, MAX_USERS, TIMESTAMP
 
 Hold = Callable[[Any], AbstractContextManager[Any]]
@@ -89,11 +89,11 @@ def log_days(connection: Any, log: Bound, today: date) -> tuple[date | None, dat
     table = log.table.select(at=at)
     sane = table.filter(table.at >= early, table.at < late)
     ends = fetch(connection, sane.aggregate(first=sane.at.min(), last=sane.at.max()))
-    left_out: Counts = Counts()
-    left_out[LeftOut.NO_DATE] = number_of(connection, table.filter(table.at.isnull()))
-    left_out[LeftOut.ABSURD_DATE] = number_of(connection, table.filter((table.at < early) | (table.at >= late)))
+    excluded: Counts = Counts()
+    excluded[ExclusionReason.NO_DATE] = number_of(connection, table.filter(table.at.isnull()))
+    excluded[ExclusionReason.ABSURD_DATE] = number_of(connection, table.filter((table.at < early) | (table.at >= late)))
     first, last = (as_utc(ends[name])[0].as_py() for name in ("first", "last"))
-    return first.date() if first else None, last.date() if last else None, +left_out
+    return first.date() if first else None, last.date() if last else None, +excluded
 
 
 def day_groups(connection: Any, log: Bound, day: date, max_response_bytes: int, hold: Hold) -> DayGroups:
@@ -116,21 +116,21 @@ def day_groups(connection: Any, log: Bound, day: date, max_response_bytes: int, 
         )
         responses = fetch(connection, _best_responses(kept, by, "model" in log.names))
         users = fetch(connection, _some_users(kept, by)) if "user_id" in log.names else USERS.empty_table()
-        left_out = _left_out(connection, rows)
+        excluded = _excluded(connection, rows)
     # The engine counts characters; what is left of the bound in bytes is decided here.
     fits = pc.less_equal(pc.binary_length(responses["response"]), max_response_bytes)
-    left_out[LeftOut.RESPONSE_TOO_LARGE] += pc.sum(responses.filter(pc.invert(fits))["count"]).as_py() or 0
+    excluded[ExclusionReason.RESPONSE_TOO_LARGE] += pc.sum(responses.filter(pc.invert(fits))["count"]).as_py() or 0
     queries = queries.append_column("cost_usd", pc.divide(queries["cost"].cast("float64"), float(_NANO)))
     queries = queries.append_column("latency_ms", pc.divide(queries["latency"].cast("float64"), float(_MICRO)))
     queries, bad = with_clean_agent_types(queries)
-    left_out.update(bad)
+    excluded.update(bad)
     return DayGroups(
         queries=shaped(queries, QUERIES, "agent_type query"),
         responses=shaped(
             with_clean_agent_types(responses.filter(fits))[0], RESPONSES, "agent_type query -count -last_at"
         ),
         users=shaped(with_clean_agent_types(users)[0], USERS, "agent_type query"),
-        left_out=+left_out,
+        excluded=+excluded,
     )
 
 
@@ -143,18 +143,18 @@ def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
     cached = log.flag("cache_hit")
     # Not strip(): its notion of space is not the same on every engine, and DuckDB's is ten times slower.
     answered = ~cached & response.re_search(r"[^ \t\n\r]").fill_null(False)
-    reason = reason_of(
-        (query.isnull(), LeftOut.EMPTY_PROMPT),
-        (query.length() > MAX_PROMPT_CHARS, LeftOut.PROMPT_TOO_LONG),
-        (agent_type.isnull(), LeftOut.EMPTY_AGENT_TYPE),
-        (agent_type.length() > MAX_AGENT_TYPE_CHARS, LeftOut.BAD_AGENT_TYPE),
+    reason = exclusion_of(
+        (query.isnull(), ExclusionReason.EMPTY_PROMPT),
+        (query.length() > MAX_PROMPT_CHARS, ExclusionReason.PROMPT_TOO_LONG),
+        (agent_type.isnull(), ExclusionReason.EMPTY_AGENT_TYPE),
+        (agent_type.length() > MAX_AGENT_TYPE_CHARS, ExclusionReason.BAD_AGENT_TYPE),
     )
     silent = ibis.null("string")
-    if LEFT_OUT in log.table.columns:
-        reason = ibis.coalesce(log.table[LEFT_OUT], reason)
-        silent = cached.ifelse(silent, log.table[ANSWER_LEFT_OUT])
+    if EXCLUDED in log.table.columns:
+        reason = ibis.coalesce(log.table[EXCLUDED], reason)
+        silent = cached.ifelse(silent, log.table[ANSWER_EXCLUDED])
         # An answer of another kind than text is another answer; one that was not logged in full may be any.
-        answered |= ~cached & (silent == str(LeftOut.NO_TEXT_ANSWER)).fill_null(False)
+        answered |= ~cached & (silent == str(ExclusionReason.NO_TEXT_ANSWER)).fill_null(False)
     columns = {
         "query": query,
         "agent_type": agent_type,
@@ -233,22 +233,22 @@ def _first_of_each(table: Any, by: list[str], order: list[Any], most: int) -> An
     return ranked.filter(ranked.place < most).select(*names)
 
 
-def _left_out(connection: Any, rows: Any) -> Counts:
+def _excluded(connection: Any, rows: Any) -> Counts:
     counted = fetch(
         connection,
         rows.group_by("reason", "silent").aggregate(
             rows=rows.count(), large=rows.count(where=rows.answered & ~rows.usable & rows.silent.isnull())
         ),
     )
-    left_out: Counts = Counts()
+    excluded: Counts = Counts()
     for row in counted.to_pylist():
         if row["reason"] is None:
-            left_out[LeftOut.RESPONSE_TOO_LARGE] += row["large"]
+            excluded[ExclusionReason.RESPONSE_TOO_LARGE] += row["large"]
             if row["silent"] is not None:
-                left_out[LeftOut(row["silent"])] += row["rows"]
+                excluded[ExclusionReason(row["silent"])] += row["rows"]
         else:
-            left_out[LeftOut(row["reason"])] += row["rows"]
-    return left_out
+            excluded[ExclusionReason(row["reason"])] += row["rows"]
+    return excluded
 
 
 def rejected(connection: Any, log: Bound, day: date, max_response_bytes: int) -> pa.Table:

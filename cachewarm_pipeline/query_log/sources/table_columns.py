@@ -38,7 +38,7 @@ LOG = TableSpec(
         "latency_ms",
     ),
 )
-LEFT_OUT, ANSWER_LEFT_OUT = "cachewarm_left_out", "cachewarm_answer_left_out"
+EXCLUDED, ANSWER_EXCLUDED = "cachewarm_left_out", "cachewarm_answer_left_out"
 """Columns of a log that came through a connector: why the row, or its answer alone, is left out; null for none."""
 
 SPECS = {spec.name: spec for spec in (ANALYSES, FINDINGS, LOG)}

@@ -11,7 +11,7 @@ import numpy as np
 
 from cachewarm_client.embedders.batch_threads import prepare, run_batches
 from cachewarm_client.embedders.embedder import EmbedderInfo, Usage
-from cachewarm_client.embedders.openai_server import Advice, OpenAIServer
+from cachewarm_client.embedders.openai_server import OpenAIServer, Remediation
 from cachewarm_client.embedders.text_batches import summed_batches
 from cachewarm_client.errors import EmbeddingError
 
@@ -43,7 +43,7 @@ def server_options(api_key: str | None, base_url: str | None) -> dict[str, Any]:
         "user": "the openai embedder",
         "key": api_key or os.environ.get("OPENAI_API_KEY", ""),
         "base_url": base_url or os.environ.get("OPENAI_BASE_URL") or None,
-        "advice": Advice("CACHEWARM_EMBEDDING_MODEL"),
+        "advice": Remediation("CACHEWARM_EMBEDDING_MODEL"),
     }
 
 

@@ -19,7 +19,7 @@ _KEY = re.compile(r"sk-[\w*-]{4,}")
 
 
 @dataclass(frozen=True)
-class Advice:
+class Remediation:
     """What a user can do, by kind of fault; put behind what happened."""
 
     model_variable: str
@@ -44,7 +44,7 @@ class OpenAIServer:
         base_url: str | None,
         timeout: float,
         max_retries: int,
-        advice: Advice,
+        advice: Remediation,
     ) -> None:
         """``user``: who needs the key, for the message that says so."""
         self._key = key.strip()

@@ -1,0 +1,38 @@
+"""The judge of equivalent answers."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class AnswerSettings(BaseModel):
+    """The judge of equivalent answers."""
+
+    judge: Literal["exact", "embedding", "llm"] = Field(
+        "embedding",
+        description="How two responses are held equivalent: `exact` (same JSON or text), `embedding` (near vectors, "
+        "same facts) or `llm` (a model has the last word on near ones; costs money, so it is never the default).",
+    )
+    judge_model: str = Field(
+        "gpt-4.1-mini",
+        min_length=1,
+        description="Chat model of the `llm` judge, on the server of OPENAI_BASE_URL: one that takes temperature 0 and "
+        "strict JSON schemas.",
+    )
+    judge_max_usd: float = Field(
+        1.0,
+        ge=0,
+        description="Spend cap of the `llm` judge for a run. Pairs over it are held different, which can only lower "
+        "the hit rate.",
+    )
+    judge_usd_per_million_prompt_tokens: float = Field(
+        0.40, ge=0, description="Price of judge_model's prompts (gpt-4.1-mini). 0: the cap never holds."
+    )
+    judge_usd_per_million_completion_tokens: float = Field(
+        1.60, ge=0, description="Price of judge_model's answers (gpt-4.1-mini)."
+    )
+    judge_concurrency: int = Field(8, ge=1, le=64, description="Requests of the `llm` judge under way at once.")
+    judge_timeout_seconds: float = Field(30, gt=0, description="A judge's request that takes longer is tried again.")
+    judge_max_retries: int = Field(
+        5, ge=0, description="Tries of a judge's request after the first for 408, 409, 429, 5xx and time-outs."
+    )
