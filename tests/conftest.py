@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pytest_httpserver import HTTPServer
 
-from tests.dagster_storage import forget_connections
-from tests.openai_server import FakeServer
-from tests.postgres_server import postgres_url  # noqa: F401 (a fixture: importing it here registers it)
-from tests.servers import start_redis
+from tests.support.dagster_storage import forget_connections
+from tests.support.openai_server import FakeServer
+from tests.support.postgres_server import postgres_url  # noqa: F401 (a fixture: importing it here registers it)
+from tests.support.servers import start_redis
 
 # The same examples in every run, and no verdict from the clock of a busy machine.
 settings.register_profile("cachewarm", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -128,7 +128,7 @@ def of_pipeline() -> Iterator[str]:
     return (module for module in MODULES if module.startswith("cachewarm_pipeline.") and module not in others)
 
 
-@pytest.mark.parametrize("module", of_pipeline())
+@pytest.mark.parametrize("module", list(of_pipeline()))
 def test_imports_never_point_upward(module: str) -> None:
     allowed = set(ROOMS[: ROOMS.index(room_of(module)) + 1])
     used = {name for name in own_imports(MODULES[module]) if name.startswith("cachewarm_pipeline.")}
@@ -173,7 +173,7 @@ def test_only_the_dagster_side_imports_dagster() -> None:
     assert {m for m in users if room_of(m) not in over and MODULES[m].name not in DAGSTER_SIDE} == set()
 
 
-@pytest.mark.parametrize("module", of_pipeline())
+@pytest.mark.parametrize("module", list(of_pipeline()))
 def test_a_module_that_does_io_says_so_in_its_path(module: str) -> None:
     if module.split(".")[1] in IO_ROOMS or any(word in module for word in IO_NAMES):
         return

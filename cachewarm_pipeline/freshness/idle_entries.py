@@ -17,7 +17,7 @@ LEAST_AVERAGE_HITS = 10.0
 """Hits that an average entry must have had, or a silence says nothing. Who had none meanwhile has, with 95% confidence,
 under 3 (-ln 0.05) on such days: a third of the average. In simulated years this costs 4% of the hits in the worst four
 weeks. A bar of 3, which an average entry fails by chance in 5%, costs up to 13%: where traffic is skewed, most entries
-are below the average (tests/test_idle_traffic.py)."""
+are below the average (tests/freshness/test_idle_traffic.py)."""
 
 MOST_A_DAY_PERCENT = 5
 """Of an agent_type's live entries, those that leave on one day at most (one always may): a mistake shows before it is

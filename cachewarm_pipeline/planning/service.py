@@ -71,10 +71,10 @@ def plan_day(
     """The entries of a day. ``candidates``: tables in the order of admission; ``labelled``: the day's labelled queries;
     ``embedded``: keys of prompts that have vectors."""
     settings = ports.settings
-    standing = replace(_standing(ports, day), limits=age_limits(ports, day))
-    if standing.withdrawn:
-        standing = replace(standing, withdrawn=_with_near(ports, standing.withdrawn, candidates, embedded))
-    admitted = admit(candidates, standing, judge.same)
+    known = replace(standing(ports, day), limits=age_limits(ports, day))
+    if known.withdrawn:
+        known = replace(known, withdrawn=_with_near(ports, known.withdrawn, candidates, embedded))
+    admitted = admit(candidates, known, judge.same)
     chooser = _Coverage(ports, labelled, judge, progress) if settings.selection == "coverage" else None
     plan = build_plan(
         admitted.tables,
@@ -85,13 +85,13 @@ def plan_day(
         judge=judge,
         vectors_of=ports.vectors.get,
     )
-    plan = replace(plan, table=stamp(plan.table, standing), excluded=plan.excluded + admitted.excluded)
+    plan = replace(plan, table=stamp(plan.table, known), excluded=plan.excluded + admitted.excluded)
     if chooser is None:
         return Planned(plan, admitted)
     return Planned(plan, admitted, chooser.curves, chooser.second, chooser.agents)
 
 
-def _standing(ports: Ports, day: date) -> Standing:
+def standing(ports: Ports, day: date) -> Standing:
     """What is known of answers for the plan of a day: the newest checks at or before it, what the plan before it rests
     on, what earned nothing by then, and all withdrawals, whatever the day: what is wrong now is not warmed for the past
     either."""

@@ -1,0 +1,270 @@
+"""The holdout is measured against a cold cache that everybody fills, not against the empty one that warming leaves."""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+from cachewarm_client.arms import place_of
+from cachewarm_client.cache import WarmedSemanticCache
+from cachewarm_client.cold_cache_shadow import MARK_EVERY, MAX_SECONDS, STORES_SECONDS, Marks
+from cachewarm_client.counters import HOLDOUT_ARM, WARMED_ARM
+from cachewarm_client.keys import arms_key, shadow_key, stats_key, stores_key
+from cachewarm_client.lookup import app_entry_id
+from redisvl.query.filter import Tag
+
+from cachewarm_pipeline.cli.inspect_cache import _rates
+from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from tests.support.cache_fakes import ROTATE, Clock, TrigramEmbedder
+
+pytest_plugins = ["tests.support.cache_fixtures"]
+
+NEAR = "How do I rotate the signing keys?"
+OTHER = "Where are the audit logs?"
+
+
+class Both:
+    """A cache of which the one half of the users is held out, and a user of each half."""
+
+    def __init__(self, cache: WarmedSemanticCache, client: redis.Redis) -> None:
+        self.cache, self.client = cache, client
+        self.held, self.sees = (self._user(arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
+
+    def _user(self, arm: str) -> str:
+        users = map("user {}".format, itertools.count())
+        return next(user for user in users if place_of(self.cache.name, 0.5, user, None).arm == arm)
+
+    def ask(self, user: str, prompt: str = ROTATE, **more: Any) -> list[dict[str, Any]]:
+        return self.cache.check(prompt, agent_type="auditor", holdout_key=user, **more)
+
+    def counted(self, arm: str) -> dict[str, int]:
+        """Of the day's buckets: hits and misses of the arm; of the hour: the arm's true outcomes."""
+        self.cache.flush()
+        found: dict[str, int] = {}
+        buckets: Any = self.client.hgetall(arms_key(self.cache.name, "20261122"))
+        hours: Any = self.client.hgetall(stats_key(self.cache.name, "2026112209"))
+        for name, value in buckets.items():
+            of, _, what, _ = name.decode().split(":", 3)
+            if of == arm:
+                found[f"bucket {what}"] = found.get(f"bucket {what}", 0) + int(value)
+        for name, value in hours.items():
+            of, what, _ = name.decode().split(":", 2)
+            if of == arm and not what.endswith("_us"):
+                found[what] = int(value)
+        return found
+
+    def shadow(self, prompt: str = ROTATE) -> str:
+        return shadow_key(self.cache.name, app_entry_id(prompt, "auditor"))
+
+    def shadows(self) -> list[bytes]:
+        self.cache.flush()
+        return list(self.client.scan_iter(shadow_key(self.cache.name, "*"), count=1000))
+
+
+@pytest.fixture
+def both(
+    warmed: CacheStore, redis_url: str, embedder: TrigramEmbedder, clock: Clock, client: redis.Redis
+) -> Iterator[Both]:
+    with WarmedSemanticCache(warmed.name, redis_url, embedder=embedder, clock=clock, holdout=0.5, ttl=900) as cache:
+        yield Both(cache, client)
+
+
+@pytest.mark.parametrize("prompt", [ROTATE, NEAR])
+def test_what_a_warmed_entry_answered_the_holdout_would_have_hit_in_a_cold_cache(both: Both, prompt: str) -> None:
+    both.cache.store(OTHER, "there", agent_type="auditor")
+    assert both.ask(both.sees, prompt)
+    both.cache.flush()
+    assert both.ask(both.held, prompt) == []
+    assert both.ask(both.held, f"  {prompt.upper()} ") == []  # the same canonical prompt
+    assert both.ask(both.held, "Why is the sky blue?") == []
+    assert both.counted(HOLDOUT_ARM) == {"miss": 3, "would": 2, "bucket hit": 2, "bucket miss": 1}
+    match = "exact" if prompt == ROTATE else "semantic"
+    assert both.counted(WARMED_ARM) == {match: 1, "bucket hit": 1}
+    arms = both.cache.get_stats().arms
+    assert (arms[HOLDOUT_ARM].hit_rate, arms[HOLDOUT_ARM].would_hit_rate) == (0.0, pytest.approx(2 / 3))
+    told = arms[HOLDOUT_ARM].as_dict()
+    assert told["would_hits"] == 2
+    assert "0 hits, 3 misses: 0.0%; " in _rates("holdout arm", told)
+    assert _rates("holdout arm", told).endswith("; a cold cache would have hit 2 more")
+    assert both.cache.stats_errors == 0
+
+
+def test_an_application_that_never_stores_has_no_shadow(both: Both) -> None:
+    for _ in range(2):
+        assert both.ask(both.sees)
+        assert both.ask(both.held) == []
+    assert both.shadows() == []
+    assert both.counted(HOLDOUT_ARM) == {"miss": 2, "bucket miss": 2}
+
+
+def test_that_an_application_stores_is_known_by_agent_type_and_in_every_process(
+    both: Both, redis_url: str, embedder: TrigramEmbedder
+) -> None:
+    with WarmedSemanticCache(both.cache.name, redis_url, embedder=embedder) as other:
+        other.store(OTHER, "there", agent_type="planner")
+        both.ask(both.sees)
+        assert both.shadows() == []
+        other.store(OTHER, "there", agent_type="auditor", ttl=60)
+    both.ask(both.sees)
+    assert both.shadows() == [both.shadow().encode()]
+    mark = stores_key(both.cache.name, "auditor")
+    assert both.client.get(mark) == b"60"
+    assert STORES_SECONDS - 30 <= both.client.ttl(mark) <= STORES_SECONDS  # type: ignore[operator]
+
+
+def test_a_shadow_expires_as_an_own_answer_would_and_hits_of_both_arms_renew_it(both: Both) -> None:
+    both.cache.store(OTHER, "there", agent_type="auditor")
+    for user in (both.sees, both.sees, both.held):
+        both.ask(user)
+        both.cache.flush()
+        assert 895 <= both.client.ttl(both.shadow()) <= 900  # type: ignore[operator]
+        both.client.expire(both.shadow(), 30)
+    both.client.expire(both.shadow(), 0)
+    both.ask(both.held)
+    assert both.counted(HOLDOUT_ARM) == {"miss": 2, "would": 1, "bucket hit": 1, "bucket miss": 1}
+    assert both.shadows() == []
+
+
+@pytest.mark.parametrize(("ttl", "lives", "renewed"), [(600, 600, False), (None, MAX_SECONDS, True)])
+def test_a_reader_without_a_ttl_notes_what_store_was_told_and_hits_renew_only_what_has_no_end(
+    both: Both, redis_url: str, embedder: TrigramEmbedder, ttl: int | None, lives: int, renewed: bool
+) -> None:
+    with WarmedSemanticCache(both.cache.name, redis_url, embedder=embedder, holdout=0.5) as cache:
+        one = Both(cache, both.client)
+        cache.store(OTHER, "there", agent_type="auditor", ttl=ttl)
+        one.ask(one.sees)
+        cache.flush()
+        assert lives - 5 <= both.client.ttl(one.shadow()) <= lives  # type: ignore[operator]
+        both.client.expire(one.shadow(), 30)
+        one.ask(one.sees)
+        one.ask(one.held)
+        cache.flush()
+        assert (both.client.ttl(one.shadow()) > 30) is renewed  # type: ignore[operator]
+
+
+def test_a_real_hit_of_the_holdout_is_no_would_be_one(both: Both) -> None:
+    both.cache.store(ROTATE, "my way", agent_type="auditor")
+    assert both.ask(both.sees)[0]["response"] == "rotate it so"
+    both.cache.flush()
+    assert both.ask(both.held)[0]["response"] == "my way"
+    assert both.counted(HOLDOUT_ARM) == {"exact": 1, "bucket hit": 1}
+
+
+def test_what_an_own_entry_answers_and_what_has_no_prompt_leaves_no_shadow(both: Both) -> None:
+    both.cache.store(OTHER, "there", agent_type="auditor")
+    assert both.ask(both.sees, OTHER)
+    vector = both.cache.vectorizer.embed(ROTATE)
+    assert both.cache.check(vector=vector, agent_type="auditor", holdout_key="user 1") is not None
+    assert both.shadows() == []
+
+
+def test_a_look_up_with_a_filter_has_no_exact_path_in_a_cold_cache_either(both: Both) -> None:
+    both.cache.store(OTHER, "there", agent_type="auditor")
+    both.ask(both.sees)
+    both.cache.flush()
+    assert both.ask(both.held, filter_expression=Tag("source") == "golden") == []
+    assert both.counted(HOLDOUT_ARM) == {"miss": 1, "bucket miss": 1}
+
+
+def test_shadows_cost_no_round_trip_and_a_mark_of_storing_one_an_hour(both: Both, clock: Clock) -> None:
+    trips: list[int] = []
+    pipeline = both.cache._connection.client.pipeline
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        trips.append(1)
+        return pipeline(*args, **kwargs)
+
+    both.cache._connection.client.pipeline = counted  # type: ignore[method-assign]
+    for _ in range(3):
+        both.cache.store(OTHER, "there", vector=[0.1] * 64, agent_type="auditor")
+    assert len(trips) == 4
+    for _ in range(3):
+        both.ask(both.sees)
+    assert len(trips) == 4 + 3
+    marks = Marks("name")
+    due = [marks.due(who, 60, at) is not None for who, at in (("a", 0), ("b", 1), ("a", 2), ("a", MARK_EVERY))]
+    assert due == [True, True, False, True]
+
+
+@pytest.mark.parametrize("broken", ["stores", "shadow"])
+def test_a_shadow_that_cannot_be_kept_or_read_breaks_no_lookup(both: Both, broken: str) -> None:
+    both.cache.store(OTHER, "there", agent_type="auditor")
+    if broken == "stores":
+        both.client.delete(stores_key(both.cache.name, "auditor"))
+        both.client.hset(stores_key(both.cache.name, "auditor"), "not", "a string")
+    else:
+        both.client.config_set("min-replicas-to-write", 1)
+    try:
+        for _ in range(2):
+            assert both.ask(both.sees)
+            assert both.ask(both.held) == []
+    finally:
+        both.client.config_set("min-replicas-to-write", 0)
+    assert both.cache.stats_errors
+    assert both.shadows() in ([], [both.shadow().encode()])  # the last note was sent when writes were allowed again
+
+
+def test_no_prompt_and_no_user_is_in_a_shadow(both: Both) -> None:
+    both.cache.store(OTHER, "there", agent_type="auditor")
+    both.ask(both.sees, NEAR)
+    (key,) = both.shadows()
+    assert key == both.shadow(NEAR).encode()
+    assert both.client.get(key) == b"1"
+
+
+# Lookups that raise
+
+
+def test_lookups_that_raise_are_errors_of_their_hour_and_misses_of_their_bucket(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both.cache.store(OTHER, "there", agent_type="auditor")
+    both.ask(both.sees)
+    both.cache.flush()
+
+    def failing(*_: Any) -> Any:
+        raise CacheError("the embedder is down")
+
+    monkeypatch.setattr(type(both.cache.vectorizer), "buffer", failing)
+    heard: Counter[str] = Counter()
+    both.cache.listen(lambda outcome, *_: heard.update([outcome]))
+    assert both.ask(both.sees)  # an exact hit embeds nothing
+    for user, prompt in ((both.sees, NEAR), (both.held, "How do I rotate a tyre?"), (both.held, ROTATE)):
+        with pytest.raises(CacheError, match="embedder is down"):
+            both.ask(user, prompt)
+        with pytest.raises(CacheError, match="embedder is down"):
+            asyncio.run(_asked(both, user, prompt))
+    assert both.counted(WARMED_ARM) == {"exact": 2, "error": 2, "bucket hit": 2, "bucket miss": 2}
+    # A cold cache would have answered ROTATE by its exact key, before anything is embedded.
+    assert both.counted(HOLDOUT_ARM) == {"error": 4, "would": 2, "bucket hit": 2, "bucket miss": 2}
+    stats = both.cache.get_stats()
+    assert (stats.lookups, stats.errors, stats.hit_rate, stats.miss_ms) == (2, 6, 1.0, None)
+    assert _rates("all", stats.as_dict()).endswith("; 6 raised")
+    assert heard == {"exact": 1, "error": 6}
+
+
+async def _asked(both: Both, user: str, prompt: str) -> None:
+    try:
+        await both.cache.acheck(prompt, agent_type="auditor", holdout_key=user)
+    finally:
+        await both.cache._connection.aclose()
+
+
+def test_a_lookup_counts_once_whatever_fails_after_it_was_decided(both: Both) -> None:
+    ask = replace(both.cache._ask(ROTATE, None, 1, None, None, None, "auditor"), ttl=None)
+    steps = both.cache._reader.lookup(ask)
+    next(steps)
+    with suppress(CacheError):
+        steps.throw(CacheError("lost"))
+    ended = both.cache._counters.began("auditor")
+    ended("miss")
+    ended("error")
+    both.cache.flush()
+    stats = both.cache.get_stats()
+    assert (stats.errors, stats.misses) == (1, 1)

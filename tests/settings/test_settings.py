@@ -1,0 +1,127 @@
+"""Settings: what the environment may say, and how a mistake is told."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import AliasChoices
+
+from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("CACHEWARM_", "OPENAI_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("CACHEWARM_BUDGET", "0", "CACHEWARM_BUDGET"),
+        ("CACHEWARM_BUDGET", "-3", "CACHEWARM_BUDGET"),
+        ("CACHEWARM_BUDGET", "many", "CACHEWARM_BUDGET"),
+        ("CACHEWARM_NAME", "warm", "reserved"),
+        ("CACHEWARM_NAME", "a:b", "letters"),
+        ("CACHEWARM_COLUMNS", "{not json", "CACHEWARM_COLUMNS"),
+        ("CACHEWARM_EMBEDDER", "openai", "OPENAI_API_KEY"),
+        ("CACHEWARM_FIRST_DAY", "yesterday", "CACHEWARM_FIRST_DAY"),
+        ("CACHEWARM_MIN_QUALITY", "1.5", "CACHEWARM_MIN_QUALITY"),
+        ("CACHEWARM_MAX_WRONG_HIT_RATE", "0", "CACHEWARM_MAX_WRONG_HIT_RATE"),
+        ("CACHEWARM_VARIANT_MIN_DISTANCE", "0.45", r"MIN_DISTANCE \(0.45\) must be under .*MAX_DISTANCE \(0.45\)"),
+        ("CACHEWARM_VARIANT_MAX_DISTANCE", "0.02", "CACHEWARM_VARIANT_MAX_DISTANCE"),
+    ],
+)
+def test_a_wrong_setting_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=told):
+        load_settings()
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
+def test_no_setting_is_infinite(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    floats = [name for name, field in Settings.model_fields.items() if "float" in str(field.annotation)]
+    assert {"max_usd", "wrong_hit_usd", "ttl_days", "memory_usd_per_gib_month"} <= {*floats}
+    for name in floats:
+        with monkeypatch.context() as patch:
+            patch.setenv(f"CACHEWARM_{name.upper()}", value)
+            with pytest.raises(ConfigurationError, match=f"CACHEWARM_{name.upper()}: "):
+                load_settings()
+
+
+def test_a_mistyped_variable_is_told_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHEWARM_BUDGIT", "3")
+    with pytest.raises(ConfigurationError, match="CACHEWARM_BUDGIT is no setting; did you mean CACHEWARM_BUDGET"):
+        load_settings()
+
+
+def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHEWARM_REDIS_URL", "redis://:hunter2@cache:6379")
+    monkeypatch.setenv("CACHEWARM_SOURCE_URL", "postgresql://app:hunter2@db/app")
+    monkeypatch.setenv("OPENAI_API_KEY", "hunter2")
+    settings = load_settings()
+    assert "hunter2" not in repr(settings) + str(settings.model_dump())
+    assert settings.openai_api_key is not None
+    assert settings.openai_api_key.get_secret_value() == "hunter2"
+
+
+def test_a_wrong_value_beside_a_secret_does_not_show_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "hunter2")
+    monkeypatch.setenv("CACHEWARM_BUDGET", "x")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHEWARM_REDIS_URL", "")
+    assert load_settings().redis_url is None
+
+
+def test_the_distances_of_variants_are_the_measured_ones() -> None:
+    from cachewarm_pipeline.candidates.variant_filter import TOO_CLOSE, TOO_FAR
+
+    settings = Settings()
+    assert (settings.variant_min_distance, settings.variant_max_distance) == (TOO_CLOSE, TOO_FAR)
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_settings_page_lists_every_setting_once_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        variable = alias.choices[0] if isinstance(alias, AliasChoices) else f"CACHEWARM_{name.upper()}"
+        default = field.get_default(call_default_factory=True)
+        shown = "" if default is None else f"`{default}`"
+        assert f"| `{variable}` | {shown} | {field.description} |" in page
+        assert page.count(f"\n| `{variable}` |") == 1, variable
+
+
+def test_what_only_warming_needs_does_not_stop_other_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHEWARM_LLM", "openai")
+    settings = load_settings()
+    with pytest.raises(ConfigurationError, match="CACHEWARM_LLM=openai needs OPENAI_API_KEY"):
+        settings.check_to_warm()
+
+
+def test_base_queries_that_nobody_writes_of_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHEWARM_BASE_QUERIES", "mine.yaml")
+    load_settings().check_to_warm()  # the sample has a recorded writer
+    monkeypatch.setenv("CACHEWARM_SOURCE_URL", "logs")
+    with pytest.raises(ConfigurationError, match="nothing writes variants"):
+        load_settings().check_to_warm()
+
+
+@pytest.mark.parametrize("value", ["billing=2", '{"billing": "x"}', '{"billing": 2.5}'])
+def test_quotas_that_are_no_numbers_are_told_by_their_variable(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CACHEWARM_QUOTAS", value)
+    with pytest.raises(ConfigurationError, match="CACHEWARM_QUOTAS"):
+        load_settings()

@@ -1,0 +1,103 @@
+"""All three paid models behind one real HTTP server, and a small log that gives each of them something to do."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytest_httpserver import HTTPServer
+
+from tests.support.chat_server import COMPLETION_TOKENS, KEY, PROMPT_TOKENS, many, saying
+from tests.support.openai_server import FakeServer, unit
+from tests.support.pipeline import LAST_DAY
+from tests.support.source_data import log_row, write_parquet
+from tests.support.writer_server import WriterServer, asked, written
+
+DAYS = 6
+_NAMES = "abcdefghijklmnopqrst"
+
+
+class PaidModels:
+    """Embeds, judges and writes; counts what it reported."""
+
+    def __init__(self, http: HTTPServer) -> None:
+        http.clear()
+        self.embedder = FakeServer(http)  # first: the writer takes every other path
+        self.chat = WriterServer(http)
+        self.chat.reply = self._reply
+        self.judged = self.wrote = 0
+        self.url = self.chat.url
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """From zero."""
+        self.embedder.requests.clear()
+        self.chat.paths.clear()
+        self.judged = self.wrote = 0
+        yield
+
+    @property
+    def requests(self) -> int:
+        return len(self.embedder.requests) + len(self.chat.paths)
+
+    @property
+    def embedding_tokens(self) -> int:
+        """As reported: words."""
+        return sum(len(text.split()) for body in self.embedder.requests for text in body["input"])
+
+    def _reply(self, body: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(json.loads(body["messages"][-1]["content"]), list):
+            self.judged += 1
+            return saying(json.dumps({"equivalent": True}))
+        self.wrote += 1
+        return saying(json.dumps(written(asked(body))))
+
+    def usd(self, embedding: float = 0.02, prompt: float = 0.4, completion: float = 1.6) -> float:
+        """What all of it cost, at the default prices."""
+        chat = (self.judged + self.wrote) * (PROMPT_TOKENS * prompt + COMPLETION_TOKENS * completion)
+        return (self.embedding_tokens * embedding + chat) / 1e6
+
+    def environment(self, home: Path, source: Path, **more: str) -> dict[str, str]:
+        return {
+            "CACHEWARM_HOME": str(home),
+            "CACHEWARM_SOURCE_URL": str(source),
+            "CACHEWARM_EMBEDDER": "openai",
+            "CACHEWARM_JUDGE": "llm",
+            "CACHEWARM_LLM": "openai",
+            "CACHEWARM_LOOKBACK_DAYS": str(DAYS),
+            "OPENAI_API_KEY": KEY,
+            "OPENAI_BASE_URL": self.url,
+            **more,
+        }
+
+
+@cache
+def near_pairs(n: int) -> list[tuple[str, str]]:
+    """Pairs of answers that are near by the fake server's vectors, so that a model is asked about them."""
+    found = (pair for pair in many(900) if np.prod(unit(pair), axis=0).sum() > 0.7)
+    return list(islice(found, n))
+
+
+def write_log(folder: Path, questions: int = 20, pairs: int = 4) -> str:
+    """Questions that three users ask each day; the first ``pairs`` have two wordings of their answer."""
+    noon = datetime.fromisoformat(f"{LAST_DAY}T12:00:00+00:00")
+    near = near_pairs(pairs)
+    rows = []
+    for back in range(DAYS):
+        for n in range(questions):
+            for user in range(3):
+                answer = near[n][user % 2] if n < pairs else f"Turn the lever that is named {_NAMES[n]}"
+                rows.append(
+                    log_row(
+                        f"How do I start the engine of model {_NAMES[n]}?",
+                        response=answer,
+                        user_id=f"user {user}",
+                        created_at=noon - timedelta(days=back, minutes=n),
+                    )
+                )
+    return write_parquet(folder, {"llm_query_logs": rows})

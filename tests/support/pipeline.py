@@ -1,0 +1,146 @@
+"""Runs `cachewarm` in this process as a user would, in a home and an environment of its own."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from datetime import date
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.dagster_storage import keep_connections
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from cachewarm_pipeline.settings import Settings
+
+QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Run configuration of a run whose log nobody reads."""
+
+
+def tell_failure(result: "dg.ExecuteInProcessResult", instance: "dg.DagsterInstance", settings: "Settings") -> None:
+    """What Dagster's daemon does after a run that failed: the sensor `failed_runs`."""
+    import dagster as dg
+
+    from cachewarm_pipeline.automation.alerts import alert
+
+    event = next(e for e in result.all_events if e.is_failure and not e.is_step_event)
+    with dg.build_run_status_sensor_context(
+        sensor_name="failed_runs", dagster_event=event, dagster_instance=instance, dagster_run=result.dagster_run
+    ) as context:
+        alert(context.for_run_failure(), settings)
+
+
+LAST_DAY = date(2026, 3, 20)
+"""Last day of the tests' sample; long over, so that it is a partition whenever the tests run."""
+
+
+@dataclass
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Cachewarm:
+    """The command line with its environment: `cachewarm("warm", "--budget", "10")`."""
+
+    capture: "pytest.CaptureFixture[str] | Buffers"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str, **more: str) -> Ran:
+        from cachewarm_pipeline.cli import main
+
+        self.capture.readouterr()
+        code: int | str | None = 0
+        with environment(self.environment | more):
+            before = sys.argv
+            sys.argv = ["cachewarm", *arguments]
+            try:
+                main()
+            except SystemExit as stop:
+                code = stop.code
+            finally:
+                sys.argv = before
+        out, err = self.capture.readouterr()
+        assert isinstance(code, int) or code is None
+        return Ran(code or 0, out, err)
+
+
+class Buffers:
+    """What `capsys` is to a test, for fixtures that live longer: with this open, a Cachewarm of it may run."""
+
+    def __enter__(self) -> "Buffers":
+        self._texts = StringIO(), StringIO()
+        self._streams = redirect_stdout(self._texts[0]), redirect_stderr(self._texts[1])
+        for stream in self._streams:
+            stream.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in reversed(self._streams):
+            stream.__exit__(None, None, None)
+
+    def readouterr(self) -> tuple[str, str]:
+        out, err = (text.getvalue() for text in self._texts)
+        for text in self._texts:
+            text.seek(0)
+            text.truncate()
+        return out, err
+
+
+@contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Exactly these CACHEWARM_, OPENAI_ and DAGSTER_ variables, and the old ones again afterwards."""
+    keep_connections()
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("CACHEWARM_", "OPENAI_", "DAGSTER_")):
+            del os.environ[name]
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def home_with_shared_vectors(factory: "pytest.TempPathFactory") -> Path:
+    """A state folder whose vectors are shared by all test processes: the sample's texts are embedded once."""
+    common = factory.getbasetemp().parent / "vectors"
+    common.mkdir(exist_ok=True)
+    home = factory.mktemp("home")
+    (home / "data").mkdir()
+    (home / "data" / "vectors").symlink_to(common)
+    return home
+
+
+def merge_vectors(values: dict[str, str]) -> None:
+    """A segment for each batch that was embedded becomes one: every lookup opens each."""
+    from cachewarm_pipeline.storage.vectors import ParquetVectorStore
+    from cachewarm_pipeline.workspace.workspace import Workspace
+
+    with environment(values):
+        vectors = Workspace().vectors
+        assert isinstance(vectors, ParquetVectorStore)
+        vectors.compact()
+
+
+def small_sample(folder: Path) -> Path:
+    """Twelve days of the synthetic sample, 500 rows a day, ending on LAST_DAY."""
+    from cachewarm_pipeline.embedded.sample import ensure_sample
+
+    return ensure_sample(folder, seed=7, last_day=LAST_DAY, rows_per_day=500, days=12)
