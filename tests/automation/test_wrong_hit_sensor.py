@@ -251,7 +251,7 @@ def test_the_ledger_is_written_though_what_went_with_an_answer_cannot_be_told(
     def lost(*_: object) -> None:
         raise EmbeddingError("the server is away")
 
-    monkeypatch.setattr(withdrawing, "embed_missing", lost)
+    monkeypatch.setattr(withdrawing, "embed_new_texts", lost)
     store = watch.store()
     with pytest.raises(EmbeddingError):
         withdraw_answers(watch.workspace(), store, store.answers([entry_id(USUAL[0], AGENT)]), by="person")
