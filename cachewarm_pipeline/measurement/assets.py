@@ -17,9 +17,8 @@ from cachewarm_pipeline.measurement.lift.impact_text import impact_table
 from cachewarm_pipeline.measurement.net_return import net_return_table
 from cachewarm_pipeline.measurement.net_return_page import net_return_metadata
 from cachewarm_pipeline.measurement.net_return_service import known_of
-from cachewarm_pipeline.measurement.net_return_text import figures
 from cachewarm_pipeline.measurement.service import CountedDays
-from cachewarm_pipeline.measurement.serving_counts_page import counts_metadata, tally_of
+from cachewarm_pipeline.measurement.serving_counts_page import counts_metadata, day_figures, tally_of
 from cachewarm_pipeline.measurement.serving_counts_service import BUCKETS, HITS, HOURS, hits_of, readable, store
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.query_log.service import DAILY
@@ -76,7 +75,7 @@ def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -
     kept = list(store(workspace, day, tables))
     for why in kept:
         context.log.warning(why)
-    record(context, day, {**figures(tables), **({"kept": kept} if kept else {}), **counts_metadata(found.hours)})
+    record(context, day, {**day_figures(tables), **({"kept": kept} if kept else {}), **counts_metadata(found.hours)})
     return tally_of(found.hours).lookups
 
 

@@ -19,7 +19,7 @@ _ROWS = 20
 _EXAMPLES = ("hour", "arm", "agent_type", "exact", "semantic", "misses", "warmed_hits", "would_hits", "errors")
 
 
-def figures(tables: dict[str, pa.Table | None]) -> dict[str, Any]:
+def day_figures(tables: dict[str, pa.Table | None]) -> dict[str, Any]:
     """Numbers that Dagster draws as a history, of what there is, then tables and the plot."""
     hours, hits = tables[HOURS], tables[HITS]
     assert hours is not None
