@@ -30,9 +30,8 @@ FRAMES = ("How do I {}", "I want to {}", "Please tell me how to {}", "What must 
 ENDS = ("", " today", " quickly", " on my phone", " in the app", " without calling you", " from abroad", " myself")
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Each wording once, spread over the days: what is not warmed can only be hit by meaning."""
+def log_rows() -> list[dict[str, str]]:
+    """Each wording once, spread over the days: what is not warmed can only be a semantic hit."""
     rng = np.random.default_rng(0)
     asked = [
         (f"{frame.format(topic)}{end}?", f"Answer {number}")
@@ -40,7 +39,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for frame in FRAMES
         for end in ENDS
     ]
-    rows = [
+    return [
         {
             "query": query,
             "agent_type": "support",
@@ -49,8 +48,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for query, response in asked
     ]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("log")
-    pq.write_table(pa.Table.from_pylist(rows), folder / "llm_query_logs.parquet")
+    pq.write_table(pa.Table.from_pylist(log_rows()), folder / "llm_query_logs.parquet")
     return folder
 
 
