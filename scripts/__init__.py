@@ -1,0 +1,1 @@
+"""Scripts for who works on the project; nothing here is installed."""
