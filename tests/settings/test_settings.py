@@ -56,7 +56,7 @@ def test_no_setting_is_infinite(monkeypatch: pytest.MonkeyPatch, value: str) -> 
 
 def test_a_mistyped_variable_is_told_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHEWARM_BUDGIT", "3")
-    with pytest.raises(ConfigurationError, match="CACHEWARM_BUDGIT is no setting; did you mean CACHEWARM_BUDGET"):
+    with pytest.raises(ConfigurationError, match="CACHEWARM_BUDGIT is not a setting; did you mean CACHEWARM_BUDGET"):
         load_settings()
 
 
