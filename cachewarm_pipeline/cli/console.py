@@ -67,7 +67,7 @@ def emit(value: Any, to: str = "-") -> None:
     except ValueError:
         where = ", ".join(_not_finite(value)) or "an unknown place"
         raise CachewarmError(
-            f"no JSON was written: {where} is NaN or infinite, which JSON cannot hold; please report this"
+            f"no JSON was written: NaN or infinity at {where}, which JSON cannot hold; please report this"
         ) from None
     if to == "-":
         sys.stdout.write(text + "\n")

@@ -10,7 +10,7 @@ from cachewarm_pipeline.errors import CachewarmError
 from tests.support.pipeline import Cachewarm
 
 
-def test_a_report_with_a_number_that_is_no_json_is_refused_and_names_it(
+def test_a_report_with_a_number_that_json_cannot_hold_is_refused_and_the_number_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "report.json"
