@@ -1,10 +1,22 @@
-"""The command line. Heavy imports wait until a command needs them, so that `--help` answers at once."""
+"""The command line, `cachewarm`: settings from the environment and options come in, text, JSON and exit codes go out.
+
+- ``warm``: `cachewarm warm`; ``days_to_warm``: which day and which log days; ``dagster_runs``: runs its Dagster jobs;
+  ``warm_report_text``: what it prints.
+- ``dry_run``: `cachewarm warm --dry-run`; ``dry_run_text``: the planned cost in words.
+- ``report``: `cachewarm report`; ``entries``: `cachewarm entries`.
+- ``inspect_cache``: `lookup`, `stats`, `generations`; ``operate_cache``: `rollback`, `release`, `withdraw`,
+  `withdrawn`, `reinstate`.
+- ``dev``: `dev` and `down`; ``console``: output streams, JSON, exit codes and settings that all commands share.
+
+Heavy imports wait until a command needs them, so that `--help` answers at once.
+"""
 
 import sys
+from typing import Annotated
 
 import typer
 
-from cachewarm_pipeline.cli.console import EXIT_STOPPED, EXIT_USAGE, err
+from cachewarm_pipeline.cli.console import EXIT_STOPPED, EXIT_USAGE, err, out
 from cachewarm_pipeline.cli.dev import dev, down
 from cachewarm_pipeline.cli.entries import entries
 from cachewarm_pipeline.cli.inspect_cache import generations, lookup, stats
@@ -20,6 +32,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        out.print(f"cachewarm-pipeline {version('cachewarm-pipeline')}, cachewarm-client {version('cachewarm-client')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the versions and exit.")
+    ] = False,
+) -> None:
+    """Fills a semantic cache before users come, and proves what it will bring."""
+
+
 for command in (
     warm,
     lookup,

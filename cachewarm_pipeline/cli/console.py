@@ -1,4 +1,4 @@
-"""What every command shares: where output goes, how faults end, and the settings that options override."""
+"""What all commands share: output streams, exit codes, and settings that options override."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from rich.console import Console
 from cachewarm_pipeline.errors import CachewarmError, ConfigurationError
 from cachewarm_pipeline.settings import Settings, load_settings
 
-# No markup: what is printed holds prompts, paths and names, and "[/b]" in one of them is no command to us.
+# No markup: the output holds prompts, paths and names, and "[/b]" in one of them must not be read as markup.
 out = Console(highlight=False, soft_wrap=True, markup=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
@@ -28,7 +28,7 @@ RedisUrl = typer.Option("--redis-url", help="Redis 8+ with its query engine. [en
 
 
 def settings_with(**overrides: Any) -> Settings:
-    """The environment's settings with a command's options over them.
+    """The settings of the environment, overridden by a command's options.
 
     Options become environment variables, so that Dagster's own processes see them too.
     """
@@ -39,7 +39,7 @@ def settings_with(**overrides: Any) -> Settings:
 
 
 def parse_day(text: str | None) -> date | None:
-    """The day of ``--as-of``. Raises ConfigurationError for a text that is none."""
+    """The day of ``--as-of``. Raises ConfigurationError for text that is not a day."""
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
@@ -47,7 +47,7 @@ def parse_day(text: str | None) -> date | None:
 
 
 def check_target(to: str | None, option: str = "--json") -> None:
-    """Make sure that a file can be written there before any work. Raises ConfigurationError when it cannot."""
+    """Check that a file can be written before any work starts. Raises ConfigurationError if it cannot."""
     if to in (None, "-"):
         return
     folder = Path(to or "").absolute().parent
@@ -60,14 +60,14 @@ def check_target(to: str | None, option: str = "--json") -> None:
 def emit(value: Any, to: str = "-") -> None:
     """JSON to standard output, or to a file that is written whole or not at all.
 
-    Raises CachewarmError, before anything is written, for a number that no JSON has: NaN or infinity.
+    Raises CachewarmError, before anything is written, for NaN and infinity, which JSON does not have.
     """
     try:
         text = json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False)
     except ValueError:
-        where = ", ".join(_not_finite(value)) or "a place unknown"
+        where = ", ".join(_not_finite(value)) or "an unknown place"
         raise CachewarmError(
-            f"nothing was written as JSON: NaN or infinity at {where}, which no JSON can hold; please report this"
+            f"no JSON was written: NaN or infinity at {where}, which JSON cannot hold; please report this"
         ) from None
     if to == "-":
         sys.stdout.write(text + "\n")
@@ -76,7 +76,7 @@ def emit(value: Any, to: str = "-") -> None:
 
 
 def _not_finite(value: Any, at: str = "") -> Iterator[str]:
-    """Where in a value, as the keys to get there, numbers are not finite."""
+    """The paths of keys that lead to numbers which are not finite."""
     if isinstance(value, float) and not math.isfinite(value):
         yield at or "the top"
     for key, inside in value.items() if isinstance(value, dict) else ():
@@ -86,7 +86,7 @@ def _not_finite(value: Any, at: str = "") -> Iterator[str]:
 
 
 def write(text: str, to: str) -> None:
-    """A file that is written whole or not at all."""
+    """Write a file whole or not at all."""
     path = Path(to)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")

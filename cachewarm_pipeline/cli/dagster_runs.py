@@ -1,4 +1,4 @@
-"""Runs a Dagster job in this process, with progress for a person and the outcome for the report."""
+"""Runs a Dagster job in this process: prints progress, returns the outcome for the report."""
 
 import fcntl
 import os
@@ -33,15 +33,15 @@ class RunOutcome:
     success: bool
     run_id: str = ""
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Asset to its metadata as plain values (of the last day in a range run)."""
+    """Asset to its metadata as plain values; of the last day in a range run."""
     timings: dict[str, float] = field(default_factory=dict)
     """Asset to seconds."""
     failed_checks: dict[str, str] = field(default_factory=dict)
     """Blocking check that failed to its sentence."""
     failed_after: dict[str, str] = field(default_factory=dict)
-    """Check that found something wrong after publishing, to its sentence."""
+    """Check that failed after publishing, to its sentence."""
     excluded: Counter[str] = field(default_factory=Counter)
-    """Rows by reason, over every day of the run."""
+    """Excluded rows by reason, over all days of the run."""
     error: CachewarmError | None = None
     """The fault that stopped a step."""
 
@@ -64,8 +64,8 @@ def prepare_dagster_home(settings: Settings) -> Path:
         temporary.replace(target)
     except OSError as error:
         raise EmbeddedError(
-            f"cannot write the state folder {settings.home}: {error.strerror}; set CACHEWARM_HOME to a folder that can "
-            "be written and has room"
+            f"cannot write the state folder {settings.home}: {error.strerror}; set CACHEWARM_HOME to a folder that is "
+            "writable and has free space"
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["CACHEWARM_HOME"] = str(settings.home.absolute())
@@ -78,14 +78,14 @@ def _plain(value: Any) -> Any:
 
 
 def _fault(event: DagsterEvent) -> CachewarmError:
-    """The root cause of a failed step, in the words of the error that was raised."""
+    """The root cause of a failed step, in the words of the raised error."""
     name, text = root_cause(event)
     kind = ConfigurationError if name in _CONFIGURATION_ERRORS else CachewarmError
     return kind(f"{event.step_key}: {text}")
 
 
 class _Listener:
-    """Turns Dagster's events into progress lines and an Outcome."""
+    """Turns Dagster's events into progress lines and a RunOutcome."""
 
     def __init__(self, status: Any, quiet: bool) -> None:
         self.outcome = RunOutcome(success=False)
@@ -133,27 +133,27 @@ class _Listener:
 
 @contextmanager
 def warm_lock(home: Path) -> Iterator[None]:
-    """One `warm` at a time in a state folder: two would write each other's datasets of a day.
+    """Allow one `warm` at a time in a state folder: two would overwrite each other's datasets of a day.
 
-    Raises CachewarmError when another one is at work. The lock goes with its process, however that ends.
+    Raises CachewarmError if another one is running. The lock ends with its process, however that ends.
     """
     with (home / "warm.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise CachewarmError(
-                f"another `cachewarm warm` is at work in {home}: wait for it, or set another CACHEWARM_HOME"
+                f"another `cachewarm warm` is running in {home}: wait for it, or set another CACHEWARM_HOME"
             ) from None
         yield
 
 
 def end_dead_runs(instance: DagsterInstance, tags: Mapping[str, str]) -> None:
-    """Mark runs of a `warm` that was killed as failed, and free the pools that they hold. To be called under the lock:
-    then none of them is alive."""
+    """Mark runs of a killed `warm` as failed and free their pools. Call it under ``warm_lock``: then none of them is
+    alive."""
     unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished, tags=dict(tags))):
         instance.report_run_failed(run, "its `cachewarm warm` ended before the run did")
-    # A killed run's step holds its pool for ever where no daemon looks after it, and the next run would wait for it.
+    # Without a daemon, the step of a killed run would keep its pool for ever, and the next run would wait for it.
     pools = instance.event_log_storage
     if holding := list(pools.get_concurrency_run_ids()):
         for run in instance.get_runs(dg.RunsFilter(run_ids=holding, statuses=FINISHED_STATUSES)):
@@ -163,7 +163,7 @@ def end_dead_runs(instance: DagsterInstance, tags: Mapping[str, str]) -> None:
 def run_job(
     job: str, instance: DagsterInstance, first: date, last: date, *, tags: Mapping[str, str], quiet: bool
 ) -> RunOutcome:
-    """Run a job for a day, or for a range of days as one run. Never raises for a failed step: see the Outcome."""
+    """Run a job for a day, or for a range of days as one run. Never raises for a failed step: see RunOutcome."""
     from cachewarm_pipeline.definitions import defs
 
     return execute(defs.resolve_job_def(job), instance, first, last, tags=tags, quiet=quiet)
@@ -179,7 +179,7 @@ def execute(
     quiet: bool,
     assets: Sequence[str] | None = None,
 ) -> RunOutcome:
-    """As ``run_job``, of a job of any definitions; of its ``assets`` alone where they are given."""
+    """As ``run_job``, for a job of any definitions; ``assets`` restricts it to some assets."""
     run_id = str(uuid.uuid4())
     spinner = err.status(f"{job.name} ...") if err.is_terminal and not quiet else nullcontext()
     with spinner as status:

@@ -1,4 +1,4 @@
-"""Which day is warmed, which days have to be mined for it, and what a source holds in words."""
+"""Which day is warmed, which days of the log it needs, and the sizes of a source in words."""
 
 from datetime import date, timedelta
 
@@ -8,7 +8,7 @@ from cachewarm_pipeline.settings import Settings
 
 
 def choose_day(asked: date | None, info: SourceInfo, today: date) -> date:
-    """The day to warm for: the one asked for, else the last complete day in the log, else yesterday.
+    """The day to warm for: the requested one, else the last complete day of the log, else yesterday.
 
     Raises ConfigurationError for a day that is not over yet or that the log does not reach.
     """
@@ -19,17 +19,17 @@ def choose_day(asked: date | None, info: SourceInfo, today: date) -> date:
         raise ConfigurationError(f"--as-of {asked} is not over yet (UTC); the last complete day is {yesterday}")
     if info.first_log_day and info.last_log_day and not info.first_log_day <= asked <= info.last_log_day:
         raise ConfigurationError(
-            f"--as-of {asked}: the log has no rows on that day; it reaches from {info.first_log_day} "
+            f"--as-of {asked}: the log has no rows on that day; its rows are from {info.first_log_day} "
             f"to {info.last_log_day}"
         )
     return asked
 
 
 def days_to_mine(as_of: date, settings: Settings, info: SourceInfo) -> list[date]:
-    """The days that the log can have of the look-back window and, before it, of the replay's, as far as there are
-    partitions: oldest first; the day itself is always one.
+    """The days of the look-back window and of the replay's window before it that the log and the partitions have,
+    oldest first. The day itself is always included.
 
-    Raises ConfigurationError that names the setting when the window's logs begin before the first partition.
+    Raises ConfigurationError, which names the setting, if the window begins before the first partition.
     """
     start = as_of - timedelta(days=settings.lookback_days - 1)
     if info.first_log_day is None:
@@ -48,6 +48,7 @@ def days_to_mine(as_of: date, settings: Settings, info: SourceInfo) -> list[date
 
 
 def source_sizes(info: SourceInfo) -> str:
+    """Rows of each table that the source has, and the tables that it lacks, as one phrase."""
     tables = [(info.analyses, "analyses"), (info.findings, "findings"), (info.log, "log rows")]
     found = [f"{table.rows:,} {name}" if table.rows is not None else name for table, name in tables if table]
     missing = [name for table, name in tables if not table]

@@ -1,4 +1,4 @@
-"""`cachewarm dev` and `cachewarm down`: the servers and Dagster's UI."""
+"""`cachewarm dev` and `cachewarm down`: the embedded servers and Dagster's UI."""
 
 import os
 import signal
@@ -36,12 +36,12 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the U
 
         err.print(f"redis {ensure_redis(settings.home)}")
     err.print(f"Dagster's UI: http://127.0.0.1:{port} (Ctrl-C ends it; `cachewarm down` stops Redis)")
-    # A shell that starts us in the background ignores SIGINT, the child would inherit that, and Dagster answers SIGTERM
-    # with whatever it does on SIGINT: nothing.
+    # A shell that starts this process in the background ignores SIGINT. The child would inherit that, and Dagster
+    # handles SIGTERM like SIGINT: it would do nothing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-m", "dagster", "dev", "-m", "cachewarm_pipeline.definitions"]
     child = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], env=os.environ.copy())
-    # Ctrl-C reaches the child by itself; SIGTERM does not, and a killed parent would leave the servers running.
+    # Ctrl-C reaches the child directly; SIGTERM does not, and a killed parent would leave the servers running.
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     try:
         code = child.wait()
@@ -51,7 +51,7 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the U
 
 
 def down(json: Annotated[bool, Json] = False) -> None:
-    """Stop the embedded servers. What they hold stays on disk."""
+    """Stop the embedded servers. Their data stays on disk."""
     settings = settings_with()
     from cachewarm_pipeline.embedded.redis_server import stop_redis
 
@@ -60,5 +60,6 @@ def down(json: Annotated[bool, Json] = False) -> None:
         emit({"stopped": stopped})
     else:
         out.print(
-            "stopped the embedded Redis" if stopped else f"nothing was running under {settings.home}", markup=False
+            "stopped the embedded Redis" if stopped else f"no embedded server was running under {settings.home}",
+            markup=False,
         )

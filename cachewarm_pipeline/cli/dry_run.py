@@ -1,5 +1,5 @@
-"""`cachewarm warm --dry-run`: the real selection over what is stored, and what a run would pay. It publishes nothing,
-spends nothing and asks no Redis; all that it makes is in a temporary folder and gone at its end."""
+"""`cachewarm warm --dry-run`: the real selection over the stored data, and what a run would pay. It publishes nothing,
+pays nothing and does not use Redis; its results are in a temporary folder that is removed at the end."""
 
 import tempfile
 import time
@@ -35,13 +35,13 @@ PLANNED = (
     "replay",
     "net_return",
 )
-"""What a dry run makes of `warm_cache`; the rest touches Redis, or tells of what is over."""
+"""The assets of `warm_cache` that a dry run makes; the others use Redis or measure past days."""
 
 REASON = "dry run: nothing was published"
 
 
 def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None]:
-    """The work of `warm --dry-run`: the report, and what would stop a run, if anything."""
+    """The work of `warm --dry-run`. Returns the report and what would stop a run (None: nothing)."""
     from cachewarm_client.urls import redact_url
 
     from cachewarm_pipeline.measurement.entry_payback_service import counted_to
@@ -56,7 +56,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
         window = days_to_mine(day, settings, info)
         if not quiet:
             source = "sample (synthetic)" if settings.is_sample else redact_url(workspace.source_url)
-            err.print(f"Dry run for '{settings.name}' as known at the end of {day} (UTC): Redis is not asked")
+            err.print(f"Dry run for '{settings.name}' as known at the end of {day} (UTC), without Redis")
             err.print(f"  source {source}: {source_sizes(info)}")
             err.print(f"  embedder {settings.embedder}")
         if not workspace.has_no_vectors():
@@ -64,7 +64,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
         if workspace.lacking:
             if not quiet:
                 err.print(
-                    f"  not every text has a stored vector of {settings.embedding_model}, and a dry run pays for none: "
+                    f"  some texts have no stored vector of {settings.embedding_model}, and a dry run pays for none: "
                     f"planning again with the local model {STAND_IN}"
                 )
             workspace = DryWorkspace(settings, Path(folder) / "stand-in", after=workspace)
@@ -102,14 +102,14 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
 
 
 def _nothing_was_live(workspace: "DryWorkspace") -> bool:
-    """What is paid before a plan was live is paid once; later it is running cost."""
+    """Whether no plan was live yet: costs before that are paid once, later ones are running costs."""
     from cachewarm_pipeline.measurement.service import CountedDays
 
     return CountedDays(workspace.datasets, workspace.settings.impact_days).first_live().plan is None
 
 
 def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
-    """Counts what a run would pay, about, to what is to be paid back."""
+    """Add the estimated cost of a run to the amount that warming has to pay back."""
     from cachewarm_pipeline.measurement.net_return_text import verdict
 
     row = next(row for row in rows if (row["basis"], row["agent_type"]) == ("expected", ""))
@@ -129,7 +129,7 @@ def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
 def _run(
     workspace: "DryWorkspace", info: "SourceInfo", window: list[date], *, quiet: bool
 ) -> tuple["RunOutcome", Counter[str], Counter[str]]:
-    """What is not mined yet, then the plan and its forecast, on a Dagster instance that keeps nothing."""
+    """Mine the missing days, then make the plan and its forecast, on an ephemeral Dagster instance."""
     import dagster as dg
 
     from cachewarm_pipeline.candidates.variant_service import configured_bases
@@ -138,7 +138,7 @@ def _run(
     from cachewarm_pipeline.query_log.service import DAILY
 
     if workspace.settings.base_queries:
-        configured_bases(workspace, set())  # a file that cannot be used is told before anything is mined
+        configured_bases(workspace, set())  # an unusable file is reported before anything is mined
     defs = definitions(workspace.settings, dg.ResourceDefinition.hardcoded_resource(workspace))
     outcome, excluded, timings = RunOutcome(success=True), Counter(as_metadata(info.excluded)), Counter[str]()
     fingerprint, datasets, day = workspace.counts_fingerprint, workspace.datasets, window[-1]

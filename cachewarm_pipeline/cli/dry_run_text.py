@@ -1,4 +1,4 @@
-"""What a run would pay, for a person: the lines of a dry run."""
+"""What a run would pay, as the lines that a dry run prints."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -8,7 +8,7 @@ from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGIN
 
 _STEPS = {
     EMBEDDING: ("embedding", "texts that have no vector yet"),
-    GENERATION: ("writing", "bases that nothing is written for yet"),
+    GENERATION: ("writing", "base queries without variants yet"),
     JUDGING: ("judging", "pairs of answers without a verdict yet"),
 }
 
@@ -16,7 +16,7 @@ _CAPS = {GENERATION: "CACHEWARM_LLM_MAX_USD", JUDGING: "CACHEWARM_JUDGE_MAX_USD"
 
 
 def planned_lines(planned: Mapping[str, Any]) -> list[str]:
-    """Total first, then each step that costs something."""
+    """The lines: the total first, then each step that costs something."""
     paid = {step: planned[step] for step in _STEPS if planned[step]["tokens_at_most"]}
     free = planned[EMBEDDING]
     lines = []
@@ -25,7 +25,7 @@ def planned_lines(planned: Mapping[str, Any]) -> list[str]:
         if free["number"]:
             lines = [f"             embedding {free['number']:,} new texts with {free['model']}: free, on this machine"]
     if not paid:
-        return ["  would cost $0: no paid model has anything to do", *lines]
+        return ["  would cost $0: no paid model would be used", *lines]
     lines = [
         f"  would cost about {dollars(planned['usd'])}, at most {dollars(planned['usd_at_most'])}; "
         f"prices of {planned['prices_as_of']}",
@@ -33,8 +33,8 @@ def planned_lines(planned: Mapping[str, Any]) -> list[str]:
     ]
     if planned["may_reach_max_usd"]:
         lines.append(
-            f"             CACHEWARM_MAX_USD={planned['max_usd']:g} may stop it before all is done: bases then wait "
-            "for a later run, pairs are held different, and with texts left to embed nothing is published"
+            f"             CACHEWARM_MAX_USD={planned['max_usd']:g} may stop it early: base queries then wait "
+            "for a later run, unjudged pairs count as different, and if texts are left to embed nothing is published"
         )
     for step, found in paid.items():
         verb, what = _STEPS[step]
@@ -43,23 +43,23 @@ def planned_lines(planned: Mapping[str, Any]) -> list[str]:
             f"{_usd(found)}"
         )
         if found["capped"]:
-            lines.append(f"             {' ' * len(verb)} no more than that: {_CAPS[step]} stops it")
+            lines.append(f"             {' ' * len(verb)} not more: {_CAPS[step]} is the cap")
     if planned["stand_in"]:
         lines.append(
-            f"             planned with the local model {planned['planned_with']}, as not every text has a stored "
+            f"             planned with the local model {planned['planned_with']}, because some texts have no stored "
             "vector: figures may differ"
         )
     return lines
 
 
 def counts_line(idle_days: int, counted: date | None, day: date) -> str | None:
-    """What a plan of ``day`` may not know of entries that earn nothing: None where it knows what a run would, or where
-    nothing leaves. ``counted``: the newest day whose counts are stored, None where no reader counts."""
+    """A note that the plan of ``day`` lacks newer counts of hits, which a run would have; None if it lacks none, or if
+    idle entries are kept. ``counted``: the newest day whose counts are stored; None if no reader counts."""
     if not idle_days or counted is None or counted >= day:
         return None
     return (
-        f"  counts of readers are stored up to {counted}: with those that are in Redis alone, a run may leave out more "
-        "entries that earned nothing"
+        f"  reader counts are stored up to {counted}: with the newer ones in Redis, a run may exclude more "
+        "entries without hits"
     )
 
 

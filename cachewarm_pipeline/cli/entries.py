@@ -1,5 +1,4 @@
-"""`cachewarm entries`: what each entry earned and what speaks against it, for a review of the data. It reads stored
-counts only; no Redis."""
+"""`cachewarm entries`: what each entry earned, and what speaks against it. It reads stored counts only, not Redis."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +12,7 @@ WIDTH = 120
 _LEAST_PROMPT = 24
 _LIMIT = 20
 _PAYBACK, _LEFT = 3, 3
-"""Place of that column; columns at the end that hold words."""
+"""Index of the payback column; number of columns at the end that are aligned left."""
 _TABLE = "entry_payback"
 
 Row = dict[str, Any]
@@ -24,16 +23,18 @@ Verdict = Literal["reported", "withdrawn", "reinstated", "changed", "rejected", 
 
 def entries(
     sort: Annotated[
-        Sort, typer.Option(help="payback: dollars over cost; where nothing was paid by dollars, then by hits.")
+        Sort, typer.Option(help="payback: dollars over cost; if nothing was paid, by dollars, then by hits.")
     ] = "payback",
     source: Annotated[Source | None, typer.Option(help="Only entries of this source.")] = None,
-    agent_type: Annotated[str | None, typer.Option("--agent-type", "-a", help="Only entries of this one.")] = None,
+    agent_type: Annotated[
+        str | None, typer.Option("--agent-type", "-a", help="Only entries of this agent_type.")
+    ] = None,
     verdict: Annotated[
-        Verdict | None, typer.Option(help="Only entries that this speaks against, live or not. idle: left out.")
+        Verdict | None, typer.Option(help="Only entries with this verdict, live or not. idle: excluded.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help=f"Entries shown at most. Default: {_LIMIT}.")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All entries of 90 days, also those that are not live any more.")
+        bool, typer.Option("--all", help="All entries of 90 days, including those that are no longer live.")
     ] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
@@ -65,17 +66,20 @@ def entries(
     if not chosen:
         known = sorted({row["agent_type"] for row in table if row["agent_type"]})
         hint = f"; agent types: {', '.join(known)}" if agent_type is not None and agent_type not in known else ""
-        gone = " (--all: also those that are not live any more)" if _only_live(verdict, everything) else ""
-        err.print(f"none of the {len(table):,} entries of 90 days is like that{gone}{hint}")
+        gone = " (--all includes those that are no longer live)" if _only_live(verdict, everything) else ""
+        err.print(f"none of the {len(table):,} entries of 90 days matches{gone}{hint}")
 
 
 def _wanted(row: Row, source: str | None, agent_type: str | None, verdict: str | None, everything: bool) -> bool:
-    held = row["verdicts"]
+    verdicts = row["verdicts"]
     return (
         (source is None or row["source"] == source)
         and (agent_type is None or row["agent_type"] == agent_type)
         and (
-            verdict is None or verdict in held or (verdict == "any" and bool(held)) or (verdict == "none" and not held)
+            verdict is None
+            or verdict in verdicts
+            or (verdict == "any" and bool(verdicts))
+            or (verdict == "none" and not verdicts)
         )
         and (row["live"] or not _only_live(verdict, everything))
     )
@@ -126,26 +130,26 @@ def _as_json(day: date | None, to: date | None, table: list[Row], chosen: list[R
 def _nothing(day: date | None) -> str:
     if day is None:
         return (
-            "nothing is counted yet: open the cache with WarmedSemanticCache, and let the daily run (`cachewarm dev`) "
-            "or `cachewarm warm` follow"
+            "no hits are counted yet: open the cache with WarmedSemanticCache, then run `cachewarm warm` or the daily "
+            "schedule (`cachewarm dev`)"
         )
     return (
-        f"no lookup was counted up to {day}: open the cache with WarmedSemanticCache; stock readers leave no counts. "
+        f"no lookup was counted up to {day}: open the cache with WarmedSemanticCache; stock readers are not counted. "
         "The daily run adds each day after its end"
     )
 
 
 def _behind(to: date | None, today: date) -> str:
-    """What is said where yesterday is not in it yet. Today never is: it is not over."""
+    """A note if yesterday is not counted yet. Today never is: it is not over."""
     return "" if to is not None and to >= today - timedelta(days=1) else " (the daily run adds the next day)"
 
 
 def _filters(source: str | None, agent_type: str | None, verdict: str | None, everything: bool) -> str:
-    said = [f" from {source}" if source else "", f" of {agent_type!r}" if agent_type is not None else ""]
+    parts = [f" from {source}" if source else "", f" of {agent_type!r}" if agent_type is not None else ""]
     if verdict:
-        said.append({"any": " with a verdict", "none": " without a verdict"}.get(verdict, f" that are {verdict}"))
+        parts.append({"any": " with a verdict", "none": " without a verdict"}.get(verdict, f" that are {verdict}"))
     live = " that are live" if _only_live(verdict, everything) else ""
-    return "".join([*said, live])
+    return "".join([*parts, live])
 
 
 def _totals(rows: list[Row]) -> str:
@@ -157,7 +161,7 @@ def _totals(rows: list[Row]) -> str:
 
 
 def _lines(rows: list[Row]) -> list[str]:
-    """Aligned columns, at most WIDTH wide: names and prompts are cut."""
+    """Aligned columns, at most WIDTH characters wide; names and prompts are cut."""
     from cachewarm_client.personal_data import mask
 
     if not rows:
@@ -190,7 +194,7 @@ def _lines(rows: list[Row]) -> list[str]:
         ]
         return ("  " + "  ".join(padded) + "  " + prompt).rstrip()
 
-    prompts = [_cut(" ".join(mask(row["prompt"]).split()) or "(not known any more)", room) for row in rows]
+    prompts = [_cut(" ".join(mask(row["prompt"]).split()) or "(no longer known)", room) for row in rows]
     return [line(head, "prompt"), *(line(values, prompt) for values, prompt in zip(cells, prompts, strict=True))]
 
 

@@ -14,9 +14,9 @@ from cachewarm_pipeline.settings import Settings
 
 
 def live_redis_url(settings: Settings) -> str:
-    """The server that is set, else the embedded one, started again where it was stopped and holds data.
+    """URL of the configured server, else of the embedded one, which is started again if it holds data.
 
-    Raises CacheError where neither is.
+    Raises CacheError if there is neither.
     """
     if settings.redis_url is not None:
         return settings.redis_url.get_secret_value()
@@ -30,7 +30,8 @@ def live_redis_url(settings: Settings) -> str:
 
 
 def opened(name: str | None, redis_url: str | None) -> tuple[Settings, Any]:
-    """The settings with a command's options over them, and the cache's store. Raises CacheError where there is none."""
+    """The settings, overridden by a command's options, and the cache's store. Raises CacheError if there is no
+    cache."""
     settings = settings_with(name=name, redis_url=redis_url)
     from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
     from cachewarm_pipeline.publishing.redis.connect import connect
@@ -43,12 +44,14 @@ def lookup(
     agent_type: Annotated[str, typer.Option("--agent-type", "-a", help="Only entries of this agent_type match.")],
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Say why: rule, confidence, neighbours.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Explain the decision: rule, confidence, neighbours.")
+    ] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Ask the cache as an application would; a miss is an answer too, so both exit 0."""
+    """Ask the cache as an application would. A hit and a miss both exit with 0."""
     if not text.strip():
-        raise ConfigurationError("there is nothing to look up: TEXT is empty")
+        raise ConfigurationError("TEXT is empty: there is nothing to look up")
     settings = settings_with(name=name, redis_url=redis_url)
     from cachewarm_client.cache import WarmedSemanticCache
 
@@ -70,7 +73,7 @@ def lookup(
 
 
 def explained(why: dict[str, Any]) -> list[str]:
-    """An explanation as lines for a person."""
+    """The lines of an explanation."""
     lines = [f"why   {why['match']}; rule {why['rule']}: {why['rule_rests_on'] or 'no certificate'}"]
     if why["confidence"] is not None:
         least = 1 / (1 + math.exp(-why["threshold"]))
@@ -82,11 +85,13 @@ def explained(why: dict[str, Any]) -> list[str]:
         lines.append(f"    {'other features':<20} {'':>8}   {rest:+.2f}")
         lines.append(f"    {'base':<20} {'':>8}   {why['base']:+.2f}   sum {why['score']:+.2f} log-odds")
         if why["words"]:
-            told = (f"{word['word']} {word['weight']:+.2f}" for word in why["words"][:_PARTS])
-            lines.append(f"    words that differ: {', '.join(told)}")
+            differing = (f"{word['word']} {word['weight']:+.2f}" for word in why["words"][:_PARTS])
+            lines.append(f"    words that differ: {', '.join(differing)}")
     for near in why["neighbours"]:
         mark = "*" if near["id"] == why["picked"] else " "
-        lines.append(f"  {mark} {near['distance']:.4f}  {near['answer_group'] or 'own':<16}  {near['prompt'][:90]}")
+        lines.append(
+            f"  {mark} {near['distance']:.4f}  {near['answer_group'] or 'app entry':<16}  {near['prompt'][:90]}"
+        )
     return lines
 
 
@@ -97,10 +102,10 @@ _PARTS = 8
 def stats(
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,
-    hours: Annotated[int, typer.Option(min=1, max=24 * 90, help="Hours to add up, the present one included.")] = 24,
+    hours: Annotated[int, typer.Option(min=1, max=24 * 90, help="Hours to add up, including the present one.")] = 24,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Hits, misses and mean times by agent_type, of both arms where there is a holdout, and what is live."""
+    """Hits, misses and mean times by agent_type, by arm if there is a holdout, and what is live."""
     settings, store = opened(name, redis_url)
     url = live_redis_url(settings)
     found = store.stats(hours=hours, now=datetime.now(UTC)).as_dict()
@@ -109,7 +114,7 @@ def stats(
         return
     out.print(f"'{settings.name}' on {redact_url(url)}, last {hours} h")
     live = (
-        f"{found['generation']}; {found['total_entries']:,} entries answer, the application's own included"
+        f"{found['generation']}; {found['total_entries']:,} entries answer, app entries included"
         if found["generation"]
         else "nothing"
     )
@@ -136,7 +141,7 @@ _TIMES = (("hit", "hit_ms"), ("miss", "miss_ms"))
 
 
 def shown(record: Any) -> dict[str, Any]:
-    """A generation's record with its match rules as a report has them: weights are for readers."""
+    """A generation's record with its match rules as in reports, without the weights that only readers need."""
     return {**record.as_dict(), "match_rules": record.match_rules.describe()}
 
 

@@ -1,4 +1,4 @@
-"""What a person does to the live cache: go back, pin, release, take a bad entry out."""
+"""The commands that change the live cache: `rollback`, `release`, `withdraw`, `withdrawn`, `reinstate`."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -10,13 +10,15 @@ from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, err, out
 from cachewarm_pipeline.cli.inspect_cache import opened, shown
 from cachewarm_pipeline.errors import CacheError
 
-Why = typer.Option("--why", help="Why, for those who look later.")
+Why = typer.Option("--why", help="The reason; it is kept with the change.")
 AgentType = typer.Option("--agent-type", "-a", help="agent_type of the entry.")
 
 
 def rollback(
     why: Annotated[str, Why] = "",
-    again: Annotated[bool, typer.Option("--again", help="Also where a rollback pinned one already: go on.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Roll back although a rollback has pinned a generation already.")
+    ] = False,
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,
     json: Annotated[bool, Json] = False,
@@ -38,7 +40,7 @@ def release(
     redis_url: Annotated[str | None, RedisUrl] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """End the pin of a rollback; the next run publishes again."""
+    """End the pin of a rollback, so that the next run publishes."""
     _, store = opened(name, redis_url)
     pin = store.release(datetime.now(UTC))
     if json:
@@ -46,7 +48,7 @@ def release(
     elif pin:
         err.print(f"released {pin.generation}, pinned since {pin.since:%Y-%m-%d %H:%M} UTC; the next run publishes")
     else:
-        err.print("nothing was pinned")
+        err.print("no generation was pinned")
 
 
 def withdraw(
@@ -65,7 +67,7 @@ def withdraw(
     key = entry_id(prompt, agent_type)
     answers = store.answers([key])
     if not answers and any(one.entry_id == key for one in store.withdrawn()):
-        raise CacheError("this entry is withdrawn already; `cachewarm reinstate` lets it be warmed again")
+        raise CacheError("this entry is withdrawn already; `cachewarm reinstate` allows it to be warmed again")
     if not answers:
         raise CacheError(
             f"no entry of {agent_type!r} has this prompt; nothing was changed (`cachewarm lookup` shows the entry "
@@ -77,7 +79,7 @@ def withdraw(
     else:
         err.print(
             f"out of service in every generation: {answers[0].prompt[:80]}; `cachewarm reinstate` with the same prompt "
-            "lets the next run bring it back"
+            "allows the next run to warm it again"
         )
 
 
@@ -86,7 +88,7 @@ def withdrawn(
     redis_url: Annotated[str | None, RedisUrl] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """What is out of service, and what people reported that is still served."""
+    """The withdrawn entries, and the reported ones that are still served."""
     settings, store = opened(name, redis_url)
     from cachewarm_pipeline.freshness.service import withdrawn_entries
     from cachewarm_pipeline.freshness.withdrawn_entries import active_rows
@@ -109,7 +111,7 @@ def withdrawn(
     if json:
         emit({"withdrawn": gone, "reported": reported})
         return
-    out.print(f"{len(gone)} answers are withdrawn, {len(reported)} reported ones are still served")
+    out.print(f"withdrawn answers: {len(gone)}; reported and still served: {len(reported)}")
     for row in gone:
         out.print(
             f"  withdrawn {row['withdrawn_at']:%Y-%m-%d %H:%M} by {row['by']} ({row['reports']})  {row['agent_type']}: "
@@ -129,7 +131,7 @@ def reinstate(
     redis_url: Annotated[str | None, RedisUrl] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Let a withdrawn entry be warmed again by the next run."""
+    """Allow the next run to warm a withdrawn entry again."""
     settings, store = opened(name, redis_url)
     from cachewarm_pipeline.publishing.withdrawal_service import reinstate_entry
     from cachewarm_pipeline.workspace.workspace import Workspace
@@ -140,4 +142,4 @@ def reinstate(
     if json:
         emit({"reinstated": key})
     else:
-        err.print("it may be warmed again: the next run decides")
+        err.print("reinstated: the next run may warm it again")

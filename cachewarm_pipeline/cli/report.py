@@ -1,4 +1,4 @@
-"""`cachewarm report`: what was warmed, proven, measured and earned, for a person, as a page, or as JSON."""
+"""`cachewarm report`: what was warmed, proven, measured and earned, as text, as a page, or as JSON."""
 
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from cachewarm_pipeline.workspace.workspace import Workspace
 
 _MEASURED = ("warming_impact", "net_return", "entry_payback")
-"""What goes on being counted where a day's run has failed: the newest up to the day is taken, and named."""
+"""Datasets that grow even if a day's run failed: the report takes the newest up to the day, and names it."""
 
 
 def report(
-    as_of: Annotated[str | None, typer.Option(help="Day, YYYY-MM-DD. Default: the newest that was planned.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Day, YYYY-MM-DD. Default: the newest planned day.")] = None,
     html: Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write one page to forward.")] = None,
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,
@@ -64,7 +64,7 @@ def made(settings: Settings, asked: date | None) -> "RunReport":
     workspace = Workspace(settings)
     days = workspace.datasets.days("warming_plan")
     if not days:
-        raise DatasetError("nothing is planned yet: run `cachewarm warm` first, or set CACHEWARM_HOME")
+        raise DatasetError("there is no plan yet: run `cachewarm warm` first, or set CACHEWARM_HOME")
     if asked is not None and asked not in days:
         raise ConfigurationError(f"--as-of {asked}: no plan is stored for that day; the newest is {days[-1]}")
     day = asked or days[-1]
@@ -117,7 +117,7 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
 def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | None, bool, int | None]:
     """Which generation is live, whether it is exactly the day's plan, and how many lookups are counted today.
 
-    What does not answer is told and does not stop the report, which is of what is stored.
+    If Redis does not answer, a note says so; the report is about stored data and goes on.
     """
     from cachewarm_pipeline.planning.warming_plan import plan_hash
     from cachewarm_pipeline.proof.gate_verdict_store import as_judged
@@ -129,7 +129,7 @@ def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | 
         live, now = store.live(), workspace.now()
         counted = store.stats(now.hour + 1, now).lookups
     except CacheError as error:
-        err.print(f"note: what is live is not known: {error}")
+        err.print(f"note: the live generation is unknown: {error}")
         return None, False, None
     if live is None:
         return None, False, counted

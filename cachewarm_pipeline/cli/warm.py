@@ -39,7 +39,7 @@ def warm(
         float | None, typer.Option(help="Target for wrong hits / hits. [env: CACHEWARM_MAX_WRONG_HIT_RATE]")
     ] = None,
     judge: Annotated[
-        Literal["exact", "embedding", "llm"] | None, typer.Option(help="How answers are held equivalent.")
+        Literal["exact", "embedding", "llm"] | None, typer.Option(help="How two answers are judged equivalent.")
     ] = None,
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,
@@ -47,7 +47,7 @@ def warm(
         bool | None, typer.Option("--allow-rollback", help="Let an older day replace a newer one.")
     ] = None,
     now: Annotated[
-        bool, typer.Option("--now", help="Load at once, whatever CACHEWARM_PROGRESSIVE and the window say.")
+        bool, typer.Option("--now", help="Load at once, even with CACHEWARM_PROGRESSIVE and outside its window.")
     ] = False,
     dry_run: Annotated[
         bool,
@@ -59,9 +59,9 @@ def warm(
 ) -> None:
     """Fill the cache: run the graph for one day, publish the plan as a new generation, print the report.
 
-    With --dry-run nothing is published and nothing spent: exit 0 means that a run would have passed the gates.
-    Exit 0: published, or loading goes on off-peak (CACHEWARM_PROGRESSIVE).
-    1: a gate or a fault stopped it, the live generation is untouched. 2: wrong usage or settings.
+    With --dry-run nothing is published or paid; exit 0 means that a run would pass the gates.
+    Exit 0: published, or loading continues off-peak (CACHEWARM_PROGRESSIVE).
+    1: a gate or a fault stopped the run; the live generation is untouched. 2: wrong usage or settings.
     """
     started = time.monotonic()
     settings = settings_with(
@@ -85,7 +85,7 @@ def warm(
         else:
             report, stopped, unchanged = run_warm(settings, parse_day(as_of), quiet=quiet, started=started)
     except CachewarmError as error:
-        if json_file:  # an older report left there would tell a scheduler of yesterday's success
+        if json_file:  # a scheduler must not read the report of an earlier, successful run
             emit(_nothing_done(as_of or "", settings.budget, str(error), time.monotonic() - started), json_file)
         raise
     if json_file:
@@ -116,7 +116,7 @@ def _nothing_done(as_of: str, budget: int, reason: str, seconds: float) -> Repor
 
 
 def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: float) -> tuple[Report, str | None, bool]:
-    """The work of `warm`: the report, what is wrong if anything, and whether the plan was live already."""
+    """The work of `warm`. Returns the report, what is wrong (None: nothing), and whether the plan was live already."""
     from cachewarm_pipeline.cli.dagster_runs import prepare_dagster_home
 
     settings.check_to_warm()
@@ -132,7 +132,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     workspace = Workspace(settings)
     workspace.check_prices()
     if settings.base_queries:
-        configured_bases(workspace, set())  # a file that cannot be used is told before anything is mined
+        configured_bases(workspace, set())  # an unusable file is reported before anything is mined
     info = workspace.source.describe(workspace.today)
     day = choose_day(asked, info, workspace.today)
     window = days_to_mine(day, settings, info)
@@ -150,9 +150,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         outcome, excluded = RunOutcome(success=True), Counter(as_metadata(info.excluded))
         timings: Counter[str] = Counter()
         if live_before and not may_replace(live_before.as_of, day, settings.allow_rollback, live_before.partial):
-            newer = (
-                f"the live generation {live_before.id} is newer than {day}; --allow-rollback replaces it all the same"
-            )
+            newer = f"the live generation {live_before.id} is newer than {day}; --allow-rollback replaces it anyway"
             outcome = RunOutcome(success=False, error=CachewarmError(newer))
         for first, last in stretches(set(window[:-1]) - set(known)) if outcome.success else ():
             outcome = run_job("mine_log", instance, first, last, tags=tags, quiet=quiet)
@@ -181,9 +179,9 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         stopped = f"{stopped} ({unchanged})"
     elif outcome.failed_after:
         found = "; ".join(f"{check}: {sentence}" for check, sentence in outcome.failed_after.items())
-        stopped = f"published, but {found} `cachewarm rollback` brings back the generation before"
+        stopped = f"published, but {found} `cachewarm rollback` restores the previous generation"
     if not quiet and info.log and outcome.metadata.get(DAILY, {}).get("dagster/row_count") == 0:
-        err.print(f"note: the log has no usable rows on {day}; the plan rests on the days before it")
+        err.print(f"note: the log has no usable rows on {day}; the plan uses the days before it")
     report = build_report(
         as_of=day.isoformat(),
         generation=live.id if live else None,

@@ -1,4 +1,4 @@
-"""The report of `cachewarm warm` for a person."""
+"""The report that `cachewarm warm` prints."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ def _describe(rule: Mapping[str, Any]) -> str:
 
 
 def _forecast(report: Report) -> list[str]:
-    """The replay in two lines."""
+    """The replay in two lines, and what limits it."""
     replay = report["replay"]
     if replay is None and "replay" not in report["timings"]:
         return ["  forecast   not reached"]
@@ -37,22 +37,22 @@ def _forecast(report: Report) -> list[str]:
     lines = [
         f"  forecast   {replay['hit_rate']:.1%} hits, {replay['cold_hit_rate']:.1%} without warming: "
         f"{replay['lift']:+.1%}{span}, on {replay['lookups']:,} held-out lookups",
-        f"             by warmed entries: {replay['exact_hit_rate']:.1%} exact, {replay['semantic_hit_rate']:.1%} by "
-        f"meaning; {proof}",
+        f"             by warmed entries: {replay['exact_hit_rate']:.1%} exact, {replay['semantic_hit_rate']:.1%} "
+        f"semantic; {proof}",
     ]
     if replay["semantic_judged_hits"]:
         wrong, judged = replay["semantic_wrong_hits"], replay["semantic_judged_hits"]
         lines.append(
-            f"             by meaning {wrong:,} of {judged:,} judged hits wrong (at most "
-            f"{replay['semantic_wrong_hit_rate_upper']:.1%}), under the rules as of the days before"
+            f"             semantic hits: {wrong:,} of {judged:,} judged wrong (at most "
+            f"{replay['semantic_wrong_hit_rate_upper']:.1%}), under the rules of the days before"
         )
     if replay["semantic_hit_rate"] and report["match_rules"] and not any(r["certified"] for r in report["match_rules"]):
-        lines.append("             today's rules answer exact hits only: expect it without the hits by meaning")
+        lines.append("             today's rules serve exact hits only: expect the forecast without its semantic hits")
     return lines
 
 
 def _variants(report: Report) -> list[str]:
-    """Who wrote the variants, and what it cost."""
+    """What wrote the variants, and the cost."""
     made, cost = report["synthetic"], report["cost"]
     if made["llm"] is None:
         return []
@@ -69,7 +69,7 @@ def _variants(report: Report) -> list[str]:
 
 
 def _plan(report: Report) -> list[str]:
-    """What the entries are expected to bring, and what more would: the curve in a few rows."""
+    """What the entries, and more of them, are expected to bring: the curve in a few rows."""
     plan = report["plan"]
     if plan is None or not plan["curve"]:
         return []
@@ -79,13 +79,13 @@ def _plan(report: Report) -> list[str]:
     shown += [row for row in curve if row["entries"] == report["entries"]["total"]]
     hits, lookups, total = plan["expected_hits_a_day"], plan["expected_lookups_a_day"], report["entries"]["total"]
     if not lookups:
-        return ["  expected   nothing is known of what will be asked: there is no log yet"]
+        return ["  expected   unknown: there is no log yet"]
     digits = 0 if lookups >= 100 else 1
     lines = [
         f"  expected   {hits:,.{digits}f} of {lookups:,.{digits}f} lookups a day are answered by these entries "
-        "(a cache learns some of them by itself)",
+        "(a cold cache learns some of them by itself)",
         f"             {plan['next_100']}",
-        f"             {'entries':>8}{'plan':>9}{'seed order':>12}{'random':>9}   hits a day, by the rules foreseen "
+        f"             {'entries':>8}{'plan':>9}{'frequency':>12}{'random':>9}   hits a day, under the rules foreseen "
         f"for {total:,} entries",
     ]
     for row in sorted({row["entries"]: row for row in shown}.values(), key=lambda row: row["entries"]):
@@ -98,18 +98,18 @@ def _plan(report: Report) -> list[str]:
 
 
 def _places(report: Report) -> str:
-    """Where large responses take more places of the budget than there are entries."""
+    """The places of the budget, if large responses take more than one."""
     places = report["plan"] and report["plan"]["places"]
     return f", in {places:,} places" if places and places != report["entries"]["total"] else ""
 
 
 def _paid(tokens: int, usd: float) -> str:
-    """Tokens and dollars. Zero dollars for tokens of a server are no measurement, but a price that nobody set."""
+    """Tokens and dollars. Zero dollars for a server's tokens mean that no price is set."""
     return f"{tokens:,} tokens, {dollars(usd) if usd or not tokens else 'no price is set'}"
 
 
 def _cost(report: Report) -> list[str]:
-    """What the run paid, or, of a dry run, what one would pay."""
+    """What the run paid; for a dry run, what a run would pay."""
     if report["planned_cost"] is not None:
         return planned_lines(report["planned_cost"])
     cost = report["cost"]
@@ -119,15 +119,15 @@ def _cost(report: Report) -> list[str]:
         if cost[f"{name}_tokens"]
     ]
     if not parts:
-        return ["  cost       $0: no paid model was asked"]
+        return ["  cost       $0: no paid model was used"]
     return [f"  cost       {'; '.join(parts)}; prices of {cost['prices_as_of']}"]
 
 
 def print_report(report: Report, unchanged: bool) -> None:
-    """The report for a person."""
+    """Print the report."""
     entries, cost = report["entries"], report["cost"]
     if report["dry_run"]:
-        out.print(f"\nDry run for {report['as_of']}: nothing was published, nothing was paid")
+        out.print(f"\nDry run for {report['as_of']}: nothing was published or paid")
     elif unchanged:
         out.print(f"\nUnchanged: generation {report['generation']} for {report['as_of']} is live already")
     elif report["published"]:
@@ -136,7 +136,7 @@ def print_report(report: Report, unchanged: bool) -> None:
         loading = report["loading"]
         out.print(
             f"\nLoading for {report['as_of']}: {loading['loaded']:,} of {loading['of']:,} entries; `cachewarm dev` "
-            "goes on in the off-peak window and publishes when it is whole (`cachewarm warm --now`: at once)"
+            "continues in the off-peak window and publishes when all are loaded (`cachewarm warm --now`: at once)"
         )
     else:
         out.print(f"\nNot published for {report['as_of']}")
@@ -151,10 +151,10 @@ def print_report(report: Report, unchanged: bool) -> None:
             out.print(f"  match rule {rule['agent_type']}: {_describe(rule)}")
     for line in _cost(report):
         out.print(line)
-    for said in report["savings_told"]:
-        out.print(f"  savings    {said}")
+    for sentence in report["savings_told"]:
+        out.print(f"  savings    {sentence}")
     out.print(f"  time       {cost['seconds']:.1f} s")
     if report["counts"]:
-        out.print("  left out   " + ", ".join(f"{n:,} {reason}" for reason, n in report["counts"].items()))
+        out.print("  excluded   " + ", ".join(f"{n:,} {reason}" for reason, n in report["counts"].items()))
     if report["published"]:
-        out.print("  more       `cachewarm report --html FILE`: all this, and what it brought, as one page")
+        out.print("  more       `cachewarm report --html FILE`: this and what warming brought, as one page")

@@ -1,7 +1,12 @@
-"""Every knob of the pipeline, typed, with the reason for its default.
+"""All settings of the pipeline: environment variables come in, one typed ``Settings`` object goes out.
 
-Read from the environment (prefix ``CACHEWARM_``) when a run starts; `partitions` reads them when definitions load.
-Secrets are ``SecretStr``: they do not show in logs, in the UI or in a traceback.
+Each class holds the settings of one stage, each with the reason for its default: ``places``, ``source``,
+``candidates``, ``variants``, ``answers`` (the judge), ``planning``, ``proof``, ``publishing``, ``embedding``,
+``measurement``, ``automation``. ``selection_limits`` and ``off_peak_window`` are values that settings parse to;
+``share`` is a number from 0 to 1. docs/settings.md is made from these classes.
+
+Settings are read from the environment (prefix ``CACHEWARM_``) when a run starts; ``lineage.partitions`` reads them when
+definitions load. Secrets are ``SecretStr``: they do not show in logs, in the UI or in a traceback.
 """
 
 import difflib
@@ -45,14 +50,14 @@ class Settings(
     PlaceSettings,
     BaseSettings,
 ):
-    """Settings of one run. ``Settings()`` reads the environment; keyword arguments win over it."""
+    """Settings of one run. ``Settings()`` reads the environment; keyword arguments override it."""
 
     model_config = SettingsConfigDict(
         env_prefix="CACHEWARM_",
         env_ignore_empty=True,
         extra="ignore",
         populate_by_name=True,
-        allow_inf_nan=False,  # of all fields: no report, no TTL and no wait can be made of an infinite number
+        allow_inf_nan=False,  # of all fields: an infinite number makes no report, no TTL and no wait
     )
 
     @field_validator("name")
@@ -81,31 +86,32 @@ class Settings(
         return self
 
     def check_to_warm(self) -> None:
-        """What only warming needs, before it begins: nobody wants a key of a chat model to stop a server.
+        """Check what only warming needs; other commands work without it.
 
-        Raises ConfigurationError: quotas over the budget, no key for `openai` variants, base queries nobody writes of.
+        Raises ConfigurationError for quotas over the budget, a missing key for `openai` variants, and base queries
+        without a writer.
         """
         _ = self.limits
         if self.llm == "openai" and not self.openai_api_key:
             raise ConfigurationError("CACHEWARM_LLM=openai needs OPENAI_API_KEY (any text for a server without keys)")
         if self.base_queries and self.llm in (None, "none") and not (self.llm is None and self.is_sample):
             raise ConfigurationError(
-                "CACHEWARM_BASE_QUERIES is set, but nothing writes variants of them: set CACHEWARM_LLM=openai too"
+                "CACHEWARM_BASE_QUERIES is set, but no model writes variants of them: set CACHEWARM_LLM=openai too"
             )
 
     @property
     def api_key(self) -> str:
-        """OPENAI_API_KEY; empty where none is set, which whoever needs one refuses."""
+        """OPENAI_API_KEY; empty if it is not set."""
         return self.openai_api_key.get_secret_value() if self.openai_api_key else ""
 
     @property
     def is_sample(self) -> bool:
-        """Whether the source is the synthetic sample: none is set, or it is asked for by name."""
+        """Whether the source is the synthetic sample: no source is set, or it is requested by name."""
         return self.source_url is None or self.source_url.get_secret_value() == SAMPLE
 
     @property
     def limits(self) -> Limits:
-        """What the selection of entries keeps to. Raises ConfigurationError for quotas over the budget."""
+        """The limits of the selection. Raises ConfigurationError for quotas over the budget."""
         return Limits(self.budget, self.quotas, self.min_gain, self.entry_bytes)
 
     @property
@@ -115,19 +121,19 @@ class Settings(
 
     @property
     def delta(self) -> float:
-        """The most that a certificate may be wrong with."""
+        """Largest probability that a certificate is wrong."""
         return 1 - self.confidence
 
     @property
     def floors(self) -> dict[str, float]:
-        """Lowest quality_score an entry of each source may have."""
+        """Lowest quality_score of an entry, by source."""
         return {"golden": self.min_quality, "query_log": self.min_entry_quality, "synthetic": self.min_entry_quality}
 
 
 def load_settings() -> Settings:
     """The settings of the environment.
 
-    Raises ConfigurationError with one line a wrong variable; the values of secrets are not in it.
+    Raises ConfigurationError that names each wrong variable; it never contains the value of a secret.
     """
     known = {str(field.validation_alias) for field in Settings.model_fields.values()} | {
         f"CACHEWARM_{name.upper()}" for name in Settings.model_fields
@@ -135,7 +141,7 @@ def load_settings() -> Settings:
     for variable in sorted(os.environ):
         if variable.upper().startswith("CACHEWARM_") and variable.upper() not in known:
             near = difflib.get_close_matches(variable.upper(), known, 1)
-            raise ConfigurationError(f"{variable} is no setting{f'; did you mean {near[0]}?' if near else ''}")
+            raise ConfigurationError(f"{variable} is not a setting{f'; did you mean {near[0]}?' if near else ''}")
     try:
         return Settings()
     except ValidationError as error:

@@ -10,7 +10,7 @@ class AnswerSettings(BaseModel):
 
     judge: Literal["exact", "embedding", "llm"] = Field(
         "embedding",
-        description="How two responses are held equivalent: `exact` (same JSON or text), `embedding` (near vectors, "
+        description="How two responses are judged equivalent: `exact` (same JSON or text), `embedding` (near vectors, "
         "same facts) or `llm` (a model has the last word on near ones; costs money, so it is never the default).",
     )
     judge_model: str = Field(
@@ -22,17 +22,19 @@ class AnswerSettings(BaseModel):
     judge_max_usd: float = Field(
         1.0,
         ge=0,
-        description="Spend cap of the `llm` judge for a run. Pairs over it are held different, which can only lower "
+        description="Spend cap of the `llm` judge for a run. Pairs over it count as different, which can only lower "
         "the hit rate.",
     )
     judge_usd_per_million_prompt_tokens: float = Field(
-        0.40, ge=0, description="Price of judge_model's prompts (gpt-4.1-mini). 0: the cap never holds."
+        0.40, ge=0, description="Price of judge_model's prompts (gpt-4.1-mini). 0: the cap has no effect."
     )
     judge_usd_per_million_completion_tokens: float = Field(
         1.60, ge=0, description="Price of judge_model's answers (gpt-4.1-mini)."
     )
     judge_concurrency: int = Field(8, ge=1, le=64, description="Requests of the `llm` judge under way at once.")
-    judge_timeout_seconds: float = Field(30, gt=0, description="A judge's request that takes longer is tried again.")
+    judge_timeout_seconds: float = Field(
+        30, gt=0, description="A judge's request that takes longer is attempted again."
+    )
     judge_max_retries: int = Field(
-        5, ge=0, description="Tries of a judge's request after the first for 408, 409, 429, 5xx and time-outs."
+        5, ge=0, description="Further attempts at a judge's request after 408, 409, 429, 5xx and time-outs."
     )

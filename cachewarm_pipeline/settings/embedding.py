@@ -19,10 +19,8 @@ class EmbeddingSettings(BaseModel):
         0.02, ge=0, description="Price of embedding_model (text-embedding-3-small)."
     )
     embedding_concurrency: int = Field(4, ge=1, le=64, description="Embedding requests under way at once.")
-    embedding_timeout_seconds: float = Field(30, gt=0, description="A request that takes longer is tried again.")
-    embedding_max_retries: int = Field(
-        5, ge=0, description="Tries after the first for 408, 409, 429, 5xx and time-outs."
-    )
+    embedding_timeout_seconds: float = Field(30, gt=0, description="A request that takes longer is attempted again.")
+    embedding_max_retries: int = Field(5, ge=0, description="Further attempts after 408, 409, 429, 5xx and time-outs.")
     openai_api_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key"), description="Key of the server."
     )

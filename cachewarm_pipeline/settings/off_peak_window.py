@@ -1,4 +1,4 @@
-"""The off-peak window, and how much a loading tick in it may write. Wall clock of a named zone; time is passed in."""
+"""The off-peak window, and how many entries a loading tick may write. Wall-clock time of a named zone."""
 
 import math
 import re
@@ -16,14 +16,14 @@ def parse_window(text: str) -> tuple[time, time]:
     """
     found = _WINDOW.fullmatch(text)
     if not found:
-        raise ValueError(f"{text!r} is no window: write HH:MM-HH:MM, such as 22:00-06:00")
+        raise ValueError(f"{text!r} is not a window: write HH:MM-HH:MM, such as 22:00-06:00")
     hours = [(int(found[1]), int(found[2])), (int(found[3]), int(found[4]))]
     if hours[1] == (24, 0):
         hours[1] = (0, 0)
         if hours[0] == (0, 0):
             return time(0), time(0)
     if any(hour > 23 or minute > 59 for hour, minute in hours):
-        raise ValueError(f"{text!r} holds no time of day: write HH:MM-HH:MM, such as 22:00-06:00")
+        raise ValueError(f"{text!r} has an hour over 23 or a minute over 59: write HH:MM-HH:MM, such as 22:00-06:00")
     begins, ends = (time(*one) for one in hours)
     if begins == ends:
         raise ValueError(f"{text!r} is empty: for the whole day write 00:00-24:00")
@@ -34,8 +34,8 @@ def parse_window(text: str) -> tuple[time, time]:
 class OffPeak:
     """A daily window of wall-clock time. ``begins`` == ``ends`` is the whole day.
 
-    Where the clock is put forward, times that do not exist are passed over; where it is put back, an hour that comes
-    twice is off-peak twice. So the window's length in hours differs on these days, its edges on the clock never do.
+    When clocks go forward, times that do not exist are skipped; when they go back, an hour that comes twice is off-peak
+    twice. On these days the window is shorter or longer, but its edges on the clock stay.
     """
 
     begins: time
@@ -43,14 +43,14 @@ class OffPeak:
     zone: ZoneInfo
 
     def contains(self, now: datetime) -> bool:
-        """Whether the moment (aware) is off-peak; the end is peak already."""
+        """Whether the moment (aware) is off-peak; the window's end is not."""
         clock = now.astimezone(self.zone).time()
         if self.begins < self.ends:
             return self.begins <= clock < self.ends
         return self.begins == self.ends or clock >= self.begins or clock < self.ends
 
     def next_begin(self, now: datetime) -> datetime:
-        """The next moment (UTC) at which the window is open: ``now`` itself inside it."""
+        """The next moment (UTC) at which the window is open; inside it, ``now``."""
         if self.contains(now):
             return now
         minute = now.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)

@@ -8,18 +8,18 @@ from pydantic import BaseModel, Field
 class PlanningSettings(BaseModel):
     """Which candidates become entries: budget, coverage, quotas."""
 
-    budget: int = Field(1000, ge=1, description="Entries at most; the seed's 1,000.")
+    budget: int = Field(1000, ge=1, description="Entries at most. 1,000 entries load in under a second.")
     selection: Literal["coverage", "frequency"] = Field(
         "coverage",
         description="`coverage`: the entries that bring the most hits; `frequency`: golden first, then those asked "
-        "most, as the seed orders them.",
+        "most.",
     )
     coverage_radius: float = Field(
         0.25,
         gt=0,
         le=2,
-        description="Cosine distance up to which an entry is taken to answer a query of the same answer, before there "
-        "is a match rule that says how far.",
+        description="Cosine distance up to which an entry is assumed to answer a query with the same answer, before "
+        "a match rule decides.",
     )
     min_gain: float = Field(
         0.02,
@@ -28,7 +28,7 @@ class PlanningSettings(BaseModel):
         "is not warmed; 0.02: one hit in 50 days.",
     )
     demand_half_life_days: float = Field(
-        14, gt=0, description="A lookup so many days ago counts half as much as one of today."
+        14, gt=0, description="A lookup this many days ago counts half as much as one of today."
     )
     quotas: dict[str, int] = Field(
         default_factory=dict,

@@ -20,12 +20,12 @@ class ProofSettings(BaseModel):
         gt=0.5,
         lt=1,
         description="Of each certificate: it is wrong with probability 1 - this at most. At 0.95 one cache in five was "
-        "seen just over its target on real questions, at 0.99 none of 20.",
+        "measured just over its target on real questions, at 0.99 none of 20.",
     )
     labelled_max: int = Field(
         10_000,
         ge=0,
-        description="Distinct log queries an agent_type that fit and certify its match rule, those asked last.",
+        description="Distinct log queries an agent_type that fit and certify its match rule, the newest ones.",
     )
     replay_days: int = Field(
         7, ge=0, le=60, description="Held-out days of the replay, at most a quarter of the log's. 0: no replay."

@@ -9,7 +9,7 @@ class PublishingSettings(BaseModel):
     """Entries in Redis: how long they live, what may replace them."""
 
     ttl_days: float = Field(
-        7, gt=0, description="Life of an entry. A daily run renews it; if runs stop, stale answers leave by themselves."
+        7, gt=0, description="Life of an entry. A daily run renews it; if runs stop, stale answers expire."
     )
     ttl_jitter: Share = Field(0.1, description="TTLs are spread by this share, so that entries do not expire together.")
     allow_rollback: bool = Field(
@@ -17,5 +17,5 @@ class PublishingSettings(BaseModel):
         description="Let a plan of an older day replace a newer live generation; a backfill must not by accident.",
     )
     max_response_bytes: int = Field(
-        65_536, ge=1, description="Larger responses are left out: they cost memory out of proportion."
+        65_536, ge=1, description="Larger responses are excluded: they take too much memory."
     )

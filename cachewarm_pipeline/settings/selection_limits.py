@@ -1,4 +1,4 @@
-"""What a selection of entries keeps to."""
+"""Limits of a selection of entries: budget, quotas, least gain, bytes of a place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -12,7 +12,7 @@ class SourceSettings(BaseModel):
     log_format: Literal["own", "litellm", "langfuse", "otel"] = Field(
         "own",
         description="Whose columns the log has: `own`, LiteLLM's SpendLogs, Langfuse's observations or OpenTelemetry's "
-        "GenAI spans. See Your own data.",
+        "GenAI spans. See docs/data-sources.md.",
     )
     tables: dict[str, str] = Field(
         default_factory=dict, description='JSON, our table name to yours: {"llm_query_logs": "prod.llm_requests"}.'

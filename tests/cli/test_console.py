@@ -7,9 +7,10 @@ import pytest
 
 from cachewarm_pipeline.cli.console import emit
 from cachewarm_pipeline.errors import CachewarmError
+from tests.support.pipeline import Cachewarm
 
 
-def test_a_report_with_a_number_that_is_no_json_is_refused_and_names_it(
+def test_a_report_with_a_number_that_json_cannot_hold_is_refused_and_the_number_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "report.json"
@@ -19,3 +20,8 @@ def test_a_report_with_a_number_that_is_no_json_is_refused_and_names_it(
             emit({"cost": {"usd": float("inf")}, "curve": [{"gain": 1.0}, {"gain": float("nan")}]}, to)
     assert capsys.readouterr().out == ""
     assert json.loads(target.read_text()) == {"usd": 1.5}
+
+
+def test_version_names_both_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = Cachewarm(capsys)("--version")
+    assert (ran.code, ran.out) == (0, "cachewarm-pipeline 0.1.0, cachewarm-client 0.1.0\n")

@@ -173,13 +173,13 @@ def test_a_dry_run_needs_no_redis_and_plans_with_the_local_model_what_is_not_emb
     ran = cachewarm("warm", "--dry-run", **changed)
     assert ran.code == 0, ran.err
     assert (paid.files(), paid.models.requests) == (files, requests)
-    assert "Dry run for 2026-03-20: nothing was published, nothing was paid" in ran.out
+    assert "Dry run for 2026-03-20: nothing was published or paid" in ran.out
     assert "A dry run reads no counters." in ran.err
     assert "planned with the local model all-MiniLM-L6-v2" in ran.out
     assert "expected, with what this would cost: " in ran.out
     assert "figures may differ" in ran.out
     assert f"prices of {Settings().prices_as_of}" in ran.out
-    assert "no more than that: CACHEWARM_LLM_MAX_USD stops it" in ran.out
+    assert "not more: CACHEWARM_LLM_MAX_USD is the cap" in ran.out
     for said in ("embedding", "writing", "judging"):
         assert f"             {said} " in ran.out
 
@@ -251,7 +251,7 @@ def test_counts_that_a_plan_does_not_know_yet_are_told() -> None:
     last = date(2026, 3, 20)
     said = counts_line(28, date(2026, 3, 18), last)
     assert said is not None
-    assert "counts of readers are stored up to 2026-03-18" in said
+    assert "reader counts are stored up to 2026-03-18" in said
     # Up to date; no reader counts; nothing ever leaves.
     assert [counts_line(28, last, last), counts_line(28, None, last), counts_line(0, date(2026, 3, 18), last)] == [
         None

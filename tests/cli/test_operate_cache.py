@@ -121,7 +121,7 @@ def test_a_withdrawn_entry_misses_at_once_and_comes_back_when_reinstated(team: T
     assert "out of service" in ran.err
     assert cachewarm("lookup", bad, "-a", AGENT).out.startswith("miss")
     listed = cachewarm("withdrawn").out
-    assert listed.startswith("1 answers are withdrawn, 0 reported ones are still served")
+    assert listed.startswith("withdrawn answers: 1; reported and still served: 0")
     assert f"{AGENT}: {bad}  wrong" in listed
     assert cachewarm("withdraw", bad, "-a", AGENT).err.startswith("error: this entry is withdrawn already")
 

@@ -262,7 +262,7 @@ def test_a_second_warm_in_the_same_home_is_told_to_wait(small: Cachewarm) -> Non
     with warm_lock(Path(small.environment["CACHEWARM_HOME"])):
         ran = small("warm")
     assert ran.code == 1
-    assert "another `cachewarm warm` is at work" in ran.err
+    assert "another `cachewarm warm` is running" in ran.err
     assert small("warm").code == 0
 
 

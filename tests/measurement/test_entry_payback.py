@@ -298,7 +298,7 @@ def test_the_command_sorts_filters_and_limits(reviewed: Path) -> None:
     nobody = asked(reviewed, "-a", "nobody")
     assert nobody.exit_code == 0
     assert "agent types: a, an agent type" in nobody.output
-    assert "not live any more" in nobody.output
+    assert "no longer live" in nobody.output
 
 
 def test_the_json_is_the_same_for_a_program(reviewed: Path) -> None:

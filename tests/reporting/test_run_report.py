@@ -301,7 +301,7 @@ def test_the_command_writes_page_and_json_of_what_is_stored_and_tells_that_redis
     html, to = home / "report.html", home / "report.json"
     result = CliRunner().invoke(app, ["report", "--html", str(html), "--json", str(to)])
     assert result.exit_code == 0, result.output
-    assert "what is live is not known" in result.stderr
+    assert "the live generation is unknown" in result.stderr
     assert "(planned; whether it is live is not known)" in result.stdout
     assert "Look why this plan is not what is live" not in html.read_text(encoding="utf-8")
     found = json.loads(to.read_text(encoding="utf-8"))

@@ -56,7 +56,7 @@ def test_no_setting_is_infinite(monkeypatch: pytest.MonkeyPatch, value: str) -> 
 
 def test_a_mistyped_variable_is_told_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHEWARM_BUDGIT", "3")
-    with pytest.raises(ConfigurationError, match="CACHEWARM_BUDGIT is no setting; did you mean CACHEWARM_BUDGET"):
+    with pytest.raises(ConfigurationError, match="CACHEWARM_BUDGIT is not a setting; did you mean CACHEWARM_BUDGET"):
         load_settings()
 
 
@@ -112,11 +112,11 @@ def test_what_only_warming_needs_does_not_stop_other_commands(monkeypatch: pytes
         settings.check_to_warm()
 
 
-def test_base_queries_that_nobody_writes_of_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_base_queries_without_a_writer_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHEWARM_BASE_QUERIES", "mine.yaml")
     load_settings().check_to_warm()  # the sample has a recorded writer
     monkeypatch.setenv("CACHEWARM_SOURCE_URL", "logs")
-    with pytest.raises(ConfigurationError, match="nothing writes variants"):
+    with pytest.raises(ConfigurationError, match="no model writes variants"):
         load_settings().check_to_warm()
 
 
