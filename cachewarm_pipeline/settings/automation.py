@@ -11,7 +11,7 @@ from cachewarm_pipeline.settings.share import Share
 
 
 class AutomationSettings(BaseModel):
-    """Fields that `Settings` inherits."""
+    """Schedules, sensors, off-peak loading, refreshing of answers, alerts."""
 
     # Schedules
     time_zone: str = Field(

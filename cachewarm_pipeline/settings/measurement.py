@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class MeasurementSettings(BaseModel):
-    """Fields that `Settings` inherits."""
+    """Prices, the budget of a run, the harm of a wrong hit, the measured days."""
 
     prices_as_of: date = Field(
         date(2026, 5, 1), description="Day on which the oldest price in the settings was looked up; reports name it."
