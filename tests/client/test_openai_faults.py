@@ -38,9 +38,9 @@ def test_a_passing_fault_is_tried_again(server: FakeServer, status: int) -> None
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (429, "limits the rate or the quota is used up (HTTP 429 in up to 3 tries): no more"),
-        (500, "failed (HTTP 500 in up to 3 tries): no more"),
-        (503, "failed (HTTP 503 in up to 3 tries): no more"),
+        (429, "limits the rate or the quota is used up (HTTP 429 in up to 3 attempts): no more"),
+        (500, "failed (HTTP 500 in up to 3 attempts): no more"),
+        (503, "failed (HTTP 503 in up to 3 attempts): no more"),
     ],
 )
 def test_a_lasting_fault_is_told_after_the_allowed_tries(server: FakeServer, status: int, told: str) -> None:
@@ -126,7 +126,7 @@ def test_a_server_that_ignores_the_asked_dimension_is_told(server: FakeServer) -
 def test_a_slow_server_is_told_after_the_time_outs(server: FakeServer) -> None:
     server.hold = 0.3
     message = refusal(open_fake(server, timeout=0.05, max_retries=0))
-    assert "within 0.05 s in 1 try" in message
+    assert "within 0.05 s in 1 attempt" in message
 
 
 def test_an_unreachable_server_is_told() -> None:
