@@ -50,6 +50,6 @@ def _refuse_warmed(keys: Any) -> None:
     for key in [keys] if isinstance(keys, str | bytes) else keys or []:
         if search.text(key).startswith(f"{RESERVED}:"):
             raise CacheError(
-                f"{search.text(key)!r:.120} is a warmed entry, which only a publish or a withdrawal may change; nothing "
-                "was changed"
+                f"{search.text(key)!r:.120} is a warmed entry, which only a publish or a withdrawal may change; "
+                "nothing was changed"
             )

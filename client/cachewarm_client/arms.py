@@ -18,10 +18,10 @@ BUCKETS = 16
 The arm depends on the user (session, prompt), not on the lookup, so what varies by chance is the user. Counts per arm
 do not show how much users differ. Counts per bucket of users do, because buckets are independent. So, in addition to
 the counters of an hour, a reader adds 1 to ``{arm}:{bucket}:{hit or miss}:{agent_type}`` of the DAY. ``bucket`` is 4
-bits of the hash whose other bits chose the arm (the same bits would make the bucket depend on the arm). It never changes
-for a user, whose lookups of all days must meet in one bucket. This costs one more command per lookup, at most 64 fields
-per agent_type and day, and stores no user id. 64 buckets would make intervals 3% to 6% narrower and cost four times the
-memory.
+bits of the hash whose other bits chose the arm (the same bits would make the bucket depend on the arm). It never
+changes for a user, whose lookups of all days must meet in one bucket. This costs one more command per lookup, at most
+64 fields per agent_type and day, and stores no user id. 64 buckets would make intervals 3% to 6% narrower and cost four
+times the memory.
 """
 
 

@@ -3,8 +3,8 @@
     cache = WarmedSemanticCache(name="cachewarm", redis_url="redis://localhost:6379")
     hits = cache.check(prompt="How do I rotate a key?", agent_type="security_auditor")
 
-A lookup first reads the exact key, which needs no vector. On a miss it embeds the prompt once, reads the nearest entries
-of its agent_type, and applies the match rule that was published with them. This class never writes a generation.
+A lookup first reads the exact key, which needs no vector. On a miss it embeds the prompt once, reads the nearest
+entries of its agent_type, and applies the match rule that was published with them. Nothing here writes a generation.
 """
 
 import asyncio

@@ -11,8 +11,8 @@ Assumptions, and the errors they cause:
   this package's ``store`` within STORES_SECONDS, per agent_type. Nothing is known about stock writers: with them the
   measured lift is too high.
 - A note lives as long as an app entry would: for the reader's ``ttl``, renewed by hits; without one for the ttl that
-  ``store`` was given, from the first answer on; at most MAX_SECONDS. ``clear`` and ``drop`` leave notes behind: the lift
-  is too low until they expire. Until notes exist (one ``ttl`` after a holdout begins) the lift is too high.
+  ``store`` was given, from the first answer on; at most MAX_SECONDS. ``clear`` and ``drop`` leave notes behind: the
+  lift is too low until they expire. Until notes exist (one ``ttl`` after a holdout begins) the lift is too high.
 - The application stores again what the holdout would have hit. Where hits renew entries this changes nothing; where
   answers simply expire, the lift is too low (1.4 of 18 points in benchmarks.impact).
 - Readers without a holdout leave no notes. Where only some processes have a holdout, the lift is too high by what the

@@ -20,8 +20,8 @@ KEEP_SECONDS = 90 * 86_400
 """Counters of an hour live 90 days: long enough to compare a quarter, and no growth after it."""
 
 SERVED_SECONDS = 8 * 86_400
-"""Hits of single entries live a day longer than entries do. The pipeline copies them every night, and 20,000 entries that were
-hit in every hour of 90 days would take gigabytes."""
+"""Hits of single entries live a day longer than entries do. The pipeline copies them every night, and 20,000 entries
+that were hit in every hour of 90 days would take gigabytes."""
 
 APP_HITS, HIT_US, MISS_US, COLD_CACHE_HITS = "own", "hit_us", "miss_us", "would"
 """What is counted beside the outcomes: hits by app entries, in the arm that also sees warmed ones; microseconds of hits

@@ -1,9 +1,9 @@
 """Keys, tokens and passwords in a text, found by the shapes that their issuers gave them.
 
 Personal data is found by cachewarm_client.personal_data. This is a table and not a library: measured on 42 shapes, the
-maintained detectors (kingfisher, betterleaks, bc-detect-secrets) miss 15 to 24. They report only what can be used (a key
-with its pair, a correct checksum), while anything that looks like a key must stay out of a cache. detect-secrets is no
-longer maintained.
+maintained detectors (kingfisher, betterleaks, bc-detect-secrets) miss 15 to 24. They report only what can be used (a
+key with its pair, a correct checksum), while anything that looks like a key must stay out of a cache. detect-secrets is
+no longer maintained.
 """
 
 import math

@@ -54,7 +54,10 @@ class Pin:
 
     @classmethod
     def from_json(cls, text: str) -> "Pin":
-        """The pin of its JSON form. Raises CacheError for other text: a publish must never undo a rollback by mistake."""
+        """The pin of its JSON form.
+
+        Raises CacheError for other text: a publish must never undo a rollback by mistake.
+        """
         try:
             data = json.loads(text)
             return cls(str(data["generation"]), datetime.fromisoformat(data["since"]), str(data.get("why", "")))
@@ -154,7 +157,7 @@ class GenerationRecord:
             version = data["schema_version"]
             if version != SCHEMA_VERSION:
                 raise CacheError(
-                    f"generation {data['id']} has schema version {version}, this reader knows version {SCHEMA_VERSION}: "
+                    f"generation {data['id']} has schema version {version}, this reader knows {SCHEMA_VERSION}: "
                     "upgrade cachewarm-client where this cache is read"
                 )
             published, renewed, filled = (data.get(name) for name in ("published_at", "renewed_at", "filled_at"))
@@ -207,7 +210,8 @@ def parse_live(fields: dict[str, str]) -> GenerationRecord | None:
         return None
     if live not in fields:
         raise CacheError(
-            f"the live generation {live} has no record in Redis: delete the field 'live' of the generations hash and publish again"
+            f"the live generation {live} has no record in Redis: delete the field 'live' of the generations hash and "
+            "publish again"
         )
     return GenerationRecord.from_json(fields[live])
 

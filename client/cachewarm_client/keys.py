@@ -21,7 +21,7 @@ def check_name(name: str) -> str:
     """
     if name == RESERVED:
         raise ConfigurationError(
-            "the cache name 'warm' is reserved: the generations of all caches have it as key prefix; choose another name"
+            "the cache name 'warm' is reserved, since all caches have it as key prefix: choose another name"
         )
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
@@ -139,8 +139,10 @@ def generation_id(as_of: date, plan_hash: str) -> str:
 
 
 def ttl_seconds(entry: str, ttl_days: float, jitter: float) -> int:
-    """Seconds to live of an entry, spread by +-``jitter`` by a hash of its id: stable over re-runs, and entries do not all
-    expire at once."""
+    """Seconds to live of an entry, spread by +-``jitter`` by a hash of its id.
+
+    It is stable over re-runs, and entries do not all expire at once.
+    """
     fraction = int.from_bytes(hashlib.sha256(entry.encode()).digest()[:4], "big") / 2**32
     return max(1, round(ttl_days * 86_400 * (1 + jitter * (2 * fraction - 1))))
 

@@ -44,7 +44,7 @@ class MatchModel:
         """
         if data["features"] != VERSION or set(data["weights"]) != set(FEATURES):
             raise CacheError(
-                f"match model for features of version {data['features']!r}, this reader knows version {VERSION}: upgrade "
+                f"match model for features of version {data['features']!r}, this reader knows {VERSION}: upgrade "
                 "cachewarm-client where this cache is read"
             )
         weights = tuple(float(data["weights"][name]) for name in FEATURES)

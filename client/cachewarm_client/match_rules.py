@@ -41,8 +41,8 @@ class MatchRule:
     """Empty for the default rule, which applies to agent types without a rule."""
     rule: RuleName
     distance_threshold: float | None = None
-    """Largest cosine distance [0, 2] that the ``distance`` rule serves. A stock reader and the application's own entries
-    use it under a ``learned`` rule too. None with ``exact_only``."""
+    """Largest cosine distance [0, 2] that the ``distance`` rule serves. It also applies to stock readers and to app
+    entries, whatever the rule is. None where no distance was certified."""
     certified: bool = False
     """True for ``learned`` and ``distance``, False for ``exact_only``."""
     model: MatchModel | None = None
@@ -194,8 +194,8 @@ class MatchRules:
         version = data.get("version") if isinstance(data, dict) else None
         if isinstance(version, int) and version != RULES_VERSION:
             raise CacheError(
-                f"match rules of version {version}, this reader knows version {RULES_VERSION}: {_UPGRADE}, or warm the "
-                "cache again"
+                f"match rules of version {version}, this reader knows version {RULES_VERSION}: {_UPGRADE}, or warm "
+                "the cache again"
             )
         try:
             if not isinstance(version, int):

@@ -35,7 +35,7 @@ def find_personal_data(text: str) -> tuple[str, ...]:
 
 
 def mask(text: str) -> str:
-    """The text with each part that ``find_personal_data`` finds replaced by its kind, ``[email]``; unchanged without any.
+    """The text with each part that ``find_personal_data`` finds replaced by its kind: ``[email]``.
 
     Where a part is replaced, the rest is in Unicode's compatibility form (NFKC): full-width digits become plain ones.
     """
@@ -57,7 +57,8 @@ _INVISIBLE = re.compile(
 
 
 def _folded(text: str) -> str:
-    """The text with digits, letters and signs of other scripts and widths as plain ones, without invisible characters."""
+    """The text with digits, letters and signs of other scripts and widths as plain ones, and without invisible
+    characters."""
     if not text.isprintable():
         text = _INVISIBLE.sub("", text)
     if text.isascii():
@@ -116,7 +117,7 @@ _PLACEHOLDERS = frozenset(
 )
 # fmt: on
 _NO_DOMAIN = re.compile(r"(?i)^(?:v?\d+\.\d|\d(?:\.\d)?x\.|(?:self|cls|this)\.)")
-"""A version (``lib@1.2.rc``), an image for high-resolution screens (``icon@2x.png``), a matrix product (``x@self.w``)."""
+"""A version (``lib@1.2.rc``), an image for sharp screens (``icon@2x.png``), a matrix product (``x@self.w``)."""
 _NO_TOP = frozenset(
     [
         "service",

@@ -27,7 +27,7 @@ class Connection:
         self._async: tuple[asyncio.AbstractEventLoop, Any] | None = None
 
     def run(self, steps: LookupSteps) -> Any:
-        """Run the steps and return their result. Raises what they raise, and CacheError when Redis is lost or refuses."""
+        """The result of the steps. Raises what they raise, and CacheError when Redis is lost or refuses."""
         answer: Any = None
         with redis_faults("reading the cache"), closing(steps):
             while True:

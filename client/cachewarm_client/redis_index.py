@@ -1,4 +1,4 @@
-"""One cache's keys and search indexes in Redis: reading, counting and removing. What they mean is decided elsewhere."""
+"""One cache's keys and search indexes in Redis: reading, counting and removing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,8 @@ from cachewarm_client.keys import app_prefix, index_name, key_prefix
 from cachewarm_client.redis_search_commands import text
 
 SEARCH_TIMEOUT_MS = 20_000
-"""Counting may take longer than the 500 ms that the server allows a lookup, but less than the client's socket timeout."""
+"""Counting may take longer than the 500 ms that the server allows a lookup, but less than the client's
+socket timeout."""
 
 _SCAN_COUNT = 1000
 
@@ -127,7 +128,7 @@ class CacheIndex:
             raise
         if found.partial:
             raise CacheError(
-                f"counting the entries of generation {generation} timed out: Redis is too busy, try again later"
+                f"counting the entries of generation {generation} timed out: Redis is busy, try again later"
             )
         return found
 

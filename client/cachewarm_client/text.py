@@ -8,7 +8,7 @@ MAX_PROMPT_CHARS = 2000
 """A prompt is its first 2,000 characters: they are what is stored, embedded and looked up. It is the length that
 applications commonly embed (``content[:2000]``)."""
 
-# Only marks that end or quote a sentence. '#', '+', a leading '.', brackets and signs carry meaning: C#, C++, .NET, f().
+# Only marks that end or quote a sentence. '#', '+', leading '.', brackets and signs carry meaning: C#, C++, .NET, f().
 _TRAILING = ".!?,;:…\"'`“”‘’«»‚„、。؟¿¡ "
 _LEADING = "\"'`“”‘’«»‚„¿¡ "
 _BUT_DOTS = _TRAILING.replace(".", "") + _LEADING

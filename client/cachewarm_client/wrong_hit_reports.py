@@ -21,7 +21,7 @@ MAX_WHY_CHARS = 200
 
 
 def response_sha(response: str) -> str:
-    """Identifies an answer: 16 hex digits of a hash of its canonical form (of the answer itself where that is empty)."""
+    """Identifies an answer: 16 hex digits of a hash of its canonical form, or of the answer where that is empty."""
     return sha256_hex(canonical(response) or response)[:16]
 
 

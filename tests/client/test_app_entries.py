@@ -8,7 +8,7 @@ import pytest
 import redis
 from cachewarm_client import redis_search_commands as search
 from cachewarm_client.cache import WarmedSemanticCache
-from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.cache_arguments import CheckArguments
 from cachewarm_client.text import entry_id
 from cachewarm_client.vectorizer import EmbedderVectorizer
 from redisvl.extensions.cache.llm import SemanticCache
@@ -16,7 +16,7 @@ from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from tests.support.cache_fakes import REVOKE, ROTATE, TrigramEmbedder, republish
+from tests.support.cache_fakes import REVOKE, ROTATE, TrigramEmbedder, distance_rules, republish
 
 pytest_plugins = ["tests.support.cache_fixtures"]
 
@@ -125,7 +125,7 @@ def test_own_entries_stay_readable_when_a_generation_is_published(
     warmed: CacheStore, cache: WarmedSemanticCache
 ) -> None:
     cache.store("Where are the audit logs?", "there", agent_type="auditor")
-    republish(warmed, rules=MatchRules.uniform(0.2))
+    republish(warmed, rules=distance_rules(0.2))
     assert cache.check("where are the audit logs", agent_type="auditor")[0]["match"] == "exact"
     assert cache.check("Where are the audit log?", agent_type="auditor")[0]["response"] == "there"
 
@@ -230,7 +230,7 @@ def test_any_client_of_the_application_will_do(
         near = cache.check("How do I rotate the signing keys?", agent_type="auditor")
         assert near == asyncio.run(cache.acheck("How do I rotate the signing keys?", agent_type="auditor"))
         assert near[0]["match"] == "semantic"
-        republish(warmed, rules=MatchRules.uniform(0.2))
+        republish(warmed, rules=distance_rules(0.2))
         assert cache.check(ROTATE, agent_type="auditor")[0]["match"] == "exact"
         assert cache.get_stats().lookups == 4
         cache.disconnect()
@@ -255,9 +255,9 @@ def test_both_protocols_parse_alike() -> None:
     ],
 )
 def test_a_search_that_was_cut_short_is_a_miss(cache: WarmedSemanticCache, reply: Any) -> None:
-    ask = replace(cache._ask("x", None, 1, None, None, None, "auditor"), vector=bytes(256))
-    steps = cache._reader.lookup(ask)
-    next(steps)  # asks three exact keys, whether all is there, and what is live
+    request = replace(cache._request(CheckArguments("x"), "auditor"), vector=bytes(256))
+    steps = cache._reader.lookup(request)
+    next(steps)  # reads three exact keys, whether the generation is complete, and what is live
     steps.send([[None] * len(search.STORED_FIELDS)] * 3 + [1, cache.generation.encode()])
     with pytest.raises(StopIteration) as done:
         steps.send([reply])

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import redis
-from cachewarm_client.arms import place_of
+from cachewarm_client.arms import assign
 from cachewarm_client.cache import WarmedSemanticCache
-from cachewarm_client.cold_cache_shadow import MARK_EVERY, MAX_SECONDS, STORES_SECONDS, Marks
+from cachewarm_client.cache_arguments import CheckArguments
+from cachewarm_client.cold_cache_shadow import MARK_EVERY, MAX_SECONDS, STORES_SECONDS, StoreMarks
 from cachewarm_client.counters import HOLDOUT_ARM, WARMED_ARM
 from cachewarm_client.keys import arms_key, shadow_key, stats_key, stores_key
 from cachewarm_client.lookup import app_entry_id
@@ -38,7 +39,7 @@ class Both:
 
     def _user(self, arm: str) -> str:
         users = map("user {}".format, itertools.count())
-        return next(user for user in users if place_of(self.cache.name, 0.5, user, None).arm == arm)
+        return next(user for user in users if assign(self.cache.name, 0.5, user, None).arm == arm)
 
     def ask(self, user: str, prompt: str = ROTATE, **more: Any) -> list[dict[str, Any]]:
         return self.cache.check(prompt, agent_type="auditor", holdout_key=user, **more)
@@ -87,7 +88,7 @@ def test_what_a_warmed_entry_answered_the_holdout_would_have_hit_in_a_cold_cache
     match = "exact" if prompt == ROTATE else "semantic"
     assert both.counted(WARMED_ARM) == {match: 1, "bucket hit": 1}
     arms = both.cache.get_stats().arms
-    assert (arms[HOLDOUT_ARM].hit_rate, arms[HOLDOUT_ARM].would_hit_rate) == (0.0, pytest.approx(2 / 3))
+    assert (arms[HOLDOUT_ARM].hit_rate, arms[HOLDOUT_ARM].cold_cache_hit_rate) == (0.0, pytest.approx(2 / 3))
     told = arms[HOLDOUT_ARM].as_dict()
     assert told["would_hits"] == 2
     assert "0 hits, 3 misses: 0.0%; " in _rates("holdout arm", told)
@@ -187,8 +188,8 @@ def test_shadows_cost_no_round_trip_and_a_mark_of_storing_one_an_hour(both: Both
     for _ in range(3):
         both.ask(both.sees)
     assert len(trips) == 4 + 3
-    marks = Marks("name")
-    due = [marks.due(who, 60, at) is not None for who, at in (("a", 0), ("b", 1), ("a", 2), ("a", MARK_EVERY))]
+    marks = StoreMarks("name")
+    due = [marks.due_command(who, 60, at) is not None for who, at in (("a", 0), ("b", 1), ("a", 2), ("a", MARK_EVERY))]
     assert due == [True, True, False, True]
 
 
@@ -257,14 +258,14 @@ async def _asked(both: Both, user: str, prompt: str) -> None:
 
 
 def test_a_lookup_counts_once_whatever_fails_after_it_was_decided(both: Both) -> None:
-    ask = replace(both.cache._ask(ROTATE, None, 1, None, None, None, "auditor"), ttl=None)
-    steps = both.cache._reader.lookup(ask)
+    request = replace(both.cache._request(CheckArguments(ROTATE), "auditor"), ttl=None)
+    steps = both.cache._reader.lookup(request)
     next(steps)
     with suppress(CacheError):
         steps.throw(CacheError("lost"))
-    ended = both.cache._counters.began("auditor")
-    ended("miss")
-    ended("error")
+    finish = both.cache._counters.start_lookup("auditor")
+    finish("miss")
+    finish("error")
     both.cache.flush()
     stats = both.cache.get_stats()
     assert (stats.errors, stats.misses) == (1, 1)

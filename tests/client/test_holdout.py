@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import redis
-from cachewarm_client.arms import place_of
+from cachewarm_client.arms import assign
 from cachewarm_client.cache import WarmedSemanticCache
 from cachewarm_client.certificate import Certificate
 from cachewarm_client.counters import HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM
@@ -47,7 +47,7 @@ def reader(
 
 def user_of(name: str, arm: str) -> str:
     """The first user whom a holdout of a half puts in this arm."""
-    return next(u for u in map("user {}".format, itertools.count()) if place_of(name, 0.5, u, None).arm == arm)
+    return next(u for u in map("user {}".format, itertools.count()) if assign(name, 0.5, u, None).arm == arm)
 
 
 def ways(cache: WarmedSemanticCache, prompt: str, agent_type: str, key: str) -> Iterator[list[dict[str, Any]]]:
@@ -102,7 +102,6 @@ WORDS = ["rotate", "revoke", "the", "signing", "key", "certificate", "not", "2",
 PROMPTS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join).filter(canonical)
 PROOF = Certificate(0.05, 0.01, 0.5, 200, 1, 0.03, 400, 5)
 RULES = {
-    "uniform": MatchRules.uniform,
     "exact_only": lambda _: MatchRules(MatchRule("", "exact_only"), {}),
     "certified": lambda distance: MatchRules(MatchRule("", "distance", distance, True, None, PROOF), {}),
     "learned": lambda distance: learned(-9.0, SPACE, distance),
@@ -146,7 +145,7 @@ def test_the_key_of_a_lookup_wins_over_the_callable_and_without_both_the_prompt_
         def arm(key: str | None = None) -> str:
             return str(cache.explain(ROTATE, agent_type="auditor", holdout_key=key)["arm"])
 
-        by_prompt = place_of(warmed.name, 0.5, None, ROTATE).arm
+        by_prompt = assign(warmed.name, 0.5, None, ROTATE).arm
         assert (arm(), arm(held), arm(sees)) == (by_prompt, HOLDOUT_ARM, WARMED_ARM)
         for user, expected in ((held, HOLDOUT_ARM), (sees, WARMED_ARM), ("", by_prompt)):
             present.set(user)
@@ -212,7 +211,7 @@ def test_lookups_are_counted_by_arm_hour_agent_type_bucket_and_entry(
     assert min(times.values()) > 0
     served = client.hgetall(served_key(reader.name, "2026112209"))
     assert served == {entry_id(ROTATE, "auditor").encode(): b"2"}
-    buckets = {user: place_of(reader.name, 0.5, user, None).bucket for user in (held, sees)}
+    buckets = {user: assign(reader.name, 0.5, user, None).bucket for user in (held, sees)}
     assert client.hgetall(arms_key(reader.name, "20261122")) == {
         f"warmed:{buckets[sees]}:hit:auditor".encode(): b"3",
         f"warmed:{buckets[sees]}:miss:auditor".encode(): b"1",

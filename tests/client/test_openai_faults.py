@@ -90,17 +90,17 @@ def _rows(*embeddings: object) -> Callable[[dict[str, Any]], dict[str, Any]]:
         (_rows([1.0, 0.0], [1.0, 0.0], [1.0, 0.0]), "3 vectors for 2 texts"),
         (_rows(), "0 vectors for 2 texts"),
         (lambda answer: {**answer, "data": [answer["data"][0]] * 2}, "wrongly numbered"),
-        (_rows([1.0, 0.0], [1.0, 0.0, 0.0]), "different or no length"),
-        (_rows([], []), "different or no length"),
-        (_rows("", ""), "different or no length"),
+        (_rows([1.0, 0.0], [1.0, 0.0, 0.0]), "without dimensions, or with different dimensions"),
+        (_rows([], []), "without dimensions, or with different dimensions"),
+        (_rows("", ""), "without dimensions, or with different dimensions"),
         (_rows([1.0, 0.0], [1.0, math.nan]), "NaN or infinite"),
         (_rows([1.0, 0.0], [1.0, math.inf]), "NaN or infinite"),
         (_rows([1.0, 0.0], [0.0, 0.0]), "only zeros"),
-        (_rows([1.0, 0.0], None), "no embeddings"),
-        (_rows([1.0, 0.0], ["x", "y"]), "no embeddings"),
-        (_rows([1.0, 0.0], [[1.0], [0.0]]), "no embeddings"),
-        (_rows([1.0, 0.0], "not base64!"), "no embeddings"),
-        (_rows([1.0, 0.0], base64.b64encode(b"12345").decode()), "no embeddings"),
+        (_rows([1.0, 0.0], None), "without embeddings"),
+        (_rows([1.0, 0.0], ["x", "y"]), "without embeddings"),
+        (_rows([1.0, 0.0], [[1.0], [0.0]]), "without embeddings"),
+        (_rows([1.0, 0.0], "not base64!"), "without embeddings"),
+        (_rows([1.0, 0.0], base64.b64encode(b"12345").decode()), "without embeddings"),
         (_rows([1e308, 1e308], [1e308, 1e308]), "NaN or infinite"),
     ],
 )
@@ -115,12 +115,12 @@ def test_a_dimension_that_differs_between_batches_is_refused(server: FakeServer)
     embedder = open_fake(server)
     embedder.embed(["a"])
     server.dimensions = 16
-    assert "vectors of 16 dimensions where 8 were expected from the vectors before" in refusal(embedder)
+    assert "vectors of 16 dimensions where 8 were expected from earlier vectors" in refusal(embedder)
 
 
 def test_a_server_that_ignores_the_asked_dimension_is_told(server: FakeServer) -> None:
     server.change = _rows([1.0, 0.0], [0.0, 1.0])
-    assert "vectors of 2 dimensions where 4 it was asked for" in refusal(open_fake(server, dimensions=4))
+    assert "vectors of 2 dimensions where 4 were requested" in refusal(open_fake(server, dimensions=4))
 
 
 def test_a_slow_server_is_told_after_the_time_outs(server: FakeServer) -> None:

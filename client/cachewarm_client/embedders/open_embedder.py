@@ -43,8 +43,8 @@ def open_from_info(
         )
     else:
         raise ConfigurationError(
-            f"the cache was embedded by {wanted!r} of the unknown kind {kind!r}: upgrade cachewarm-client where this cache "
-            "is read"
+            f"the cache was embedded by {wanted!r} of the unknown kind {kind!r}: upgrade cachewarm-client where "
+            "this cache is read"
         )
     if built.info.id != wanted:
         raise ConfigurationError(

@@ -39,7 +39,7 @@ def model_id(model: str, dimensions: int | None) -> str:
 
 
 def server_options(api_key: str | None, base_url: str | None) -> dict[str, Any]:
-    """Arguments of an ``OpenAIServer`` for embeddings; key and address default to OPENAI_API_KEY and OPENAI_BASE_URL."""
+    """Arguments of ``OpenAIServer`` for embeddings; key and address default to OPENAI_API_KEY and OPENAI_BASE_URL."""
     return {
         "user": "the openai embedder",
         "key": api_key or os.environ.get("OPENAI_API_KEY", ""),

@@ -96,7 +96,8 @@ class OpenAIServer:
         return None
 
     def explain(self, error: Exception, request: str = "the request", role: str = "") -> str:
-        """One line about an ``openai.OpenAIError``: what happened, where, and what to do. ``role`` is put before where."""
+        """One line about an ``openai.OpenAIError``: what happened, where, and what to do. ``role`` is put before the
+        server's name."""
         import openai
 
         where, advice = role + self.where, self._advice
