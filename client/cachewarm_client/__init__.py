@@ -2,9 +2,9 @@
 
 In: a prompt and its agent_type. Out: the entry that may answer it, or a miss.
 
-- ``cache``: WarmedSemanticCache, the class an application uses; ``cache_arguments`` checks what it is called with,
-  ``app_entries`` limits RedisVL's other methods to the application's own entries. ``holdout`` and ``arms``: which users
-  never see warmed entries. ``prometheus_metrics``: its lookups as metrics.
+- ``cache``: WarmedSemanticCache, the class an application uses; ``cache_arguments`` checks what it is called with, and
+  ``app_entries`` limits RedisVL's other methods to app entries (what the application stored itself). ``holdout`` and
+  ``arms``: which users never see warmed entries. ``prometheus_metrics``: its lookups as metrics.
 - ``reader``, ``nearest_entries``, ``reader_requests``: the steps of a lookup, without I/O; ``redis_connection`` runs
   them, blocking or async.
 - ``lookup``, ``match_decision``, ``match_features``, ``match_model``, ``learned_space``: which entry may answer.

@@ -1,4 +1,4 @@
-"""RedisVL's other methods of SemanticCache, limited to the application's own entries."""
+"""RedisVL's other methods of SemanticCache, limited to app entries: what the application stored itself."""
 
 from typing import Any
 

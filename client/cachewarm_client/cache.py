@@ -47,10 +47,10 @@ _FILTERS: list[dict[str, Any]] = [
 
 
 class WarmedSemanticCache(AppEntriesOnly):
-    """A semantic cache over the live generation and the application's own entries. Thread-safe.
+    """A semantic cache over the live generation and the app entries: what the application stored itself. Thread-safe.
 
-    The other methods of RedisVL's class act on the application's own entries only: ``clear`` leaves warmed entries
-    alone, and ``drop``, ``update`` and ``expire`` raise CacheError for the key of a warmed entry.
+    The other methods of RedisVL's class act on app entries only: ``clear`` leaves warmed entries alone, and ``drop``,
+    ``update`` and ``expire`` raise CacheError for the key of a warmed entry.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class WarmedSemanticCache(AppEntriesOnly):
             embedder: An embedder to use instead of the one that the live generation names. It must be the same model.
             distance_threshold: Narrows the match rules of semantic hits (cosine distance, 0 to 2); it cannot widen
                 them.
-            ttl: Seconds to live of the application's own entries, renewed by a hit. Warmed entries keep their own.
-            holdout: Share of users (0 to 1) who never see a warmed entry, only the application's own entries. The lift
-                of warming is measured against them, as if all users filled a cold cache
+            ttl: Seconds to live of app entries, renewed by a hit. Warmed entries keep their own.
+            holdout: Share of users (0 to 1) who never see a warmed entry, only app entries. The lift of warming is
+                measured against them, as if all users filled a cold cache
                 (cachewarm_client.cold_cache_shadow). Set the same share in every process. Users who are held out stay
                 held out when the share is raised.
             holdout_key: Returns the user or session of the current lookup, such as a ContextVar's ``get``. A user then
@@ -143,8 +143,7 @@ class WarmedSemanticCache(AppEntriesOnly):
         - Hits have RedisVL's keys and agent_type, source, quality_score, answer_group and match (``exact`` or
           ``semantic``). With ``explain``, a semantic hit also has ``explanation``; see ``explain()``.
         - A search that Redis cut short is a miss.
-        - ``holdout_key`` names the user or session of this lookup. Users who are held out see the application's own
-          entries only.
+        - ``holdout_key`` names the user or session of this lookup. Users who are held out see app entries only.
 
         Raises CacheError when Redis is lost or refuses a command, EmbeddingError when the prompt cannot be embedded,
         EmbeddedError or ConfigurationError when the embedder's extra is not installed, ConfigurationError for an
@@ -212,9 +211,9 @@ class WarmedSemanticCache(AppEntriesOnly):
         *,
         agent_type: str | None = None,
     ) -> str:
-        """Store an answer of the application's own, and return its key.
+        """Store an app entry, and return its key.
 
-        It replaces the application's entry of the same canonical prompt. The agent_type may also be given as
+        It replaces the app entry of the same canonical prompt. The agent_type may also be given as
         ``filters={"agent_type": ...}``, as RedisVL does; the index has no other filter to store. Raises what ``check``
         raises.
         """

@@ -1,4 +1,4 @@
-"""Metrics of the serving class for Prometheus, read as Prometheus reads them, each test with a registry of its own."""
+"""Prometheus metrics of WarmedSemanticCache, read as Prometheus reads them; each test has its own registry."""
 
 import asyncio
 import builtins
@@ -26,7 +26,7 @@ def registry() -> CollectorRegistry:
 
 
 def scraped(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], float]:
-    """A sample's label values, without the cache's name, to its value."""
+    """Label values of each sample, without the cache's name, and its value."""
     text = generate_latest(registry).decode()
     return {
         tuple(value for label, value in sorted(sample.labels.items()) if label != "cache"): sample.value
@@ -41,8 +41,8 @@ def lookups(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
     return scraped(registry, "cachewarm_lookups_total")
 
 
-def test_lookups_are_told_by_agent_type_and_match(cache: WarmedSemanticCache, registry: CollectorRegistry) -> None:
-    cache.check(ROTATE, agent_type="auditor")  # before: not told of
+def test_lookups_are_reported_by_agent_type_and_match(cache: WarmedSemanticCache, registry: CollectorRegistry) -> None:
+    cache.check(ROTATE, agent_type="auditor")  # before it is registered: not reported
     register_metrics(cache, registry)
     cache.check(ROTATE, agent_type="auditor")
     cache.check(ROTATE, agent_type="auditor")
@@ -55,7 +55,7 @@ def test_lookups_are_told_by_agent_type_and_match(cache: WarmedSemanticCache, re
         ("auditor", "warmed", "miss"): 1,
         ("odd\\type", "warmed", "miss"): 1,
     }
-    # What the class itself counts is the same, and has the one before.
+    # The counters in Redis agree, and include the lookup before.
     assert cache.get_stats().lookups == 1 + sum(lookups(registry).values())
 
 
@@ -71,7 +71,7 @@ def test_latency_is_a_histogram_by_match(cache: WarmedSemanticCache, registry: C
     assert 0 < scraped(registry, "cachewarm_lookup_seconds_sum")["exact",] < 3 * 60
 
 
-def test_the_generation_is_the_one_that_the_last_lookup_went_to(
+def test_the_generation_is_the_one_that_the_last_lookup_read(
     cache: WarmedSemanticCache, store: CacheStore, registry: CollectorRegistry
 ) -> None:
     register_metrics(cache, registry)
@@ -83,7 +83,7 @@ def test_the_generation_is_the_one_that_the_last_lookup_went_to(
     assert scraped(registry, "cachewarm_generation_info") == {(cache.generation,): 1}
 
 
-def test_counts_that_were_lost_are_told(cache: WarmedSemanticCache, registry: CollectorRegistry) -> None:
+def test_lost_counts_are_reported(cache: WarmedSemanticCache, registry: CollectorRegistry) -> None:
     register_metrics(cache, registry)
     assert scraped(registry, "cachewarm_lost_counter_commands_total") == {(): 0}
     cache._counters.count_lost(3)

@@ -135,7 +135,7 @@ def test_a_nearer_app_entry_with_another_number_does_not_hide_the_right_one(
             assert [hit["prompt"] for hit in hits] == expected
 
 
-def test_a_filter_narrows_and_leaves_the_exact_path(cache: WarmedSemanticCache) -> None:
+def test_a_filter_narrows_the_hits_and_rules_out_exact_ones(cache: WarmedSemanticCache) -> None:
     assert cache.check(ROTATE, agent_type="planner", filter_expression=Num("quality_score") > 0.85) == []
     (hit,) = cache.check(ROTATE, agent_type="auditor", filter_expression=Num("quality_score") > 0.85)
     assert hit["match"] == "semantic"
@@ -165,7 +165,9 @@ def test_a_given_vector_is_used_as_it_is(cache: WarmedSemanticCache, embedder: T
         ({"prompt": "x", "agent_type": "auditor", "return_fields": "response"}, TypeError),
     ],
 )
-def test_wrong_use_is_told(cache: WarmedSemanticCache, arguments: dict[str, Any], error: type[Exception]) -> None:
+def test_unusable_arguments_are_refused(
+    cache: WarmedSemanticCache, arguments: dict[str, Any], error: type[Exception]
+) -> None:
     with pytest.raises(error):
         cache.check(**arguments)
 
@@ -195,7 +197,7 @@ def test_an_open_reader_applies_the_rules_of_a_new_generation_at_its_next_lookup
     assert cache.generation == generation
 
 
-def test_an_open_reader_survives_that_its_generation_is_taken_away(
+def test_an_open_reader_continues_when_its_generation_is_removed(
     warmed: CacheStore, cache: WarmedSemanticCache
 ) -> None:
     near = "How do I rotate the signing keys?"
@@ -204,9 +206,9 @@ def test_an_open_reader_survives_that_its_generation_is_taken_away(
     assert cache.check(near, agent_type="auditor")[0]["metadata"]["generation"] == warmed.generations()[0].id
 
 
-def test_a_generation_pruned_in_the_middle_of_a_lookup_is_looked_up_again(warmed: CacheStore, redis_url: str) -> None:
+def test_a_lookup_starts_over_when_its_generation_is_removed_meanwhile(warmed: CacheStore, redis_url: str) -> None:
     class Publishing(TrigramEmbedder):
-        """Two publishes happen while a lookup embeds: the generation that it began with is gone then."""
+        """Publishes twice while a lookup embeds, so that the generation that it began with is gone."""
 
         def embed(self, texts: Any, on_batch: Any = None) -> np.ndarray:
             if not self.calls:
@@ -253,7 +255,7 @@ def test_a_reader_with_another_embedder_is_refused(
         cache.check(ROTATE, agent_type="auditor")
 
 
-def test_an_embedder_that_answers_with_another_size_is_told(warmed: CacheStore, redis_url: str) -> None:
+def test_an_embedder_that_returns_vectors_of_another_size_is_refused(warmed: CacheStore, redis_url: str) -> None:
     lying = TrigramEmbedder(dimensions=32)
     with WarmedSemanticCache(warmed.name, redis_url, embedder=lying) as cache:
         assert cache.check(ROTATE, agent_type="auditor")
