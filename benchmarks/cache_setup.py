@@ -93,6 +93,12 @@ def learned_rules() -> MatchRules:
     return MatchRules(MatchRule("", "exact_only"), rules, space, words)
 
 
+def distance_rules(distance_threshold: float) -> MatchRules:
+    """One certified distance for every agent_type."""
+    proof = Certificate(0.05, 0.01, 1 - distance_threshold, 1000, 10, 0.02, 2000, 1)
+    return MatchRules(MatchRule("", "distance", distance_threshold, True, None, proof, proof))
+
+
 def placed(plan: pa.Table, vectors: np.ndarray, rules: MatchRules) -> pa.Table:
     """The plan with each entry's place in the rules' space, as a publish gets it; each answer is its own group."""
     assert rules.space is not None
@@ -110,7 +116,7 @@ def record_of(plan: pa.Table, generation: str) -> GenerationRecord:
         as_of=date(2026, 11, 21),
         created_at=NOW,
         embedder=vars(INFO),
-        match_rules=MatchRules.uniform(0.1),
+        match_rules=distance_rules(0.1),
         ttl_days=7.0,
         ttl_jitter=0.1,
     )

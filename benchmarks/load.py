@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
-from cachewarm_client.match_rules import MatchRules
 
 from benchmarks.cache_setup import (
     INFO,
     NOW,
     Looked,
     agent_type,
+    distance_rules,
     own_redis,
     plan_of,
     prompt,
@@ -61,7 +61,7 @@ def ours(url: str, vectors: np.ndarray, plan: pa.Table, generation: str) -> tupl
             as_of=NOW.date(),
             plan_hash=generation * 8,
             embedder=INFO,
-            rules=MatchRules.uniform(0.1),
+            rules=distance_rules(0.1),
             ttl_days=7.0,
             ttl_jitter=0.1,
             now=NOW,

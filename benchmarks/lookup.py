@@ -25,7 +25,6 @@ from typing import Any
 
 from cachewarm_client.cache import WarmedSemanticCache
 from cachewarm_client.embedders.minilm import MiniLMEmbedder
-from cachewarm_client.match_rules import MatchRules
 from redisvl.query.filter import Tag
 
 from benchmarks.cache_setup import (
@@ -33,6 +32,7 @@ from benchmarks.cache_setup import (
     NOW,
     Looked,
     agent_type,
+    distance_rules,
     learned_rules,
     own_redis,
     placed,
@@ -63,7 +63,7 @@ def publish(url: str, entries: int) -> Looked:
     plan, vectors = plan_of(entries), random_vectors(entries)
     learned = learned_rules()
     with connect(url) as client:
-        for name, rules in (("plain", MatchRules.uniform(0.1)), ("learned", learned)):
+        for name, rules in (("plain", distance_rules(0.1)), ("learned", learned)):
             CacheStore(client, name).publish(
                 placed(plan, vectors, learned) if rules is learned else plan,
                 vectors,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 from cachewarm_client.personal_data import find_personal_data
+from cachewarm_client.prompt_contradiction import NEARLY_THE_SAME, contradiction
 from cachewarm_client.text import MAX_PROMPT_CHARS, canonical, entry_id
-from cachewarm_client.words import NEARLY_THE_SAME, Tokens, contradiction, exchanged, tokens
+from cachewarm_client.words import Tokens, exchanged, tokens
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason

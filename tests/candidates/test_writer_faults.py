@@ -142,8 +142,8 @@ def test_the_wait_that_the_server_asks_for_is_kept(server: WriterServer, tmp_pat
 @pytest.mark.parametrize(
     ("status", "tries", "told"),
     [
-        (429, 3, "limits the rate or the quota is used up (HTTP 429 in up to 3 tries): said why"),
-        (500, 3, "failed (HTTP 500 in up to 3 tries): said why"),
+        (429, 3, "limits the rate or the quota is used up (HTTP 429 in up to 3 attempts): said why"),
+        (500, 3, "failed (HTTP 500 in up to 3 attempts): said why"),
         (401, 1, "refused the key (HTTP 401); check OPENAI_API_KEY"),
         (403, 1, "refused the key (HTTP 403); check OPENAI_API_KEY"),
         (404, 1, "not found (HTTP 404): said why; check CACHEWARM_LLM_MODEL and OPENAI_BASE_URL"),
@@ -167,7 +167,7 @@ def test_a_slow_server_is_told_after_the_time_outs(server: WriterServer, tmp_pat
         message = refusal(open_writer(server, tmp_path, timeout=0.05, max_retries=1))
     finally:
         server.gate.set()
-    assert "within 0.05 s in up to 2 tries; see CACHEWARM_LLM_TIMEOUT_SECONDS" in message
+    assert "within 0.05 s in up to 2 attempts; see CACHEWARM_LLM_TIMEOUT_SECONDS" in message
 
 
 def test_an_unreachable_server_is_told(tmp_path: Path) -> None:
