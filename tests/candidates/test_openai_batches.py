@@ -13,7 +13,7 @@ from werkzeug import Response
 from cachewarm_pipeline.candidates.variant_writers import openai_batches as batch_module
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import LINE_ERROR, NO_LINE
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import variants_question
+from cachewarm_pipeline.candidates.variant_writers.writer_question import variants_question
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.models.chat_completion import NO_COMPLETION, OTHER_SCHEMA, REFUSAL
 from tests.support.chat_server import KEY, MODEL, PROMPT_TOKENS, as_response, saying
@@ -56,7 +56,7 @@ def test_one_run_submits_and_a_later_one_collects_at_half_the_price(server: Writ
     assert writer.variants(bases(5)) == [None] * 5
     assert server.paths == ["POST /v1/files", "POST /v1/batches"]
     assert (writer.usage.pending, counted(writer), writer.usage.usd) == (5, 5, 0.0)
-    assert f"{MODEL}: 5 bases are submitted as batch_0, for $0.00 at most; a later run collects them" in said
+    assert f"{MODEL}: 5 bases submitted as batch_0, for $0.00 at most; a later run collects the texts" in said
 
     server.finish("batch_0")
     writer = opened(server, tmp_path, said=said)
@@ -65,7 +65,7 @@ def test_one_run_submits_and_a_later_one_collects_at_half_the_price(server: Writ
     assert (writer.usage.written, counted(writer)) == (5, 5)
     assert writer.usage.prompt_tokens == 5 * PROMPT_TOKENS
     assert writer.usage.usd == pytest.approx(5 * PRICE / 2)
-    assert said[-1] == f"{MODEL}: batch_0 completed; 5 of its 5 bases are written"
+    assert said[-1] == f"{MODEL}: batch_0 completed; 5 of 5 bases written"
     assert records(tmp_path) == []
 
     writer = opened(server, tmp_path)
@@ -202,7 +202,7 @@ def test_what_an_ended_batch_did_not_ask_is_submitted_again(server: WriterServer
     said: list[str] = []
     writer = opened(server, tmp_path, said=said)
     assert writer.variants(bases(3)) == [variants_of(bases(3)[0]), None, None]
-    assert said[0] == f"{MODEL}: batch_0 {status}; 1 of its 3 bases are written, 2 are asked again"
+    assert said[0] == f"{MODEL}: batch_0 {status}; 1 of 3 bases written, 2 will be asked for again"
     assert [line["custom_id"] for line in server.lines("batch_1")] == others
     assert (writer.usage.written, writer.usage.pending, writer.usage.failed) == (1, 2, {})
 
@@ -214,7 +214,7 @@ def test_a_failed_batch_says_why_and_is_submitted_again(server: WriterServer, tm
     said: list[str] = []
     writer = opened(server, tmp_path, said=said)
     assert writer.variants(bases(3)) == [None] * 3
-    assert said[0] == f"{MODEL}: batch_0 failed: too much for ***; 0 of its 3 bases are written, 3 are asked again"
+    assert said[0] == f"{MODEL}: batch_0 failed: too much for ***; 0 of 3 bases written, 3 will be asked for again"
     assert (writer.usage.pending, list(server.batches)) == (3, ["batch_0", "batch_1"])
     assert len(records(tmp_path)) == 1
 
@@ -227,12 +227,12 @@ def test_a_batch_or_output_that_the_server_has_lost_is_told_and_submitted_again(
     del server.batches["batch_0"]
     server.batches["taken"] = {}
     opened(server, tmp_path, said=said).variants(bases(3))
-    assert "does not know batch_0; its 3 bases are asked again" in said[0]
+    assert "does not know batch_0; 3 bases will be asked for again" in said[0]
     server.finish("batch_1")
     del server.files["file-output_file_id-batch_1"]
     writer = opened(server, tmp_path, said=said)
     assert writer.variants(bases(3)) == [None] * 3
-    assert "batch_1 has lost its output; 0 of its 3 bases are written, 3 are asked again" in said[2]
+    assert "batch_1 has lost its output; 0 of 3 bases written, 3 will be asked for again" in said[2]
     assert (writer.usage.pending, writer.usage.failed) == (3, {})
 
 
@@ -338,8 +338,8 @@ def test_what_is_submitted_can_never_cost_more_than_the_caps(
         prompt, completion = variants_question(3, 0.8).most_tokens(bases(n)[writer.usage.pending])
         usd = (prompt * 0.2 + completion * 0.8) / 1e6
         assert not (
-            writer._spend.spent + usd <= limit
-            and (max_tokens is None or writer._spend.tokens + prompt + completion <= max_tokens)
+            writer._budget.spent + usd <= limit
+            and (max_tokens is None or writer._budget.tokens + prompt + completion <= max_tokens)
         )
 
 
@@ -348,7 +348,7 @@ def test_what_was_submitted_under_an_earlier_cap_is_collected_without_one(server
     server.finish("batch_0")
     writer = opened(server, tmp_path, limit=0.0)
     assert None not in writer.variants(bases(3))
-    assert writer._spend.spent == 0.0
+    assert writer._budget.spent == 0.0
     assert writer.usage.usd > 0
 
 

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import STORE_EVERY
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS, answer_question, variants_question
+from cachewarm_pipeline.candidates.variant_writers.writer_question import answer_question, variants_question
 from cachewarm_pipeline.errors import ConfigurationError
+from cachewarm_pipeline.models.chat_model import ASKS
 from cachewarm_pipeline.ports import BaseQuery, Llm
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -246,11 +247,11 @@ def test_the_caps_hold_and_every_base_is_counted_once(
     folder = tmp_path / uuid.uuid4().hex
     writer = open_writer(server, folder, limit=limit, max_tokens=max_tokens)
     texts = writer.variants(bases(n))
-    usage, spend = writer.usage, writer._spend
+    usage, budget = writer.usage, writer._budget
     assert usage.usd <= limit + 1e-12
     assert max_tokens is None or usage.prompt_tokens + usage.completion_tokens <= max_tokens
-    assert spend.spent == pytest.approx(usage.usd)
-    assert spend.tokens == usage.prompt_tokens + usage.completion_tokens
+    assert budget.spent == pytest.approx(usage.usd)
+    assert budget.tokens == usage.prompt_tokens + usage.completion_tokens
     assert counted(writer) == n
     assert sum(text is not None for text in texts) == usage.written
     left = open_writer(server, folder)

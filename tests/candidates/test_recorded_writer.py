@@ -79,7 +79,7 @@ def test_answers_are_never_recorded(tmp_path: Path) -> None:
     ["", "[]", "not json", {**DATA, "variants": {"a": {"b": []}}}, {**DATA, "variants": {"a": {"b": "c"}}}, {"a": 1}],
 )
 def test_a_file_that_holds_no_recorded_variants_is_named(tmp_path: Path, data: object) -> None:
-    with pytest.raises(LlmError, match=r"recorded\.json does not hold recorded variants") as caught:
+    with pytest.raises(LlmError, match=r"recorded\.json has no recorded variants") as caught:
         recorded(tmp_path, data)
     assert "\n" not in str(caught.value)
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import EMPTY, answer_question, variants_question
+from cachewarm_pipeline.candidates.variant_writers.writer_question import EMPTY, answer_question, variants_question
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError
 from cachewarm_pipeline.models.chat_completion import CUT, NO_CHOICES, NO_COMPLETION, OTHER_SCHEMA, REFUSAL
+from cachewarm_pipeline.models.chat_model import read_reply
 from tests.support.chat_server import KEY, MODEL, PROMPT_TOKENS, as_response, saying
 from tests.support.openai_server import SOON, error_answer
 from tests.support.writer_server import (
@@ -79,7 +80,7 @@ def test_a_wrong_answer_is_asked_once_more_then_counted_and_never_stored(
     writer = open_writer(server, tmp_path, said=said)
     assert writer.variants(bases(1)) == [None]
     assert (len(server.requests), writer.usage.failed, counted(writer)) == (2, {kind: 1}, 1)
-    assert said == [f"{MODEL}: no variants for 1 of the bases: 1 {kind}"]
+    assert said == [f"{MODEL}: no variants for 1 base: 1 {kind}"]
     assert writer.variants(bases(1)) == [None]  # not asked again in this run
     assert (len(server.requests), counted(writer)) == (2, 1)
     again = open_writer(server, tmp_path)
@@ -101,7 +102,7 @@ def test_a_good_answer_at_the_second_ask_counts_and_both_asks_are_paid(server: W
     assert writer.variants(bases(1)) == [variants_of(bases(1)[0])]
     assert (writer.usage.written, writer.usage.failed) == (1, {})
     assert writer.usage.prompt_tokens == 2 * PROMPT_TOKENS
-    assert writer._spend.tokens == 2 * PER_ANSWER
+    assert writer._budget.tokens == 2 * PER_ANSWER
 
 
 def test_bad_bases_do_not_hold_up_the_others(server: WriterServer, tmp_path: Path) -> None:
@@ -216,9 +217,9 @@ def test_a_server_that_reports_no_usage_is_charged_the_most_it_can_have_used(
     assert server.requests[0]["max_completion_tokens"] == most[1]
 
 
-def test_a_memo_that_cannot_be_written_ends_the_run(server: WriterServer, tmp_path: Path) -> None:
+def test_a_text_store_that_cannot_be_written_ends_the_run(server: WriterServer, tmp_path: Path) -> None:
     (tmp_path / "written").write_text("a file")
-    with pytest.raises(DatasetError, match="memo"):
+    with pytest.raises(DatasetError, match="written texts"):
         open_writer(server, tmp_path).variants(bases(1))
 
 
@@ -264,10 +265,10 @@ json_values = st.recursive(
 )
 def test_whatever_is_answered_gives_texts_or_one_kind_of_wrong(body: bytes) -> None:
     for question, most_texts in ((variants_question(3, 0.8), 3), (answer_question(), 1)):
-        reply = question.read(body, (1, 1))
-        assert (reply.texts is None) == bool(reply.wrong)
+        reply = read_reply(body, question.parse, (1, 1))
+        assert (reply.value is None) == bool(reply.wrong)
         assert reply.prompt_tokens >= 0
         assert reply.completion_tokens >= 0
-        if reply.texts is not None:
-            assert 1 <= len(reply.texts) <= most_texts
-            assert all(text.strip() and text.encode() for text in reply.texts)
+        if reply.value is not None:
+            assert 1 <= len(reply.value) <= most_texts
+            assert all(text.strip() and text.encode() for text in reply.value)

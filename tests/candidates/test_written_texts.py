@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import (
+from cachewarm_pipeline.candidates.variant_writers.writer_question import (
     WriterQuestion,
     answer_question,
     variants_question,
 )
-from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
+from cachewarm_pipeline.candidates.variant_writers.written_texts import WrittenTexts
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.storage import parquet_segments as segments_module
@@ -35,17 +35,17 @@ def server(_openai_http: HTTPServer) -> WriterServer:
 
 
 @pytest.fixture(params=["folder", "fsspec"])
-def reopened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Memo]:
+def reopened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], WrittenTexts]:
     """Opens the memo anew, as another process would see it."""
     base = str(tmp_path / "a folder") if request.param == "folder" else f"memory://{uuid.uuid4()}/written"
-    return lambda: Memo(base, ID)
+    return lambda: WrittenTexts(base, ID)
 
 
 def segments(base: Path) -> list[Path]:
     return sorted(base.rglob("*.parquet"))
 
 
-def test_what_was_stored_is_there_for_the_next(reopened: Callable[[], Memo]) -> None:
+def test_what_was_stored_is_there_for_the_next(reopened: Callable[[], WrittenTexts]) -> None:
     memo = reopened()
     assert memo.get("a") is None
     memo.put({})
@@ -64,17 +64,17 @@ def test_one_of_the_written_stands_for_every_reader_however_it_was_merged(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments_module, "MAX_SEGMENTS", most)
         for batch in batches:
-            Memo(base, ID).put(batch)
+            WrittenTexts(base, ID).put(batch)
             for key, value in batch.items():
                 wanted[key] = min(wanted.get(key, value), value)
-        memo = Memo(base, ID)
+        memo = WrittenTexts(base, ID)
         assert {key: memo.get(key) for key in wanted} == wanted
         assert len(segments(Path(base))) <= most + 1
 
 
 def test_a_segment_is_named_by_its_content_and_holds_no_base(tmp_path: Path) -> None:
     for _ in range(2):
-        Memo(str(tmp_path), ID).put({"k": ["v"]})
+        WrittenTexts(str(tmp_path), ID).put({"k": ["v"]})
     [segment] = segments(tmp_path)
     table = pq.read_table(segment)
     assert table.to_pydict() == {"key": ["k"], "texts": [["v"]]}
@@ -82,8 +82,8 @@ def test_a_segment_is_named_by_its_content_and_holds_no_base(tmp_path: Path) -> 
 
 
 def test_memos_of_another_model_or_wording_are_not_seen(tmp_path: Path) -> None:
-    Memo(str(tmp_path), ID).put({"k": ["v"]})
-    assert Memo(str(tmp_path), "gpt-4.1-mini@another1").get("k") is None
+    WrittenTexts(str(tmp_path), ID).put({"k": ["v"]})
+    assert WrittenTexts(str(tmp_path), "gpt-4.1-mini@another1").get("k") is None
 
 
 def test_a_folder_goes_before_the_options_of_an_object_store() -> None:
@@ -114,7 +114,7 @@ def test_writers_and_merges_beside_each_other_lose_nothing(tmp_path: Path, monke
 
     def write(name: str) -> None:
         try:
-            memo = Memo(str(tmp_path), ID)
+            memo = WrittenTexts(str(tmp_path), ID)
             for number in range(20):
                 memo.put({f"{name}{number}": [name]})
         except BaseException as error:
@@ -126,19 +126,19 @@ def test_writers_and_merges_beside_each_other_lose_nothing(tmp_path: Path, monke
     for thread in threads:
         thread.join()
     assert failures == []
-    memo = Memo(str(tmp_path), ID)
+    memo = WrittenTexts(str(tmp_path), ID)
     assert all(memo.get(f"{name}{number}") == [name] for name in "abc" for number in range(20))
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 not a segment", None], ids=["empty", "nonsense", "flipped"])
 def test_a_damaged_segment_is_named_with_what_to_do(tmp_path: Path, damage: bytes | None) -> None:
-    Memo(str(tmp_path), ID).put({f"key{number}": ["text"] for number in range(100)})
+    WrittenTexts(str(tmp_path), ID).put({f"key{number}": ["text"] for number in range(100)})
     [segment] = segments(tmp_path)
     data = bytearray(segment.read_bytes())
     data[200] ^= 0xFF
     segment.write_bytes(bytes(data) if damage is None else damage)
     with pytest.raises(DatasetError, match=r"damaged or unreadable.*delete it: its bases are written again") as caught:
-        Memo(str(tmp_path), ID).get("key1")
+        WrittenTexts(str(tmp_path), ID).get("key1")
     assert segment.name in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -91,32 +91,32 @@ def test_a_cap_under_a_single_request_says_that_running_again_does_not_help(mode
 def test_a_purse_never_has_more_out_than_its_limit(asides: list[float], limit: float, used: float) -> None:
     run_budget, spend = RunBudget(limit), ModelBudget(10.0, 1.0, 1.0, run_budget=RunBudget(limit))
     for aside in asides:
-        if run_budget.take(aside):
+        if run_budget.reserve(aside):
             assert run_budget.spent <= limit
             run_budget.settle(aside, used * aside)
-        if spend.take(ModelCost(aside, 1)):
+        if spend.reserve(ModelCost(aside, 1)):
             spend.settle(ModelCost(aside, 1), ModelCost(used * aside, 1))
     assert run_budget.spent <= limit + 1e-9
-    assert not spend.closed or spend.by_run
+    assert not spend.closed or spend.closed_by_run
 
 
 def test_what_does_not_fit_waits_for_what_is_under_way_and_then_goes(tmp_path: Path) -> None:
     run_budget, order = RunBudget(1.0), []
-    assert run_budget.take_or_wait(0.9)
-    waiting = threading.Thread(target=lambda: order.append(run_budget.take_or_wait(0.5)))
+    assert run_budget.reserve_or_wait(0.9)
+    waiting = threading.Thread(target=lambda: order.append(run_budget.reserve_or_wait(0.5)))
     waiting.start()
-    run_budget.end(0.9, 0.1)
+    run_budget.settle_and_notify(0.9, 0.1)
     waiting.join(10)
     assert order == [True]
-    run_budget.end(0.5, 0.5)
-    assert not run_budget.take_or_wait(0.5)
+    run_budget.settle_and_notify(0.5, 0.5)
+    assert not run_budget.reserve_or_wait(0.5)
     assert run_budget.spent == pytest.approx(0.6)
 
 
 def test_without_a_cap_nothing_is_held_back() -> None:
     run_budget = RunBudget(None)
-    assert run_budget.take(1e9)
-    assert run_budget.take_or_wait(1e9)
+    assert run_budget.reserve(1e9)
+    assert run_budget.reserve_or_wait(1e9)
 
 
 def test_another_process_of_the_run_goes_on_from_what_was_paid(models: PaidModels, tmp_path: Path) -> None:

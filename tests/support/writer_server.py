@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
-from cachewarm_pipeline.candidates.variant_writers.writer_model import WriterModel
+from cachewarm_pipeline.candidates.variant_writers.writer_question import WriterModel
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.models.budgets import ModelBudget
 from cachewarm_pipeline.ports import BaseQuery, Llm
