@@ -30,7 +30,7 @@ def at(day: int, hour: int = 12) -> datetime:
     return datetime(FIRST.year, FIRST.month, FIRST.day, hour, tzinfo=UTC) + timedelta(days=day)
 
 
-def answer(response: str = "yes", count: int = 1, day: int = 0, negative: int = 0, hour: int = 12) -> Row:
+def said(response: str = "yes", count: int = 1, day: int = 0, negative: int = 0, hour: int = 12) -> Row:
     return {"response": response, "count": count, "last_at": at(day, hour), "negative": negative}
 
 
@@ -90,9 +90,9 @@ def test_an_empty_window_has_no_rows() -> None:
 
 def test_frequencies_add_up_over_the_days() -> None:
     rows, excluded = rolled(
-        [asked("often", 3, answer(day=0), cost_usd=0.5, costed=2), asked("once", 4, answer())],
+        [asked("often", 3, said(day=0), cost_usd=0.5, costed=2), asked("once", 4, said())],
         [],
-        [asked("often", 3, answer(day=2), cost_usd=0.25, costed=1, prompt="Often?")],
+        [asked("often", 3, said(day=2), cost_usd=0.25, costed=1, prompt="Often?")],
         min_frequency=5,
     )
     assert excluded == {ExclusionReason.RARE: 1}
@@ -119,37 +119,37 @@ def test_frequencies_add_up_over_the_days() -> None:
 
 def test_the_chosen_response_has_the_model_of_its_newest_row_in_the_window() -> None:
     days = [
-        [asked("q", 2, answer(day=day) | {"model": model})] for day, model in ((0, "old"), (2, "new"), (1, "between"))
+        [asked("q", 2, said(day=day) | {"model": model})] for day, model in ((0, "old"), (2, "new"), (1, "between"))
     ]
     (row,), _ = rolled(*days)
     assert json.loads(row["provenance"])["depends"]["answer_model"] == "new"
-    (row,), _ = rolled(*days, [asked("q", 1, answer(day=3))])
+    (row,), _ = rolled(*days, [asked("q", 1, said(day=3))])
     assert json.loads(row["provenance"])["depends"]["answer_model"] is None
 
 
 def test_the_prompt_is_the_spelling_with_most_rows_over_the_window() -> None:
-    days = [[asked("hi", n, answer(), prompt=prompt)] for n, prompt in ((3, "hi?"), (2, "Hi"), (2, "Hi"), (4, "HI"))]
+    days = [[asked("hi", n, said(), prompt=prompt)] for n, prompt in ((3, "hi?"), (2, "Hi"), (2, "Hi"), (4, "HI"))]
     assert rolled(*days)[0][0]["prompt"] == "HI"
-    assert rolled(*days[:2], [asked("hi", 1, answer(), prompt="Hi")])[0][0]["prompt"] == "Hi"
+    assert rolled(*days[:2], [asked("hi", 1, said(), prompt="Hi")])[0][0]["prompt"] == "Hi"
 
 
 def test_output_is_ordered_by_frequency_then_entry_id() -> None:
-    rows, _ = rolled([asked(name, number, answer()) for name, number in (("x", 1), ("y", 2), ("z", 1), ("w", 2))])
+    rows, _ = rolled([asked(name, number, said()) for name, number in (("x", 1), ("y", 2), ("z", 1), ("w", 2))])
     expected = sorted(rows, key=lambda row: (-row["frequency"], row["entry_id"]))
     assert rows == expected
     assert [row["frequency"] for row in rows] == [2, 2, 1, 1]
 
 
 def test_each_agent_type_is_counted_separately() -> None:
-    rows, excluded = rolled([asked("q", 3, answer()), asked("q", 2, answer(), agent_type="b")], min_frequency=3)
+    rows, excluded = rolled([asked("q", 3, said()), asked("q", 2, said(), agent_type="b")], min_frequency=3)
     assert [row["agent_type"] for row in rows] == ["a"]
     assert excluded == {ExclusionReason.RARE: 1}
 
 
 def test_one_user_alone_cannot_fill_the_cache_but_unknown_users_can() -> None:
     rows, excluded = rolled(
-        [asked("one", 9, answer(), users=["u1"]), asked("two", 9, answer(), users=["u1"]), asked("anon", 9, answer())],
-        [asked("one", 9, answer(), users=["u1"]), asked("two", 9, answer(), users=["u2"])],
+        [asked("one", 9, said(), users=["u1"]), asked("two", 9, said(), users=["u1"]), asked("anon", 9, said())],
+        [asked("one", 9, said(), users=["u1"]), asked("two", 9, said(), users=["u2"])],
         min_users=2,
     )
     assert {row["prompt"]: row["distinct_users"] for row in rows} == {"two": 2, "anon": None}
@@ -157,7 +157,7 @@ def test_one_user_alone_cannot_fill_the_cache_but_unknown_users_can() -> None:
 
 
 def test_more_users_than_are_kept_count_as_the_number_kept() -> None:
-    days = [[asked("q", 9, answer(), users=[f"{day}-{n}" for n in range(10)])] for day in range(3)]
+    days = [[asked("q", 9, said(), users=[f"{day}-{n}" for n in range(10)])] for day in range(3)]
     (row,), _ = rolled(*days, min_users=MAX_USERS)
     assert row["distinct_users"] == MAX_USERS
 
@@ -170,8 +170,8 @@ def test_a_query_without_any_uncached_response_has_no_evidence() -> None:
 def test_an_answer_that_users_rejected_is_not_warmed() -> None:
     rows, excluded = rolled(
         [
-            asked("bad", 3, answer("no", 3, negative=2)),
-            asked("mixed", 9, answer("no", 5, negative=3), answer("yes", 4, negative=1)),
+            asked("bad", 3, said("no", 3, negative=2)),
+            asked("mixed", 9, said("no", 5, negative=3), said("yes", 4, negative=1)),
         ]
     )
     assert [(row["prompt"], row["response"], row["stability"]) for row in rows] == [("mixed", "yes", 4 / 9)]
@@ -180,32 +180,32 @@ def test_an_answer_that_users_rejected_is_not_warmed() -> None:
 
 def test_equivalent_responses_are_one_answer_and_its_newest_wording_is_kept() -> None:
     rows, _ = rolled(
-        [asked("q", 5, answer('{"a": 1, "b": [2]}', 2, day=0), answer("other", 3, day=0))],
-        [asked("q", 2, answer('{"b":[2],"a":1}', 2, day=1))],
+        [asked("q", 5, said('{"a": 1, "b": [2]}', 2, day=0), said("other", 3, day=0))],
+        [asked("q", 2, said('{"b":[2],"a":1}', 2, day=1))],
     )
     assert (rows[0]["response"], rows[0]["stability"]) == ('{"b":[2],"a":1}', 4 / 7)
 
 
 def test_within_an_answer_the_newest_wording_without_negative_feedback_is_kept() -> None:
     rows, _ = rolled(
-        [asked("q", 9, answer("Yes", 4, hour=1), answer("yes", 4, hour=3, negative=1), answer("yes.", 1, hour=2))]
+        [asked("q", 9, said("Yes", 4, hour=1), said("yes", 4, hour=3, negative=1), said("yes.", 1, hour=2))]
     )
     assert rows[0]["response"] == "yes."
 
 
 def test_of_equally_supported_answers_the_newer_is_kept() -> None:
-    rows, _ = rolled([asked("q", 4, answer("old", 2, hour=1), answer("new", 2, hour=2))])
+    rows, _ = rolled([asked("q", 4, said("old", 2, hour=1), said("new", 2, hour=2))])
     assert (rows[0]["response"], rows[0]["stability"]) == ("new", 0.5)
 
 
 def test_an_answer_wins_by_its_support_over_all_days_not_by_its_best_day() -> None:
-    days = [[asked("q", 3, answer(f"one off {day}", 2, day=day), answer("steady", 1, day=day))] for day in range(20)]
+    days = [[asked("q", 3, said(f"one off {day}", 2, day=day), said("steady", 1, day=day))] for day in range(20)]
     rows, _ = rolled(*days)
     assert (rows[0]["response"], rows[0]["stability"]) == ("steady", 20 / 60)
 
 
 def test_answers_beyond_those_that_the_judge_sees_still_count_against_stability() -> None:
-    days = [[asked("q", 2, answer("steady", 1, day=day), answer(f"one off {day}", 1, day=day))] for day in range(30)]
+    days = [[asked("q", 2, said("steady", 1, day=day), said(f"one off {day}", 1, day=day))] for day in range(30)]
     seen: list[Sequence[Sequence[str]]] = []
 
     def judge(queries: Sequence[Sequence[str]]) -> list[list[int]]:
@@ -220,7 +220,7 @@ def test_answers_beyond_those_that_the_judge_sees_still_count_against_stability(
 
 
 def test_a_popular_query_with_a_new_wording_each_time_is_stable_where_the_judge_sees_one_answer() -> None:
-    days = [[asked("q", 50, *(answer(f"{day} {n}", 1, day=day) for n in range(5)), answered=50)] for day in range(30)]
+    days = [[asked("q", 50, *(said(f"{day} {n}", 1, day=day) for n in range(5)), answered=50)] for day in range(30)]
     rows, excluded = rolled(*days, min_stability=0.9, group_responses=lambda qs: [[0] * len(q) for q in qs])
     assert (rows[0]["stability"], excluded) == (1.0, {})
     rows, excluded = rolled(*days, min_stability=0.5)
@@ -228,7 +228,7 @@ def test_a_popular_query_with_a_new_wording_each_time_is_stable_where_the_judge_
 
 
 def test_one_kept_response_among_many_that_were_not_kept_is_not_a_stable_answer() -> None:
-    assert rolled([asked("q", 9, answer(), answered=9)])[0][0]["stability"] == 1 / 9
+    assert rolled([asked("q", 9, said(), answered=9)])[0][0]["stability"] == 1 / 9
 
 
 def test_a_query_with_personal_data_is_excluded_before_any_judge_sees_it() -> None:
@@ -238,7 +238,7 @@ def test_a_query_with_personal_data_is_excluded_before_any_judge_sees_it() -> No
         seen.extend(response for query in queries for response in query)
         return exact_groups(queries)
 
-    day = [asked("mail ada@acme.io", 6, answer("a", 3)), asked("q", 6, answer("b", 3)), asked("rare +49 30 901820", 1)]
+    day = [asked("mail ada@acme.io", 6, said("a", 3)), asked("q", 6, said("b", 3)), asked("rare +49 30 901820", 1)]
     found = whole(day, min_frequency=2, group_responses=judge)
     assert [row["prompt"] for row in found.table.to_pylist()] == ["q"]
     assert found.excluded == {ExclusionReason.PERSONAL: 1, ExclusionReason.RARE: 1}
@@ -259,7 +259,7 @@ def test_a_query_with_personal_data_is_excluded_before_any_judge_sees_it() -> No
 
 def test_personal_data_excludes_a_query_in_its_best_supported_response_and_not_in_another() -> None:
     mail = "write to ada@acme.io"
-    day = [asked("one", 9, answer(mail, 2), answer("x", 1)), asked("other", 9, answer(mail, 1), answer("x", 2))]
+    day = [asked("one", 9, said(mail, 2), said("x", 1)), asked("other", 9, said(mail, 1), said("x", 2))]
     found = whole(day, min_stability=0.5)
     assert [(row["prompt"], row["response"]) for row in found.table.to_pylist()] == [("other", "x")]
     (row,) = found.unfit_queries.to_pylist()
@@ -268,27 +268,27 @@ def test_personal_data_excludes_a_query_in_its_best_supported_response_and_not_i
 
 
 def test_personal_data_is_the_reason_even_where_the_answer_changes_too() -> None:
-    (row,) = unfit([asked("q", 4, answer("call +49 30 901820", 3), answer("b", 2))], min_stability=0.9)
+    (row,) = unfit([asked("q", 4, said("call +49 30 901820", 3), said("b", 2))], min_stability=0.9)
     assert row["reason"] == "personal"
 
 
 def test_the_detail_of_a_volatile_query_counts_its_answers() -> None:
-    (row,) = unfit([asked("q", 9, *(answer(f"{n}", 1) for n in range(3)))], min_stability=0.9)
+    (row,) = unfit([asked("q", 9, *(said(f"{n}", 1) for n in range(3)))], min_stability=0.9)
     assert (row["reason"], row["detail"]) == ("volatile", "3 answers, the chosen one has 33%")
     assert row["stability"] == pytest.approx(1 / 3)
-    (row,) = unfit([asked("q", 9, answer("a", 1), answered=9)], min_stability=0.9)
+    (row,) = unfit([asked("q", 9, said("a", 1), answered=9)], min_stability=0.9)
     assert row["detail"] == "at least 2 answers, the chosen one has about 11%"
 
 
 def test_unfit_queries_are_ordered_by_frequency_then_entry_id() -> None:
-    day = [asked(f"q{n}", 2 + n % 2, answer("a", 1), answer("b", 1)) for n in range(6)]
+    day = [asked(f"q{n}", 2 + n % 2, said("a", 1), said("b", 1)) for n in range(6)]
     rows = unfit([*day, asked("ada@acme.io", 3)], min_stability=0.9)
     assert len(rows) == 7
     assert rows == sorted(rows, key=lambda row: (-row["frequency"], row["entry_id"]))
 
 
 def test_another_judge_decides_what_is_equivalent() -> None:
-    day = [asked("q", 6, answer("cat", 2), answer("dog", 3), answer("kitten", 2))]
+    day = [asked("q", 6, said("cat", 2), said("dog", 3), said("kitten", 2))]
     rows, _ = rolled(
         day, group_responses=lambda queries: [[0 if r in ("cat", "kitten") else 1 for r in q] for q in queries]
     )
@@ -296,7 +296,7 @@ def test_another_judge_decides_what_is_equivalent() -> None:
 
 
 def test_the_first_pass_reads_only_narrow_columns() -> None:
-    days = Days([asked("q", 9, answer())])
+    days = Days([asked("q", 9, said())])
     roll_up_frequent_queries(days, weights=FLAT, min_frequency=5, min_users=1)
     assert days.asked_for[0] == ("agent_type", "canonical", "count")
     assert "responses" in days.asked_for[1]
@@ -304,7 +304,7 @@ def test_the_first_pass_reads_only_narrow_columns() -> None:
 
 def test_queries_processed_in_batches_give_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     days = [
-        [asked(f"q{n}", n % 7 + 1, answer(f"r{n % 3}", 1, day=day), answer("x", 1, day=day)) for n in range(50)]
+        [asked(f"q{n}", n % 7 + 1, said(f"r{n % 3}", 1, day=day), said("x", 1, day=day)) for n in range(50)]
         for day in range(3)
     ]
     at_once = rolled(*days, min_frequency=5)
@@ -320,7 +320,7 @@ def test_queries_that_share_a_hash_are_counted_separately(monkeypatch: pytest.Mo
         return np.zeros(table.num_rows, np.uint64)
 
     monkeypatch.setattr(rollup_module, "_hash_keys", collide)
-    rows, excluded = rolled([asked("rare", 2, answer("r")), asked("often", 5, answer("o"))], min_frequency=5)
+    rows, excluded = rolled([asked("rare", 2, said("r")), asked("often", 5, said("o"))], min_frequency=5)
     assert [(row["prompt"], row["frequency"], row["response"]) for row in rows] == [("often", 5, "o")]
     assert excluded == {ExclusionReason.RARE: 1}
 
@@ -340,7 +340,7 @@ def test_the_rollup_equals_a_plain_loop(days: list[list[tuple[str, int, list[tup
             merged: Counter[str] = Counter()
             for text, times in responses:
                 merged[text] += times
-            rows.append(asked(query, number, *(answer(text, times) for text, times in sorted(merged.items()))))
+            rows.append(asked(query, number, *(said(text, times) for text, times in sorted(merged.items()))))
             frequency[query] += number
             for text, times in merged.items():
                 supports[query, canonical_response(text)] += times
