@@ -112,7 +112,7 @@ def test_a_models_folder_is_a_safe_name_of_its_own(one: str, other: str) -> None
 
 def test_a_changed_dimension_is_refused_and_nothing_is_stored(store: ParquetVectorStore) -> None:
     store.put(["a"], _vectors(["a"], 8))
-    with pytest.raises(DatasetError, match=r"dimension of minilm.* changed between runs.* of 8, now there are 16"):
+    with pytest.raises(DatasetError, match=r"dimensions of minilm.* changed between runs.* have 8, new ones have 16"):
         store.put(["b"], _vectors(["b"], 16))
     assert store.missing(["a", "b"]) == {"b"}
 
