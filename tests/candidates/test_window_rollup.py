@@ -227,7 +227,7 @@ def test_a_popular_query_with_a_new_wording_each_time_is_stable_where_the_judge_
     assert (rows, excluded) == ([], {ExclusionReason.VOLATILE: 1})
 
 
-def test_one_kept_response_among_many_that_were_not_kept_is_not_a_stable_answer() -> None:
+def test_one_kept_response_among_many_that_were_not_kept_is_not_stable() -> None:
     assert rolled([asked("q", 9, said(), answered=9)])[0][0]["stability"] == 1 / 9
 
 
