@@ -18,7 +18,7 @@ class ResponseNumbers:
     """Responses as columns of equal length, 40 bytes a response: number of the query, hash of the text, rows with it,
     rows with negative feedback, and time of the newest row (microseconds since 1970 UTC).
 
-    Two texts of one query are told apart by their 8-byte hashes alone.
+    Two texts of one query are distinguished only by their 8-byte hashes.
     """
 
     def __init__(self, *columns: np.ndarray) -> None:
