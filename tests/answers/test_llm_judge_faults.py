@@ -14,7 +14,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from cachewarm_pipeline.answers.judges.judge_model import JudgeModel
+from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
 from cachewarm_pipeline.answers.judges.llm import STORE_EVERY, LlmJudge
 from cachewarm_pipeline.errors import JudgeError
 from tests.support.chat_server import (

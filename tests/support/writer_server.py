@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
-from cachewarm_pipeline.candidates.variant_writers.writer_model import WriterModel
+from cachewarm_pipeline.candidates.variant_writers.writer_question import WriterModel
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.models.budgets import ModelBudget
 from cachewarm_pipeline.ports import BaseQuery, Llm
@@ -35,7 +35,7 @@ def asked(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def written(data: dict[str, Any]) -> dict[str, Any]:
-    """What this model writes: variants that can be told from their base, or an answer."""
+    """What this model writes: variants that can be recognised by their base, or an answer."""
     if "n" not in data:
         return {"answer": f"The answer to {data['request']}"}
     return {"variants": [f"{data['request']} ({number})" for number in range(data["n"])]}
@@ -163,19 +163,20 @@ def open_writer(
     *,
     limit: float = 1.0,
     max_tokens: int | None = None,
-    said: list[str] | None = None,
+    messages: list[str] | None = None,
     n: int = 3,
     temperature: float = 0.8,
     concurrency: int = 4,
     batch: bool = False,
     **options: Any,
 ) -> OpenAIWriter:
-    """A writer on its own: memos under ``base``, a spend of its own, and gpt-4.1-mini's prices."""
+    """A writer on its own: texts under ``base``, its own budget, and gpt-4.1-mini's prices. ``messages`` gets its
+    progress."""
     return OpenAIWriter(
         open_model(server, **options),
         f"{base}/written",
         ModelBudget(limit, 0.40, 1.60, max_tokens),
-        (said if said is not None else []).append,
+        (messages if messages is not None else []).append,
         n=n,
         temperature=temperature,
         concurrency=concurrency,
