@@ -12,7 +12,7 @@ from cachewarm_pipeline.automation.jobs import withdraw_wrong_hits
 from cachewarm_pipeline.automation.run_state import at_work, cache_of, cursor_of, running, slot, why_not
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.errors import CachewarmError
-from cachewarm_pipeline.publishing.withdrawal_service import rejected_rows
+from cachewarm_pipeline.publishing.withdrawal_service import rejected_answers
 from cachewarm_pipeline.publishing.wrong_hit_confirmation import confirmed, expired
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -92,5 +92,5 @@ def _last_failed(instance: DagsterInstance) -> bool:
 
 def _digest(workspace: Workspace) -> str:
     """Identifies the served rows that users rejected; empty without any. What they amount to is the run's to say."""
-    found = sorted((row.agent_type, row.query, row.response, row.users) for row in rejected_rows(workspace))
+    found = sorted((row.agent_type, row.query, row.response, row.users) for row in rejected_answers(workspace))
     return sha256_hex(json.dumps(found))[:16] if found else ""

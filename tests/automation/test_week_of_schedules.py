@@ -113,7 +113,7 @@ class Week:
         store = self.store()
         live = store.live()
         assert live is not None
-        assert store._index.alias_target() == live.id
+        assert store.index.alias_target() == live.id
         assert len(store.entry_ids(live.id)) == live.entries
         if not self.lives or self.lives[-1][1] != live.id:
             self.lives.append((at, live.id))

@@ -141,7 +141,7 @@ def test_a_lost_alias_is_put_back_without_loading_again(store: CacheStore, clien
     client.execute_command("FT.ALIASDEL", store.name)
     again = publish(store, numbered_plan(30))
     assert (again.generation, again.written) == (first.generation, 0)
-    assert store._index.alias_target() == first.generation
+    assert store.index.alias_target() == first.generation
 
 
 # Keeping and going back
@@ -166,13 +166,13 @@ def test_rollback_serves_the_previous_generation_and_a_second_one_undoes_it_only
 ) -> None:
     first, second = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
     assert store.rollback(NOW).id == first
-    assert (store._index.alias_target(), store.live().id) == (first, first)  # type: ignore[union-attr]
+    assert (store.index.alias_target(), store.live().id) == (first, first)  # type: ignore[union-attr]
     assert [(r.id, r.state) for r in store.generations()] == [(first, State.LIVE), (second, State.PREVIOUS)]
     with pytest.raises(CacheError, match=f"already rolled back: {first} is live and pinned since .* takes `--again`"):
         store.rollback(NOW)
-    assert store._index.alias_target() == first
+    assert store.index.alias_target() == first
     assert store.rollback(NOW, again=True).id == second
-    assert store._index.alias_target() == second
+    assert store.index.alias_target() == second
 
 
 def test_after_a_rollback_the_generation_that_was_live_last_is_the_one_kept(store: CacheStore) -> None:
@@ -191,7 +191,7 @@ def test_a_plan_that_was_rolled_back_is_published_again_without_loading(store: C
     store.release(NOW)
     again = publish(store, numbered_plan(20, version="v2"))
     assert (again.generation, again.written, again.unchanged) == (second.generation, 0, False)
-    assert store._index.alias_target() == second.generation
+    assert store.index.alias_target() == second.generation
 
 
 def test_rollback_without_a_previous_generation_changes_nothing(store: CacheStore, client: redis.Redis) -> None:
@@ -213,7 +213,7 @@ def test_rollback_to_a_generation_that_lost_more_than_a_tenth_of_its_entries_is_
     before = state(client, store.name)
     with pytest.raises(CacheError, match=f"only {left} of its 20 entries left.*needs 90%"):
         store.rollback(NOW)
-    assert store._index.alias_target() == second
+    assert store.index.alias_target() == second
     assert state(client, store.name) == before
 
 
@@ -241,7 +241,7 @@ def test_an_older_day_is_published_when_that_is_allowed(store: CacheStore) -> No
     publish(store, numbered_plan(20, version="new"))
     older = publish(store, numbered_plan(20, version="old"), as_of=DAY - timedelta(days=1), allow_rollback=True)
     assert (older.published, older.why_not) == (True, "")
-    assert store._index.alias_target() == older.generation
+    assert store.index.alias_target() == older.generation
 
 
 def test_an_older_day_that_waited_for_the_lock_does_not_replace_what_was_published_meanwhile(
@@ -258,7 +258,7 @@ def test_an_older_day_that_waited_for_the_lock_does_not_replace_what_was_publish
     waiting = CacheStore(client, store.name, sleep=meanwhile)
     older = publish(waiting, numbered_plan(20, version="v2"), as_of=DAY - timedelta(days=1))
     assert not older.published
-    assert newer == [older.generation] == [store._index.alias_target()]
+    assert newer == [older.generation] == [store.index.alias_target()]
     assert newer != [first.generation]
 
 
@@ -318,7 +318,7 @@ def test_the_applications_own_entries_outlive_every_publish(store: CacheStore, c
     for version in ("v1", "v2", "v3"):
         done = publish(store, numbered_plan(20, version=version))
         assert len(store.entry_ids(done.generation)) == 20
-        info = store._index.info(store.name)
+        info = store.index.info(store.name)
         assert info is not None
         assert info.docs == 25
     assert keys(client, f"{store.name}:") == {*own, f"{store.name}:odd"}
@@ -330,7 +330,7 @@ def test_caches_whose_names_begin_alike_do_not_mix(client: redis.Redis, cache_na
         publish(short, numbered_plan(20, version=version))
         publish(long, numbered_plan(30, version=version))
     for store, entries in ((short, 20), (long, 30)):
-        info = store._index.info(store.name)
+        info = store.index.info(store.name)
         assert info is not None
         assert info.docs == entries
 
@@ -377,7 +377,7 @@ def test_a_lost_generations_hash_never_costs_stock_readers_their_entries(
     second = publish(
         store,
         numbered_plan(20, version="v2"),
-        progress=lambda line: served.append(len(store.entry_ids(store._index.alias_target() or ""))),
+        progress=lambda line: served.append(len(store.entry_ids(store.index.alias_target() or ""))),
     )
     assert served == [20]
     assert second.removed == (first.generation,)

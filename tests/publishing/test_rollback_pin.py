@@ -13,9 +13,10 @@ from cachewarm_client.generation_record import PINNED_FIELD, GenerationRecord, P
 from cachewarm_client.keys import generations_key, lock_key, whole_key
 
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.publishing.redis.cache_store import CacheStore, Published
-from cachewarm_pipeline.publishing.redis.generations import PinnedError
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.generation_lifecycle import PinnedError
 from cachewarm_pipeline.publishing.redis.publish_lock import LostLockError
+from cachewarm_pipeline.publishing.redis.publish_request import PublishResult
 from tests.client.test_readers_during_publish import Readers
 from tests.support.cache_crash import ENTRIES, publish_all, roll_back, run_in_a_process
 from tests.support.cache_fakes import DAY, NOW, TrigramEmbedder, entry_keys, fill, numbered_plan, publish, state
@@ -33,7 +34,7 @@ def two(store: CacheStore) -> tuple[str, str]:
 def serving(store: CacheStore) -> tuple[str | None, str | None]:
     """What stock readers and ours open."""
     live = store.live()
-    return store._index.alias_target(), live and live.id
+    return store.index.alias_target(), live and live.id
 
 
 def test_a_rollback_pins_what_it_goes_back_to_and_says_since_when_and_why(
@@ -127,7 +128,7 @@ def test_a_pin_that_is_set_just_before_the_switch_still_stops_it(
     with store.lock(NOW) as lock:
         client.hset(generations_key(store.name), PINNED_FIELD, Pin(two[1], NOW).to_json())
         with pytest.raises(PinnedError, match=f"pinned to generation {two[1]}"):
-            store.switch(lock, previous, NOW)
+            store.lifecycle.switch(lock, previous, NOW)
     assert serving(store) == (two[1], two[1])
 
 
@@ -137,7 +138,7 @@ def test_a_run_whose_lock_a_rollback_took_writes_no_record_any_more(
     with store.lock(NOW) as lock:
         before = store.generations()
         with CacheStore(client, store.name).lock(NOW, by_force=True):
-            for change in (lambda: store.begin(lock, before[0]), lambda: store.prune(lock, keep=1), lock.renew):
+            for change in (lambda: store.lifecycle.begin(lock, before[0]), lambda: store.lifecycle.prune(lock, keep=1), lock.renew):
                 with pytest.raises(LostLockError, match="lost the publishing lock"):
                     change()
         assert store.generations() == before
@@ -181,13 +182,13 @@ def test_a_rollback_begins_the_time_to_live_anew_after_the_switch(
     store: CacheStore, two: tuple[str, str], client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aged(client, store, two[0])
-    renew, seen = store._renew_found, []
+    renew, seen = store.rollbacks.renew_ttls, []
 
     def renewing(*arguments: Any) -> None:
         seen.append(serving(store))
         renew(*arguments)
 
-    monkeypatch.setattr(store, "_renew_found", renewing)
+    monkeypatch.setattr(store.rollbacks, "renew_ttls", renewing)
     store.rollback(NOW + timedelta(days=5))
     assert seen == [(two[0], two[0])]
     assert_young(client, store, two[0])
@@ -202,7 +203,7 @@ def test_a_rollback_stands_where_the_time_to_live_cannot_be_begun_anew(
     def lost(*_: Any) -> None:
         raise redis.ConnectionError("gone")
 
-    monkeypatch.setattr(store, "_renew_found", lost)
+    monkeypatch.setattr(store.rollbacks, "renew_ttls", lost)
     assert store.rollback(NOW).id == two[0]
     assert serving(store) == (two[0], two[0])
     assert "rolled back, but: lost Redis" in caplog.text
@@ -235,9 +236,9 @@ def test_an_agent_type_that_lost_an_entry_is_not_whole_again_after_a_rollback(
 def test_the_pinned_generation_is_never_pruned(store: CacheStore, two: tuple[str, str], client: redis.Redis) -> None:
     client.hset(generations_key(store.name), PINNED_FIELD, Pin(two[0], NOW).to_json())
     with store.lock(NOW) as lock:
-        assert store.prune(lock, keep=1) == ()
+        assert store.lifecycle.prune(lock, keep=1) == ()
         store.release(NOW)
-        assert store.prune(lock, keep=1) == (two[0],)
+        assert store.lifecycle.prune(lock, keep=1) == (two[0],)
 
 
 # Size and crashes
@@ -252,13 +253,13 @@ def test_ten_thousand_entries_are_rolled_back_within_a_second_and_no_reader_miss
     for version in (0, 1):
         publish(store, numbered_plan(entries, version=f"v{version}"), vectors=vectors, as_of=DAY)
     switched: list[float] = []
-    renew = store._renew_found
+    renew = store.rollbacks.renew_ttls
 
     def renewing(*arguments: Any) -> None:
         switched.append(perf_counter())
         renew(*arguments)
 
-    store._renew_found = renewing  # type: ignore[method-assign]
+    store.rollbacks.renew_ttls = renewing  # type: ignore[method-assign]
     with WarmedSemanticCache(cache_name, redis_url, embedder=TrigramEmbedder()) as cache:
 
         def check(number: int) -> Any:
@@ -319,4 +320,4 @@ def test_a_pin_is_no_generation_for_whoever_reads_the_records() -> None:
     assert Pin.from_json(pin.to_json()) == pin
     with pytest.raises(CacheError, match="damaged"):
         GenerationRecord.from_json(pin.to_json())
-    assert Published("g", 1, 0, False, (), 0.0).published
+    assert PublishResult("g", 1, 0, False, (), 0.0).published

@@ -16,11 +16,10 @@ from redisvl.extensions.cache.llm import SemanticCache
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.publishing.redis import generations as cache_generations
-from cachewarm_pipeline.publishing.redis import withdraw_answers as cache_withdraw
+from cachewarm_pipeline.publishing.redis import generation_lifecycle
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.load_entries import load_entries
-from cachewarm_pipeline.publishing.withdrawn_answers import Withdrawal
+from cachewarm_pipeline.publishing.withdrawn_answers import WithdrawnAnswer
 from tests.support.cache_crash import run_in_a_process
 from tests.support.cache_fakes import (
     DAY,
@@ -70,7 +69,7 @@ def test_an_answer_is_out_of_service_in_every_generation_and_its_entry_stays(
         assert warmed.entry_ids(generation) == before[generation][0]
         assert before[generation][1] - 5 <= client.ttl(key_prefix(warmed.name, generation) + BAD)
     why = "says nonsense to [email]"
-    assert warmed.withdrawn() == [Withdrawal(BAD, response_sha("rotate it so"), NOW, why)]
+    assert warmed.withdrawn() == [WithdrawnAnswer(BAD, response_sha("rotate it so"), NOW, why)]
     assert warmed.withdraw({BAD: "rotate it so"}, NOW) == done  # it can be repeated
 
 
@@ -186,7 +185,7 @@ def test_what_is_no_entry_id_is_refused_before_anything_is_withdrawn(
     warmed: CacheStore, client: redis.Redis, entry: str
 ) -> None:
     before = state(client, warmed.name)
-    with pytest.raises(CacheError, match="is no entry_id"):
+    with pytest.raises(CacheError, match="is not an entry_id"):
         warmed.withdraw({BAD: None, entry: None}, NOW)
     assert state(client, warmed.name) == before
 
@@ -243,14 +242,16 @@ def test_no_generation_goes_live_with_an_answer_that_was_withdrawn_at_any_moment
         withdraw()
         return load_entries(*arguments)
 
+    take_out_withdrawn = warmed.withdrawals.take_out_withdrawn
+
     def take_out(*arguments: Any) -> None:
-        cache_withdraw.take_out_withdrawn(*arguments)
+        take_out_withdrawn(*arguments)
         withdraw()
 
     if when == "before it is loaded":
-        monkeypatch.setattr(cache_generations, "load_entries", load)
+        monkeypatch.setattr(generation_lifecycle, "load_entries", load)
     else:
-        monkeypatch.setattr(cache_generations, "take_out_withdrawn", take_out)
+        monkeypatch.setattr(warmed.withdrawals, "take_out_withdrawn", take_out)
     generation = republish(warmed, rules=MatchRules.uniform(0.2))
     assert answer_in(client, warmed, generation) is None
 
@@ -272,7 +273,7 @@ def test_an_answer_that_a_killed_withdrawal_left_in_service_goes_with_the_next_p
     warmed: CacheStore, client: redis.Redis
 ) -> None:
     live = warmed.generations()[0].id
-    row = Withdrawal(BAD, response_sha("rotate it so"), NOW)
+    row = WithdrawnAnswer(BAD, response_sha("rotate it so"), NOW)
     client.hset(withdrawn_key(warmed.name), row.field, row.to_json())  # written down, and killed
     assert publish(warmed, make_plan(PLAN)).unchanged
     assert answer_in(client, warmed, live) is None
@@ -286,11 +287,11 @@ def test_a_slice_that_is_loaded_again_after_a_withdrawal_does_not_bring_the_answ
 
     plan = make_plan(PLAN)
     fill(store, plan, 1)
-    write = store._write
-    monkeypatch.setattr(store, "_write", lambda lock, record: killed() if record.loaded > 1 else record)
+    write = store.records.write
+    monkeypatch.setattr(store.records, "write", lambda lock, record: killed() if record.loaded > 1 else record)
     with pytest.raises(KeyboardInterrupt):
         fill(store, plan, 1)
-    monkeypatch.setattr(store, "_write", write)
+    monkeypatch.setattr(store.records, "write", write)
     store.withdraw({entry_id(REVOKE, "auditor"): None, BAD: None}, NOW)
     done = fill(store, plan, 5)
     assert done.published
@@ -302,7 +303,7 @@ def test_a_slice_that_is_loaded_again_after_a_withdrawal_does_not_bring_the_answ
 def test_a_rollback_serves_no_withdrawn_answer(warmed: CacheStore, client: redis.Redis) -> None:
     first = warmed.generations()[0].id
     republish(warmed, rules=MatchRules.uniform(0.2))
-    row = Withdrawal(BAD, response_sha("rotate it so"), NOW)
+    row = WithdrawnAnswer(BAD, response_sha("rotate it so"), NOW)
     client.hset(withdrawn_key(warmed.name), row.field, row.to_json())
     assert warmed.rollback(NOW).id == first
     assert answer_in(client, warmed, first) is None
@@ -337,7 +338,7 @@ def test_an_expired_entry_is_not_brought_back_without_its_vector(warmed: CacheSt
     warmed.withdraw({BAD: None}, NOW)
     warmed.reinstate([BAD])
     client.delete(key_prefix(warmed.name, live.id) + BAD)
-    cache_withdraw.settle(warmed._index, live.id, make_plan(PLAN), NOW)
+    warmed.withdrawals.reconcile(live.id, make_plan(PLAN), NOW)
     assert not client.exists(key_prefix(warmed.name, live.id) + BAD)
 
 
@@ -361,7 +362,7 @@ def test_a_withdrawal_killed_at_any_point_takes_an_answer_out_or_leaves_it_and_n
             fields: Any = client.hgetall(key_prefix(store.name, generation) + BAD)
             assert (b"response" in fields) != (b"withdrawn" in fields)
             assert not finished or b"withdrawn" in fields
-        info = store._index.info(index)
+        info = store.index.info(index)
         assert info is not None
         assert info.docs == 3
         if finished:

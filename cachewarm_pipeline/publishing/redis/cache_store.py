@@ -118,7 +118,7 @@ class CacheStore:
         return self.locks.acquire(now, progress, by_force=by_force)
 
     def publish(self, plan: pa.Table, vectors: np.ndarray, **options: Unpack[PublishOptions]) -> PublishResult:
-        """Make a plan live: build, verify, switch, prune. Publishing the same plan of the same day again writes nothing.
+        """Make a plan live: build, verify, switch, prune. The same plan of the same day is written only once.
 
         ``plan`` is a WARMING_PLAN table. ``vectors`` is float32 (rows of the plan, dimensions), of unit length, in the
         plan's order.
@@ -147,7 +147,7 @@ class CacheStore:
         return self.loader.publish_some(plan, vectors, allowance=allowance, **options)
 
     def drop_filling(self, now: datetime) -> str | None:
-        """Remove the generation that is being filled, when its plan is gone; returns its id, None when there is none."""
+        """Remove the generation that is being filled, when its plan is gone; returns its id, None without one."""
         return self.loader.drop_filling(now)
 
     # Rollback
