@@ -61,7 +61,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
             err.print(f"  embedder {settings.embedder}")
         if not workspace.has_no_vectors():
             outcome, excluded, timings = _run(workspace, info, window, quiet=quiet)
-        if workspace.lacking:
+        if workspace.needs_stand_in:
             if not quiet:
                 err.print(
                     f"  not every text has a stored vector of {settings.embedding_model}, and a dry run pays for none: "

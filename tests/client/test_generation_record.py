@@ -110,7 +110,7 @@ answers = st.sampled_from(["yes", "No.", "no", "maybe"])
     planned=st.dictionaries(entries, answers),
     out=st.sets(entries),
 )
-def test_after_its_settlement_a_generation_serves_what_is_planned_and_not_withdrawn_and_needs_no_other(
+def test_after_a_reconciliation_a_generation_serves_what_is_planned_and_not_withdrawn_and_needs_no_further_change(
     withdrawn: dict[str, set[str]], planned: dict[str, str], out: set[str]
 ) -> None:
     shas = {entry: {response_sha(one) for one in bad} for entry, bad in withdrawn.items()}

@@ -138,7 +138,11 @@ def test_a_run_whose_lock_a_rollback_took_writes_no_record_any_more(
     with store.lock(NOW) as lock:
         before = store.generations()
         with CacheStore(client, store.name).lock(NOW, by_force=True):
-            for change in (lambda: store.lifecycle.begin(lock, before[0]), lambda: store.lifecycle.prune(lock, keep=1), lock.renew):
+            for change in (
+                lambda: store.lifecycle.begin(lock, before[0]),
+                lambda: store.lifecycle.prune(lock, keep=1),
+                lock.renew,
+            ):
                 with pytest.raises(LostLockError, match="lost the publishing lock"):
                     change()
         assert store.generations() == before
