@@ -109,7 +109,7 @@ class DryWorkspace(Workspace):
         return DryEmbedder(with_dimensions(info, DIMENSIONS), MiniLMEmbedder())
 
     def has_no_vectors(self) -> bool:
-        """Whether the paid embedder was never used here. Sets ``needs_stand_in`` too, so that planning can be skipped."""
+        """Whether the paid embedder was never used here. Sets ``needs_stand_in`` to the same value."""
         self.needs_stand_in = self.settings.embedder != "minilm" and self._stored_vectors.dimensions is None
         return self.needs_stand_in
 
@@ -173,7 +173,8 @@ class DryWorkspace(Workspace):
         unwritten = list(self._unwritten_bases.values())
         share = SHARE if settings.llm_batch else 1.0
         written = of_bases(unwritten, 1 if settings.llm_batch else ASKS)
-        # Texts that are not written yet (variants and answers) will be embedded too, at most as long as the model may write.
+        # Texts that are not written yet (variants and answers) will be embedded too. They are as long as the model may
+        # write, at most.
         most = most_tokens(texts) + int(written.most_completion)
         own = self._settings_embedder.info
         return planned_cost(
