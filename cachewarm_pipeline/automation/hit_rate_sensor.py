@@ -105,8 +105,7 @@ def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
         job=warm_cache,
         minimum_interval_seconds=600,
         default_status=default_status(settings.hit_rate_sensor),
-        description="Warms again, with today's log, when the hit rate stays low. One run for each episode of a low "
-        "rate.",
+        description="Warms again, with today's log, when the hit rate stays low: once, until it has recovered.",
     )
     def hit_rate_falls(
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
@@ -127,9 +126,8 @@ def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
             why = f"{numbers}, but there is no floor: {live.id} has no forecast; set CACHEWARM_HIT_RATE_FLOOR"
             return dg.SensorResult(skip_reason=why, asset_events=events, cursor=json.dumps(cursor))
         run = unfinished_run(context.instance)
-        busy = (
-            f"run {run[:8]} is in progress" if run else f"{pin.generation} is pinned since {pin.since}" if pin else ""
-        )
+        busy = f"{pin.generation} is pinned since {pin.since}" if pin else ""
+        busy = f"run {run[:8]} is in progress" if run else busy
         decision = check_hit_rate(
             Episode.from_json(cursor.get("episode")),
             hits=rate.hits,

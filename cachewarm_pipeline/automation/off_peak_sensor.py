@@ -1,5 +1,5 @@
-"""The sensor of progressive loading. While the off-peak window is open and a plan is not fully loaded, it requests a run
-every few minutes that loads some entries. In peak hours it requests no run, and nothing is written."""
+"""The sensor of progressive loading. While the off-peak window is open and a plan is not fully loaded, it requests a
+run every few minutes, which loads some entries. In peak hours it requests no run, and nothing is written."""
 
 from datetime import date, timedelta
 from typing import Any

@@ -65,7 +65,7 @@ def time_slot(now: datetime, length: timedelta) -> int:
 
 
 def unfinished_run(instance: DagsterInstance, job: str | None = None) -> str | None:
-    """Id of the newest unfinished run of this job; without ``job``, of any job that publishes. None when there is none."""
+    """Id of the newest unfinished run of this job; without ``job``, of any job that publishes. None without one."""
     tags = {} if job else {PUBLISHES: "true"}
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED, tags=tags, job_name=job), limit=1)
     return runs[0].run_id if runs else None

@@ -30,7 +30,7 @@ LOG_INTERVAL = timedelta(minutes=15)
 
 _SLOT = timedelta(minutes=10)
 _SLOT_AFTER_FAILURE = timedelta(hours=1)
-"""Dagster uses a run key only once, so the key contains a time slot: a failed run is requested again in the next one."""
+"""Dagster uses a run key only once, so keys contain a time slot: a failed run is requested again in the next slot."""
 
 
 def wrong_hit_sensor(settings: Settings) -> dg.SensorDefinition:

@@ -138,7 +138,7 @@ def withdraw_answers(
 
 
 def reinstate_entry(ports: CachePorts, cache: CacheStore, entry_id: str) -> bool:
-    """Let an entry be warmed again, and the entries that were withdrawn because of it; False when it was not withdrawn."""
+    """Let an entry be warmed again, and those that were withdrawn because of it; False if it was not withdrawn."""
     with cache.ledger_lock():
         ledger = withdrawn_entries(ports.datasets)
         if entry_id not in withdrawn.active(ledger):

@@ -70,13 +70,13 @@ def said(caplog: pytest.LogCaptureFixture) -> str:
 def test_the_reason_is_the_first_fault_in_its_own_words(instance: dg.DagsterInstance) -> None:
     found = failure_of(instance, run(instance, "entries").run_id)
     assert found.reason == "entries: lost Redis while publishing: connection refused; run again when it is back"
-    assert not found.gate
+    assert not found.stopped_by_gate
 
 
 def test_what_a_gate_stopped_is_told_by_the_gates_sentence(instance: dg.DagsterInstance) -> None:
     found = failure_of(instance, run(instance, "plan", "after").run_id)
     assert found.reason == "quality: 3 of 10 entries are below their floor."
-    assert found.gate
+    assert found.stopped_by_gate
 
 
 def test_a_failed_run_is_posted_and_logged(

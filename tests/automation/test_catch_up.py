@@ -2,18 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 
-from cachewarm_pipeline.automation.catch_up import TRIES, Again, Tried, try_again
+from cachewarm_pipeline.automation.catch_up import RETRIES, FinishedRun, RetryDecision, decide_retry
 
 WHAT = "the run for 2026-03-04"
 AT = datetime(2026, 3, 5, 2, 5, tzinfo=UTC)
 
 
-def failed(*minutes: int, gate: bool = False) -> list[Tried]:
-    return [Tried(AT + timedelta(minutes=m), False, gate) for m in minutes]
+def failed(*minutes: int, gate: bool = False) -> list[FinishedRun]:
+    return [FinishedRun(AT + timedelta(minutes=m), False, gate) for m in minutes]
 
 
-def again(tried: list[Tried], minutes: int) -> Again:
-    return try_again(WHAT, tried, AT + timedelta(minutes=minutes))
+def again(tried: list[FinishedRun], minutes: int) -> RetryDecision:
+    return decide_retry(WHAT, tried, AT + timedelta(minutes=minutes))
 
 
 def test_a_failed_day_is_tried_again_after_half_an_hour_then_an_hour_then_two() -> None:
@@ -27,7 +27,7 @@ def test_a_failed_day_is_tried_again_after_half_an_hour_then_an_hour_then_two() 
 def test_it_is_given_up_after_three_more_tries() -> None:
     found = again(failed(0, 40, 110, 240), 100_000)
     assert not found.start
-    assert f"failed {TRIES + 1} times" in found.sentence
+    assert f"failed {RETRIES + 1} times" in found.sentence
 
 
 def test_what_a_gate_stopped_is_not_tried_again() -> None:
@@ -37,10 +37,10 @@ def test_what_a_gate_stopped_is_not_tried_again() -> None:
 
 
 def test_a_day_that_succeeded_or_has_no_run_is_left_alone() -> None:
-    assert not again([*failed(0), Tried(AT + timedelta(hours=1), True)], 100_000).start
+    assert not again([*failed(0), FinishedRun(AT + timedelta(hours=1), True)], 100_000).start
     assert not again([], 100_000).start
 
 
 def test_failures_before_a_success_do_not_count() -> None:
-    tried = [*failed(0, 40, 110, 240), Tried(AT + timedelta(hours=5), True), *failed(400)]
+    tried = [*failed(0, 40, 110, 240), FinishedRun(AT + timedelta(hours=5), True), *failed(400)]
     assert again(tried, 430).number == 1

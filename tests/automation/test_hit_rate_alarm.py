@@ -6,18 +6,20 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.automation.hit_rate_alarm import Episode, Look, Policy, look
+from cachewarm_pipeline.automation.hit_rate_alarm import AlarmDecision, AlarmPolicy, Episode, check_hit_rate
 
-POLICY = Policy(floor=0.4, margin=0.05, low_for=timedelta(minutes=60), min_lookups=200, cooldown=timedelta(hours=12))
+POLICY = AlarmPolicy(
+    floor=0.4, margin=0.05, low_for=timedelta(minutes=60), min_lookups=200, cooldown=timedelta(hours=12)
+)
 START = datetime(2026, 3, 4, 9, tzinfo=UTC)
 STEP = timedelta(minutes=10)
 
 
-def looks(rates: list[float], lookups: int = 1000, busy: str = "", policy: Policy = POLICY) -> list[Look]:
+def looks(rates: list[float], lookups: int = 1000, busy: str = "", policy: AlarmPolicy = POLICY) -> list[AlarmDecision]:
     """A look every ten minutes, each with the state that the one before it left, through its JSON form."""
     state, found = Episode(), []
     for n, rate in enumerate(rates):
-        one = look(
+        one = check_hit_rate(
             Episode.from_json(state.to_json()),
             hits=round(rate * lookups),
             lookups=lookups,
@@ -42,17 +44,17 @@ def test_a_rate_that_flutters_around_the_floor_starts_nothing() -> None:
 
 
 def test_a_low_is_over_only_well_above_the_floor() -> None:
-    policy = Policy(0.4, 0.05, timedelta(0), 200, timedelta(0))
+    policy = AlarmPolicy(0.4, 0.05, timedelta(0), 200, timedelta(0))
     found = looks([0.3, 0.42, 0.3, 0.46, 0.3], policy=policy)
     assert [one.start for one in found] == [True, False, False, False, True]
-    assert "the low is over" in found[3].sentence
+    assert "recovered" in found[3].sentence
     assert found[0].state.name != found[4].state.name
 
 
 def test_too_few_lookups_start_nothing_and_say_how_many_there_were() -> None:
     found = looks([0.0] * 20, lookups=199)
     assert not any(one.start for one in found)
-    assert "199 lookups, 200" in found[-1].sentence
+    assert "199 lookups, at least 200" in found[-1].sentence
 
 
 def test_a_second_low_waits_for_the_cool_down() -> None:
@@ -63,10 +65,10 @@ def test_a_second_low_waits_for_the_cool_down() -> None:
 
 
 def test_nothing_starts_while_a_run_is_at_work_and_it_starts_after_it_if_still_low() -> None:
-    busy = looks([0.2] * 8, busy="run 1f is at work")
+    busy = looks([0.2] * 8, busy="run 1f is in progress")
     assert not any(one.start for one in busy)
-    assert "low, but run 1f is at work" in busy[-1].sentence
-    after = look(busy[-1].state, hits=200, lookups=1000, now=START + 8 * STEP, policy=POLICY)
+    assert "low, but run 1f is in progress" in busy[-1].sentence
+    after = check_hit_rate(busy[-1].state, hits=200, lookups=1000, now=START + 8 * STEP, policy=POLICY)
     assert after.start
 
 
@@ -78,7 +80,7 @@ def test_every_sentence_holds_the_numbers() -> None:
 
 @given(st.lists(st.floats(0, 1), max_size=200))
 def test_starts_are_a_cool_down_apart_and_each_has_its_own_name(rates: list[float]) -> None:
-    policy = Policy(0.4, 0.05, timedelta(minutes=20), 200, timedelta(hours=1))
+    policy = AlarmPolicy(0.4, 0.05, timedelta(minutes=20), 200, timedelta(hours=1))
     found = looks(rates, policy=policy)
     starts = [n for n, one in enumerate(found) if one.start]
     assert all(late - early >= 6 for early, late in pairwise(starts))

@@ -50,7 +50,7 @@ def test_nothing_is_started_while_a_run_publishes_or_a_generation_is_pinned(watc
         watch.defs.resolve_job_def("warm_cache"), tags={PUBLISHES: "true"}, status=dg.DagsterRunStatus.STARTED
     )
     said = watch.look("hit_rate_falls").skip_message
-    assert f"low, but run {run.run_id[:8]} is at work" in said
+    assert f"low, but run {run.run_id[:8]} is in progress" in said
     assert "hit rate 0.0% of 20 lookups, floor 70.0%" in said
     watch.instance.report_run_failed(run)
     watch.warm(DAY + timedelta(days=1))
@@ -61,7 +61,7 @@ def test_nothing_is_started_while_a_run_publishes_or_a_generation_is_pinned(watc
 def test_where_no_reader_counts_the_logs_own_cache_hits_are_the_rate(watch: Watch) -> None:
     watch.clock.at = NOW - timedelta(days=1)
     watch.warm(DAY - timedelta(days=1))
-    assert "the log knows no cache_hit" in watch.look("hit_rate_falls").skip_message
+    assert "the log has no cache_hit" in watch.look("hit_rate_falls").skip_message
     for n in range(30):  # the application serves from the cache without counting
         watch.app.rows[DAY][n]["cache_hit"] = n < 6
     watch.app.flush(again=True)
@@ -76,7 +76,7 @@ def test_a_log_from_before_anything_was_published_says_nothing_of_the_cache(watc
     watch.app.rows[DAY][0]["cache_hit"] = True
     watch.app.flush(again=True)
     watch.warm()
-    assert "2026-03-22, is from before anything was published" in watch.look("hit_rate_falls").skip_message
+    assert "2026-03-22, is before the first publish" in watch.look("hit_rate_falls").skip_message
 
 
 def test_until_yesterday_is_mined_as_a_whole_it_is_what_is_warmed(watch: Watch) -> None:
@@ -109,7 +109,7 @@ def test_a_warming_that_failed_is_tried_again_and_not_at_once(watch: Watch) -> N
             watch.defs.resolve_job_def("warm_cache"), tags=first.tags, status=dg.DagsterRunStatus.STARTED
         )
         watch.instance.report_run_failed(run)
-    assert "try 1 is due at 09:30 UTC" in watch.look("hit_rate_falls").skip_message
+    assert "retry 1 is due at 09:30 UTC" in watch.look("hit_rate_falls").skip_message
     watch.clock.at += timedelta(minutes=31)
     (second,) = watch.look("hit_rate_falls").run_requests
     assert second.run_key != first.run_key
@@ -119,7 +119,7 @@ def test_a_low_forecast_ends_a_low_when_the_rate_is_as_good_as_it_gets(watch: Wa
     from cachewarm_pipeline.automation.hit_rate_sensor import policy_of
 
     policy = policy_of(load_settings(), 0.7 * 0.12, 0.12)
-    assert policy.floor < policy.over < 0.12
+    assert policy.floor < policy.recovery_rate < 0.12
 
 
 @pytest.mark.parametrize(("floor", "forecast", "found"), [(0.3, 0.9, 0.3), (None, 0.8, 0.56), (None, None, None)])

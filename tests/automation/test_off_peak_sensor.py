@@ -57,7 +57,7 @@ class Nights:
 
 @pytest.fixture
 def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
-    monkeypatch.setattr(wrong_hits, "_LOG_EVERY", timedelta(hours=4))  # nobody rejects an answer in the log here
+    monkeypatch.setattr(wrong_hits, "LOG_INTERVAL", timedelta(hours=4))  # nobody rejects an answer in the log here
     home = tmp_path / "home"
     home.mkdir()
     url = ensure_redis(home)
@@ -164,4 +164,4 @@ def test_loading_at_once_overrides_the_window(nights: Nights) -> None:
     assert nights.store().live().as_of.isoformat() == "2026-03-22"  # type: ignore[union-attr]
     nights.until(22, 0, timedelta(hours=1))
     nights.until(22, 2, timedelta(minutes=1))
-    assert nights.daemon.skipped["load_off_peak"] == "no plan waits to be loaded"
+    assert nights.daemon.skipped["load_off_peak"] == "no plan is waiting to be loaded"

@@ -131,7 +131,7 @@ class Week:
 
 @pytest.fixture
 def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Week]:
-    monkeypatch.setattr(wrong_hits, "_LOG_EVERY", timedelta(hours=4))  # nobody rejects an answer in the log here
+    monkeypatch.setattr(wrong_hits, "LOG_INTERVAL", timedelta(hours=4))  # nobody rejects an answer in the log here
     home = tmp_path / "home"
     home.mkdir()
     url = ensure_redis(home)

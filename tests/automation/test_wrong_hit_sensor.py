@@ -147,7 +147,7 @@ def test_a_log_feedback_run_that_failed_is_asked_for_again_and_not_at_once(watch
     with environment(own_environment(CACHEWARM_REDIS_URL="redis://127.0.0.1:1/0")):
         assert not watch.run(request, "withdraw_wrong_hits").success
     (soon,) = watch.look("wrong_hits").run_requests
-    assert "a run was asked for already" in watch.look("wrong_hits").skip_message
+    assert "a run was requested already" in watch.look("wrong_hits").skip_message
     watch.clock.at += timedelta(minutes=60)
     (later,) = watch.look("wrong_hits").run_requests
     assert len({request.run_key, soon.run_key, later.run_key}) == 3

@@ -87,7 +87,7 @@ class Rollback:
         return pin
 
     def keep_pinned_alive(self, now: datetime) -> bool:
-        """Restart the TTLs of the pinned generation once it is past half of its life. See ``CacheStore.keep_pinned``."""
+        """Restart the TTLs of the pinned generation when they are half over. See ``CacheStore.keep_pinned``."""
         if not self._aging_pinned(now):
             return False
         with redis_faults("keeping the pinned generation"), self._locks.acquire(now) as lock:
