@@ -29,8 +29,8 @@ UNFINISHED = [
 ]
 """Statuses of a run that is queued or in progress."""
 
-_OUR_ERRORS = "cachewarm_pipeline."
-"""Begins the message of an error of ours: Dagster stores ``module.Class: message``."""
+_OUR_ERRORS = ("cachewarm_client.", "cachewarm_pipeline.")
+"""How the message of an error of ours begins: Dagster stores ``module.Class: message``."""
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -53,8 +53,8 @@ def mining_fails_all_day(watch: Watch) -> None:
 def test_mining_that_keeps_failing_is_given_up_for_the_day(watch: Watch) -> None:
     mining_fails_all_day(watch)
     assert (
-        "5 days of the log without counts, 0 changed after mining; today's runs are used up (4 for missing days, 1 for changed ones)"
-        in (watch.look("catch_up").skip_message)
+        "5 days of the log without counts, 0 changed after mining; today's runs are used up (4 for missing days, "
+        "1 for changed ones)" in (watch.look("catch_up").skip_message)
     )
 
 

@@ -43,7 +43,7 @@ class PublishChecks:
         return record.past_half_life(request.now) or self._index.client.exists(*marks) < len(marks)
 
     def loaded_already(self, request: PublishRequest) -> GenerationRecord | None:
-        """A whole generation of the same content, which was rolled back from or whose run was killed before the switch."""
+        """A whole generation of the same content: rolled back from, or left by a run killed before the switch."""
         for record in self._records.by_id()[1].values():
             finished = record.state not in (State.BUILDING, State.FILLING)
             if finished and record.same_content(request.record) and self._records.is_whole(record):
