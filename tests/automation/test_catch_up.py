@@ -1,4 +1,4 @@
-"""What was missed is done again: patiently, a few times, and not where a gate said no."""
+"""When a failed run is retried: after a wait, at most three times, and never when a gate stopped it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ def again(tried: list[FinishedRun], minutes: int) -> RetryDecision:
     return decide_retry(WHAT, tried, AT + timedelta(minutes=minutes))
 
 
-def test_a_failed_day_is_tried_again_after_half_an_hour_then_an_hour_then_two() -> None:
+def test_a_failed_run_is_retried_after_half_an_hour_then_one_hour_then_two() -> None:
     assert not again(failed(0), 29).start
     assert again(failed(0), 30).start
     assert not again(failed(0, 40), 99).start
@@ -24,19 +24,19 @@ def test_a_failed_day_is_tried_again_after_half_an_hour_then_an_hour_then_two() 
     assert again(failed(0, 40, 110), 230).number == 3
 
 
-def test_it_is_given_up_after_three_more_tries() -> None:
+def test_a_run_is_not_retried_any_more_after_three_retries() -> None:
     found = again(failed(0, 40, 110, 240), 100_000)
     assert not found.start
     assert f"failed {RETRIES + 1} times" in found.sentence
 
 
-def test_what_a_gate_stopped_is_not_tried_again() -> None:
+def test_a_run_that_a_gate_stopped_is_not_retried() -> None:
     found = again(failed(0, gate=True), 100_000)
     assert not found.start
     assert "gate" in found.sentence
 
 
-def test_a_day_that_succeeded_or_has_no_run_is_left_alone() -> None:
+def test_a_day_that_succeeded_or_has_no_run_is_not_retried() -> None:
     assert not again([*failed(0), FinishedRun(AT + timedelta(hours=1), True)], 100_000).start
     assert not again([], 100_000).start
 

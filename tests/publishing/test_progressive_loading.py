@@ -1,4 +1,4 @@
-"""A generation that is filled little by little: it survives any stop, and is published whole or not at all."""
+"""A generation that is loaded progressively: it survives any stop, and is published whole or not at all."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -91,7 +91,7 @@ def test_a_first_generation_can_be_filled_where_nothing_is_live(store: CacheStor
     assert some(store, 60).published
 
 
-def test_an_allowance_of_nothing_writes_nothing_but_the_lock(store: CacheStore, client: redis.Redis) -> None:
+def test_an_allowance_of_zero_writes_nothing_but_the_lock(store: CacheStore, client: redis.Redis) -> None:
     publish(store, numbered_plan(100, version="v1"))
     for loaded in (0, 40):
         before = state(client, store.name)
@@ -119,7 +119,7 @@ def test_a_whole_generation_is_not_published_in_peak_hours(store: CacheStore, mo
     assert (done.published, done.written) == (True, 0)
 
 
-def test_the_rate_over_a_whole_window_is_the_one_that_is_set(store: CacheStore) -> None:
+def test_the_rate_over_a_whole_window_is_the_configured_one(store: CacheStore) -> None:
     written = 0
     for minute in range(30):
         now = NOW + timedelta(minutes=minute)
@@ -183,7 +183,7 @@ def test_the_same_plan_can_be_published_at_once_while_it_is_being_filled(store: 
     assert store.filling() is None
 
 
-def test_a_superseded_one_that_a_killed_publish_left_is_removed_by_an_unchanged_one(
+def test_a_superseded_generation_that_a_killed_publish_left_is_removed_by_an_unchanged_publish(
     store: CacheStore, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some(store)
@@ -236,7 +236,7 @@ def test_an_older_day_is_not_filled_over_a_newer_live_one(store: CacheStore, cli
 # Entries that expire meanwhile
 
 
-def test_all_entries_begin_their_life_when_the_generation_is_published(store: CacheStore, client: redis.Redis) -> None:
+def test_all_ttls_start_when_the_generation_is_published(store: CacheStore, client: redis.Redis) -> None:
     some(store)
     generation = filling_id(store)
     for key in entry_keys(client, store.name, generation):
@@ -269,7 +269,7 @@ def test_entries_that_expired_meanwhile_are_loaded_again_within_the_allowance(
 # Faults
 
 
-def test_a_generation_that_is_not_what_was_planned_is_taken_away_and_begun_anew(
+def test_a_generation_that_is_not_what_was_planned_is_removed_and_started_over(
     store: CacheStore, client: redis.Redis
 ) -> None:
     live = publish(store, numbered_plan(100, version="v1")).generation
@@ -285,7 +285,7 @@ def test_a_generation_that_is_not_what_was_planned_is_taken_away_and_begun_anew(
     assert some(store, 100).published
 
 
-def test_what_is_loaded_stays_where_redis_is_lost_while_it_is_proven(
+def test_loaded_entries_stay_when_redis_is_lost_during_verification(
     store: CacheStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some(store, 60)
@@ -303,7 +303,7 @@ def test_what_is_loaded_stays_where_redis_is_lost_while_it_is_proven(
     assert some(store, 60).written == 0
 
 
-def test_an_index_that_is_gone_is_made_again(store: CacheStore, client: redis.Redis) -> None:
+def test_a_missing_index_is_created_again(store: CacheStore, client: redis.Redis) -> None:
     some(store)
     client.execute_command("FT.DROPINDEX", index_name(store.name, filling_id(store)))
     some(store)
@@ -313,7 +313,7 @@ def test_an_index_that_is_gone_is_made_again(store: CacheStore, client: redis.Re
 @pytest.mark.parametrize(
     "damage", [lambda plan, vectors: (plan, vectors * 2), lambda plan, vectors: (plan.slice(0, 0), vectors[:0])]
 )
-def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_touched(
+def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_changed(
     store: CacheStore, client: redis.Redis, damage: Callable[[Any, np.ndarray], tuple[Any, np.ndarray]]
 ) -> None:
     plan = numbered_plan(20)
@@ -371,7 +371,7 @@ def test_a_fill_killed_at_any_point_goes_on_and_is_published_only_when_it_is_who
     assert killed_after_switch >= 1
 
 
-def test_a_lock_that_is_held_keeps_a_tick_out(store: CacheStore, client: redis.Redis) -> None:
+def test_a_tick_is_refused_while_another_run_has_the_lock(store: CacheStore, client: redis.Redis) -> None:
     with store.lock(NOW) as lock:
         patient = CacheStore(client, store.name, sleep=lambda _: lock.renew())
         with pytest.raises(CacheError, match="another run is publishing"):

@@ -1,4 +1,4 @@
-"""Rollback: switched and pinned in one step, kept alive, and stronger than any publish until it is released."""
+"""Rollback: switched and pinned in one step, kept alive, and no publish replaces it until it is released."""
 
 import json
 from datetime import timedelta
@@ -32,12 +32,12 @@ def two(store: CacheStore) -> tuple[str, str]:
 
 
 def serving(store: CacheStore) -> tuple[str | None, str | None]:
-    """What stock readers and ours open."""
+    """The generations that stock readers and our readers open."""
     live = store.live()
     return store.index.alias_target(), live and live.id
 
 
-def test_a_rollback_pins_what_it_goes_back_to_and_says_since_when_and_why(
+def test_a_rollback_pins_the_restored_generation_with_the_time_and_reason(
     store: CacheStore, two: tuple[str, str], client: redis.Redis
 ) -> None:
     record = store.rollback(NOW, "wrong answers about keys, call +1 415 555 2671")
@@ -50,14 +50,14 @@ def test_a_rollback_pins_what_it_goes_back_to_and_says_since_when_and_why(
     assert [r.id for r in store.generations()] == [two[0], two[1]]
 
 
-def test_a_second_rollback_goes_forth_again_and_moves_the_pin(store: CacheStore, two: tuple[str, str]) -> None:
+def test_a_second_rollback_undoes_the_first_and_moves_the_pin(store: CacheStore, two: tuple[str, str]) -> None:
     store.rollback(NOW)
     assert store.rollback(NOW + timedelta(hours=1), "it was right", again=True).id == two[1]
     assert store.pinned() == Pin(two[1], NOW + timedelta(hours=1), "it was right")
     assert serving(store) == (two[1], two[1])
 
 
-def test_nothing_else_is_published_while_a_generation_is_pinned_and_the_reason_is_told(
+def test_nothing_else_is_published_while_a_generation_is_pinned_and_the_result_has_the_reason(
     store: CacheStore, two: tuple[str, str], client: redis.Redis
 ) -> None:
     store.rollback(NOW, "bad answers")
@@ -72,7 +72,9 @@ def test_nothing_else_is_published_while_a_generation_is_pinned_and_the_reason_i
     assert state(client, store.name) == before
 
 
-def test_the_pinned_plan_itself_is_unchanged_and_no_refusal(store: CacheStore, two: tuple[str, str]) -> None:
+def test_publishing_the_pinned_plan_itself_is_unchanged_and_not_refused(
+    store: CacheStore, two: tuple[str, str]
+) -> None:
     store.rollback(NOW)
     again = publish(store, numbered_plan(20, version="v1"))
     assert (again.published, again.unchanged, again.generation) == (True, True, two[0])
@@ -100,10 +102,10 @@ def test_a_damaged_pin_stops_publishing_until_it_is_released(
     assert publish(store, numbered_plan(20, version="v3")).published
 
 
-# Against a publish at work
+# Against a publish in progress
 
 
-def test_a_rollback_does_not_wait_for_a_publish_which_then_publishes_nothing_and_says_why(
+def test_a_rollback_does_not_wait_for_a_publish_which_then_publishes_nothing_and_reports_why(
     store: CacheStore, two: tuple[str, str], client: redis.Redis
 ) -> None:
     lines: list[str] = []
@@ -182,7 +184,7 @@ def assert_young(client: redis.Redis, store: CacheStore, generation: str) -> Non
     assert min(marks) > first - 10_000
 
 
-def test_a_rollback_begins_the_time_to_live_anew_after_the_switch(
+def test_a_rollback_restarts_the_ttls_after_the_switch(
     store: CacheStore, two: tuple[str, str], client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aged(client, store, two[0])
@@ -201,7 +203,7 @@ def test_a_rollback_begins_the_time_to_live_anew_after_the_switch(
     assert live.renewed_at == NOW + timedelta(days=5)
 
 
-def test_a_rollback_stands_where_the_time_to_live_cannot_be_begun_anew(
+def test_a_rollback_stands_when_the_ttls_cannot_be_restarted(
     store: CacheStore, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lost(*_: Any) -> None:
@@ -231,7 +233,7 @@ def test_a_publish_that_finds_a_pin_keeps_the_pinned_entries_alive_past_half_of_
 def test_an_agent_type_that_lost_an_entry_is_not_whole_again_after_a_rollback(
     store: CacheStore, two: tuple[str, str], client: redis.Redis
 ) -> None:
-    client.delete(whole_key(store.name, two[0], "agent1"))  # as it is once the first of its entries expired
+    client.delete(whole_key(store.name, two[0], "agent1"))  # as after the first of its entries expired
     store.rollback(NOW)
     marks = [client.exists(whole_key(store.name, two[0], f"agent{n}")) for n in range(3)]
     assert marks == [1, 0, 1]
@@ -281,7 +283,7 @@ def test_ten_thousand_entries_are_rolled_back_within_a_second_and_no_reader_miss
     assert min(ttls(client, store, store.generations()[0].id)) > 6 * 86_400
 
 
-def test_a_rollback_killed_at_any_point_was_done_with_its_pin_or_not_at_all(
+def test_a_rollback_killed_at_any_point_either_has_its_pin_or_did_not_happen(
     redis_url: str, client: redis.Redis, cache_name: str
 ) -> None:
     store = CacheStore(client, cache_name)
@@ -319,7 +321,7 @@ def test_a_publish_killed_while_a_generation_is_pinned_changes_nothing(
     assert state(client, cache_name) == before
 
 
-def test_a_pin_is_no_generation_for_whoever_reads_the_records() -> None:
+def test_a_pin_is_not_read_as_a_generation() -> None:
     pin = Pin("g", NOW, 'so "called"')
     assert Pin.from_json(pin.to_json()) == pin
     with pytest.raises(CacheError, match="damaged"):

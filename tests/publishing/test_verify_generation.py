@@ -1,4 +1,4 @@
-"""What must not be published is not: bad plans, failed verification, a Redis that refuses, a lost lock."""
+"""Nothing is published with a bad plan, a failed verification, a Redis that refuses, or a lost lock."""
 
 from dataclasses import replace
 from typing import Any
@@ -35,7 +35,7 @@ pytest_plugins = ["tests.support.cache_fixtures"]
         (lambda plan, vectors: (make_plan([{"prompt": "p", "agent_type": "é" * 2049}]), vectors[:1]), "agent_type"),
     ],
 )
-def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_touched(
+def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_changed(
     store: CacheStore, client: redis.Redis, damage: Any, message: str
 ) -> None:
     publish(store, numbered_plan(20))
@@ -48,7 +48,7 @@ def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_touched(
 
 
 def load_badly(damage: Any) -> Any:
-    """A loader that writes something else than the plan, as a fault of the network or of ours would."""
+    """A loader that writes something else than the plan, as a fault of the network or a bug would."""
     load = generation_lifecycle.load_entries
 
     def loader(client: Any, name: str, record: Any, plan: Any, vectors: Any, before_batch: Any) -> int:
@@ -69,7 +69,7 @@ def load_badly(damage: Any) -> Any:
         (lambda client, key: client.persist(key), "has no TTL"),
     ],
 )
-def test_a_generation_that_does_not_verify_is_taken_away_and_the_live_one_left(
+def test_a_generation_that_does_not_verify_is_removed_and_the_live_one_stays(
     store: CacheStore, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, damage: Any, message: str
 ) -> None:
     publish(store, numbered_plan(20, version="v1"))
@@ -101,7 +101,7 @@ def test_a_generation_may_be_loaded_in_parts_and_a_part_twice(store: CacheStore)
     assert store.entry_ids("in-parts") == set(plan["entry_id"].to_pylist())
 
 
-def test_twins_with_one_vector_verify(store: CacheStore) -> None:
+def test_entries_with_the_same_vector_verify(store: CacheStore) -> None:
     prompts = [f"twin {n}" for n in range(40)]
     vectors = np.tile(TrigramEmbedder().embed(["twin"]), (40, 1))
     assert publish(store, make_plan([{"prompt": p} for p in prompts]), vectors=vectors).written == 40
@@ -145,7 +145,7 @@ def test_a_full_redis_refuses_the_load_and_nothing_is_left_of_it(store: CacheSto
     assert state(client, store.name) == before
 
 
-def test_a_read_only_redis_is_told_and_nothing_changes(store: CacheStore, client: redis.Redis) -> None:
+def test_a_read_only_redis_is_reported_and_nothing_changes(store: CacheStore, client: redis.Redis) -> None:
     publish(store, numbered_plan(20, version="v1"))
     before = state(client, store.name)
     client.execute_command("REPLICAOF", "127.0.0.1", "1")
@@ -160,7 +160,7 @@ def test_a_read_only_redis_is_told_and_nothing_changes(store: CacheStore, client
 # The lock
 
 
-def test_a_second_publisher_is_told_who_is_first_and_since_when(store: CacheStore, client: redis.Redis) -> None:
+def test_a_second_publisher_gets_the_start_time_of_the_first(store: CacheStore, client: redis.Redis) -> None:
     with store.lock(NOW) as lock:
         assert 0 < client.pttl(lock_key(store.name)) <= LEASE_SECONDS * 1000
         with pytest.raises(CacheError, match=r"another run is publishing.*since 2026-11-22T02:00:00"):
@@ -186,7 +186,7 @@ def test_a_publisher_that_lost_its_lock_switches_nothing_and_leaves_the_new_lock
     assert client.get(lock_key(store.name)) == b"somebody else's"
 
 
-def test_a_lock_lost_at_the_very_last_moment_still_stops_the_switch(store: CacheStore, client: redis.Redis) -> None:
+def test_a_lock_lost_just_before_the_switch_still_stops_it(store: CacheStore, client: redis.Redis) -> None:
     first, second = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
     previous = next(r for r in store.generations() if r.id == first)
     with store.lock(NOW) as lock:

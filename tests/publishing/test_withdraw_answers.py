@@ -1,4 +1,4 @@
-"""A bad answer goes out of service in every generation, at once and for good, and the certificate holds on."""
+"""A withdrawn answer is out of service in every generation, at once and for good; certificates stay valid."""
 
 from datetime import timedelta
 from typing import Any
@@ -70,10 +70,10 @@ def test_an_answer_is_out_of_service_in_every_generation_and_its_entry_stays(
         assert before[generation][1] - 5 <= client.ttl(key_prefix(warmed.name, generation) + BAD)
     why = "says nonsense to [email]"
     assert warmed.withdrawn() == [WithdrawnAnswer(BAD, response_sha("rotate it so"), NOW, why)]
-    assert warmed.withdraw({BAD: "rotate it so"}, NOW) == done  # it can be repeated
+    assert warmed.withdraw({BAD: "rotate it so"}, NOW) == done  # safe to repeat
 
 
-def test_the_exact_prompt_is_a_miss_right_away_and_other_entries_answer_on(
+def test_the_exact_prompt_is_a_miss_at_once_and_other_entries_keep_answering(
     warmed: CacheStore, cache: WarmedSemanticCache, embedder: TrigramEmbedder
 ) -> None:
     warmed.withdraw({BAD: "rotate it so"}, NOW)
@@ -119,7 +119,7 @@ def test_a_near_prompt_is_a_miss_too_and_no_neighbour_of_the_same_answer_takes_i
             assert cache.check(NEAR, agent_type="auditor")[0]["response"] == "my own"
 
 
-def test_a_withdrawn_entry_that_speaks_of_another_number_does_not_hide_the_right_one(
+def test_a_withdrawn_entry_with_another_number_does_not_hide_the_right_entry(
     store: CacheStore, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     prompts = [f"Which port does gateway {n} listen on in production?" for n in (8, 9)]
@@ -155,7 +155,7 @@ def test_a_stock_reader_skips_what_is_withdrawn(warmed: CacheStore, redis_url: s
 # Which answer
 
 
-def test_an_entry_that_holds_another_answer_keeps_it(warmed: CacheStore, client: redis.Redis) -> None:
+def test_an_entry_that_has_another_answer_keeps_it(warmed: CacheStore, client: redis.Redis) -> None:
     old = warmed.generations()[0].id
     better = make_plan([{**PLAN[0], "response": "a better one"}, *PLAN[1:]])
     new = publish(warmed, better).generation
@@ -167,7 +167,7 @@ def test_an_entry_that_holds_another_answer_keeps_it(warmed: CacheStore, client:
     assert {w.response_sha for w in warmed.withdrawn()} == {response_sha(r) for r in ("rotate it so", "a better one")}
 
 
-def test_an_entry_that_nobody_has_is_told_and_its_bad_answer_stays_out_of_later_plans(
+def test_an_entry_that_no_generation_has_is_reported_and_its_bad_answer_stays_out_of_later_ones(
     warmed: CacheStore, client: redis.Redis
 ) -> None:
     later, nowhere = entry_id("Where are the logs?", "auditor"), entry_id("nowhere", "auditor")
@@ -181,7 +181,7 @@ def test_an_entry_that_nobody_has_is_told_and_its_bad_answer_stays_out_of_later_
 
 
 @pytest.mark.parametrize("entry", ["", "taken_out", "whole:0123456789abcdef", BAD.upper(), f"{BAD}:x"])
-def test_what_is_no_entry_id_is_refused_before_anything_is_withdrawn(
+def test_an_invalid_entry_id_is_refused_before_anything_is_withdrawn(
     warmed: CacheStore, client: redis.Redis, entry: str
 ) -> None:
     before = state(client, warmed.name)
@@ -215,13 +215,13 @@ def test_hundreds_of_answers_are_withdrawn_at_once(store: CacheStore, client: re
 # While generations are published
 
 
-def test_a_withdrawal_while_a_generation_is_built_from_a_plan_that_has_the_answer_holds_for_it(
+def test_a_withdrawal_applies_to_a_generation_that_is_being_built_with_the_answer(
     warmed: CacheStore, client: redis.Redis, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     plan = make_plan(PLAN)
 
     def meanwhile(line: str) -> None:
-        if "verifying" in line:  # its entries are loaded, it is not live
+        if "verifying" in line:  # its entries are loaded, but it is not live
             CacheStore(client, warmed.name).withdraw({BAD: "rotate it so"}, NOW)
 
     done = publish(warmed, plan, rules=MatchRules.uniform(0.2), progress=meanwhile)
@@ -269,17 +269,17 @@ def test_what_is_withdrawn_stays_out_of_later_generations_and_an_unchanged_plan_
     assert answer_in(client, warmed, generation) is None
 
 
-def test_an_answer_that_a_killed_withdrawal_left_in_service_goes_with_the_next_publish(
+def test_the_next_publish_takes_out_an_answer_that_a_killed_withdrawal_left_in_service(
     warmed: CacheStore, client: redis.Redis
 ) -> None:
     live = warmed.generations()[0].id
     row = WithdrawnAnswer(BAD, response_sha("rotate it so"), NOW)
-    client.hset(withdrawn_key(warmed.name), row.field, row.to_json())  # written down, and killed
+    client.hset(withdrawn_key(warmed.name), row.field, row.to_json())  # recorded, then killed
     assert publish(warmed, make_plan(PLAN)).unchanged
     assert answer_in(client, warmed, live) is None
 
 
-def test_a_slice_that_is_loaded_again_after_a_withdrawal_does_not_bring_the_answer_back(
+def test_entries_loaded_again_after_a_withdrawal_do_not_bring_the_answer_back(
     store: CacheStore, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: Any) -> None:
@@ -349,7 +349,7 @@ def withdraw_bad(store: CacheStore, why: str) -> None:
     store.withdraw({BAD: "rotate it so"}, NOW, why)
 
 
-def test_a_withdrawal_killed_at_any_point_takes_an_answer_out_or_leaves_it_and_never_breaks_an_entry(
+def test_a_withdrawal_killed_at_any_point_never_leaves_a_broken_entry(
     store: CacheStore, client: redis.Redis, redis_url: str
 ) -> None:
     sample = [republish(store, rules=MatchRules.uniform(distance)) for distance in (0.1, 0.2)]
