@@ -12,8 +12,8 @@ def failed(*minutes: int, gate: bool = False) -> list[FinishedRun]:
     return [FinishedRun(AT + timedelta(minutes=m), False, gate) for m in minutes]
 
 
-def again(tried: list[FinishedRun], minutes: int) -> RetryDecision:
-    return decide_retry(WHAT, tried, AT + timedelta(minutes=minutes))
+def again(runs: list[FinishedRun], minutes: int) -> RetryDecision:
+    return decide_retry(WHAT, runs, AT + timedelta(minutes=minutes))
 
 
 def test_a_failed_run_is_retried_after_half_an_hour_then_one_hour_then_two() -> None:
@@ -42,5 +42,5 @@ def test_a_day_that_succeeded_or_has_no_run_is_not_retried() -> None:
 
 
 def test_failures_before_a_success_do_not_count() -> None:
-    tried = [*failed(0, 40, 110, 240), FinishedRun(AT + timedelta(hours=5), True), *failed(400)]
-    assert again(tried, 430).number == 1
+    runs = [*failed(0, 40, 110, 240), FinishedRun(AT + timedelta(hours=5), True), *failed(400)]
+    assert again(runs, 430).number == 1

@@ -71,8 +71,8 @@ def assert_clean(client: redis.Redis, store: CacheStore) -> None:
     assert {i.decode() for i in found if i.startswith(f"warm:{store.name}:".encode())} == {
         index_name(store.name, generation) for generation in kept
     }
-    held = [key.decode().split(":")[2] for key in client.scan_iter(match=f"warm:{store.name}:*", count=1000)]
-    counted = {generation: held.count(generation) for generation in set(held) - COUNTERS - {"lock"}}
+    owners = [key.decode().split(":")[2] for key in client.scan_iter(match=f"warm:{store.name}:*", count=1000)]
+    counted = {generation: owners.count(generation) for generation in set(owners) - COUNTERS - {"lock"}}
     assert counted == {**dict.fromkeys(kept, ENTRIES + AGENT_TYPES), "generations": 1}  # a mark for each agent_type
     assert client.exists(generations_key(store.name))
 

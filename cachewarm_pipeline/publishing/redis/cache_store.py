@@ -27,7 +27,7 @@ from cachewarm_pipeline.publishing.redis.publish import Publisher
 from cachewarm_pipeline.publishing.redis.publish_checks import PublishChecks
 from cachewarm_pipeline.publishing.redis.publish_lock import LEASE_SECONDS, PublishLock, PublishLocks
 from cachewarm_pipeline.publishing.redis.publish_request import PublishOptions, PublishResult
-from cachewarm_pipeline.publishing.redis.rollback_pin import Rollback
+from cachewarm_pipeline.publishing.redis.rollback_pin import Rollbacks
 from cachewarm_pipeline.publishing.redis.withdrawals import Withdrawals
 from cachewarm_pipeline.publishing.redis.wrong_hit_reports import WrongHitReports
 from cachewarm_pipeline.publishing.withdrawn_answers import WithdrawalResult, WithdrawnAnswer
@@ -62,7 +62,7 @@ class CacheStore:
         self.withdrawals = Withdrawals(self.index)
         self.reports = WrongHitReports(client, name)
         self.lifecycle = GenerationLifecycle(self.index, self.records, self.withdrawals, clock=clock, sleep=sleep)
-        self.rollbacks = Rollback(self.index, self.records, self.locks, self.lifecycle)
+        self.rollbacks = Rollbacks(self.index, self.records, self.locks, self.lifecycle)
         checks = PublishChecks(self.index, self.records, self.withdrawals)
         self.publisher = Publisher(
             self.records, self.locks, self.lifecycle, self.withdrawals, self.rollbacks, checks, clock=clock

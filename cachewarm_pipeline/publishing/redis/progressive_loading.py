@@ -24,7 +24,7 @@ from cachewarm_pipeline.publishing.redis.publish import Publisher
 from cachewarm_pipeline.publishing.redis.publish_checks import PublishChecks
 from cachewarm_pipeline.publishing.redis.publish_lock import LostLockError, PublishLock, PublishLocks
 from cachewarm_pipeline.publishing.redis.publish_request import PublishOptions, PublishRequest, PublishResult
-from cachewarm_pipeline.publishing.redis.rollback_pin import Rollback
+from cachewarm_pipeline.publishing.redis.rollback_pin import Rollbacks
 from cachewarm_pipeline.publishing.redis.verify_generation import UnservableError
 
 Allowance = Callable[[datetime | None], int]
@@ -40,7 +40,7 @@ class ProgressiveLoader:
         records: GenerationRecords,
         locks: PublishLocks,
         lifecycle: GenerationLifecycle,
-        rollback: Rollback,
+        rollbacks: Rollbacks,
         checks: PublishChecks,
         publisher: Publisher,
         *,
@@ -50,7 +50,7 @@ class ProgressiveLoader:
         self._records = records
         self._locks = locks
         self._lifecycle = lifecycle
-        self._rollback = rollback
+        self._rollbacks = rollbacks
         self._checks = checks
         self._publisher = publisher
         self._clock = clock
@@ -65,7 +65,7 @@ class ProgressiveLoader:
             if (live := self._checks.serving(request)) and not self._checks.needs_upkeep(live, request, None):
                 return self._publisher.unchanged(live, request)
             if (why := self._checks.why_pinned(request)) and allowance(None) > 0:
-                self._rollback.keep_pinned_alive(request.now)
+                self._rollbacks.keep_pinned_alive(request.now)
             if why:
                 return self._publisher.not_published(request, why)
             try:

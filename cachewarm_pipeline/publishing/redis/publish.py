@@ -23,7 +23,7 @@ from cachewarm_pipeline.publishing.redis.generation_records import GenerationRec
 from cachewarm_pipeline.publishing.redis.publish_checks import PublishChecks
 from cachewarm_pipeline.publishing.redis.publish_lock import LostLockError, PublishLock, PublishLocks
 from cachewarm_pipeline.publishing.redis.publish_request import PublishOptions, PublishRequest, PublishResult
-from cachewarm_pipeline.publishing.redis.rollback_pin import Rollback
+from cachewarm_pipeline.publishing.redis.rollback_pin import Rollbacks
 from cachewarm_pipeline.publishing.redis.withdrawals import Withdrawals
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Publisher:
         locks: PublishLocks,
         lifecycle: GenerationLifecycle,
         withdrawals: Withdrawals,
-        rollback: Rollback,
+        rollbacks: Rollbacks,
         checks: PublishChecks,
         *,
         clock: Callable[[], float],
@@ -47,7 +47,7 @@ class Publisher:
         self._locks = locks
         self._lifecycle = lifecycle
         self._withdrawals = withdrawals
-        self._rollback = rollback
+        self._rollbacks = rollbacks
         self._checks = checks
         self._clock = clock
 
@@ -59,7 +59,7 @@ class Publisher:
             if (live := self._checks.serving(request)) and not self._checks.needs_upkeep(live, request, as_of):
                 return self.unchanged(live, request)
             if why := self._checks.why_pinned(request):
-                self._rollback.keep_pinned_alive(now)
+                self._rollbacks.keep_pinned_alive(now)
                 return self.not_published(request, why)
             try:
                 with self._locks.acquire(now, request.progress) as lock:

@@ -31,7 +31,7 @@ return pinned
 """
 
 
-class Rollback:
+class Rollbacks:
     """Goes back to the previous generation of one cache name, and keeps and releases the pin.
 
     Every method raises CacheError, with a message of one line, when Redis is lost or refuses a command.
