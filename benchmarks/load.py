@@ -51,10 +51,10 @@ def ours(url: str, vectors: np.ndarray, plan: pa.Table, generation: str) -> tupl
         store, record = CacheStore(client, "bench"), record_of(plan, generation)
         with store.lock(NOW) as lock:
             started = time.perf_counter()
-            store.begin(lock, record)
-            store.load(lock, record, plan, vectors)
+            store.lifecycle.begin(lock, record)
+            store.lifecycle.load(lock, record, plan, vectors)
             load = time.perf_counter() - started
-            store.prune(lock)
+            store.lifecycle.prune(lock)
         published = CacheStore(client, "bench").publish(
             plan,
             vectors,

@@ -1,18 +1,19 @@
-"""What was missed: days of the log without counts, and a daily run that failed. Pure: what is there is passed in."""
+"""When a failed run is retried, and how missed days are grouped into runs. Pure: finished runs and the time are passed
+in."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-TRIES = 3
-"""Runs after the first failed one: what three do not mend in half a day needs a person."""
+RETRIES = 3
+"""Retries of a failed run. What three retries over half a day do not fix needs a person."""
 
 FIRST_WAIT = timedelta(minutes=30)
-"""Before the second try; doubled for each further one."""
+"""Wait before the first retry. Each further retry waits twice as long as the one before."""
 
 
-def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
-    """Days as the fewest unbroken ranges, each mined in one run."""
+def day_ranges(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Days as the fewest ranges (first day, last day) without a gap, in order. Each range is one run."""
     ranges: list[tuple[date, date]] = []
     for day in sorted(days):
         if ranges and day - ranges[-1][1] == timedelta(days=1):
@@ -23,38 +24,49 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A finished run. ``gate``: a gate stopped it, which a second try would find as well."""
+class FinishedRun:
+    """How a run ended."""
 
     ended: datetime
+    """When it ended, in UTC."""
     succeeded: bool
-    gate: bool = False
+    """Whether it succeeded."""
+    stopped_by_gate: bool = False
+    """Whether a gate stopped it; a retry would be stopped as well."""
 
 
 @dataclass(frozen=True)
-class Again:
-    """Whether to try again now; ``number`` of the try (1 is the first after the failed run), and why in words."""
+class RetryDecision:
+    """Whether to retry now."""
 
     start: bool
+    """Whether to start a run."""
     sentence: str
+    """The reason, with the number that decided."""
     number: int = 0
+    """Number of the retry; 1 is the first one after the failed run."""
 
 
-def try_again(what: str, tried: Sequence[Tried], now: datetime) -> Again:
-    """Whether ``what`` ("the run for 2026-03-04") is to be tried again. ``tried``: its finished runs, in any order."""
-    runs = sorted(tried, key=lambda run: run.ended)
+def decide_retry(what: str, finished: Sequence[FinishedRun], now: datetime) -> RetryDecision:
+    """Whether to retry ``what`` ("the run for 2026-03-04") now. ``finished``: its finished runs, in any order.
+
+    Failures before the last success do not count.
+    """
+    runs = sorted(finished, key=lambda run: run.ended)
     if not runs:
-        return Again(False, f"{what} has not ended yet")
+        return RetryDecision(False, f"{what} has not finished yet")
     last = runs[-1]
     if last.succeeded:
-        return Again(False, f"{what} succeeded")
-    if last.gate:
-        return Again(False, f"a gate stopped {what}: trying again would not change that")
+        return RetryDecision(False, f"{what} succeeded")
+    if last.stopped_by_gate:
+        return RetryDecision(False, f"a gate stopped {what}: a retry would not change that")
     since = max((run.ended for run in runs if run.succeeded), default=None)
     failed = sum(not run.succeeded and (since is None or run.ended > since) for run in runs)
-    if failed > TRIES:
-        return Again(False, f"{what} failed {failed} times; no more is tried: see the alerts, then run it by hand")
+    if failed > RETRIES:
+        return RetryDecision(
+            False, f"{what} failed {failed} times and is not retried any more: see the alerts, then run it by hand"
+        )
     due = last.ended + FIRST_WAIT * 2 ** (failed - 1)
     if now < due:
-        return Again(False, f"{what} failed ({failed} so far); try {failed} is due at {due:%H:%M} UTC")
-    return Again(True, f"try {failed} after {what} failed", failed)
+        return RetryDecision(False, f"{what} failed ({failed} so far); retry {failed} is due at {due:%H:%M} UTC")
+    return RetryDecision(True, f"retry {failed}: {what} failed", failed)

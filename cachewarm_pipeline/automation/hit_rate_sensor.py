@@ -1,4 +1,4 @@
-"""The sensor that warms again when the hit rate falls, and shows the rate on the page of `live_cache`."""
+"""The sensor that warms again when the hit rate stays low, and shows the rate on the page of `live_cache`."""
 
 import json
 from collections.abc import Iterator
@@ -9,65 +9,74 @@ import dagster as dg
 from cachewarm_client.counters import hour_of
 from cachewarm_client.generation_record import GenerationRecord, Pin
 
-from cachewarm_pipeline.automation.catch_up import try_again
-from cachewarm_pipeline.automation.hit_rate_alarm import Episode, Policy, look
+from cachewarm_pipeline.automation.catch_up import decide_retry
+from cachewarm_pipeline.automation.hit_rate_alarm import AlarmPolicy, Episode, check_hit_rate
 from cachewarm_pipeline.automation.jobs import warm_cache
-from cachewarm_pipeline.automation.run_state import at_work, cache_of, cursor_of, ended_runs, running, why_not
-from cachewarm_pipeline.automation.tags import started_by
+from cachewarm_pipeline.automation.plurals import plural
+from cachewarm_pipeline.automation.run_state import (
+    default_status,
+    existing_cache,
+    finished_runs,
+    read_cursor,
+    skip_for,
+    unfinished_run,
+)
+from cachewarm_pipeline.automation.tags import EPISODE, started_by
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
 
-EPISODE = "cachewarm/episode"
-"""Of the runs that one low started: the second and later ones are tries after a failed one."""
+NO_READER_HOURS = 7 * 24
+"""Hours without any reader count after which the log's own `cache_hit` column is used instead."""
 
-EVER = 7 * 24
-"""Hours without any count after which nobody counts here: then the log's own `cache_hit` is asked."""
-
-LOG_DAYS = 7
-"""Days of the log that are looked at for any hit: a log without one says nothing of the cache."""
+CACHE_HIT_DAYS = 7
+"""Days of the log that are searched for a cache hit. A log without one contains no information about the cache."""
 
 
 @dataclass(frozen=True)
-class Rate:
-    """Hits of lookups, and of what."""
+class MeasuredRate:
+    """A measured hit rate."""
 
     hits: int
+    """Lookups that hit."""
     lookups: int
-    of: str
+    """Lookups."""
+    basis: str
+    """What was measured, or why nothing was."""
 
 
-def measured_rate(workspace: Workspace, cache: CacheStore) -> Rate:
-    """Counts of the last hours, of the warmed arm: the holdout never sees what a forecast is about. Where no reader
-    counts, those of the log's newest day that was mined."""
+def measured_rate(workspace: Workspace, cache: CacheStore) -> MeasuredRate:
+    """Hits and lookups of the last ``hit_rate_hours`` hours, of the warmed arm only, because the forecast is not about
+    the holdout. When no reader counts, those of the newest mined day of the log."""
     hours, now = workspace.settings.hit_rate_hours, workspace.now()
     stats = cache.stats(hours, now)
-    if stats.lookups or cache.stats(EVER, now).lookups:
-        return Rate(stats.warmed.hits, stats.warmed.lookups, f"last {hours} h")
-    days = [day for day in workspace.datasets.days(DAILY) if day <= workspace.today][-LOG_DAYS:]
+    if stats.lookups or cache.stats(NO_READER_HOURS, now).lookups:
+        return MeasuredRate(stats.warmed.hits, stats.warmed.lookups, f"last {hours} h")
+    days = [day for day in workspace.datasets.days(DAILY) if day <= workspace.today][-CACHE_HIT_DAYS:]
     found = {day: workspace.datasets.read(DAILY, day, ["count", "cache_hits"]) for day in days}
     hits = {day: sum(counts["cache_hits"].to_pylist()) for day, counts in found.items()}
     if not any(hits.values()):
-        return Rate(0, 0, "no reader counts, and the log knows no cache_hit")
+        newest_days = plural(len(days), "mined day")
+        return MeasuredRate(0, 0, f"no reader counts lookups, and the log has no cache_hit in {newest_days}")
     newest = days[-1]
     first = min((one.published_at for one in cache.generations() if one.published_at), default=None)
     if first is None or newest < first.date():
-        return Rate(0, 0, f"the log's newest mined day, {newest}, is from before anything was published")
-    return Rate(hits[newest], sum(found[newest]["count"].to_pylist()), f"log of {newest}")
+        return MeasuredRate(0, 0, f"the newest mined day of the log, {newest}, is before the first publish")
+    return MeasuredRate(hits[newest], sum(found[newest]["count"].to_pylist()), f"log of {newest}")
 
 
 def floor_of(settings: Settings, forecast: float | None) -> float | None:
-    """The floor that is set, else a part of the forecast; None where there is neither."""
+    """The floor of the settings, else a share of the forecast; None when there is neither."""
     if settings.hit_rate_floor is not None:
         return settings.hit_rate_floor
     return None if forecast is None else settings.hit_rate_floor_share * forecast
 
 
-def policy_of(settings: Settings, floor: float, forecast: float | None) -> Policy:
-    """What counts as low by the settings."""
-    return Policy(
+def policy_of(settings: Settings, floor: float, forecast: float | None) -> AlarmPolicy:
+    """The alarm's policy by the settings."""
+    return AlarmPolicy(
         floor=floor,
         margin=settings.hit_rate_margin,
         low_for=timedelta(minutes=settings.hit_rate_low_minutes),
@@ -78,45 +87,48 @@ def policy_of(settings: Settings, floor: float, forecast: float | None) -> Polic
 
 
 def day_to_warm(workspace: Workspace) -> date:
-    """The present day, with what is asked today; yesterday until that was mined as a whole, or it would be passed
-    over."""
+    """Today, so that today's questions are warmed; yesterday until it is fully mined, because the daily run for it
+    would be skipped otherwise."""
     yesterday = workspace.today - timedelta(days=1)
     mined = workspace.datasets.fingerprint(DAILY, yesterday)
     return workspace.today if mined not in (None, PARTIAL) else yesterday
 
 
 def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
-    """One look every ten minutes at most; the cursor is the episode and the hour that was last shown."""
+    """The sensor ``hit_rate_falls``, which looks every ten minutes.
+
+    Its cursor has the episode (``episode``) and the hour of the last observation (``shown``).
+    """
 
     @dg.sensor(
         name="hit_rate_falls",
         job=warm_cache,
         minimum_interval_seconds=600,
-        default_status=running(settings.hit_rate_sensor),
-        description="Warms again, with the present day's log, when the hit rate stays low. One run a low.",
+        default_status=default_status(settings.hit_rate_sensor),
+        description="Warms again, with today's log, when the hit rate stays low: once, until it has recovered.",
     )
     def hit_rate_falls(
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.SensorResult | dg.SkipReason:
         try:
-            cache = cache_of(workspace)
+            cache = existing_cache(workspace)
             live, pin = cache.live(), cache.pinned()
             if live is None:
                 return dg.SkipReason("nothing is published yet")
             rate = measured_rate(workspace, cache)
         except CachewarmError as error:
-            return why_not(error)
-        cursor = cursor_of(context)
-        events = list(_observed(cursor, workspace.now(), rate, live, pin))
+            return skip_for(error)
+        cursor = read_cursor(context)
+        events = list(_observations(cursor, workspace.now(), rate, live, pin))
         floor = floor_of(workspace.settings, live.forecast_hit_rate)
         if floor is None:
-            said = f"{rate.hits:,} of {rate.lookups:,} lookups hit, but there is no floor: {live.id} has no forecast"
-            return dg.SensorResult(
-                skip_reason=f"{said}; set CACHEWARM_HIT_RATE_FLOOR", asset_events=events, cursor=json.dumps(cursor)
-            )
-        run = at_work(context.instance)
-        busy = f"run {run[:8]} is at work" if run else f"{pin.generation} is pinned since {pin.since}" if pin else ""
-        found = look(
+            numbers = f"{plural(rate.hits, 'hit')} in {plural(rate.lookups, 'lookup')}"
+            why = f"{numbers}, but there is no floor: {live.id} has no forecast; set CACHEWARM_HIT_RATE_FLOOR"
+            return dg.SensorResult(skip_reason=why, asset_events=events, cursor=json.dumps(cursor))
+        run = unfinished_run(context.instance)
+        busy = f"{pin.generation} is pinned since {pin.since}" if pin else ""
+        busy = f"run {run[:8]} is in progress" if run else busy
+        decision = check_hit_rate(
             Episode.from_json(cursor.get("episode")),
             hits=rate.hits,
             lookups=rate.lookups,
@@ -124,29 +136,29 @@ def hit_rate_sensor(settings: Settings) -> dg.SensorDefinition:
             policy=policy_of(workspace.settings, floor, live.forecast_hit_rate),
             busy=busy,
         )
-        cursor["episode"] = found.state.to_json()
-        sentence, number = f"{found.sentence} ({rate.of})", 0
-        if not found.start and found.state.started and not busy:
-            ended = ended_runs(context.instance, warm_cache.name, {EPISODE: found.state.name})
-            again = try_again("the warming of this low", [one for one, _ in ended], workspace.now())
-            number = again.number if again.start else 0
-            sentence = f"{sentence}; {again.sentence}"
-        if not found.start and not number:
+        cursor["episode"] = decision.state.to_json()
+        sentence, number = f"{decision.sentence} ({rate.basis})", 0
+        if not decision.start and decision.state.started and not busy:
+            finished = finished_runs(context.instance, warm_cache.name, {EPISODE: decision.state.name})
+            retry = decide_retry("the warming of this episode", [one for one, _ in finished], workspace.now())
+            number = retry.number if retry.start else 0
+            sentence = f"{sentence}; {retry.sentence}"
+        if not decision.start and not number:
             return dg.SensorResult(skip_reason=sentence, asset_events=events, cursor=json.dumps(cursor))
         request = dg.RunRequest(
-            run_key=f"hit_rate:{workspace.settings.name}:{found.state.name}:{number}",
+            run_key=f"hit_rate:{workspace.settings.name}:{decision.state.name}:{number}",
             partition_key=day_to_warm(workspace).isoformat(),
-            tags={**started_by("hit rate", sentence), EPISODE: found.state.name},
+            tags={**started_by("hit rate", sentence), EPISODE: decision.state.name},
         )
         return dg.SensorResult(run_requests=[request], asset_events=events, cursor=json.dumps(cursor))
 
     return hit_rate_falls
 
 
-def _observed(
-    cursor: dict[str, str], now: datetime, rate: Rate, live: GenerationRecord, pin: Pin | None
+def _observations(
+    cursor: dict[str, str], now: datetime, rate: MeasuredRate, live: GenerationRecord, pin: Pin | None
 ) -> Iterator[dg.AssetObservation]:
-    """Once an hour what is live and its rate as an observation, of which the UI draws the numbers as a history."""
+    """Once an hour, an observation of what is live and its hit rate. The UI plots the numbers of observations."""
     hour = hour_of(now)
     if cursor.get("shown") == hour:
         return
@@ -158,7 +170,7 @@ def _observed(
             "pinned": pin.describe() if pin else "no",
             "entries": live.entries,
             "lookups": rate.lookups,
-            "of": rate.of,
+            "of": rate.basis,
             **({"hit_rate": round(rate.hits / rate.lookups, 4)} if rate.lookups else {}),
             **({"forecast_hit_rate": round(live.forecast_hit_rate, 4)} if live.forecast_hit_rate is not None else {}),
         },

@@ -1,5 +1,5 @@
-"""The sensor of progressive loading: while the window is open and a plan waits, a run every few minutes loads some of
-it. Nothing of it runs, or writes, in peak hours."""
+"""The sensor of progressive loading. While the off-peak window is open and a plan is not fully loaded, it requests a
+run every few minutes, which loads some entries. In peak hours it requests no run, and nothing is written."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -7,9 +7,16 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterInstance
 
-from cachewarm_pipeline.automation.catch_up import try_again
+from cachewarm_pipeline.automation.catch_up import decide_retry
 from cachewarm_pipeline.automation.jobs import load_cache
-from cachewarm_pipeline.automation.run_state import at_work, cache_of, ended_runs, running, slot, why_not
+from cachewarm_pipeline.automation.run_state import (
+    default_status,
+    existing_cache,
+    finished_runs,
+    skip_for,
+    time_slot,
+    unfinished_run,
+)
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
@@ -19,16 +26,17 @@ from cachewarm_pipeline.workspace.workspace import Workspace
 CACHE_ENTRIES = dg.AssetKey("cache_entries")
 
 
-def waiting(instance: DagsterInstance, cache: CacheStore) -> tuple[date, str] | None:
-    """The day whose plan is to be loaded, and how far it is: the one being filled, else the newest that waits."""
+def waiting_plan(instance: DagsterInstance, cache: CacheStore) -> tuple[date, str] | None:
+    """The day whose plan is to be loaded and how much of it is loaded: the plan that is being filled, else the newest
+    plan. None when that one is published."""
     if filling := cache.filling():
         return filling.as_of, f"{filling.loaded:,} of {filling.entries:,} entries of {filling.id}"
     partitions = instance.get_materialized_partitions(CACHE_ENTRIES)
     if not partitions:
         return None
     newest = max(partitions)
-    asked = dg.AssetRecordsFilter(asset_key=CACHE_ENTRIES, asset_partitions=[newest])
-    (record,) = instance.fetch_materializations(asked, limit=1).records
+    records_of_day = dg.AssetRecordsFilter(asset_key=CACHE_ENTRIES, asset_partitions=[newest])
+    (record,) = instance.fetch_materializations(records_of_day, limit=1).records
     found = record.asset_materialization
     metadata: dict[str, Any] = {name: value.value for name, value in (found.metadata if found else {}).items()}
     if metadata.get("published") or "loaded" not in metadata:
@@ -37,15 +45,15 @@ def waiting(instance: DagsterInstance, cache: CacheStore) -> tuple[date, str] | 
 
 
 def off_peak_sensor(settings: Settings) -> dg.SensorDefinition:
-    """Looks every minute; ticks are ``progressive_minutes`` apart by their run_key."""
+    """The sensor ``load_off_peak``. It looks every minute; run keys keep runs ``progressive_minutes`` apart."""
 
     @dg.sensor(
         name="load_off_peak",
         job=load_cache,
         minimum_interval_seconds=60,
-        default_status=running(settings.progressive),
-        description="Progressive loading: in the off-peak window each tick writes its allowance of entries and ends; "
-        "a generation is published when it is whole and verified.",
+        default_status=default_status(settings.progressive),
+        description="Progressive loading: in the off-peak window each run loads a limited number of entries. The "
+        "generation is verified and published when all its entries are loaded.",
     )
     def load_off_peak(
         context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
@@ -57,22 +65,22 @@ def off_peak_sensor(settings: Settings) -> dg.SensorDefinition:
             begins = own.window.next_begin(now)
             return dg.SkipReason(f"peak hours: the window ({own.window}) opens at {begins:%Y-%m-%d %H:%M} UTC")
         try:
-            cache = cache_of(workspace)
-            found, pin = waiting(context.instance, cache), cache.pinned()
+            cache = existing_cache(workspace)
+            plan, pin = waiting_plan(context.instance, cache), cache.pinned()
         except CachewarmError as error:
-            return why_not(error)
-        if found is None:
-            return dg.SkipReason("no plan waits to be loaded")
-        day, loaded = found
+            return skip_for(error)
+        if plan is None:
+            return dg.SkipReason("no plan is waiting to be loaded")
+        day, loaded = plan
         if pin:
             return dg.SkipReason(f"{loaded} loaded; {pin.describe()}")
-        ended = ended_runs(context.instance, load_cache.name, {"dagster/partition": day.isoformat()})
-        again = try_again(f"loading {day}", [one for one, _ in ended], now)
-        if ended and not ended[-1][0].succeeded and not again.start:
-            return dg.SkipReason(f"{loaded} loaded; {again.sentence}")
-        if run := at_work(context.instance):
-            return dg.SkipReason(f"{loaded} loaded; run {run[:8]} is at work")
-        tick = slot(now, timedelta(minutes=own.progressive_minutes))
+        finished = finished_runs(context.instance, load_cache.name, {"dagster/partition": day.isoformat()})
+        retry = decide_retry(f"loading {day}", [one for one, _ in finished], now)
+        if finished and not finished[-1][0].succeeded and not retry.start:
+            return dg.SkipReason(f"{loaded} loaded; {retry.sentence}")
+        if run := unfinished_run(context.instance):
+            return dg.SkipReason(f"{loaded} loaded; run {run[:8]} is in progress")
+        tick = time_slot(now, timedelta(minutes=own.progressive_minutes))
         return dg.RunRequest(
             run_key=f"load:{own.name}:{tick}",
             partition_key=day.isoformat(),

@@ -1,4 +1,7 @@
-"""What the sensors look at: the live cache, runs at work, how a run ended. Each look is one cheap question."""
+"""What sensors read before they decide: the live cache, unfinished and finished runs, and why a run failed.
+
+Each function sends one cheap query.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance
 
-from cachewarm_pipeline.automation.catch_up import Tried
+from cachewarm_pipeline.automation.catch_up import FinishedRun
 from cachewarm_pipeline.automation.tags import PUBLISHES
 from cachewarm_pipeline.errors import CacheError, CachewarmError
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -17,27 +20,30 @@ from cachewarm_pipeline.workspace.workspace import Workspace
 if TYPE_CHECKING:
     from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 
-AT_WORK = [
+UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+"""Statuses of a run that is queued or in progress."""
 
-_OURS = "cachewarm_pipeline."
+_OUR_ERRORS = ("cachewarm_client.", "cachewarm_pipeline.")
+"""How the message of an error of ours begins: Dagster stores ``module.Class: message``."""
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
-_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-_LOOKED_AT = 20
-"""Runs of a day that are looked at, newest first."""
+_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+
+_FINISHED_RUNS = 20
+"""Finished runs of a day that are read, newest first."""
 
 
-def cache_of(workspace: Workspace) -> "CacheStore":
-    """The cache that is set, or the embedded one where it was ever filled.
+def existing_cache(workspace: Workspace) -> "CacheStore":
+    """The cache of the configured Redis, or of the embedded one if it was ever filled.
 
-    Raises CacheError where there is none: a sensor does not start a server for nothing.
+    Raises CacheError when there is neither: a sensor must not start a server that nothing was warmed in.
     """
     settings = workspace.settings
     if settings.redis_url is None and not (settings.home / "redis").is_dir():
@@ -45,47 +51,57 @@ def cache_of(workspace: Workspace) -> "CacheStore":
     return workspace.cache
 
 
-def running(on: bool) -> dg.DefaultSensorStatus:
-    """Whether a sensor runs by itself."""
+def default_status(on: bool) -> dg.DefaultSensorStatus:
+    """Whether a sensor runs without being turned on in the UI."""
     return dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
 
 
-def slot(now: datetime, length: timedelta) -> int:
-    """Which stretch of time of this length it is: part of a run key that may be used again in the next one."""
+def time_slot(now: datetime, length: timedelta) -> int:
+    """Number of the time slot of this length that ``now`` is in.
+
+    Dagster uses a run key only once. With the slot in it, the same run can be requested again in the next slot.
+    """
     return int((now - _EPOCH) / length)
 
 
-def at_work(instance: DagsterInstance, job: str | None = None) -> str | None:
-    """Id of a run of this job that has not ended, newest first; without a job of one that publishes."""
+def unfinished_run(instance: DagsterInstance, job: str | None = None) -> str | None:
+    """Id of the newest unfinished run of this job; without ``job``, of any job that publishes. None without one."""
     tags = {} if job else {PUBLISHES: "true"}
-    runs = instance.get_runs(dg.RunsFilter(statuses=AT_WORK, tags=tags, job_name=job), limit=1)
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED, tags=tags, job_name=job), limit=1)
     return runs[0].run_id if runs else None
 
 
-def ended_runs(instance: DagsterInstance, job: str, tags: Mapping[str, str]) -> list[tuple[Tried, dg.DagsterRun]]:
-    """How the runs of a job with these tags ended, in the order of their ends."""
+def finished_runs(
+    instance: DagsterInstance, job: str, tags: Mapping[str, str]
+) -> list[tuple[FinishedRun, dg.DagsterRun]]:
+    """The newest finished runs of a job with these tags, and how they ended, in the order of their ends."""
     runs = instance.get_run_records(
-        dg.RunsFilter(job_name=job, statuses=_ENDED, tags=dict(tags)), limit=_LOOKED_AT, order_by="update_timestamp"
+        dg.RunsFilter(job_name=job, statuses=_FINISHED, tags=dict(tags)),
+        limit=_FINISHED_RUNS,
+        order_by="update_timestamp",
     )
     found = []
     for record in runs:
         run = record.dagster_run
         failed = run.status == dg.DagsterRunStatus.FAILURE
         ended = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
-        found.append((Tried(ended, not failed, failed and failure_of(instance, run.run_id).gate), run))
+        by_gate = failed and failure_of(instance, run.run_id).stopped_by_gate
+        found.append((FinishedRun(ended, not failed, by_gate), run))
     return sorted(found, key=lambda one: one[0].ended)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run failed: step and reason in words. ``gate``: a blocking check stopped it."""
+    """Why a run failed."""
 
     reason: str
-    gate: bool
+    """The step (or check) and its message."""
+    stopped_by_gate: bool
+    """Whether a blocking check stopped the run."""
 
 
 def failure_of(instance: DagsterInstance, run_id: str) -> Failure:
-    """The first step of a run that failed, with the root cause in the words of the error that was raised."""
+    """Why a run failed: its blocking checks that failed, else the root cause of the first failed step."""
     checks = instance.get_records_for_run(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION).records
     failed = []
     for record in checks:
@@ -101,22 +117,27 @@ def failure_of(instance: DagsterInstance, run_id: str) -> Failure:
     for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.RUN_FAILURE).records:
         if event := record.event_log_entry.dagster_event:
             return Failure(event.message or "the run failed", False)
-    return Failure("the run failed without saying why; its log is in Dagster's UI", False)
+    return Failure("the run failed without a reason; see its log in Dagster's UI", False)
 
 
 def root_cause(event: dg.DagsterEvent) -> tuple[str, str]:
-    """Class and words of what made a step fail: the first error of ours in the chain, which says what to do, else the
-    one at its bottom."""
+    """Class name and message of the error that made a step fail.
+
+    This is the first error of ours in the chain of causes, because its message says what to do; else the last cause.
+
+    Errors are recognised by name: a step may run in another process, so Dagster 1.13 stores its failure as strings
+    (class name, message, stack, cause) and has no public way to the exception itself.
+    """
     error = event.step_failure_data.error
-    while error is not None and error.cause is not None and not error.message.startswith(_OURS):
+    while error is not None and error.cause is not None and not error.message.startswith(_OUR_ERRORS):
         error = error.cause
     name = (error.cls_name if error else None) or "unknown error"
     text = error.message.strip() if error else "no message"
-    return name, text.partition(": ")[2] if text.startswith(_OURS) else text
+    return name, text.partition(": ")[2] if text.startswith(_OUR_ERRORS) else text
 
 
-def cursor_of(context: dg.SensorEvaluationContext) -> dict[str, str]:
-    """What a sensor wrote down at its last tick; nothing where that is no JSON object (somebody edited it)."""
+def read_cursor(context: dg.SensorEvaluationContext) -> dict[str, str]:
+    """What a sensor stored at its last tick; empty when the cursor is not a JSON object (a person edited it)."""
     try:
         found = json.loads(context.cursor or "{}")
     except ValueError:
@@ -124,6 +145,6 @@ def cursor_of(context: dg.SensorEvaluationContext) -> dict[str, str]:
     return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
-def why_not(error: CachewarmError) -> dg.SkipReason:
-    """A fault of the world as a tick's reason: sensors look again, runs report."""
+def skip_for(error: CachewarmError) -> dg.SkipReason:
+    """A fault (such as an unreachable Redis) as a skip reason: the sensor looks again, and runs report faults."""
     return dg.SkipReason(str(error))

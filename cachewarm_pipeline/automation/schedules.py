@@ -1,4 +1,4 @@
-"""What starts by the clock. Each tick asks for the last complete UTC day, whatever the time zone of its cron."""
+"""The schedules. Each tick requests a run for the last complete UTC day, in whatever time zone its cron is."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from cachewarm_pipeline.settings import Settings
 
 
 def last_complete_day(now: datetime) -> date:
-    """The UTC day before the one of this moment (aware)."""
+    """The UTC day before the one of ``now``, which has a time zone."""
     return now.astimezone(UTC).date() - timedelta(days=1)
 
 
@@ -49,8 +49,8 @@ def _schedule(
 
 
 def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """Daily, weekly and monthly, each running by itself where its setting says so."""
-    whole = {"ops": {"answer_checks": {"config": {"whole": True}}}}
+    """The daily, weekly and monthly schedule. Its setting decides whether a schedule is on by default."""
+    all_entries = {"ops": {"answer_checks": {"config": {"whole": True}}}}
     return [
         _schedule(
             "daily",
@@ -66,7 +66,7 @@ def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             settings.weekly_cron,
             settings.weekly_schedule,
             settings,
-            "Check a sample of answers, refresh or drop stale ones, set TTLs by how fast answers change, warm.",
+            "Check a sample of answers, refresh or drop stale ones, set TTLs by how fast answers change, and warm.",
         ),
         _schedule(
             "monthly",
@@ -74,7 +74,7 @@ def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             settings.monthly_cron,
             settings.monthly_schedule,
             settings,
-            "As the weekly one, but every entry's answer is checked and not a sample.",
-            whole,
+            "As the weekly schedule, but the answers of all entries are checked instead of a sample.",
+            all_entries,
         ),
     ]

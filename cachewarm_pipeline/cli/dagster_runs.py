@@ -24,6 +24,7 @@ from cachewarm_pipeline.settings import Settings
 FINISHED_STATUSES = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _CONFIGURATION_ERRORS = {"ConfigurationError"}
+"""By class name: Dagster stores a step's failure as strings (automation.run_state.root_cause)."""
 
 
 @dataclass

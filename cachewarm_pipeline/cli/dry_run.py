@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_pipeline.automation.catch_up import stretches
+from cachewarm_pipeline.automation.catch_up import day_ranges
 from cachewarm_pipeline.cli.console import err
 from cachewarm_pipeline.cli.days_to_warm import choose_day, days_to_mine, source_sizes
 from cachewarm_pipeline.cli.dry_run_text import counts_line
@@ -61,7 +61,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
             err.print(f"  embedder {settings.embedder}")
         if not workspace.has_no_vectors():
             outcome, excluded, timings = _run(workspace, info, window, quiet=quiet)
-        if workspace.lacking:
+        if workspace.needs_stand_in:
             if not quiet:
                 err.print(
                     f"  some texts have no stored vector of {settings.embedding_model}, and a dry run pays for none: "
@@ -145,7 +145,7 @@ def _run(
     known = {d for d in window if datasets.fingerprint(DAILY, d) == fingerprint(d)}
     with dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as instance:
         mine, plan = defs.resolve_job_def("mine_log"), defs.resolve_implicit_global_asset_job_def()
-        runs = [(mine, first, last, [DAILY]) for first, last in stretches({*window[:-1]} - known)]
+        runs = [(mine, first, last, [DAILY]) for first, last in day_ranges({*window[:-1]} - known)]
         for job, first, last, assets in [*runs, (plan, day, day, list(PLANNED))]:
             outcome = execute(job, instance, first, last, tags={}, quiet=quiet, assets=assets)
             excluded, timings = excluded + outcome.excluded, timings + Counter(outcome.timings)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from cachewarm_client.keys import may_replace
 
-from cachewarm_pipeline.automation.catch_up import stretches
+from cachewarm_pipeline.automation.catch_up import day_ranges
 from cachewarm_pipeline.cli.console import (
     EXIT_STOPPED,
     Name,
@@ -152,7 +152,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
         if live_before and not may_replace(live_before.as_of, day, settings.allow_rollback, live_before.partial):
             newer = f"the live generation {live_before.id} is newer than {day}; --allow-rollback replaces it anyway"
             outcome = RunOutcome(success=False, error=CachewarmError(newer))
-        for first, last in stretches(set(window[:-1]) - set(known)) if outcome.success else ():
+        for first, last in day_ranges(set(window[:-1]) - set(known)) if outcome.success else ():
             outcome = run_job("mine_log", instance, first, last, tags=tags, quiet=quiet)
             excluded, timings = excluded + outcome.excluded, timings + Counter(outcome.timings)
             if not outcome.success:

@@ -1,4 +1,4 @@
-"""What a run has open where it may ask Redis too."""
+"""The ports of services that also use Redis."""
 
 from typing import TYPE_CHECKING, Protocol
 

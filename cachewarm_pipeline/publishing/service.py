@@ -1,4 +1,4 @@
-"""Publishing the plan of a day: what the gates let pass goes to Redis, at once or little by little."""
+"""Publishes the plan of a day: what passed the gates goes to Redis, at once or progressively."""
 
 from datetime import date, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from cachewarm_pipeline.ports import Progress
 from cachewarm_pipeline.proof.gate_verdict_store import limits_of, passed_verdict, planned
 from cachewarm_pipeline.proof.replay_summary import forecast_hit_rate
 from cachewarm_pipeline.publishing.cache_ports import CachePorts
-from cachewarm_pipeline.publishing.redis.cache_store import Published
+from cachewarm_pipeline.publishing.redis.publish_request import PublishOptions, PublishResult
 from cachewarm_pipeline.settings.off_peak_window import allowance
 from cachewarm_pipeline.storage.schemas import GATES
 
@@ -25,11 +25,14 @@ def publish_plan(
     rules: MatchRules,
     forecast: float | None,
     progress: Progress,
-) -> Published:
-    """At once, or with progressive loading as much as the window and the pace allow now."""
+) -> PublishResult:
+    """Publish a plan at once. With progressive loading, load as much as the off-peak window and rate allow now.
+
+    ``forecast``: hit rate that the replay expects (``stored_forecast``). Raises CacheError as ``CacheStore.publish``.
+    """
     settings, cache, now = ports.settings, ports.cache, ports.now()
     vectors = ports.vectors.get(plan["embedding_key"].to_pylist())
-    what: dict[str, Any] = {
+    options: PublishOptions = {
         "as_of": day,
         "plan_hash": plan_hash(plan, rules.as_dict()),
         "embedder": ports.embedder.info,
@@ -43,18 +46,21 @@ def publish_plan(
         "progress": progress,
     }
     if not settings.progressive:
-        return cache.publish(plan, vectors, **what)
+        return cache.publish(plan, vectors, **options)
 
     def allowed(last: datetime | None) -> int:
         if not settings.window.contains(now):
             return 0
         return allowance(settings.entries_per_minute, settings.progressive_minutes, last, now)
 
-    return cache.publish_some(plan, vectors, allowance=allowed, **what)
+    return cache.publish_some(plan, vectors, allowance=allowed, **options)
 
 
 def drop_unpublishable(ports: CachePorts, day: date, warn: Progress) -> None:
-    """A generation of the day that is being filled, whose plan may not be published any more, makes room."""
+    """Remove the day's generation that is being filled, when its plan may not be published any more.
+
+    This makes room for the next plan. In peak hours nothing is removed.
+    """
     if not ports.settings.progressive or not ports.settings.window.contains(ports.now()):
         return
     filling = ports.cache.filling()
@@ -64,14 +70,14 @@ def drop_unpublishable(ports: CachePorts, day: date, warn: Progress) -> None:
 
 
 def stored_forecast(ports: CachePorts, day: date) -> float | None:
-    """Hit rate that the day's replay expects; None where nothing was held out."""
+    """Hit rate, 0 to 1, that the day's replay expects; None when no traffic was held out."""
     if not ports.datasets.exists("replay", day):
         return None
     return forecast_hit_rate(ports.datasets.read("replay", day, ["warmed_hits", "lookups"]))
 
 
 def expected_figures(rules: MatchRules, forecast: float | None) -> dict[str, Any]:
-    """Numbers that Dagster draws as a history: the forecast, and the worst bound that a certificate gives."""
+    """Metadata that Dagster plots over time: the forecast, and the highest certified bound of the wrong-hit rate."""
     bounds = [rule["upper"] for rule in rules.describe() if rule["certified"] and rule["upper"] is not None]
     return {
         **({"hit_rate_forecast": forecast} if forecast is not None else {}),
@@ -80,16 +86,16 @@ def expected_figures(rules: MatchRules, forecast: float | None) -> dict[str, Any
 
 
 def proven_plan(ports: CachePorts, day: date) -> tuple[pa.Table, MatchRules]:
-    """The day's entries, each with its place in the learned space, and its match rules, as the gates let them pass.
+    """The day's entries, with their vectors in the learned space, and its match rules, as the gates let them pass.
 
-    A run of this asset alone bypasses Dagster's blocking checks, so the gates' stored verdicts are asked for exactly
-    this plan. Raises CacheError when one failed, is missing, or is about something else.
+    A run of `cache_entries` alone bypasses Dagster's blocking checks. So this reads the stored verdicts of the gates,
+    for exactly this plan. Raises CacheError when a verdict is negative, missing, or about another plan.
     """
     settings, datasets = ports.settings, ports.datasets
     plan, rules = planned(datasets, day)
-    entries, whole = plan_hash(plan.drop_columns([RULE_VECTORS])), plan_hash(plan, rules.as_dict())
+    entries_hash, whole_hash = plan_hash(plan.drop_columns([RULE_VECTORS])), plan_hash(plan, rules.as_dict())
     withheld = {}
     for gate in GATES:
-        judged = whole if gate == "false_positive_rate" else entries
+        judged = whole_hash if gate == "false_positive_rate" else entries_hash
         withheld.update(passed_verdict(datasets, gate, day, judged, limits_of(settings, gate)))
     return plan, rules.withhold(withheld)

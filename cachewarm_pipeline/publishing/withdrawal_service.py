@@ -1,6 +1,6 @@
-"""Taking bad answers out of service: in every generation at once, and out of later plans by the ledger.
+"""Withdraws wrong answers: from every generation in Redis at once, and from later plans through the ledger.
 
-What is served is asked of Redis, not of a plan: the day's plan may have been made again since it was published.
+What is served is read from Redis, not from a plan: the day's plan may have been made again since it was published.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,79 +18,82 @@ from cachewarm_pipeline.freshness.service import WITHDRAWN, withdrawn_entries
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
 from cachewarm_pipeline.publishing.cache_ports import CachePorts
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.publishing.wrong_hit_attribution import Rejected, attribute
+from cachewarm_pipeline.publishing.wrong_hit_attribution import RejectedAnswer, attribute_to_entries
 from cachewarm_pipeline.publishing.wrong_hit_confirmation import confirmed, expired
 
-LOG_DAYS = 2
-"""Days of the log that are looked at for rejected answers: today and yesterday, so that midnight hides nothing. What is
-found is counted as a report, and reports are kept."""
+FEEDBACK_DAYS = 2
+"""Days of the log that are searched for rejected answers: today and yesterday, so that midnight hides nothing. Older
+feedback is not needed: what is found is counted as a report, and reports are kept."""
 
-ALWAYS = 3
-"""Entries that may be withdrawn one by one however small the generation is."""
+MIN_WITHDRAWALS = 3
+"""Entries that may be withdrawn one by one, however small the generation is."""
 
 IN_LOG = "negative feedback on served answers in the log"
+"""Reason of the reports that come from the log; stored with them."""
 
 
-def rejected_rows(ports: CachePorts) -> list[Rejected]:
-    """Served answers of the last days of the log that users rejected."""
+def rejected_answers(ports: CachePorts) -> list[RejectedAnswer]:
+    """Served answers of the last FEEDBACK_DAYS days of the log that users rejected. Raises SourceError."""
     return [
-        Rejected(row["agent_type"], row["query"], row["response"], tuple(row["users"]), row["last_at"])
-        for back in range(LOG_DAYS)
+        RejectedAnswer(row["agent_type"], row["query"], row["response"], tuple(row["users"]), row["last_at"])
+        for back in range(FEEDBACK_DAYS)
         for row in ports.source.rejected(ports.today - timedelta(days=back)).to_pylist()
     ]
 
 
 def withdraw_confirmed(ports: CachePorts, progress: Callable[[str], Any]) -> dict[str, Any]:
-    """Withdraw what enough different people report, in Redis or in the log; returns counts.
+    """Withdraw the answers that enough different people call wrong, in Redis or in the log; returns counts.
 
-    The log is asked last: where it cannot be read, what is confirmed without it is out of service already, and only
-    then its fault is raised. Raises CacheError after it took out ``wrong_hit_max_share`` of the generation (and ALWAYS
-    entries) where more is confirmed: that is no case for single entries any more, and a person must look.
+    The log is read last. If that fails, answers that are confirmed without it are out of service already, and only then
+    the fault is raised. When more answers are confirmed than ``wrong_hit_max_share`` of the generation (and
+    MIN_WITHDRAWALS), this raises CacheError after it withdrew that many: the whole generation may be bad then, and a
+    person has to look at it.
     """
     cache = ports.cache
     live = cache.live()
     if live is None:
         return {"withdrawn": 0}
     cache.clear_reports(expired(cache.wrong_hit_reports(), ports.now()))
-    done, over = _act(ports, cache, live.id, live.entries)
+    done, over_limit = _withdraw_reported(ports, cache, live.id, live.entries)
     fault: CachewarmError | None = None
     try:
         found = _count_rejected(ports, cache)
     except CachewarmError as error:
         found, fault = 0, error
     if found:
-        more, over = _act(ports, cache, live.id, live.entries)
+        more, over_limit = _withdraw_reported(ports, cache, live.id, live.entries)
         done += more
     if done:
-        progress(f"{done} answers are out of service")
-    if over:
+        progress(f"{done} answer{'s are' if done != 1 else ' is'} out of service")
+    if over_limit:
+        limit = f"{ports.settings.wrong_hit_max_share:.0%} of its {live.entries:,} entries"
         raise CacheError(
-            f"{over} more answers of {live.id} are confirmed to be wrong than may be withdrawn one by one "
-            f"({ports.settings.wrong_hit_max_share:.0%} of its {live.entries:,} entries, "
-            "CACHEWARM_WRONG_HIT_MAX_SHARE): `cachewarm withdrawn` lists them, and `cachewarm rollback` goes back if "
-            "the generation is bad"
+            f"{over_limit} more confirmed wrong answer{'s' if over_limit != 1 else ''} of {live.id} stayed in service: "
+            f"at most {limit} (CACHEWARM_WRONG_HIT_MAX_SHARE) are withdrawn one by one; `cachewarm withdrawn` lists "
+            "them, and `cachewarm rollback` goes back if the generation is bad"
         )
     if fault:
         raise fault
     return {"withdrawn": done, "rejected_in_log": found}
 
 
-def _act(ports: CachePorts, cache: CacheStore, generation: str, entries: int) -> tuple[int, int]:
-    """Withdraw what is confirmed now, most reported first; returns how many, and how many had to stay."""
+def _withdraw_reported(ports: CachePorts, cache: CacheStore, generation: str, entries: int) -> tuple[int, int]:
+    """Withdraw what is confirmed now, the answers with most reporters first; returns how many were withdrawn, and how
+    many were not because of the limit. ``entries``: planned entries of the live generation."""
     settings = ports.settings
     reports = confirmed(cache.wrong_hit_reports(), settings.wrong_hit_reports)
     served = {
         (one.entry_id, response_sha(one.response)): one for one in cache.answers([one.entry_id for one in reports])
     }
     bad = [report for report in reports if (report.entry_id, report.response_sha) in served]
-    room = max(ALWAYS, int(settings.wrong_hit_max_share * entries)) - cache.out_of_service(generation)
+    room = max(MIN_WITHDRAWALS, int(settings.wrong_hit_max_share * entries)) - cache.out_of_service(generation)
     worst = sorted(bad, key=lambda report: (-len(report.reporters), report.entry_id))[: max(0, room)]
     for by in ("reports", "log"):
         own = [report for report in worst if (report.why == IN_LOG) == (by == "log")]
         if own:
             answers = [served[report.entry_id, report.response_sha] for report in own]
             withdraw_answers(ports, cache, answers, by=by, reports=own)
-    # Also those of answers that no generation holds any more; what had to stay is still to be looked at.
+    # Also clears reports of answers that no generation has any more. Reports over the limit stay for a person to see.
     cache.clear_reports([report for report in reports if report in worst or report not in bad])
     return len(worst), len(bad) - len(worst)
 
@@ -104,18 +107,21 @@ def withdraw_answers(
     why: str = "",
     reports: Sequence[WrongHitReport] = (),
 ) -> None:
-    """Take answers out of service, with those of variants and other wordings that are the same, and write them to the
-    ledger, by which later plans leave all of them out.
+    """Take answers out of service, together with their variants and other wordings of the prompt that have the same
+    answer, and add them to the ledger, which excludes all of them from later plans.
 
-    In this order: a fault on the way (a server that embeds) leaves nothing of it undone but the others that are live.
+    ``by``: one of freshness.withdrawn_entries.BY. ``reports`` give an answer its reason and number of reporters;
+    answers without one have ``why``.
+
+    The variants and other wordings come last: they need the embedder, and a fault there leaves the rest done.
     """
     now = ports.now()
-    told = {(report.entry_id, report.response_sha): report for report in reports}
+    report_of = {(report.entry_id, report.response_sha): report for report in reports}
     rows = []
     for one in answers:
         # One by one: an entry may have different bad answers in two generations.
         cache.withdraw({one.entry_id: one.response}, now, why)
-        report = told.get((one.entry_id, response_sha(one.response)))
+        report = report_of.get((one.entry_id, response_sha(one.response)))
         rows.append(
             {
                 **vars(one),
@@ -125,38 +131,39 @@ def withdraw_answers(
             }
         )
     with cache.ledger_lock():
-        _write(ports, withdrawn.add(withdrawn_entries(ports.datasets), rows, now))
+        _write_ledger(ports, withdrawn.add(withdrawn_entries(ports.datasets), rows, now))
     for one in answers:
-        others = _companions(ports, cache, one)
-        cache.withdraw({other.entry_id: other.response for other in others}, now, _went_with(one.entry_id))
+        others = _same_answers(ports, cache, one)
+        cache.withdraw({other.entry_id: other.response for other in others}, now, _same_answer_as(one.entry_id))
 
 
 def reinstate_entry(ports: CachePorts, cache: CacheStore, entry_id: str) -> bool:
-    """Let an entry, and those that went with it, be warmed again; False where it was not withdrawn."""
+    """Let an entry be warmed again, and those that were withdrawn because of it; False if it was not withdrawn."""
     with cache.ledger_lock():
         ledger = withdrawn_entries(ports.datasets)
         if entry_id not in withdrawn.active(ledger):
             return False
         left = withdrawn.reinstate(ledger, [entry_id], ports.now())
-        _write(ports, left)
-    others = [one.entry_id for one in cache.withdrawn() if one.why == _went_with(entry_id)]
+        _write_ledger(ports, left)
+    others = [one.entry_id for one in cache.withdrawn() if one.why == _same_answer_as(entry_id)]
     cache.reinstate([entry_id, *(set(others) - withdrawn.active(left))])
     return True
 
 
-def _went_with(entry_id: str) -> str:
-    """Why an entry is out of service that nobody reported: it gave the answer of this one."""
+def _same_answer_as(entry_id: str) -> str:
+    """Reason of an entry that was withdrawn because it has the answer of this one. Stored, and found again by a
+    reinstatement."""
     return f"the answer of {entry_id[:12]}"
 
 
-def _write(ports: CachePorts, ledger: pa.Table) -> None:
-    """As the newest file, also where a machine whose clock is ahead wrote one."""
+def _write_ledger(ports: CachePorts, ledger: pa.Table) -> None:
+    """Write the ledger as the newest file, also when a machine whose clock is ahead wrote a later one."""
     newest: date = max([ports.today, *ports.datasets.days(WITHDRAWN)[-1:]])
     ports.datasets.write(WITHDRAWN, newest, ledger)
 
 
-def _companions(ports: CachePorts, cache: CacheStore, bad: ServedAnswer) -> list[ServedAnswer]:
-    """Live entries that give a withdrawn answer too: its variants, and other wordings of its prompt."""
+def _same_answers(ports: CachePorts, cache: CacheStore, bad: ServedAnswer) -> list[ServedAnswer]:
+    """Live entries that give a withdrawn answer too: variants of the entry, and other wordings of its prompt."""
     alike = [
         one
         for one in cache.live_answers()
@@ -165,37 +172,41 @@ def _companions(ports: CachePorts, cache: CacheStore, bad: ServedAnswer) -> list
         and response_sha(one.response) == response_sha(bad.response)
     ]
     variants = withdrawn.variants_of([bad.entry_id], [vars(one) for one in (bad, *alike)])
-    to, of_alike = _vectors(ports, bad.prompt, [one.prompt for one in alike])
-    near = withdrawn.near_withdrawn(to, of_alike, ports.settings.coverage_radius)
+    prompt, prompts = _vectors(ports, bad.prompt, [one.prompt for one in alike])
+    near = withdrawn.near_withdrawn(prompt, prompts, ports.settings.coverage_radius)
     return [one for place, one in enumerate(alike) if one.entry_id in variants or place in near]
 
 
 def _count_rejected(ports: CachePorts, cache: CacheStore) -> int:
-    """Count what the log rejects as reports; returns how many rows were blamed on an entry. Counting again is harmless:
-    a user counts once, and those whose ids are unknown are one reporter together."""
-    rows = rejected_rows(ports)
+    """Count rejected answers of the log as reports; returns how many were attributed to an entry.
+
+    Counting again is harmless: a user counts once, and all users without an id count as one person together.
+    """
+    rows = rejected_answers(ports)
     if not rows:
         return 0
     entries = {one.entry_id: one for one in cache.live_answers()}
-    back_at = withdrawn.reinstated(withdrawn_entries(ports.datasets))
-    blamed = 0
-    for entry, of_entry in attribute(rows, list(entries.values()), partial(_nearest, ports, entries)).items():
-        for row in of_entry:
-            if entry in back_at and row.last_at <= back_at[entry]:
+    reinstated_at = withdrawn.reinstated(withdrawn_entries(ports.datasets))
+    attributed = attribute_to_entries(rows, list(entries.values()), partial(_nearest, ports, entries))
+    counted = 0
+    for entry, rejected in attributed.items():
+        for row in rejected:
+            if entry in reinstated_at and row.last_at <= reinstated_at[entry]:
                 continue
-            blamed += 1
+            counted += 1
             for user in row.users or (ANONYMOUS,):
                 cache.count_report(entries[entry], user, row.last_at, IN_LOG)
-    return blamed
+    return counted
 
 
-def _nearest(ports: CachePorts, entries: Mapping[str, ServedAnswer], query: str, able: Sequence[str]) -> str:
-    to, of_able = _vectors(ports, query, [entries[entry].prompt for entry in able])
-    return able[int(np.argmax(of_able @ to))]
+def _nearest(ports: CachePorts, entries: Mapping[str, ServedAnswer], query: str, candidates: Sequence[str]) -> str:
+    """The candidate entry whose prompt is most similar to the query."""
+    vector, vectors = _vectors(ports, query, [entries[entry].prompt for entry in candidates])
+    return candidates[int(np.argmax(vectors @ vector))]
 
 
 def _vectors(ports: CachePorts, text: str, others: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors of a text (d,) and of others (n, d); what was never seen is embedded."""
+    """Vectors of a text (d,) and of others (n, d). Texts without a stored vector are embedded."""
     embed_new_texts(ports.embedder, ports.vectors, [text, *others])
     vectors = vectors_of(ports.embedder, ports.vectors, [text, *others])
     return vectors[0], vectors[1:]

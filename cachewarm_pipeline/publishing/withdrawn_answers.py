@@ -1,7 +1,7 @@
-"""Answers that are taken out of service: which they are, and what a generation has to change for them. No Redis here.
+"""Answers that are out of service: which ones, and what a generation has to change for them. No Redis here.
 
-An entry without its response stays in the index as a neighbour, since match rules were certified with it; a stock
-reader skips it, and ours takes it for a miss.
+An entry without its response stays in the index as a neighbour, because match rules were certified with it. A stock
+reader skips it, and our reader treats it as a miss.
 """
 
 import json
@@ -13,27 +13,32 @@ from cachewarm_client.wrong_hit_reports import response_sha
 
 
 @dataclass(frozen=True)
-class Withdrawal:
-    """One answer of one entry that no generation may serve, from now on."""
+class WithdrawnAnswer:
+    """One answer of one entry that no generation may serve any more."""
 
     entry_id: str
     response_sha: str
+    """``response_sha`` of the answer."""
     at: datetime
+    """When it was withdrawn."""
     why: str = ""
+    """The reason, without personal data."""
 
     @property
     def field(self) -> str:
-        """Its field of the hash: an entry may have had several bad answers."""
-        return field_of(self.entry_id, self.response_sha)
+        """Its field in the hash of withdrawn answers; an entry may have had several bad answers."""
+        return hash_field(self.entry_id, self.response_sha)
 
     def to_json(self) -> str:
+        """The value of the field."""
         return json.dumps(
             {"response_sha": self.response_sha, "at": self.at.isoformat(), "why": self.why}, ensure_ascii=False
         )
 
     @classmethod
-    def from_json(cls, name: str, text: str) -> "Withdrawal":
-        """Of a field and its value. The field alone says what is withdrawn: damage never brings an answer back."""
+    def from_json(cls, name: str, text: str) -> "WithdrawnAnswer":
+        """From a field and its value. The field alone names what is withdrawn, so a damaged value never brings an
+        answer back."""
         entry, _, sha = name.partition(":")
         try:
             data = json.loads(text)
@@ -42,49 +47,52 @@ class Withdrawal:
             return cls(entry, sha, datetime.fromtimestamp(0, UTC), "(its record is damaged)")
 
 
-def field_of(entry_id: str, sha: str) -> str:
-    """Field of the hash of withdrawn answers."""
+def hash_field(entry_id: str, sha: str) -> str:
+    """Field of an answer in the hash of withdrawn answers; ``sha`` is the answer's ``response_sha``."""
     return f"{entry_id}:{sha}"
 
 
 @dataclass(frozen=True)
-class Withdrawn:
-    """What a withdrawal did, by entry id. An entry may be in several of the three."""
+class WithdrawalResult:
+    """What a withdrawal did, by entry id. An entry may be in more than one of the three."""
 
     taken_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Generations in which it is out of service now."""
+    """Generations in which the entry is out of service now."""
     differing: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Generations in which it holds another answer than the bad one, which stays in service."""
+    """Generations in which the entry has another answer than the bad one; that answer stays in service."""
     missing: tuple[str, ...] = ()
-    """Entries that no generation has; a bad answer that was named stays out of later ones all the same."""
+    """Entries that no generation has. A bad answer that was named stays out of later generations all the same."""
 
 
 @dataclass(frozen=True)
-class Settlement:
-    """What a generation has to change so that it serves exactly what it may: entry ids."""
+class Reconciliation:
+    """What a generation has to change to serve exactly the answers that it may. True when there is any change."""
 
     take_out: tuple[str, ...]
+    """Ids of entries whose answer is withdrawn."""
     bring_back: tuple[str, ...]
+    """Ids of entries whose answer was reinstated."""
 
     def __bool__(self) -> bool:
         return bool(self.take_out or self.bring_back)
 
 
-def by_entry(withdrawals: Iterable[Withdrawal]) -> dict[str, set[str]]:
-    """Entry id to the hashes of its withdrawn answers."""
+def hashes_by_entry(withdrawn: Iterable[WithdrawnAnswer]) -> dict[str, set[str]]:
+    """Entry id to the ``response_sha`` of each of its withdrawn answers."""
     found: dict[str, set[str]] = {}
-    for one in withdrawals:
+    for one in withdrawn:
         found.setdefault(one.entry_id, set()).add(one.response_sha)
     return found
 
 
-def settlement(
+def reconciliation(
     withdrawn: Mapping[str, Collection[str]], taken_out: Collection[str], responses: Mapping[str, str]
-) -> Settlement:
-    """What is to be changed in a generation of which ``taken_out`` are out of service already.
+) -> Reconciliation:
+    """What to change in a generation.
 
-    ``responses``: the planned answers, at least of every entry that is withdrawn or taken out and planned.
+    ``withdrawn``: entry id to the hashes of its withdrawn answers. ``taken_out``: entries that are out of service in
+    the generation. ``responses``: the planned answers, at least of every planned entry in one of the two.
     """
     bad = {entry for entry, shas in withdrawn.items() if entry in responses and response_sha(responses[entry]) in shas}
     back = {entry for entry in taken_out if entry in responses} - bad
-    return Settlement(tuple(sorted(bad - set(taken_out))), tuple(sorted(back)))
+    return Reconciliation(tuple(sorted(bad - set(taken_out))), tuple(sorted(back)))

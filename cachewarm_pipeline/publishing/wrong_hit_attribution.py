@@ -1,4 +1,4 @@
-"""Which entries gave the answers that users rejected in the log."""
+"""Which entries gave the answers that users rejected in the log. Pure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,35 +11,44 @@ from cachewarm_pipeline.query_log.responses import canonical_response
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """A served answer that users rejected, in a day of the log. ``users``: hashed ids, empty where unknown."""
+class RejectedAnswer:
+    """A served answer that users rejected on one day of the log."""
 
     agent_type: str
     query: str
+    """The query as it was spelled."""
     response: str
     users: tuple[str, ...]
+    """Hashed ids of the users; empty when they are unknown."""
     last_at: datetime
+    """When it was served last."""
 
 
-def attribute(
-    rows: Sequence[Rejected],
+def attribute_to_entries(
+    rejected: Sequence[RejectedAnswer],
     entries: Sequence[ServedAnswer],
     nearest: Callable[[str, Sequence[str]], str],
-) -> dict[str, list[Rejected]]:
-    """entry_id to the rejected rows that it answered. ``entries``: what the live generation serves.
+) -> dict[str, list[RejectedAnswer]]:
+    """Entry id to the rejected answers that the entry gave. ``entries``: what the live generation serves.
 
-    A row was answered by the entry of its own prompt if that has the row's response, else by one of the entries of its
-    agent_type with that response: ``nearest(query, entry_ids)`` tells which. Rows that none of them can have answered
-    (the application's own entries, an older generation) are blamed on nobody.
+    An answer came from the entry of its own prompt, when that entry has this response. Otherwise it came from an entry
+    of the same agent_type with this response; ``nearest(query, entry_ids)`` chooses between several. An answer that no
+    entry can have given (an app entry's, or an older generation's) is attributed to none.
     """
-    by_answer: dict[tuple[str, str], list[str]] = {}
+    by_response: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
-        by_answer.setdefault((entry.agent_type, canonical_response(entry.response)), []).append(entry.entry_id)
-    found: dict[str, list[Rejected]] = {}
-    for row in rows:
-        able = by_answer.get((row.agent_type, canonical_response(row.response)), [])
+        by_response.setdefault((entry.agent_type, canonical_response(entry.response)), []).append(entry.entry_id)
+    found: dict[str, list[RejectedAnswer]] = {}
+    for row in rejected:
+        candidates = by_response.get((row.agent_type, canonical_response(row.response)), [])
         own = entry_id(row.query, row.agent_type)
-        guilty = own if own in able else able[0] if len(able) == 1 else nearest(row.query, able) if able else None
-        if guilty:
-            found.setdefault(guilty, []).append(row)
+        if own in candidates:
+            source = own
+        elif len(candidates) == 1:
+            source = candidates[0]
+        elif candidates:
+            source = nearest(row.query, candidates)
+        else:
+            continue
+        found.setdefault(source, []).append(row)
     return found

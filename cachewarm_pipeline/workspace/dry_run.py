@@ -1,6 +1,7 @@
-"""What a dry run has open: everything that is stored is read, and whatever is made goes into a scratch folder.
+"""The ports of a dry run: they read what is stored, and write everything new to a scratch folder.
 
-No paid server and no Redis is asked. What would be asked of a paid one is noted instead, and given as a planned cost.
+A dry run sends no request to a paid server or to Redis. It notes what it would have asked a paid server, and reports it
+as a planned cost.
 """
 
 from collections.abc import Callable, Iterable
@@ -34,8 +35,8 @@ from cachewarm_pipeline.workspace.dry_run_ports import (
     DryVectors,
     DryVerdicts,
     DryWriter,
-    Overlay,
-    sized,
+    OverlayDatasets,
+    with_dimensions,
 )
 from cachewarm_pipeline.workspace.workspace import Workspace
 
@@ -43,33 +44,36 @@ if TYPE_CHECKING:
     from cachewarm_pipeline.settings import Settings
 
 STAND_IN = "all-MiniLM-L6-v2"
-"""The local model that plans where a paid one's vectors are not all there."""
+"""The local model that plans when vectors of the paid embedder are missing."""
 
 Progress = Callable[[str], object]
 
 
 class DryWorkspace(Workspace):
-    """``scratch``: a folder of this run; the sample is made there too where the home has not all of it. A paid
-    embedder's stored vectors are taken, and the first text without one raises VectorsLackError; unless the local model
-    is the ``stand_in``."""
+    """Plans with a paid embedder's stored vectors. The first text without one raises MissingVectorsError; then a second
+    dry workspace (``after``) plans with the local model as a stand-in."""
 
     dry = True
 
     def __init__(self, settings: "Settings", scratch: Path, *, after: "DryWorkspace | None" = None) -> None:
-        """``after``: the workspace that lacked vectors; its source and what it mined are taken, and the local model
-        stands in."""
+        """``scratch``: a folder of this run. The sample is created there too, unless the home has all of it.
+
+        ``after``: the workspace whose vectors were missing. Its source and mined counts are used again, and the local
+        model plans instead of the paid one.
+        """
         super().__init__(settings)
         self._scratch, self._after = scratch, after
         self.stand_in = after is not None
-        self.lacking = False
-        """Whether a stored vector was looked for in vain."""
-        self._pairs: dict[str, tuple[int, int]] = {}
-        self._bases: dict[str, tuple[str, int | None, tuple[int, int]]] = {}
+        """Whether the local model plans instead of the paid one."""
+        self.needs_stand_in = False
+        """Whether a stored vector was missing, so that the local model has to plan."""
+        self._unjudged_pairs: dict[str, tuple[int, int]] = {}
+        self._unwritten_bases: dict[str, tuple[str, int | None, tuple[int, int]]] = {}
 
     @cached_property
     def datasets(self) -> DatasetStore:
         stored = self._after.datasets if self._after else DatasetStore(self.settings.datasets)
-        return Overlay(stored, DatasetStore(str(self._scratch / "data")))
+        return OverlayDatasets(stored, DatasetStore(str(self._scratch / "data")))
 
     def _sample_folder(self) -> Path:
         if self._after:
@@ -77,44 +81,44 @@ class DryWorkspace(Workspace):
         from cachewarm_pipeline.embedded.sample import sample_ready
 
         own = super()._sample_folder()
-        return own if sample_ready(own, **self._sample()) else self._scratch / "sample"
+        return own if sample_ready(own, **self._sample_options()) else self._scratch / "sample"
 
     def wrong_hit_reports(self) -> list[WrongHitReport]:
         return []
 
     @cached_property
-    def _own(self) -> Embedder:
+    def _settings_embedder(self) -> Embedder:
         """The embedder of the settings."""
         return open_embedder(self.settings)
 
     @cached_property
-    def _stored(self) -> ParquetVectorStore:
-        return ParquetVectorStore(self.folder("vectors"), self._own.info.id)
+    def _stored_vectors(self) -> ParquetVectorStore:
+        return ParquetVectorStore(self.folder("vectors"), self._settings_embedder.info.id)
 
     @cached_property
     def embedder(self) -> Embedder:
         if self.settings.embedder == "minilm":
-            return DryEmbedder(self._own.info, self._own)
-        info = self._own.info
+            return DryEmbedder(self._settings_embedder.info, self._settings_embedder)
+        info = self._settings_embedder.info
         if not self.stand_in:
-            return DryEmbedder(sized(info, self._stored.dimensions), None, self._lacks)
+            return DryEmbedder(with_dimensions(info, self._stored_vectors.dimensions), None, self._require_stand_in)
         from cachewarm_client.embedders.minilm import DIMENSIONS, MiniLMEmbedder
 
-        # Under the paid model's id: what the plan knows of its entries' embedder stays true.
-        return DryEmbedder(sized(info, DIMENSIONS), MiniLMEmbedder())
+        # Under the paid model's id, so that what the plan records about the embedder stays true.
+        return DryEmbedder(with_dimensions(info, DIMENSIONS), MiniLMEmbedder())
 
     def has_no_vectors(self) -> bool:
-        """Whether a paid embedder was never used here: then it is ``lacking`` before anything is tried."""
-        self.lacking = self.settings.embedder != "minilm" and self._stored.dimensions is None
-        return self.lacking
+        """Whether the paid embedder was never used here. Sets ``needs_stand_in`` to the same value."""
+        self.needs_stand_in = self.settings.embedder != "minilm" and self._stored_vectors.dimensions is None
+        return self.needs_stand_in
 
-    def _lacks(self) -> None:
-        self.lacking = True
+    def _require_stand_in(self) -> None:
+        self.needs_stand_in = True
 
     @cached_property
     def vectors(self) -> VectorStore:
         made = ParquetVectorStore(str(self._scratch / "vectors"), self.embedder.info.id)
-        return made if self.stand_in else DryVectors(self._stored, made)
+        return made if self.stand_in else DryVectors(self._stored_vectors, made)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -127,7 +131,7 @@ class DryWorkspace(Workspace):
         model = JudgeModel(settings.judge_model, api_key=settings.api_key, base_url=settings.openai_base_url)
         verdicts = DryVerdicts(self.folder("verdicts"), model.id)
         judge = DryJudge(self.embedder, self.vectors, progress, model=model, verdicts=verdicts, spend=self.judge_budget)
-        judge.open_pairs = self._pairs
+        judge.unjudged_pairs = self._unjudged_pairs
         return judge
 
     def llm(self, progress: Progress, *, batch: bool | None = None) -> Llm | None:
@@ -142,35 +146,36 @@ class DryWorkspace(Workspace):
             n=settings.variants_per_base,
             temperature=settings.llm_temperature,
         )
-        writer.open_bases = self._bases
+        writer.unwritten_bases = self._unwritten_bases
         return writer
 
     @cached_property
     def redis_url(self) -> str:
-        raise CacheError("a dry run asks no Redis")
+        raise CacheError("a dry run does not connect to Redis")
 
     @cached_property
     def cache(self) -> CacheStore:
-        raise CacheError("a dry run asks no Redis")
+        raise CacheError("a dry run does not connect to Redis")
 
     def match_rules(self, day: date) -> list[dict[str, Any]]:
-        """The day's match rules, as the report has them."""
+        """The day's match rules, in the form of the report."""
         from cachewarm_pipeline.match_rules.rule_tables import rules_of
 
         return rules_of(self.datasets.read("match_rules", day)).describe()
 
     def planned_cost(self) -> dict[str, Any]:
-        """What a run would pay by what this one has met; see planning.planned_cost."""
+        """What a real run would pay for the work that this one met; see planning.planned_cost."""
         settings = self.settings
         embedder = self.embedder
         assert isinstance(embedder, DryEmbedder)
-        texts = self._not_stored(embedder.texts) if settings.embedder != "minilm" else list(embedder.texts)
-        unwritten = list(self._bases.values())
+        texts = self._without_vector(embedder.texts) if settings.embedder != "minilm" else list(embedder.texts)
+        unwritten = list(self._unwritten_bases.values())
         share = SHARE if settings.llm_batch else 1.0
         written = of_bases(unwritten, 1 if settings.llm_batch else ASKS)
-        # What is not written yet is embedded too: variants and answers, at most as long as a model may write them.
+        # Texts that are not written yet (variants and answers) will be embedded too. They are as long as the model may
+        # write, at most.
         most = most_tokens(texts) + int(written.most_completion)
-        own = self._own.info
+        own = self._settings_embedder.info
         return planned_cost(
             {
                 EMBEDDING: Step(
@@ -189,8 +194,8 @@ class DryWorkspace(Workspace):
                     settings.llm_max_usd,
                 ),
                 JUDGING: Step(
-                    len(self._pairs),
-                    of_pairs(list(self._pairs.values()), ASKS),
+                    len(self._unjudged_pairs),
+                    of_pairs(list(self._unjudged_pairs.values()), ASKS),
                     Price(
                         JUDGING,
                         settings.judge_model,
@@ -207,7 +212,7 @@ class DryWorkspace(Workspace):
             max_usd=settings.max_usd,
         )
 
-    def _not_stored(self, texts: Iterable[str]) -> list[str]:
-        key_of = {embedding_key(self._own.info.id, text): text for text in texts}
-        missing = self._stored.missing(key_of)
+    def _without_vector(self, texts: Iterable[str]) -> list[str]:
+        key_of = {embedding_key(self._settings_embedder.info.id, text): text for text in texts}
+        missing = self._stored_vectors.missing(key_of)
         return [text for key, text in key_of.items() if key in missing]

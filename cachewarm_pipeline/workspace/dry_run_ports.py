@@ -1,4 +1,4 @@
-"""The ports of a dry run: each reads what is stored, asks no paid server, and counts what it would have asked."""
+"""Ports of a dry run. Each reads what is stored, and counts what it would have asked a paid server."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class VectorsLackError(EmbeddingError):
-    """A text has no stored vector, and a paid server is not asked for one."""
+class MissingVectorsError(EmbeddingError):
+    """A text has no stored vector, and a dry run does not pay for one."""
 
 
-class Overlay(DatasetStore):
-    """Reads a base where there is nothing of its own; writes nothing into it."""
+class OverlayDatasets(DatasetStore):
+    """Datasets of a dry run over those of a base store. Reads fall back to the base; writes never reach it."""
 
     def __init__(self, base: DatasetStore, own: DatasetStore) -> None:
         self._base, self._own = base, own
@@ -54,7 +54,7 @@ class Overlay(DatasetStore):
 
 
 class DryVectors:
-    """The ``VectorStore`` port: stored vectors, and those of this run in a store of its own."""
+    """The ``VectorStore`` port: stored vectors, and new ones in a store of the dry run."""
 
     def __init__(self, stored: VectorStore, made: VectorStore) -> None:
         self._stored, self._made = stored, made
@@ -79,10 +79,13 @@ class DryVectors:
 
 
 class DryEmbedder:
-    """The ``Embedder`` port that keeps the texts that it was asked for. ``by``: None asks nobody."""
+    """The ``Embedder`` port: embeds with ``by`` and keeps the texts in ``texts``.
 
-    def __init__(self, info: EmbedderInfo, by: Embedder | None, lacks: Callable[[], None] = lambda: None) -> None:
-        self.info, self._by, self._lacks = info, by, lacks
+    ``by`` None: no embedder may be used. Then ``embed`` calls ``on_missing`` and raises MissingVectorsError.
+    """
+
+    def __init__(self, info: EmbedderInfo, by: Embedder | None, on_missing: Callable[[], None] = lambda: None) -> None:
+        self.info, self._by, self._on_missing = info, by, on_missing
         self.usage = Usage()
         self.texts: dict[str, None] = {}
 
@@ -90,27 +93,31 @@ class DryEmbedder:
         self, texts: Sequence[str], on_batch: Callable[[Sequence[int], np.ndarray], None] | None = None
     ) -> np.ndarray:
         if self._by is None:
-            self._lacks()
-            raise VectorsLackError(f"{len(texts):,} texts have no stored vector of {self.info.model}")
+            self._on_missing()
+            raise MissingVectorsError(f"{len(texts):,} texts have no stored vector of {self.info.model}")
         self.texts.update(dict.fromkeys(texts))
         return self._by.embed(texts, on_batch)
 
 
 class DryVerdicts(VerdictStore):
+    """Stored verdicts, read only."""
+
     def _merge(self) -> None:
-        """Not by a reader."""
+        """Does nothing: only a writer merges segments."""
 
 
 class DryMemo(WrittenTexts):
+    """Stored texts of a writer, read only."""
+
     def _merge(self) -> None:
-        """Not by a reader."""
+        """Does nothing: only a writer merges segments."""
 
 
 class DryJudge(LlmJudge):
-    """Stored verdicts; where there is none, what the `embedding` judge says."""
+    """Judges by stored verdicts; a pair without one gets the verdict of the `embedding` judge."""
 
-    open_pairs: dict[str, tuple[int, int]]
-    """Upper bound of the tokens of each pair without a verdict, by its key."""
+    unjudged_pairs: dict[str, tuple[int, int]]
+    """Pairs without a verdict: key to upper bounds of their tokens (prompt, completion)."""
 
     def _decide(self, pairs: Sequence[tuple[str, str]], cosine: NDArray[np.float64]) -> NDArray[np.bool_]:
         result = cosine >= RESPONSE_FLOOR
@@ -118,17 +125,17 @@ class DryJudge(LlmJudge):
             key = self._verdicts.key(*pair)
             verdict = self._verdicts.get(key)
             if verdict is None:
-                self.open_pairs.setdefault(key, self._model.most_tokens(*pair))
+                self.unjudged_pairs.setdefault(key, self._model.most_tokens(*pair))
             else:
                 result[k] = verdict
         return result
 
 
 class DryWriter(OpenAIWriter):
-    """What is written already, and what is not is noted."""
+    """Returns texts that are stored, and keeps the bases without one in ``unwritten_bases``."""
 
-    open_bases: dict[str, tuple[str, int | None, tuple[int, int]]]
-    """Text, variants wanted and upper bound of the tokens of one try, of each base that nothing is written for."""
+    unwritten_bases: dict[str, tuple[str, int | None, tuple[int, int]]]
+    """Bases without a stored text: key to prompt, variants wanted, and upper bounds of the tokens of one attempt."""
 
     def _task(self, what: str, question: WriterQuestion) -> WritingTask:
         texts = DryMemo(self._folder, f"{self._model.name}@{question.version}")
@@ -144,9 +151,10 @@ class DryWriter(OpenAIWriter):
                 self.usage.known += found is not None
                 self.usage.pending += found is None
                 if found is None:
-                    self.open_bases[key] = (base.prompt, task.question.n, task.question.most_tokens(base))
+                    self.unwritten_bases[key] = (base.prompt, task.question.n, task.question.most_tokens(base))
         return texts
 
 
-def sized(info: EmbedderInfo, dimensions: int | None) -> EmbedderInfo:
+def with_dimensions(info: EmbedderInfo, dimensions: int | None) -> EmbedderInfo:
+    """The same embedder with another number of dimensions."""
     return EmbedderInfo(info.id, info.kind, info.model, dimensions, info.usd_per_million_tokens)

@@ -1,4 +1,4 @@
-"""What one run has open: every port, built from the settings on first use."""
+"""The ports of one run, each opened from the settings on first use."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 
 
 SETTLED = timedelta(minutes=15)
-"""After its end a day's log is taken for complete: applications write in batches."""
+"""How long after its end a day's log counts as complete: applications write their rows in batches."""
 
 
 class Workspace:
-    """Opens each port once and keeps it for the run. ``settings`` defaults to the environment's; ``now`` gives the
-    present in UTC, tests pass their own."""
+    """Opens each port once and keeps it for the run.
+
+    ``settings`` are read from the environment by default. ``now`` returns the present in UTC; tests pass their own.
+    """
 
     dry = False
-    """Whether nothing may be asked of Redis and nothing be paid (workspace/dry_run)."""
+    """Whether the run must neither connect to Redis nor pay for anything (workspace/dry_run)."""
 
     def __init__(
         self, settings: Settings | None = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -45,12 +47,15 @@ class Workspace:
 
     @cached_property
     def today(self) -> date:
-        """The present UTC day; it stays that for the run, should midnight come."""
+        """The present UTC day. It stays the same for the whole run, also past midnight."""
         return self.now().date()
 
     @cached_property
     def source_url(self) -> str:
-        """The source, after the sample was made ready where no source is set."""
+        """URL of the source. When none is set, the sample is created and its folder returned.
+
+        Raises ConfigurationError when a Redis is set and no source is.
+        """
         url = self.settings.source_url.get_secret_value() if self.settings.source_url else None
         if url and url != SAMPLE:
             return url
@@ -61,13 +66,13 @@ class Workspace:
             )
         from cachewarm_pipeline.embedded.sample import ensure_sample
 
-        return str(ensure_sample(self._sample_folder(), **self._sample()))
+        return str(ensure_sample(self._sample_folder(), **self._sample_options()))
 
     def _sample_folder(self) -> Path:
         return self.settings.home / "sample"
 
-    def _sample(self) -> dict[str, Any]:
-        """Which sample, as ``ensure_sample`` is told."""
+    def _sample_options(self) -> dict[str, Any]:
+        """Which sample to create: the arguments of ``ensure_sample``."""
         settings = self.settings
         return {
             "seed": settings.sample_seed,
@@ -88,14 +93,14 @@ class Workspace:
         )
 
     def counts_fingerprint(self, day: date) -> str:
-        """What counts of the day are stored under: counts with another one are mined again.
+        """The fingerprint that counts of the day are stored with. Counts with another fingerprint are mined again.
 
-        Those of a day that is not over, or not for SETTLED, are partial: late rows are still to come.
+        A day that is not settled has the fingerprint PARTIAL, because late rows may still arrive.
         """
         return self.source.fingerprint(day) if self.settled(day) else PARTIAL
 
     def settled(self, day: date) -> bool:
-        """Whether the UTC day is over, and the last rows of its log had time to be written."""
+        """Whether the UTC day ended at least SETTLED ago, so that the last rows of its log are written."""
         return self.now() >= end_of(day) + SETTLED
 
     @cached_property
@@ -131,30 +136,32 @@ class Workspace:
 
     @cached_property
     def ledger(self) -> "Ledger":
-        """What this run's models used, as they reported it; where they did not, the most that it can be."""
+        """The usage that this run's models reported; an upper bound where they reported none."""
         from cachewarm_pipeline.models.usage_ledger import Ledger
 
         return Ledger(self.usage_folder, self.now, self.settings.prices_as_of)
 
     def meter(self, purpose: str, model: str, prompt_price: float, completion_price: float = 0.0) -> "Meter":
-        """What notes the usage of a model in the ledger; prices in USD per million tokens."""
+        """Records the usage of a model in the ledger. Prices are in USD per million tokens."""
         from cachewarm_pipeline.models.budgets import Meter
 
         return Meter(self.ledger, Price(purpose, model, prompt_price, completion_price))
 
     @cached_property
     def run_budget(self) -> "RunBudget":
-        """What this run may spend on all models together."""
+        """The budget of all models of this run together."""
         from cachewarm_pipeline.models.budgets import RunBudget
 
         return RunBudget(self.settings.max_usd)
 
     def begin(self, run_id: str, asset: str, day: date) -> None:
-        """What models are paid for from here on. Where another process of the run has spent already, or set money aside
-        for a batch, that counts against the caps: steps of one pool follow each other, and write it down before they
-        end. What a batch brings does not count: it was set aside in the run that submitted it.
+        """Start an asset: from here on, usage of models is recorded for it.
 
-        Raises ConfigurationError for prices of a day to come.
+        Spending of other processes of the same run, and money that they set aside for a batch, counts against the
+        caps. (Steps of one pool run one after the other, and record their spending before they end.) The results of a
+        batch do not count: their cost was set aside in the run that submitted the batch.
+
+        Raises ConfigurationError when the prices are of a future day.
         """
         self.check_prices()
         settings = self.settings
@@ -174,23 +181,23 @@ class Workspace:
         self.ledger.begin(run_id, asset, day)
 
     def check_prices(self) -> None:
-        """Raises ConfigurationError where CACHEWARM_PRICES_AS_OF is set to a day to come, wherever one is on earth."""
+        """Raises ConfigurationError when CACHEWARM_PRICES_AS_OF is set to a day that is in the future everywhere."""
         settings = self.settings
         if "prices_as_of" in settings.model_fields_set and settings.prices_as_of > self.today + timedelta(days=1):
             raise ConfigurationError(
                 f"CACHEWARM_PRICES_AS_OF={settings.prices_as_of} is after today, {self.today} (UTC): set the day on "
-                "which you looked the prices up"
+                "which you looked up the prices"
             )
 
     def judge(self, progress: Callable[[str], object]) -> Judge:
-        """What holds two responses equivalent; each call gives a judge with a usage of its own."""
+        """Decides whether two responses are equivalent. Each call returns a judge that counts its own usage."""
         from cachewarm_pipeline.answers.judges import open_judge
 
         return open_judge(self, progress)
 
     @cached_property
     def judge_budget(self) -> "ModelBudget":
-        """What this run's judges may pay a model together."""
+        """The budget that all judges of this run share."""
         from cachewarm_pipeline.models.budgets import ModelBudget
 
         settings = self.settings
@@ -202,9 +209,9 @@ class Workspace:
         )
 
     def llm(self, progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:
-        """What writes variants of base queries, None for none; each call gives one with a usage of its own.
+        """Writes variants of base queries; None when no model is set. Each call returns one that counts its own usage.
 
-        ``batch`` wins over the settings': what is needed in this very run is not submitted for a later one.
+        ``batch`` overrides the setting: texts that this run needs must not be submitted for a later one.
         """
         from cachewarm_pipeline.candidates.variant_writers.open_writer import open_writer
 
@@ -212,7 +219,7 @@ class Workspace:
 
     @cached_property
     def llm_budget(self) -> "ModelBudget":
-        """What this run may pay the model that writes, for variants and answers together."""
+        """The budget of the model that writes, for variants and answers together."""
         from cachewarm_pipeline.models.budgets import ModelBudget
 
         settings = self.settings
@@ -226,7 +233,7 @@ class Workspace:
 
     @cached_property
     def redis_url(self) -> str:
-        """The cache's server, after the embedded one was started where none is set."""
+        """URL of the cache's Redis. When none is set, the embedded one is started."""
         if self.settings.redis_url is not None:
             return self.settings.redis_url.get_secret_value()
         from cachewarm_pipeline.embedded.redis_server import ensure_redis
@@ -240,11 +247,11 @@ class Workspace:
         return CacheStore(connect(self.redis_url), self.settings.name)
 
     def wrong_hit_reports(self) -> list[WrongHitReport]:
-        """What applications reported as wrong; none in a dry run, which asks no Redis."""
+        """Reports of wrong hits from applications; none in a dry run, which does not connect to Redis."""
         return self.cache.wrong_hit_reports()
 
     def where(self) -> dict[str, str]:
-        """Where this run reads and writes, without secrets."""
+        """Where this run reads and writes: labels and URLs without secrets."""
         return {
             "source": "sample (synthetic)" if self.settings.is_sample else redact_url(self.source_url),
             "redis": redact_url(self.redis_url),

@@ -1,4 +1,4 @@
-"""A failed run says why: in the log and at the webhook, in the words of the error, without secrets."""
+"""The reason of a failed run: in the log and at the webhook, with the error's message and without secrets."""
 
 import json
 import logging
@@ -62,21 +62,21 @@ def run(instance: dg.DagsterInstance, *names: str) -> dg.ExecuteInProcessResult:
     return result
 
 
-def said(caplog: pytest.LogCaptureFixture) -> str:
-    """What was logged, but for the test's own server."""
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    """What was logged, except by the test's own server."""
     return "".join(record.getMessage() for record in caplog.records if record.name != "werkzeug")
 
 
-def test_the_reason_is_the_first_fault_in_its_own_words(instance: dg.DagsterInstance) -> None:
+def test_the_reason_is_the_message_of_the_root_cause(instance: dg.DagsterInstance) -> None:
     found = failure_of(instance, run(instance, "entries").run_id)
     assert found.reason == "entries: lost Redis while publishing: connection refused; run again when it is back"
-    assert not found.gate
+    assert not found.stopped_by_gate
 
 
-def test_what_a_gate_stopped_is_told_by_the_gates_sentence(instance: dg.DagsterInstance) -> None:
+def test_the_reason_of_a_run_that_a_gate_stopped_is_the_gates_sentence(instance: dg.DagsterInstance) -> None:
     found = failure_of(instance, run(instance, "plan", "after").run_id)
     assert found.reason == "quality: 3 of 10 entries are below their floor."
-    assert found.gate
+    assert found.stopped_by_gate
 
 
 def test_a_failed_run_is_posted_and_logged(
@@ -94,23 +94,23 @@ def test_a_failed_run_is_posted_and_logged(
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_a_webhook_that_refuses_is_logged_without_its_address(
+def test_a_webhook_that_refuses_is_logged_without_its_url(
     instance: dg.DagsterInstance, hook: HTTPServer, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     hook.expect_request("/hook-s3cret").respond_with_data("no", status=status)
     tell_failure(run(instance, "entries"), instance, Settings(alert_webhook=SecretStr(hook.url_for("/hook-s3cret"))))
     assert f"refused (HTTP {status}): check CACHEWARM_ALERT_WEBHOOK" in caplog.text
-    assert "s3cret" not in said(caplog)
+    assert "s3cret" not in logged(caplog)
 
 
-def test_a_webhook_that_is_not_there_is_logged_without_its_address(
+def test_an_unreachable_webhook_is_logged_without_its_url(
     instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
     tell_failure(
         run(instance, "entries"), instance, Settings(alert_webhook=SecretStr("http://127.0.0.1:1/hook-s3cret"))
     )
     assert "could not be posted (ConnectionError)" in caplog.text
-    assert "s3cret" not in said(caplog)
+    assert "s3cret" not in logged(caplog)
 
 
 def test_without_a_webhook_the_log_has_the_reason(

@@ -1,4 +1,4 @@
-"""What was missed: days that are not mined, runs that failed; and what sensors do where nothing is there yet."""
+"""Missed days and failed runs, and what the sensors do before anything is published. Real Redis, a test clock."""
 
 import shutil
 from datetime import timedelta
@@ -14,17 +14,17 @@ from tests.support.source_data import golden_data, write_parquet
 pytest_plugins = ["tests.support.sensor_watch"]
 
 
-def test_before_anything_is_published_every_sensor_says_so_and_starts_no_run_that_publishes(watch: Watch) -> None:
+def test_before_the_first_publish_every_sensor_reports_that_and_starts_no_run_that_publishes(watch: Watch) -> None:
     assert watch.look("hit_rate_falls").skip_message == "nothing is published yet"
     assert watch.look("load_off_peak").skip_message.startswith("CACHEWARM_PROGRESSIVE is off")
     assert "0 answers reported" in watch.look("wrong_hits").skip_message
     (mining,) = watch.look("catch_up").run_requests
     assert mining.job_name == "mine_log"
     assert mining.tags["dagster/asset_partition_range_start"] == "2026-03-17"  # the log's first day
-    assert mining.tags["dagster/asset_partition_range_end"] == "2026-03-21"  # yesterday is the daily run's own
+    assert mining.tags["dagster/asset_partition_range_end"] == "2026-03-21"  # yesterday is left to the daily run
 
 
-def test_a_redis_that_is_away_is_a_reason_and_no_fault(watch: Watch) -> None:
+def test_an_unreachable_redis_is_a_skip_reason_and_not_a_fault(watch: Watch) -> None:
     with environment(own_environment(CACHEWARM_REDIS_URL="redis://127.0.0.1:1/0")):
         for name in ("hit_rate_falls", "wrong_hits"):
             found = watch.look(name)
@@ -32,7 +32,7 @@ def test_a_redis_that_is_away_is_a_reason_and_no_fault(watch: Watch) -> None:
             assert not found.run_requests
 
 
-def test_a_cursor_somebody_edited_is_begun_anew(watch: Watch) -> None:
+def test_an_edited_cursor_is_replaced(watch: Watch) -> None:
     watch.warm()
     for name in ("hit_rate_falls", "wrong_hits", "catch_up"):
         for text in ("{", "[]", '{"asked": "soon", "episode": "{"}'):
@@ -41,7 +41,7 @@ def test_a_cursor_somebody_edited_is_begun_anew(watch: Watch) -> None:
 
 
 def mining_fails_all_day(watch: Watch) -> None:
-    """Every run that mines is asked for, under a key of its own, and fails."""
+    """Every mining run is requested under its own key, and fails."""
     for n in range(4):
         (request,) = watch.look("catch_up").run_requests
         assert request.run_key.endswith(f":{n}")
@@ -50,10 +50,11 @@ def mining_fails_all_day(watch: Watch) -> None:
         )
 
 
-def test_mining_that_keeps_failing_is_given_up_for_the_day(watch: Watch) -> None:
+def test_mining_that_keeps_failing_stops_for_the_day(watch: Watch) -> None:
     mining_fails_all_day(watch)
-    assert "5 days of the log are not mined, 0 changed since, and were tried often enough today" in (
-        watch.look("catch_up").skip_message
+    assert (
+        "5 days of the log without counts, 0 changed after mining; today's runs are used up (4 for missing days, "
+        "1 for changed ones)" in (watch.look("catch_up").skip_message)
     )
 
 
@@ -68,7 +69,7 @@ def failed(watch: Watch, job: str, **tags: str) -> None:
         watch.instance.report_run_failed(run)
 
 
-def test_a_day_that_cannot_be_mined_does_not_keep_a_failed_daily_run_waiting(watch: Watch) -> None:
+def test_a_day_that_cannot_be_mined_does_not_delay_the_retry_of_a_failed_daily_run(watch: Watch) -> None:
     mining_fails_all_day(watch)
     failed(watch, "warm_cache")
     watch.clock.at += timedelta(minutes=31)
@@ -76,7 +77,7 @@ def test_a_day_that_cannot_be_mined_does_not_keep_a_failed_daily_run_waiting(wat
     assert (again.job_name, again.partition_key) == ("warm_cache", "2026-03-22")
 
 
-def test_a_failed_weekly_run_is_tried_again_as_the_weekly_run_though_the_daily_one_published(watch: Watch) -> None:
+def test_a_failed_weekly_run_is_retried_as_a_weekly_run_although_the_daily_run_published(watch: Watch) -> None:
     watch.warm()
     failed(watch, "refresh_cache")
     assert "refresh_cache for 2026-03-22 failed" in watch.look("catch_up").skip_message
@@ -85,7 +86,7 @@ def test_a_failed_weekly_run_is_tried_again_as_the_weekly_run_though_the_daily_o
     assert (again.job_name, again.partition_key) == ("refresh_cache", "2026-03-22")
 
 
-def test_a_failed_run_is_left_alone_where_the_day_is_live_by_now(watch: Watch) -> None:
+def test_a_failed_run_is_not_retried_when_its_day_is_live_already(watch: Watch) -> None:
     watch.clock.at -= timedelta(minutes=40)
     failed(watch, "warm_cache")
     watch.clock.at += timedelta(minutes=40)
@@ -93,7 +94,7 @@ def test_a_failed_run_is_left_alone_where_the_day_is_live_by_now(watch: Watch) -
     assert not watch.look("catch_up").run_requests
 
 
-def test_a_hole_in_the_mined_days_is_mined_and_a_changed_day_again(watch: Watch) -> None:
+def test_a_missing_day_is_mined_and_a_changed_day_is_mined_again(watch: Watch) -> None:
     watch.warm()
     assert watch.look("catch_up").skip_message == "warm_cache for 2026-03-22 succeeded"
     watch.app.ask(NOW - timedelta(days=5), "a late row")
@@ -104,7 +105,7 @@ def test_a_hole_in_the_mined_days_is_mined_and_a_changed_day_again(watch: Watch)
     assert not watch.look("catch_up").run_requests
 
 
-def test_what_readers_counted_while_no_run_came_is_stored_before_it_expires(watch: Watch) -> None:
+def test_reader_counts_of_days_without_a_run_are_stored_before_they_expire(watch: Watch) -> None:
     watch.warm()
     with watch.reader() as cache:
         question = watch.workspace().datasets.read("warming_plan", DAY, ["prompt"])["prompt"][0].as_py()
@@ -115,7 +116,7 @@ def test_what_readers_counted_while_no_run_came_is_stored_before_it_expires(watc
     (counting,) = watch.look("catch_up").run_requests
     assert counting.job_name == "store_counts"
     assert [counting.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end")] == [
-        *("2026-03-23", "2026-03-24")  # the 22nd is stored, the 25th is the daily run's own
+        *("2026-03-23", "2026-03-24")  # the 22nd is stored, the 25th is left to the daily run
     ]
     assert watch.run(counting, "store_counts").success
     datasets = watch.workspace().datasets
@@ -125,7 +126,7 @@ def test_what_readers_counted_while_no_run_came_is_stored_before_it_expires(watc
 
 @pytest.fixture
 def golden(watch: Watch) -> Watch:
-    """Over an application without a log, which has golden answers."""
+    """An application without a log, which has golden answers."""
     shutil.rmtree(watch.app.folder / "llm_query_logs")
     write_parquet(
         watch.app.folder,
@@ -140,7 +141,7 @@ def golden(watch: Watch) -> Watch:
     return watch
 
 
-def test_without_a_log_too_what_readers_counted_is_stored_before_it_expires(golden: Watch) -> None:
+def test_reader_counts_are_stored_before_they_expire_without_a_log_too(golden: Watch) -> None:
     golden.warm()
     assert golden.look("catch_up").skip_message == (
         "the log has no rows yet, so there is nothing to mine; warm_cache for 2026-03-22 succeeded"
@@ -154,7 +155,7 @@ def test_without_a_log_too_what_readers_counted_is_stored_before_it_expires(gold
     assert sum(stored["hits"].to_pylist()) == 1
 
 
-def test_without_a_log_too_a_failed_run_is_tried_again(golden: Watch) -> None:
+def test_a_failed_run_is_retried_without_a_log_too(golden: Watch) -> None:
     failed(golden, "warm_cache")
     assert golden.look("catch_up").skip_message.startswith(
         "the log has no rows yet, so there is nothing to mine; warm_"

@@ -1,5 +1,5 @@
-"""Progressive loading by itself: over as many nights as it takes, over restarts, never in peak hours, and live only
-when it is whole. Real Redis, real Dagster, a clock of the test."""
+"""Progressive loading without a person: over several nights and restarts, never in peak hours, and live only when it is
+whole. Real Redis, real Dagster, a test clock."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from tests.support.small_app import USUAL, App, settings_of
 
 START = datetime(2026, 3, 23, 1, tzinfo=UTC)
 NIGHT = "22:00-22:06"
-"""So short that nine entries at one a minute, in ticks of two minutes, take two nights."""
+"""So short that nine entries, at one a minute and in ticks of two minutes, take two nights."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Nights:
         return CacheStore(connect(self.redis_url), "nights")
 
     def until(self, hour: int, minute: int, step: timedelta) -> None:
-        """Tick on to the next time of day, which itself is not ticked."""
+        """Tick until the next such time of day, without a tick at that time."""
         clock = self.daemon.clock
         to = clock.at.replace(hour=hour, minute=minute)
         to += timedelta(days=0 if to > clock.at else 1)
@@ -57,7 +57,7 @@ class Nights:
 
 @pytest.fixture
 def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
-    monkeypatch.setattr(wrong_hits, "_LOG_EVERY", timedelta(hours=4))  # nobody rejects an answer in the log here
+    monkeypatch.setattr(wrong_hits, "LOG_INTERVAL", timedelta(hours=4))  # no answer is rejected in this log
     home = tmp_path / "home"
     home.mkdir()
     url = ensure_redis(home)
@@ -86,7 +86,7 @@ def test_a_generation_is_filled_over_nights_and_restarts_and_goes_live_only_when
     nights.until(22, 0, timedelta(hours=1))  # the daily run at 02:00 is in peak hours here
     (planned,) = [run for run in daemon.started if run.by == "daily schedule"]
     assert planned.success
-    assert nights.dump() == {}  # peak hours never see a write
+    assert nights.dump() == {}  # nothing is written in peak hours
     assert "the window (22:00 to 22:06 UTC) opens at 2026-03-23 22:00 UTC" in daemon.skipped["load_off_peak"]
 
     nights.until(22, 3, timedelta(minutes=1))
@@ -100,7 +100,7 @@ def test_a_generation_is_filled_over_nights_and_restarts_and_goes_live_only_when
     assert nights.loads()[1].tags["cachewarm/why"].startswith("2 of 9 entries of 20260322-")
 
     before = nights.dump()
-    nights.until(22, 0, timedelta(hours=1))  # a day in which the next plan is made
+    nights.until(22, 0, timedelta(hours=1))  # the next plan is made during the day
     assert nights.dump() == before
 
     nights.until(22, 3, timedelta(minutes=1))
@@ -110,7 +110,7 @@ def test_a_generation_is_filled_over_nights_and_restarts_and_goes_live_only_when
     assert len(nights.store().entry_ids(live.id)) == len(USUAL)
     assert [run.partition for run in nights.loads()] == ["2026-03-22"] * 5
 
-    nights.until(22, 6, timedelta(minutes=1))  # what is left of the night goes to the plan that waited
+    nights.until(22, 6, timedelta(minutes=1))  # the rest of the night is used for the plan that waited
     filling = nights.store().filling()
     assert filling is not None
     assert (filling.as_of.isoformat(), filling.loaded) == ("2026-03-23", 2)
@@ -120,7 +120,7 @@ def test_a_generation_is_filled_over_nights_and_restarts_and_goes_live_only_when
     assert nights.store().live() == live
 
 
-def test_a_day_that_is_planned_again_while_it_is_being_filled_begins_anew(nights: Nights) -> None:
+def test_a_day_that_is_planned_again_while_it_is_being_filled_starts_over(nights: Nights) -> None:
     nights.until(22, 0, timedelta(hours=1))
     nights.until(22, 3, timedelta(minutes=1))
     first = nights.store().filling()
@@ -145,7 +145,7 @@ def test_a_generation_whose_plan_may_not_be_published_any_more_makes_room(nights
     nights.until(22, 0, timedelta(hours=1))
     nights.until(22, 3, timedelta(minutes=1))
     assert nights.loaded() == 4
-    # Stricter than what the gates judged by: their verdicts do not count any more.
+    # Stricter than the limit of the gates, so their verdicts are not valid any more.
     with environment({**nights.environment, "CACHEWARM_MAX_WRONG_HIT_RATE": "0.01"}):
         nights.until(22, 6, timedelta(minutes=1))
     assert [run.success for run in nights.loads()] == [True, True, False]
@@ -164,4 +164,4 @@ def test_loading_at_once_overrides_the_window(nights: Nights) -> None:
     assert nights.store().live().as_of.isoformat() == "2026-03-22"  # type: ignore[union-attr]
     nights.until(22, 0, timedelta(hours=1))
     nights.until(22, 2, timedelta(minutes=1))
-    assert nights.daemon.skipped["load_off_peak"] == "no plan waits to be loaded"
+    assert nights.daemon.skipped["load_off_peak"] == "no plan is waiting to be loaded"

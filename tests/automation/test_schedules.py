@@ -1,4 +1,4 @@
-"""Schedules: one run a day for the last complete UTC day, over changes of the clock too; each has its switch."""
+"""Schedules: one run a day for the last complete UTC day, also over clock changes; each can be switched off."""
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -43,7 +43,7 @@ def of(name: str, **settings: Any) -> dg.ScheduleDefinition:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Vienna", "America/Los_Angeles", "Asia/Kolkata", "Pacific/Auckland"])
-def test_every_day_is_asked_for_once_over_a_year_with_both_changes_of_the_clock(zone: str) -> None:
+def test_every_day_is_requested_once_in_a_year_with_both_clock_changes(zone: str) -> None:
     found = requests(of("daily", time_zone=zone), datetime(2026, 1, 1, tzinfo=UTC), 365)
     days = [date.fromisoformat(str(request.partition_key)) for request in found]
     assert all(later - early == timedelta(days=1) for early, later in pairwise(days))
@@ -60,7 +60,7 @@ def test_the_daily_run_is_for_yesterday_at_two_in_the_named_zone() -> None:
     assert request.tags["cachewarm/started_by"] == "daily schedule"
 
 
-def test_where_two_oclock_crosses_utc_midnight_a_day_may_be_missed_and_a_later_cron_misses_none() -> None:
+def test_a_cron_that_crosses_utc_midnight_may_miss_a_day_and_a_later_cron_misses_none() -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     early = requests(of("daily", time_zone="Europe/Athens"), start, 365)
     assert max(Counter(request.run_key for request in early).values()) == 2  # the scheduler drops the second one
@@ -69,7 +69,7 @@ def test_where_two_oclock_crosses_utc_midnight_a_day_may_be_missed_and_a_later_c
     assert all(later - early == timedelta(days=1) for early, later in pairwise(days))
 
 
-def test_the_last_complete_day_is_a_utc_day_whatever_the_clock_on_the_wall() -> None:
+def test_the_last_complete_day_is_a_utc_day_in_every_time_zone() -> None:
     assert last_complete_day(datetime(2026, 7, 1, 1, 30, tzinfo=ZoneInfo("Europe/Vienna"))) == date(2026, 6, 29)
     assert last_complete_day(datetime(2026, 7, 1, 2, tzinfo=ZoneInfo("Europe/Vienna"))) == date(2026, 6, 30)
 
@@ -84,14 +84,14 @@ def test_the_weekly_run_checks_a_sample_of_answers_and_the_monthly_one_all() -> 
 
 
 @pytest.mark.parametrize(("name", "running"), [("daily", True), ("weekly", True), ("monthly", False)])
-def test_what_is_safe_runs_by_itself_and_each_has_its_switch(name: str, running: bool) -> None:
+def test_each_schedule_can_be_switched_off_and_the_monthly_one_is_off_by_default(name: str, running: bool) -> None:
     for on in (True, False):
         found = of(name, **{f"{name}_schedule": on}).default_status
         assert (found == dg.DefaultScheduleStatus.RUNNING) is on
     assert (of(name).default_status == dg.DefaultScheduleStatus.RUNNING) is running
 
 
-def test_a_day_before_the_first_partition_is_not_asked_for() -> None:
+def test_a_day_before_the_first_partition_is_not_requested() -> None:
     schedule = of("daily", first_day=date(2026, 7, 1))
     found = requests(schedule, datetime(2026, 7, 1, tzinfo=UTC), 2)
     assert [request.partition_key for request in found] == ["2026-07-01"]
@@ -101,6 +101,6 @@ def test_a_day_before_the_first_partition_is_not_asked_for() -> None:
     ("setting", "value"),
     [("daily_cron", "at two"), ("weekly_cron", "0 2 * *"), ("time_zone", "Vienna"), ("off_peak", "22-6")],
 )
-def test_a_time_that_is_none_is_refused_with_what_to_write(setting: str, value: str) -> None:
+def test_an_invalid_time_is_refused_with_the_expected_form(setting: str, value: str) -> None:
     with pytest.raises(ValueError, match="write"):
         Settings(**{setting: value})  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
-"""A week by itself on a clock of the test: daily runs, a hit rate that falls on day 4, a Redis outage on day 5, a bad
-entry on day 6, the change to summer time on day 7. Real Redis, real Dagster, real embedder."""
+"""An unattended week on a test clock: daily runs, a hit rate that falls on day 4, a Redis outage on day 5, a bad entry
+on day 6, the change to summer time on day 7. Real Redis, real Dagster, real embedder."""
 
 import json
 import threading
@@ -33,7 +33,7 @@ BAD = USUAL[0]
 
 
 class Watcher:
-    """Looks at the live generation again and again while the daemon is at work: is it verified and whole?"""
+    """Checks repeatedly, while the daemon works, that the live generation is verified and whole."""
 
     def __init__(self, redis_url: str) -> None:
         self._store = CacheStore(connect(redis_url), "week")
@@ -80,13 +80,13 @@ class Week:
     alerts: HTTPServer
     up: bool = True
     lives: list[tuple[datetime, str]] = field(default_factory=list)
-    """Whenever it changed: the generation that is live."""
+    """Time and id of the live generation, whenever it changed."""
 
     def store(self) -> CacheStore:
         return CacheStore(connect(self.redis_url), "week")
 
     def advance(self, to: datetime, traffic: list[str]) -> None:
-        """Step by step: what is due is done, then the traffic of the step is asked, and the cache looked at."""
+        """In each step: run what is due, send the traffic of the step, and check the cache."""
         while self.daemon.clock.at < to:
             with self.watcher.watching():
                 self.daemon.tick()
@@ -109,11 +109,11 @@ class Week:
             return None
 
     def _look(self, at: datetime) -> None:
-        """What is served is a verified, whole generation, for stock readers as for ours."""
+        """Stock readers and our readers are served by the same verified, whole generation."""
         store = self.store()
         live = store.live()
         assert live is not None
-        assert store._index.alias_target() == live.id
+        assert store.index.alias_target() == live.id
         assert len(store.entry_ids(live.id)) == live.entries
         if not self.lives or self.lives[-1][1] != live.id:
             self.lives.append((at, live.id))
@@ -131,7 +131,7 @@ class Week:
 
 @pytest.fixture
 def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Week]:
-    monkeypatch.setattr(wrong_hits, "_LOG_EVERY", timedelta(hours=4))  # nobody rejects an answer in the log here
+    monkeypatch.setattr(wrong_hits, "LOG_INTERVAL", timedelta(hours=4))  # no answer is rejected in this log
     home = tmp_path / "home"
     home.mkdir()
     url = ensure_redis(home)
@@ -158,14 +158,14 @@ def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Week]:
         stop_redis(home)
 
 
-def test_a_week_runs_itself_and_never_serves_what_is_not_verified(week: Week) -> None:
+def test_a_week_runs_unattended_and_never_serves_an_unverified_generation(week: Week) -> None:
     app = week.app
     week.advance(MONDAY + timedelta(days=3), USUAL)  # Monday to Wednesday
     assert [run.partition for run in week.runs("daily schedule")] == ["2026-03-22", "2026-03-23", "2026-03-24"]
     assert [(run.job, run.success) for run in week.runs("catch up")] == [("mine_log", True)]
     assert "lookups, floor 50.0%" in week.daemon.skipped["hit_rate_falls"]
 
-    # Thursday: from nine on another five questions are four fifths of the traffic.
+    # Thursday: from nine on, other questions are four fifths of the traffic.
     thursday = MONDAY + timedelta(days=3)
     week.advance(thursday + timedelta(hours=9), USUAL)
     shifted = [*USUAL[:1], *NEW[:4]]
@@ -173,13 +173,13 @@ def test_a_week_runs_itself_and_never_serves_what_is_not_verified(week: Week) ->
     assert week.runs("hit rate"), week.daemon.skipped
     (rewarm,) = week.runs("hit rate")
     assert rewarm.success
-    assert rewarm.partition == "2026-03-26"  # the present day: what is asked today is warmed today
+    assert rewarm.partition == "2026-03-26"  # today, so that today's questions are warmed
     assert thursday + timedelta(hours=10) < rewarm.at < thursday + timedelta(hours=13)
     assert "floor 50.0%, low for" in rewarm.tags["cachewarm/why"]
     with WarmedSemanticCache("week", week.redis_url, clock=week.daemon.clock) as cache:
         assert all(cache.check(question, agent_type=AGENT) for question in NEW[:4])
 
-    # Friday: Redis is away over the daily run, 02:00 in Vienna.
+    # Friday: Redis is down during the daily run, 02:00 in Vienna.
     friday = MONDAY + timedelta(days=4)
     before = week.lives[-1][1]
     week.outage(friday + timedelta(hours=4), USUAL)
@@ -214,7 +214,7 @@ def test_a_week_runs_itself_and_never_serves_what_is_not_verified(week: Week) ->
     assert [run.at.astimezone(VIENNA).hour for run in daily] == [2, 2, 2, 2, 2, 2, 3]
     assert [(run.partition, run.success) for run in weekly] == [("2026-03-28", True)]
     with WarmedSemanticCache("week", week.redis_url, clock=week.daemon.clock) as cache:
-        assert cache.check(BAD, agent_type=AGENT) == []  # out of the later plan too
+        assert cache.check(BAD, agent_type=AGENT) == []  # excluded from the later plan too
         assert cache.check(USUAL[1], agent_type=AGENT)
 
     assert app.wrong == []
@@ -233,4 +233,4 @@ def test_a_week_runs_itself_and_never_serves_what_is_not_verified(week: Week) ->
         ("withdraw_wrong_hits", "wrong hits", True): 1,
         ("refresh_cache", "weekly schedule", True): 1,
     }
-    assert len({live for _, live in week.lives}) == len(week.lives)  # none came back
+    assert len({live for _, live in week.lives}) == len(week.lives)  # none became live again

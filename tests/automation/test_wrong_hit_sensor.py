@@ -1,4 +1,4 @@
-"""Reports of wrong hits, in Redis and in the log: who confirms, what goes, and what stays. Real Redis, a clock."""
+"""Reports of wrong hits, in Redis and in the log: what is confirmed, withdrawn and kept. Real Redis, a test clock."""
 
 from datetime import timedelta
 from typing import Any
@@ -44,7 +44,7 @@ def test_negative_feedback_of_two_users_on_a_served_answer_withdraws_the_entry(w
 @pytest.mark.usefixtures("served")
 def test_one_users_feedback_withdraws_nothing(watch: Watch) -> None:
     with watch.reader() as cache:
-        for n in range(0, 15, 5):  # every fifth question is the same user's
+        for n in range(0, 15, 5):  # every fifth question comes from the same user
             watch.app.asked = n
             watch.app.ask(NOW + timedelta(minutes=n), USUAL[0], cache, feedback=-1)
     watch.app.flush()
@@ -72,7 +72,7 @@ def test_feedback_in_two_spellings_and_on_two_days_adds_up(watch: Watch) -> None
 
 
 @pytest.mark.usefixtures("served")
-def test_rows_without_a_user_are_one_reporter_together(watch: Watch) -> None:
+def test_all_rows_without_a_user_count_as_one_reporter(watch: Watch) -> None:
     with watch.reader() as cache:
         for n in range(3):
             watch.app.ask(NOW + timedelta(minutes=n), USUAL[0], cache, feedback=-1)
@@ -85,17 +85,17 @@ def test_rows_without_a_user_are_one_reporter_together(watch: Watch) -> None:
 
 
 @pytest.mark.usefixtures("served")
-def test_a_log_that_cannot_be_read_keeps_no_confirmed_report_waiting(watch: Watch) -> None:
+def test_a_log_that_cannot_be_read_does_not_delay_a_confirmed_report(watch: Watch) -> None:
     watch.report(USUAL[0], "anna", "ben")
     with environment(own_environment(CACHEWARM_SOURCE_URL=str(watch.app.folder / "gone"))):
         (request,) = watch.look("wrong_hits").run_requests
-        assert not watch.run(request, "withdraw_wrong_hits").success  # it says so, after it acted
+        assert not watch.run(request, "withdraw_wrong_hits").success  # it fails, but only after it withdrew
     with watch.reader() as cache:
         assert cache.check(USUAL[0], agent_type=AGENT) == []
 
 
 @pytest.mark.usefixtures("served")
-def test_the_live_answer_is_withdrawn_though_the_days_plan_was_made_again_without_it(watch: Watch) -> None:
+def test_the_live_answer_is_withdrawn_although_the_days_plan_was_made_again_without_it(watch: Watch) -> None:
     with environment(own_environment(CACHEWARM_MIN_FREQUENCY="1000", CACHEWARM_NAME="another")):
         result = watch.defs.resolve_job_def("warm_cache").execute_in_process(
             run_config=QUIET, instance=watch.instance, partition_key=DAY.isoformat(), raise_on_error=False
@@ -130,7 +130,7 @@ def test_a_second_wrong_answer_of_an_entry_is_withdrawn_too(watch: Watch) -> Non
 
 
 @pytest.mark.usefixtures("served")
-def test_a_report_that_nobody_confirms_is_forgotten_after_thirty_days(watch: Watch) -> None:
+def test_an_unconfirmed_report_is_deleted_after_thirty_days(watch: Watch) -> None:
     watch.report(USUAL[0], "anna")
     watch.clock.at += timedelta(days=31)
     watch.act("wrong_hits")
@@ -138,7 +138,7 @@ def test_a_report_that_nobody_confirms_is_forgotten_after_thirty_days(watch: Wat
 
 
 @pytest.mark.usefixtures("served")
-def test_a_log_feedback_run_that_failed_is_asked_for_again_and_not_at_once(watch: Watch) -> None:
+def test_a_failed_run_for_log_feedback_is_requested_again_but_not_at_once(watch: Watch) -> None:
     with watch.reader() as cache:
         for n in range(2):
             watch.app.ask(NOW + timedelta(minutes=n), USUAL[0], cache, feedback=-1)
@@ -147,13 +147,13 @@ def test_a_log_feedback_run_that_failed_is_asked_for_again_and_not_at_once(watch
     with environment(own_environment(CACHEWARM_REDIS_URL="redis://127.0.0.1:1/0")):
         assert not watch.run(request, "withdraw_wrong_hits").success
     (soon,) = watch.look("wrong_hits").run_requests
-    assert "a run was asked for already" in watch.look("wrong_hits").skip_message
+    assert "a run was requested already" in watch.look("wrong_hits").skip_message
     watch.clock.at += timedelta(minutes=60)
     (later,) = watch.look("wrong_hits").run_requests
     assert len({request.run_key, soon.run_key, later.run_key}) == 3
 
 
-def test_another_wording_with_the_same_answer_goes_too_and_stays_out_of_the_next_plan(watch: Watch) -> None:
+def test_another_wording_with_the_same_answer_is_withdrawn_too_and_excluded_from_the_next_plan(watch: Watch) -> None:
     other = f"{USUAL[0].removesuffix('?')}, please?"
     for rows in watch.app.rows.values():
         rows += [{**row, "query": other} for row in rows if row["query"] == USUAL[0]]
@@ -172,7 +172,7 @@ def test_another_wording_with_the_same_answer_goes_too_and_stays_out_of_the_next
 
 
 @pytest.mark.usefixtures("served")
-def test_more_wrong_entries_than_may_go_one_by_one_stop_the_run_and_say_so(watch: Watch) -> None:
+def test_more_wrong_entries_than_the_limit_fail_the_run(watch: Watch) -> None:
     with watch.reader() as cache:
         for question in USUAL[:5]:
             (hit,) = cache.check(question, agent_type=AGENT)
@@ -184,11 +184,11 @@ def test_more_wrong_entries_than_may_go_one_by_one_stop_the_run_and_say_so(watch
     with watch.reader() as cache:
         gone = [question for question in USUAL if not cache.check(question, agent_type=AGENT)]
     assert len(gone) == 3
-    assert len(watch.store().wrong_hit_reports()) == 2  # what is left to be looked at
+    assert len(watch.store().wrong_hit_reports()) == 2  # left for a person to look at
 
 
 @pytest.mark.usefixtures("served")
-def test_a_report_of_an_answer_that_is_no_more_served_withdraws_nothing(watch: Watch) -> None:
+def test_a_report_of_an_answer_that_is_not_served_any_more_withdraws_nothing(watch: Watch) -> None:
     with watch.reader() as cache:
         (hit,) = cache.check(USUAL[0], agent_type=AGENT)
         client: Any = connect(watch.redis_url)
@@ -206,7 +206,7 @@ def test_a_report_of_an_answer_that_is_no_more_served_withdraws_nothing(watch: W
         assert cache.check(USUAL[0], agent_type=AGENT)
 
 
-def test_two_wrong_answers_of_one_entry_in_two_generations_both_go(watch: Watch) -> None:
+def test_two_wrong_answers_of_one_entry_in_two_generations_are_both_withdrawn(watch: Watch) -> None:
     watch.warm(DAY - timedelta(days=1))
     for day, rows in watch.app.rows.items():
         changed = "another answer" if day >= DAY - timedelta(days=1) else None
@@ -221,7 +221,7 @@ def test_two_wrong_answers_of_one_entry_in_two_generations_both_go(watch: Watch)
     assert store.answers([entry_id(USUAL[0], AGENT)]) == []
 
 
-def test_reinstating_an_entry_brings_back_those_that_went_with_it_and_no_other(watch: Watch) -> None:
+def test_reinstating_an_entry_brings_back_only_the_entries_withdrawn_because_of_it(watch: Watch) -> None:
     other = f"{USUAL[0].removesuffix('?')}, please?"
     for rows in watch.app.rows.values():
         rows += [{**row, "query": other} for row in rows if row["query"] == USUAL[0]]
@@ -245,7 +245,7 @@ def test_reinstating_an_entry_brings_back_those_that_went_with_it_and_no_other(w
 
 
 @pytest.mark.usefixtures("served")
-def test_the_ledger_is_written_though_what_went_with_an_answer_cannot_be_told(
+def test_the_ledger_is_written_although_other_wordings_cannot_be_found(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: object) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.automation.catch_up import stretches
+from cachewarm_pipeline.automation.catch_up import day_ranges
 from cachewarm_pipeline.cli.days_to_warm import choose_day, days_to_mine
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import SourceInfo
@@ -52,8 +52,8 @@ def test_a_window_before_the_first_partition_says_what_to_set() -> None:
 
 
 @given(st.sets(DAYS, max_size=40))
-def test_stretches_cover_exactly_the_days_and_never_touch(days: set[date]) -> None:
-    ranges = stretches(days)
+def test_day_ranges_cover_exactly_the_days_and_never_touch(days: set[date]) -> None:
+    ranges = day_ranges(days)
     covered = [first + timedelta(days=n) for first, last in ranges for n in range((last - first).days + 1)]
     assert covered == sorted(days)
     assert all(after[0] - before[1] > timedelta(days=1) for before, after in pairwise(ranges))

@@ -13,7 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.publishing.withdrawn_answers import Settlement, Withdrawal, by_entry, settlement
+from cachewarm_pipeline.publishing.withdrawn_answers import (
+    Reconciliation,
+    WithdrawnAnswer,
+    hashes_by_entry,
+    reconciliation,
+)
 from tests.support.cache_fakes import NOW
 
 RECORD = GenerationRecord(
@@ -90,10 +95,10 @@ def test_only_a_warmed_entrys_key_gives_a_generation_and_an_entry_id() -> None:
         assert warmed_entry("n", other) is None
 
 
-def test_a_withdrawal_with_a_damaged_reason_still_applies() -> None:
-    row = Withdrawal("e" * 64, "0" * 16, datetime(2026, 1, 1, tzinfo=UTC), "why")
-    assert Withdrawal.from_json(row.field, row.to_json()) == row
-    assert by_entry([Withdrawal.from_json(row.field, "{")]) == {row.entry_id: {row.response_sha}}
+def test_a_withdrawal_holds_even_where_its_words_are_damaged() -> None:
+    row = WithdrawnAnswer("e" * 64, "0" * 16, datetime(2026, 1, 1, tzinfo=UTC), "why")
+    assert WithdrawnAnswer.from_json(row.field, row.to_json()) == row
+    assert hashes_by_entry([WithdrawnAnswer.from_json(row.field, "{")]) == {row.entry_id: {row.response_sha}}
 
 
 entries = st.sampled_from("abcde")
@@ -105,14 +110,14 @@ answers = st.sampled_from(["yes", "No.", "no", "maybe"])
     planned=st.dictionaries(entries, answers),
     out=st.sets(entries),
 )
-def test_one_settlement_leaves_a_generation_serving_exactly_what_is_planned_and_not_withdrawn(
+def test_after_a_reconciliation_a_generation_serves_what_is_planned_and_not_withdrawn_and_needs_no_further_change(
     withdrawn: dict[str, set[str]], planned: dict[str, str], out: set[str]
 ) -> None:
     shas = {entry: {response_sha(one) for one in bad} for entry, bad in withdrawn.items()}
-    done = settlement(shas, out, planned)
+    done = reconciliation(shas, out, planned)
     after = (out | set(done.take_out)) - set(done.bring_back)
     for entry, answer in planned.items():
         assert (entry in after) == (response_sha(answer) in shas.get(entry, set()))
-    assert not settlement(shas, after, planned)
+    assert not reconciliation(shas, after, planned)
     assert set(done.take_out).isdisjoint(done.bring_back)
-    assert bool(done) == bool(done.take_out or done.bring_back) == (done != Settlement((), ()))
+    assert bool(done) == bool(done.take_out or done.bring_back) == (done != Reconciliation((), ()))

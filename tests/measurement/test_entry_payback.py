@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pytest
-from cachewarm_client.redis_wrong_hit_reports import count
+from cachewarm_client.redis_wrong_hit_reports import count_report
 from cachewarm_client.text import entry_id
 from cachewarm_client.wrong_hit_reports import response_sha
 from typer.testing import CliRunner, Result
@@ -200,7 +200,7 @@ def test_an_entry_is_shown_with_the_reports_and_rejections_that_are_known(projec
     client = connect(project.environment["CACHEWARM_REDIS_URL"])
     for number, at in enumerate((1, 2, 40)):
         when = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=at)
-        count(client, cache_name, bad, response_sha(f"answer {at // 40}"), AGENT, f"reporter {number}", when, "")
+        count_report(client, cache_name, bad, response_sha(f"answer {at // 40}"), AGENT, f"reporter {number}", when, "")
     earn(project, LAST_DAY)
     (row,) = [r for r in project.datasets.read("entry_payback", LAST_DAY).to_pylist() if r["entry_id"] == bad]
     assert (row["reports"], row["verdicts"]) == (2, ["reported", "idle"])  # one was reported later

@@ -1,4 +1,4 @@
-"""Agent types whose answers change faster live shorter, and take nobody else's certificate with them."""
+"""Agent types whose answers change faster have shorter TTLs, and their expiry affects no other certificate."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ pytest_plugins = ["tests.support.cache_fixtures"]
 SHORT = {"agent1": 2.0}
 
 
-def test_entries_live_as_long_as_their_agent_type_is_given(store: CacheStore, client: redis.Redis) -> None:
+def test_entries_have_the_ttl_of_their_agent_type(store: CacheStore, client: redis.Redis) -> None:
     plan = numbered_plan(60)
     done = publish(store, plan, ttl_days_by_agent=SHORT)
     for row in plan.to_pylist():
@@ -30,7 +30,7 @@ def test_entries_live_as_long_as_their_agent_type_is_given(store: CacheStore, cl
     assert (live.ttl_of("agent1"), live.ttl_of("agent0")) == (2.0, 7.0)
 
 
-def test_other_days_to_live_are_another_generation_and_what_changes_nothing_is_the_same(store: CacheStore) -> None:
+def test_other_ttl_days_make_another_generation_and_the_same_ones_do_not(store: CacheStore) -> None:
     plan = numbered_plan(20)
     first = publish(store, plan)
     assert publish(store, plan, ttl_days_by_agent={"agent1": 7.0, "of nobody": 1.0}).unchanged
@@ -40,7 +40,7 @@ def test_other_days_to_live_are_another_generation_and_what_changes_nothing_is_t
 
 
 @pytest.mark.parametrize("days", [0.0, -1.0, float("nan"), float("inf")])
-def test_days_that_are_none_are_refused_before_anything_is_touched(
+def test_ttl_days_that_are_not_a_positive_number_are_refused_before_anything_is_changed(
     store: CacheStore, client: redis.Redis, days: float
 ) -> None:
     changes = writes(client)
@@ -49,7 +49,7 @@ def test_days_that_are_none_are_refused_before_anything_is_touched(
     assert writes(client) == changes
 
 
-def test_the_shortest_life_decides_when_all_begin_anew_each_with_its_own_days(
+def test_the_shortest_ttl_decides_when_all_ttls_are_restarted_each_with_its_own_days(
     store: CacheStore, client: redis.Redis
 ) -> None:
     plan = numbered_plan(60)
@@ -64,7 +64,7 @@ def test_the_shortest_life_decides_when_all_begin_anew_each_with_its_own_days(
 
 
 @pytest.mark.parametrize("little_by_little", [False, True])
-def test_each_agent_type_is_marked_whole_for_no_longer_than_its_first_entry_lives(
+def test_the_mark_of_a_whole_agent_type_does_not_outlive_its_first_entry(
     store: CacheStore, client: redis.Redis, little_by_little: bool
 ) -> None:
     plan = numbered_plan(60)
@@ -81,10 +81,10 @@ def test_each_agent_type_is_marked_whole_for_no_longer_than_its_first_entry_live
         ]
         mark = client.pexpiretime(whole_key(store.name, done.generation, agent_type))
         assert min(ends) - 10_000 <= mark <= min(ends)
-    assert len(store.entry_ids(done.generation)) == 60  # the marks are no entries
+    assert len(store.entry_ids(done.generation)) == 60  # the marks are not entries
 
 
-def test_an_agent_type_that_begins_to_expire_ends_its_own_certificate_only(
+def test_an_agent_type_that_starts_to_expire_loses_only_its_own_certificate(
     store: CacheStore, client: redis.Redis, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     proof = Certificate(0.05, 0.01, 0.8, 200, 1, 0.03, 400, 5)
@@ -103,7 +103,7 @@ def test_an_agent_type_that_begins_to_expire_ends_its_own_certificate_only(
         assert [near(number) for number in (30, 31, 32)] == [True, False, True]
 
 
-def test_a_mark_that_is_missing_while_all_entries_are_there_is_set_again_by_the_next_publish(
+def test_a_missing_mark_of_a_whole_agent_type_is_set_again_by_the_next_publish(
     store: CacheStore, client: redis.Redis
 ) -> None:
     plan = numbered_plan(20)

@@ -1,4 +1,4 @@
-"""Every agent_type is found exactly, whatever it holds: by our reader and by a stock filter."""
+"""Every agent_type is found exactly, whatever characters it has: by our reader and by a stock filter."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ TRICKY = [
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.sets(agent_types, min_size=1, max_size=30))
-def test_every_agent_type_is_found_exactly_whatever_it_holds(
+def test_every_agent_type_is_found_exactly_whatever_characters_it_has(
     store: CacheStore, client: redis.Redis, drawn: set[str]
 ) -> None:
     names = sorted({*drawn, *TRICKY})
@@ -60,7 +60,7 @@ def test_every_agent_type_is_found_exactly_whatever_it_holds(
         assert found(client, search.knn_command(index, name, vector, 50)) == {name}
 
 
-# What RedisVL 0.28 escapes, and what needs no escaping. It cannot ask for others: a backtick, a tab, a lone "_".
+# What RedisVL 0.28 escapes, and what needs no escaping. It cannot query others: a backtick, a tab, a single "_".
 stock_signs = st.sampled_from(",.<>{}[]\\\"':;!@#$%^&*()-+=~|/ ?_") | st.characters(categories=["L", "Nd"])
 stock_types = (
     st.text(stock_signs, min_size=1, max_size=30).map(str.strip).filter(lambda name: any(map(str.isalnum, name)))

@@ -1,4 +1,4 @@
-"""Generations on a real Redis: published once, kept, gone back to; and whose keys are whose."""
+"""Generations in a real Redis: publishing, keeping, rollback, and keys of other owners."""
 
 from datetime import timedelta
 from typing import Any
@@ -73,7 +73,7 @@ def test_every_entry_expires_within_the_jitter_and_not_all_at_once(store: CacheS
     assert len(set(ttls.values())) > 250
 
 
-def test_the_record_says_what_was_published(store: CacheStore) -> None:
+def test_the_record_describes_what_was_published(store: CacheStore) -> None:
     plan = make_plan([{"prompt": "one"}, {"prompt": "two", "source": "query_log"}, {"prompt": "three"}])
     done = publish(store, plan, plan_hash="abcdef0123456789", rules=distance_rules(0.02))
     live = store.live()
@@ -86,7 +86,7 @@ def test_the_record_says_what_was_published(store: CacheStore) -> None:
     assert live.embedder == {**vars(TrigramEmbedder().info), "dimensions": 64}
 
 
-# Once, and only once
+# Published only once
 
 
 def test_publishing_the_same_plan_again_writes_nothing_at_all(store: CacheStore, client: redis.Redis) -> None:
@@ -141,13 +141,13 @@ def test_a_lost_alias_is_put_back_without_loading_again(store: CacheStore, clien
     client.execute_command("FT.ALIASDEL", store.name)
     again = publish(store, numbered_plan(30))
     assert (again.generation, again.written) == (first.generation, 0)
-    assert store._index.alias_target() == first.generation
+    assert store.index.alias_target() == first.generation
 
 
-# Keeping and going back
+# Keeping and rollback
 
 
-def test_the_live_generation_and_the_one_before_are_kept_and_no_other(store: CacheStore, client: redis.Redis) -> None:
+def test_only_the_live_generation_and_the_one_before_it_are_kept(store: CacheStore, client: redis.Redis) -> None:
     done = [publish(store, numbered_plan(20, version=f"v{n}")) for n in range(4)]
     assert [d.removed for d in done] == [(), (), (done[0].generation,), (done[1].generation,)]
     kept = {done[2].generation, done[3].generation}
@@ -161,18 +161,18 @@ def test_the_live_generation_and_the_one_before_are_kept_and_no_other(store: Cac
         assert len(keys(client, key_prefix(store.name, generation))) == 20 + 3
 
 
-def test_rollback_serves_the_previous_generation_and_a_second_one_undoes_it_only_when_it_says_so(
+def test_rollback_serves_the_previous_generation_and_a_second_one_needs_the_flag_again(
     store: CacheStore,
 ) -> None:
     first, second = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
     assert store.rollback(NOW).id == first
-    assert (store._index.alias_target(), store.live().id) == (first, first)  # type: ignore[union-attr]
+    assert (store.index.alias_target(), store.live().id) == (first, first)  # type: ignore[union-attr]
     assert [(r.id, r.state) for r in store.generations()] == [(first, State.LIVE), (second, State.PREVIOUS)]
     with pytest.raises(CacheError, match=f"already rolled back: {first} is live and pinned since .* takes `--again`"):
         store.rollback(NOW)
-    assert store._index.alias_target() == first
+    assert store.index.alias_target() == first
     assert store.rollback(NOW, again=True).id == second
-    assert store._index.alias_target() == second
+    assert store.index.alias_target() == second
 
 
 def test_after_a_rollback_the_generation_that_was_live_last_is_the_one_kept(store: CacheStore) -> None:
@@ -191,7 +191,7 @@ def test_a_plan_that_was_rolled_back_is_published_again_without_loading(store: C
     store.release(NOW)
     again = publish(store, numbered_plan(20, version="v2"))
     assert (again.generation, again.written, again.unchanged) == (second.generation, 0, False)
-    assert store._index.alias_target() == second.generation
+    assert store.index.alias_target() == second.generation
 
 
 def test_rollback_without_a_previous_generation_changes_nothing(store: CacheStore, client: redis.Redis) -> None:
@@ -213,11 +213,11 @@ def test_rollback_to_a_generation_that_lost_more_than_a_tenth_of_its_entries_is_
     before = state(client, store.name)
     with pytest.raises(CacheError, match=f"only {left} of its 20 entries left.*needs 90%"):
         store.rollback(NOW)
-    assert store._index.alias_target() == second
+    assert store.index.alias_target() == second
     assert state(client, store.name) == before
 
 
-def test_rollback_to_a_generation_with_nine_tenths_of_its_entries_is_done(
+def test_rollback_to_a_generation_with_nine_tenths_of_its_entries_succeeds(
     store: CacheStore, client: redis.Redis
 ) -> None:
     first, _ = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
@@ -228,7 +228,9 @@ def test_rollback_to_a_generation_with_nine_tenths_of_its_entries_is_done(
 # An older day
 
 
-def test_an_older_day_is_not_published_over_a_newer_one_and_says_why(store: CacheStore, client: redis.Redis) -> None:
+def test_an_older_day_is_not_published_over_a_newer_one_and_the_result_has_the_reason(
+    store: CacheStore, client: redis.Redis
+) -> None:
     newer = publish(store, numbered_plan(20, version="new"))
     before = state(client, store.name)
     older = publish(store, numbered_plan(20, version="old"), as_of=DAY - timedelta(days=1))
@@ -241,7 +243,7 @@ def test_an_older_day_is_published_when_that_is_allowed(store: CacheStore) -> No
     publish(store, numbered_plan(20, version="new"))
     older = publish(store, numbered_plan(20, version="old"), as_of=DAY - timedelta(days=1), allow_rollback=True)
     assert (older.published, older.why_not) == (True, "")
-    assert store._index.alias_target() == older.generation
+    assert store.index.alias_target() == older.generation
 
 
 def test_an_older_day_that_waited_for_the_lock_does_not_replace_what_was_published_meanwhile(
@@ -258,7 +260,7 @@ def test_an_older_day_that_waited_for_the_lock_does_not_replace_what_was_publish
     waiting = CacheStore(client, store.name, sleep=meanwhile)
     older = publish(waiting, numbered_plan(20, version="v2"), as_of=DAY - timedelta(days=1))
     assert not older.published
-    assert newer == [older.generation] == [store._index.alias_target()]
+    assert newer == [older.generation] == [store.index.alias_target()]
     assert newer != [first.generation]
 
 
@@ -290,7 +292,7 @@ def test_an_unchanged_plan_past_half_of_its_life_has_its_ttls_renewed_once(
     assert writes(client) == changes
 
 
-def test_an_old_generation_that_is_published_again_without_loading_lives_on(
+def test_an_old_generation_that_is_published_again_without_loading_has_its_ttls_renewed(
     store: CacheStore, client: redis.Redis
 ) -> None:
     publish(store, numbered_plan(20, version="v1"))
@@ -306,10 +308,10 @@ def test_an_old_generation_that_is_published_again_without_loading_lives_on(
     assert live.renewed_at == NOW + timedelta(days=5)
 
 
-# Whose keys are whose
+# Keys of other owners
 
 
-def test_the_applications_own_entries_outlive_every_publish(store: CacheStore, client: redis.Redis) -> None:
+def test_app_entries_survive_every_publish(store: CacheStore, client: redis.Redis) -> None:
     own = [f"{store.name}:own{n}" for n in range(5)]
     for key in own:
         vector = TrigramEmbedder().embed([key])[0].tobytes()
@@ -318,7 +320,7 @@ def test_the_applications_own_entries_outlive_every_publish(store: CacheStore, c
     for version in ("v1", "v2", "v3"):
         done = publish(store, numbered_plan(20, version=version))
         assert len(store.entry_ids(done.generation)) == 20
-        info = store._index.info(store.name)
+        info = store.index.info(store.name)
         assert info is not None
         assert info.docs == 25
     assert keys(client, f"{store.name}:") == {*own, f"{store.name}:odd"}
@@ -330,12 +332,14 @@ def test_caches_whose_names_begin_alike_do_not_mix(client: redis.Redis, cache_na
         publish(short, numbered_plan(20, version=version))
         publish(long, numbered_plan(30, version=version))
     for store, entries in ((short, 20), (long, 30)):
-        info = store._index.info(store.name)
+        info = store.index.info(store.name)
         assert info is not None
         assert info.docs == entries
 
 
-def test_a_name_that_is_an_applications_own_index_is_refused_untouched(store: CacheStore, client: redis.Redis) -> None:
+def test_a_name_that_is_an_index_of_the_application_is_refused_and_nothing_changes(
+    store: CacheStore, client: redis.Redis
+) -> None:
     vectorizer = EmbedderVectorizer(vars(TrigramEmbedder().info), TrigramEmbedder())
     app = SemanticCache(name=store.name, redis_client=client, vectorizer=vectorizer)
     app.store("a question", "an answer")
@@ -352,7 +356,7 @@ def test_reserved_and_unusable_names_are_refused(client: redis.Redis) -> None:
             CacheStore(client, name)
 
 
-# What was there from before
+# Left from before
 
 
 def test_records_of_a_newer_version_stop_a_publish_with_the_advice_to_upgrade(
@@ -377,7 +381,7 @@ def test_a_lost_generations_hash_never_costs_stock_readers_their_entries(
     second = publish(
         store,
         numbered_plan(20, version="v2"),
-        progress=lambda line: served.append(len(store.entry_ids(store._index.alias_target() or ""))),
+        progress=lambda line: served.append(len(store.entry_ids(store.index.alias_target() or ""))),
     )
     assert served == [20]
     assert second.removed == (first.generation,)

@@ -1,4 +1,4 @@
-"""Opening Redis: a usable client, or one clear line without the password."""
+"""Opening Redis: a usable client, or a message of one line without the password."""
 
 import logging
 import socket
@@ -52,7 +52,7 @@ def _plain_server(folder: Path, *options: str) -> Iterator[str]:
             process.kill()
 
 
-def test_a_good_server_gives_a_client_of_bytes(redis_url: str, cache_name: str) -> None:
+def test_a_usable_server_gives_a_client_that_returns_bytes(redis_url: str, cache_name: str) -> None:
     with connect(redis_url) as client:
         client.set(cache_name, b"\xff\x00")
         assert client.get(cache_name) == b"\xff\x00"
@@ -78,12 +78,12 @@ def test_the_database_of_the_url_is_the_one_used(redis_url: str) -> None:
         "postgresql://host/db",
     ],
 )
-def test_a_bad_url_is_told_with_its_form(url: str) -> None:
+def test_the_message_for_a_bad_url_shows_the_expected_form(url: str) -> None:
     message = _refusal(url)
     assert "CACHEWARM_REDIS_URL" in message or "cannot reach" in message
 
 
-def test_nobody_listening_is_told_soon() -> None:
+def test_a_port_without_a_server_is_reported_quickly() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"redis://user:Qsecret@127.0.0.1:{free.getsockname()[1]}/0"
@@ -92,13 +92,13 @@ def test_nobody_listening_is_told_soon() -> None:
     assert "CACHEWARM_REDIS_URL" in message
 
 
-def test_an_unknown_host_is_told() -> None:
+def test_an_unknown_host_is_reported() -> None:
     assert "cannot reach the Redis at redis://no-such-host.invalid:6379" in _refusal(
         "redis://no-such-host.invalid:6379"
     )
 
 
-def test_a_silent_server_is_told_after_the_time_out() -> None:
+def test_a_server_that_does_not_answer_is_reported_after_the_timeout() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(20)
@@ -106,7 +106,7 @@ def test_a_silent_server_is_told_after_the_time_out() -> None:
     assert "did not answer in time" in message
 
 
-def test_a_server_that_speaks_something_else_is_told() -> None:
+def test_a_server_with_another_protocol_is_reported() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(20)
@@ -129,11 +129,11 @@ def test_a_server_that_speaks_something_else_is_told() -> None:
     assert "the Redis at redis://127.0.0.1" in message
 
 
-def test_a_web_server_is_no_redis(httpserver: HTTPServer) -> None:
+def test_a_web_server_is_reported(httpserver: HTTPServer) -> None:
     assert f"127.0.0.1:{httpserver.port}" in _refusal(f"redis://127.0.0.1:{httpserver.port}/0", socket_timeout=2)
 
 
-def test_a_wrong_and_a_missing_password_are_told(tmp_path: Path) -> None:
+def test_a_wrong_and_a_missing_password_are_reported(tmp_path: Path) -> None:
     with start_redis(tmp_path) as url, redis.Redis.from_url(url) as admin:
         admin.config_set("requirepass", "right")
         try:
@@ -147,26 +147,26 @@ def test_a_wrong_and_a_missing_password_are_told(tmp_path: Path) -> None:
             admin.config_set("requirepass", "")
 
 
-def test_a_user_without_the_rights_is_told_which_commands_are_needed(tmp_path: Path) -> None:
+def test_the_message_for_a_user_without_rights_names_the_commands_that_are_needed(tmp_path: Path) -> None:
     with start_redis(tmp_path) as url, redis.Redis.from_url(url) as admin:
         admin.acl_setuser("limited", enabled=True, passwords=["+Qsecret"], commands=["+ping"])
         message = _refusal(f"redis://limited:Qsecret@{url.removeprefix('redis://')}")
     assert "does not let this user run PING, INFO and FT._LIST" in message
 
 
-def test_a_server_without_the_query_engine_is_told_with_its_version(tmp_path: Path) -> None:
+def test_a_server_without_the_query_engine_is_reported_with_its_version(tmp_path: Path) -> None:
     with _plain_server(tmp_path) as url:
         message = _refusal(url)
     assert "has no query engine" in message
     assert "version 8." in message
 
 
-def test_a_cluster_node_is_refused_before_it_misleads(tmp_path: Path) -> None:
+def test_a_cluster_node_is_refused(tmp_path: Path) -> None:
     with _plain_server(tmp_path, "--cluster-enabled", "yes") as url:
         assert "Redis Cluster" in _refusal(url)
 
 
-def test_an_older_version_with_the_engine_is_warned_about(
+def test_an_older_version_with_the_engine_logs_a_warning(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(redis_client, "MIN_MAJOR", 99)

@@ -1,4 +1,4 @@
-"""A publisher that dies at any point leaves one whole generation: processes are really killed."""
+"""A publisher that is killed at any point leaves one whole generation. The tests kill real processes."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ from tests.support.cache_fakes import TrigramEmbedder, doze, numbered_plan, publ
 pytest_plugins = ["tests.support.cache_fixtures"]
 
 AGENT_TYPES = 3
-"""Of a numbered plan."""
+"""Agent types of a numbered plan."""
 COUNTERS = {"stats", "arms", "served"}
-"""What readers write."""
+"""Keys that readers write."""
 
 
 def served_versions(cache: WarmedSemanticCache) -> set[str]:
-    """The plans that answer a spread of exact and semantic lookups; a miss or another question's answer fails."""
+    """Versions of the plans that answer evenly spread exact and semantic lookups. A miss or a wrong answer fails."""
     versions = set()
     for number in range(0, ENTRIES, 37):
         for prompt in (
@@ -58,12 +58,12 @@ def test_a_publisher_killed_at_any_point_leaves_one_whole_generation_serving_and
             assert_clean(client, store)
             if finished:
                 break
-    assert sends > 20  # every step was reached ...
-    assert killed_after_switch >= 2  # ... those after the switch too
+    assert sends > 20  # every step was killed once ...
+    assert killed_after_switch >= 2  # ... including those after the switch
 
 
 def assert_clean(client: redis.Redis, store: CacheStore) -> None:
-    """Two whole generations, their records, and nothing else under the name but a dead run's lock, which expires."""
+    """Two whole generations and their records; nothing else but the lock of a killed run, which expires."""
     records = store.generations()
     assert [r.state for r in records] == [State.LIVE, State.PREVIOUS]
     kept = {r.id for r in records}
@@ -71,8 +71,8 @@ def assert_clean(client: redis.Redis, store: CacheStore) -> None:
     assert {i.decode() for i in found if i.startswith(f"warm:{store.name}:".encode())} == {
         index_name(store.name, generation) for generation in kept
     }
-    held = [key.decode().split(":")[2] for key in client.scan_iter(match=f"warm:{store.name}:*", count=1000)]
-    counted = {generation: held.count(generation) for generation in set(held) - COUNTERS - {"lock"}}
+    owners = [key.decode().split(":")[2] for key in client.scan_iter(match=f"warm:{store.name}:*", count=1000)]
+    counted = {generation: owners.count(generation) for generation in set(owners) - COUNTERS - {"lock"}}
     assert counted == {**dict.fromkeys(kept, ENTRIES + AGENT_TYPES), "generations": 1}  # a mark for each agent_type
     assert client.exists(generations_key(store.name))
 
@@ -87,7 +87,7 @@ def test_a_publisher_cut_off_from_redis_leaves_the_live_generation_and_the_next_
         cut_off = CacheStore(own, cache_name, sleep=doze)
 
         def cut(*_: object) -> None:
-            """The server closes every other connection, in the middle of the load."""
+            """The server closes every other connection during the load."""
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
         load = own.connection_pool.get_connection

@@ -1,4 +1,4 @@
-"""A generation that is filled little by little: it survives any stop, and is published whole or not at all."""
+"""A generation that is loaded progressively: it survives any stop, and is published whole or not at all."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -13,8 +13,9 @@ from cachewarm_client.keys import generations_key, index_name, lock_key, whole_k
 from cachewarm_client.match_rules import MatchRules
 
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.publishing.redis import generations as cache_generations
-from cachewarm_pipeline.publishing.redis.cache_store import CacheStore, Published
+from cachewarm_pipeline.publishing.redis import verify_generation
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.publish_request import PublishResult
 from cachewarm_pipeline.settings.off_peak_window import allowance
 from tests.publishing.test_generations_crash import assert_clean, served_versions
 from tests.support.cache_crash import ENTRIES, TICK, fill_all, run_in_a_process
@@ -38,7 +39,7 @@ pytest_plugins = ["tests.support.cache_fixtures"]
 NEXT = DAY + timedelta(days=1)
 
 
-def some(store: CacheStore, allowed: Any = 40, version: str = "v2", **changes: Any) -> Published:
+def some(store: CacheStore, allowed: Any = 40, version: str = "v2", **changes: Any) -> PublishResult:
     return fill(store, numbered_plan(100, version=version), allowed, as_of=NEXT, **changes)
 
 
@@ -61,10 +62,10 @@ def test_each_tick_loads_its_allowance_and_the_last_one_publishes(store: CacheSt
 
     for tick, loaded in enumerate((40, 80)):
         done = some(store, allowed, now=NOW + timedelta(minutes=5 * tick))
-        assert (done.published, done.written, done.loaded, done.of) == (False, 40, loaded, 100)
+        assert (done.published, done.written, done.loaded, done.planned) == (False, 40, loaded, 100)
         assert done.why_not == f"loading: {loaded} of 100 entries"
         assert done.generation == first.generation
-        assert store._index.alias_target() == first.generation
+        assert store.index.alias_target() == first.generation
         record = store.filling()
         assert record is not None
         assert (record.state, record.loaded, record.entries) == (State.FILLING, loaded, 100)
@@ -72,25 +73,25 @@ def test_each_tick_loads_its_allowance_and_the_last_one_publishes(store: CacheSt
     later = NOW + timedelta(minutes=10)
     done = some(CacheStore(client, store.name), allowed, now=later)
     assert asked == [None, NOW, NOW + timedelta(minutes=5)]
-    assert (done.published, done.written, done.loaded, done.of, done.unchanged) == (True, 20, 100, 100, False)
+    assert (done.published, done.written, done.loaded, done.planned, done.unchanged) == (True, 20, 100, 100, False)
     live = store.live()
     assert live is not None
     assert (live.id, live.state, live.renewed_at, live.filled_at) == (done.generation, State.LIVE, later, later)
     assert store.filling() is None
     assert store.entry_ids(live.id) == set(numbered_plan(100)["entry_id"].to_pylist())
     again = some(store, allowed, now=later)
-    assert (again.unchanged, again.loaded, again.of) == (True, 100, 100)
+    assert (again.unchanged, again.loaded, again.planned) == (True, 100, 100)
     assert store.rollback(later).id == first.generation
 
 
 def test_a_first_generation_can_be_filled_where_nothing_is_live(store: CacheStore) -> None:
     done = some(store)
     assert (done.generation, done.entries, done.loaded) == ("", 0, 40)
-    assert store._index.alias_target() is None
+    assert store.index.alias_target() is None
     assert some(store, 60).published
 
 
-def test_an_allowance_of_nothing_writes_nothing_but_the_lock(store: CacheStore, client: redis.Redis) -> None:
+def test_an_allowance_of_zero_writes_nothing_but_the_lock(store: CacheStore, client: redis.Redis) -> None:
     publish(store, numbered_plan(100, version="v1"))
     for loaded in (0, 40):
         before = state(client, store.name)
@@ -104,21 +105,21 @@ def test_an_allowance_of_nothing_writes_nothing_but_the_lock(store: CacheStore, 
 
 def test_a_whole_generation_is_not_published_in_peak_hours(store: CacheStore, monkeypatch: pytest.MonkeyPatch) -> None:
     some(store, 60)
-    prove = store.prove
+    check = store.lifecycle.check_servable
 
     def lost(*_: Any) -> None:
         raise CacheError("Redis is too busy")
 
-    monkeypatch.setattr(store, "prove", lost)
+    monkeypatch.setattr(store.lifecycle, "check_servable", lost)
     with pytest.raises(CacheError, match="too busy"):
         some(store, 60)
-    monkeypatch.setattr(store, "prove", prove)
+    monkeypatch.setattr(store.lifecycle, "check_servable", check)
     assert some(store, 0).why_not == "loading: 100 of 100 entries"
     done = some(store, 1)
     assert (done.published, done.written) == (True, 0)
 
 
-def test_the_rate_over_a_whole_window_is_the_one_that_is_set(store: CacheStore) -> None:
+def test_the_rate_over_a_whole_window_is_the_configured_one(store: CacheStore) -> None:
     written = 0
     for minute in range(30):
         now = NOW + timedelta(minutes=minute)
@@ -182,13 +183,13 @@ def test_the_same_plan_can_be_published_at_once_while_it_is_being_filled(store: 
     assert store.filling() is None
 
 
-def test_a_superseded_one_that_a_killed_publish_left_is_removed_by_an_unchanged_one(
+def test_a_superseded_generation_that_a_killed_publish_left_is_removed_by_an_unchanged_publish(
     store: CacheStore, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some(store)
     old = filling_id(store)
     with monkeypatch.context() as killed:
-        killed.setattr(store, "_prune_quietly", lambda *_: ())
+        killed.setattr(store.publisher, "_prune_after_switch", lambda *_: ())
         publish(store, numbered_plan(100, version="v3"), as_of=NEXT)
     assert filling_id(store) == old
     done = publish(store, numbered_plan(100, version="v3"), as_of=NEXT)
@@ -235,7 +236,7 @@ def test_an_older_day_is_not_filled_over_a_newer_live_one(store: CacheStore, cli
 # Entries that expire meanwhile
 
 
-def test_all_entries_begin_their_life_when_the_generation_is_published(store: CacheStore, client: redis.Redis) -> None:
+def test_all_ttls_start_when_the_generation_is_published(store: CacheStore, client: redis.Redis) -> None:
     some(store)
     generation = filling_id(store)
     for key in entry_keys(client, store.name, generation):
@@ -268,7 +269,7 @@ def test_entries_that_expired_meanwhile_are_loaded_again_within_the_allowance(
 # Faults
 
 
-def test_a_generation_that_is_not_what_was_planned_is_taken_away_and_begun_anew(
+def test_a_generation_that_is_not_what_was_planned_is_removed_and_started_over(
     store: CacheStore, client: redis.Redis
 ) -> None:
     live = publish(store, numbered_plan(100, version="v1")).generation
@@ -280,11 +281,11 @@ def test_a_generation_that_is_not_what_was_planned_is_taken_away_and_begun_anew(
         some(store)
     assert store.filling() is None
     assert indexes(client, store.name) == {live}
-    assert store._index.alias_target() == live
+    assert store.index.alias_target() == live
     assert some(store, 100).published
 
 
-def test_what_is_loaded_stays_where_redis_is_lost_while_it_is_proven(
+def test_loaded_entries_stay_when_redis_is_lost_during_verification(
     store: CacheStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some(store, 60)
@@ -293,7 +294,7 @@ def test_what_is_loaded_stays_where_redis_is_lost_while_it_is_proven(
         raise redis.ConnectionError("gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr(cache_generations.cache_verify, "check_count", lost)
+        broken.setattr(verify_generation, "check_count", lost)
         with pytest.raises(CacheError, match="lost Redis while verifying"):
             some(store, 60)
     record = store.filling()
@@ -302,7 +303,7 @@ def test_what_is_loaded_stays_where_redis_is_lost_while_it_is_proven(
     assert some(store, 60).written == 0
 
 
-def test_an_index_that_is_gone_is_made_again(store: CacheStore, client: redis.Redis) -> None:
+def test_a_missing_index_is_created_again(store: CacheStore, client: redis.Redis) -> None:
     some(store)
     client.execute_command("FT.DROPINDEX", index_name(store.name, filling_id(store)))
     some(store)
@@ -312,7 +313,7 @@ def test_an_index_that_is_gone_is_made_again(store: CacheStore, client: redis.Re
 @pytest.mark.parametrize(
     "damage", [lambda plan, vectors: (plan, vectors * 2), lambda plan, vectors: (plan.slice(0, 0), vectors[:0])]
 )
-def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_touched(
+def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_changed(
     store: CacheStore, client: redis.Redis, damage: Callable[[Any, np.ndarray], tuple[Any, np.ndarray]]
 ) -> None:
     plan = numbered_plan(20)
@@ -355,7 +356,7 @@ def test_a_fill_killed_at_any_point_goes_on_and_is_published_only_when_it_is_who
             while not finished:
                 done = fill(store, numbered_plan(ENTRIES, version=f"v{version}"), TICK)
                 assert done.written <= TICK
-                assert done.published == (done.loaded == done.of)
+                assert done.published == (done.loaded == done.planned)
                 (hit,) = reader.check("how do I do thing number 7 of the list?", agent_type="agent1")
                 assert hit["response"] == f"v{version}: thing 7" if done.published else f"{serving}: thing 7"
                 if done.published:
@@ -370,7 +371,7 @@ def test_a_fill_killed_at_any_point_goes_on_and_is_published_only_when_it_is_who
     assert killed_after_switch >= 1
 
 
-def test_a_lock_that_is_held_keeps_a_tick_out(store: CacheStore, client: redis.Redis) -> None:
+def test_a_tick_is_refused_while_another_run_has_the_lock(store: CacheStore, client: redis.Redis) -> None:
     with store.lock(NOW) as lock:
         patient = CacheStore(client, store.name, sleep=lambda _: lock.renew())
         with pytest.raises(CacheError, match="another run is publishing"):

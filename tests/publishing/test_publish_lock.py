@@ -1,4 +1,4 @@
-"""The lock of another run: waited out when its owner is dead, respected when it is alive."""
+"""The lock of another run: a run waits for it to end when its owner was killed, and stops when its owner is alive."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ pytest_plugins = ["tests.support.cache_fixtures"]
 
 
 class Waiting:
-    """A clock that only waiting moves; ``each`` happens at each wait."""
+    """A clock that only moves while the test sleeps; ``each`` is called at each sleep."""
 
     def __init__(self, each: Callable[[], object] = lambda: None) -> None:
         self.seconds = 0.0
@@ -28,7 +28,7 @@ class Waiting:
         self.each()
 
 
-def test_the_lock_of_a_killed_run_is_waited_out_and_told(store: CacheStore, client: redis.Redis) -> None:
+def test_a_run_waits_for_the_lock_of_a_killed_run_to_end_and_reports_it(store: CacheStore, client: redis.Redis) -> None:
     client.set(lock_key(store.name), "a dead run's", px=60_000)
 
     def ends() -> None:
@@ -44,7 +44,7 @@ def test_the_lock_of_a_killed_run_is_waited_out_and_told(store: CacheStore, clie
     assert "waiting up to 60 s" in lines[0]
 
 
-def test_a_lock_that_never_ends_is_waited_for_one_lease_and_no_longer(store: CacheStore, client: redis.Redis) -> None:
+def test_a_run_waits_one_lease_and_no_longer_for_a_lock_that_never_ends(store: CacheStore, client: redis.Redis) -> None:
     client.set(lock_key(store.name), "for ever")
     waiting = Waiting()
     patient = CacheStore(client, store.name, clock=waiting.clock, sleep=waiting.sleep, lease_seconds=5)
@@ -54,7 +54,7 @@ def test_a_lock_that_never_ends_is_waited_for_one_lease_and_no_longer(store: Cac
     assert client.get(lock_key(store.name)) == b"for ever"
 
 
-def test_a_run_seen_renewing_its_lock_is_not_waited_for(store: CacheStore, client: redis.Redis) -> None:
+def test_a_run_does_not_wait_for_a_run_that_renews_its_lock(store: CacheStore, client: redis.Redis) -> None:
     with store.lock(NOW) as lock:
         waiting = Waiting(lock.renew)
         other = CacheStore(client, store.name, clock=waiting.clock, sleep=waiting.sleep)

@@ -1,4 +1,4 @@
-"""Rollback: switched and pinned in one step, kept alive, and stronger than any publish until it is released."""
+"""Rollback: switched and pinned in one step, kept alive, and no publish replaces it until it is released."""
 
 import json
 from datetime import timedelta
@@ -13,9 +13,10 @@ from cachewarm_client.generation_record import PINNED_FIELD, GenerationRecord, P
 from cachewarm_client.keys import generations_key, lock_key, whole_key
 
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.publishing.redis.cache_store import CacheStore, Published
-from cachewarm_pipeline.publishing.redis.generations import PinnedError
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.generation_lifecycle import PinnedError
 from cachewarm_pipeline.publishing.redis.publish_lock import LostLockError
+from cachewarm_pipeline.publishing.redis.publish_request import PublishResult
 from tests.client.test_readers_during_publish import Readers
 from tests.support.cache_crash import ENTRIES, publish_all, roll_back, run_in_a_process
 from tests.support.cache_fakes import DAY, NOW, TrigramEmbedder, entry_keys, fill, numbered_plan, publish, state
@@ -31,12 +32,12 @@ def two(store: CacheStore) -> tuple[str, str]:
 
 
 def serving(store: CacheStore) -> tuple[str | None, str | None]:
-    """What stock readers and ours open."""
+    """The generations that stock readers and our readers open."""
     live = store.live()
-    return store._index.alias_target(), live and live.id
+    return store.index.alias_target(), live and live.id
 
 
-def test_a_rollback_pins_what_it_goes_back_to_and_says_since_when_and_why(
+def test_a_rollback_pins_the_restored_generation_with_the_time_and_reason(
     store: CacheStore, two: tuple[str, str], client: redis.Redis
 ) -> None:
     record = store.rollback(NOW, "wrong answers about keys, call +1 415 555 2671")
@@ -49,14 +50,14 @@ def test_a_rollback_pins_what_it_goes_back_to_and_says_since_when_and_why(
     assert [r.id for r in store.generations()] == [two[0], two[1]]
 
 
-def test_a_second_rollback_goes_forth_again_and_moves_the_pin(store: CacheStore, two: tuple[str, str]) -> None:
+def test_a_second_rollback_undoes_the_first_and_moves_the_pin(store: CacheStore, two: tuple[str, str]) -> None:
     store.rollback(NOW)
     assert store.rollback(NOW + timedelta(hours=1), "it was right", again=True).id == two[1]
     assert store.pinned() == Pin(two[1], NOW + timedelta(hours=1), "it was right")
     assert serving(store) == (two[1], two[1])
 
 
-def test_nothing_else_is_published_while_a_generation_is_pinned_and_the_reason_is_told(
+def test_nothing_else_is_published_while_a_generation_is_pinned_and_the_result_has_the_reason(
     store: CacheStore, two: tuple[str, str], client: redis.Redis
 ) -> None:
     store.rollback(NOW, "bad answers")
@@ -71,7 +72,9 @@ def test_nothing_else_is_published_while_a_generation_is_pinned_and_the_reason_i
     assert state(client, store.name) == before
 
 
-def test_the_pinned_plan_itself_is_unchanged_and_no_refusal(store: CacheStore, two: tuple[str, str]) -> None:
+def test_publishing_the_pinned_plan_itself_is_unchanged_and_not_refused(
+    store: CacheStore, two: tuple[str, str]
+) -> None:
     store.rollback(NOW)
     again = publish(store, numbered_plan(20, version="v1"))
     assert (again.published, again.unchanged, again.generation) == (True, True, two[0])
@@ -99,10 +102,10 @@ def test_a_damaged_pin_stops_publishing_until_it_is_released(
     assert publish(store, numbered_plan(20, version="v3")).published
 
 
-# Against a publish at work
+# Against a publish in progress
 
 
-def test_a_rollback_does_not_wait_for_a_publish_which_then_publishes_nothing_and_says_why(
+def test_a_rollback_does_not_wait_for_a_publish_which_then_publishes_nothing_and_reports_why(
     store: CacheStore, two: tuple[str, str], client: redis.Redis
 ) -> None:
     lines: list[str] = []
@@ -127,7 +130,7 @@ def test_a_pin_that_is_set_just_before_the_switch_still_stops_it(
     with store.lock(NOW) as lock:
         client.hset(generations_key(store.name), PINNED_FIELD, Pin(two[1], NOW).to_json())
         with pytest.raises(PinnedError, match=f"pinned to generation {two[1]}"):
-            store.switch(lock, previous, NOW)
+            store.lifecycle.switch(lock, previous, NOW)
     assert serving(store) == (two[1], two[1])
 
 
@@ -137,7 +140,11 @@ def test_a_run_whose_lock_a_rollback_took_writes_no_record_any_more(
     with store.lock(NOW) as lock:
         before = store.generations()
         with CacheStore(client, store.name).lock(NOW, by_force=True):
-            for change in (lambda: store.begin(lock, before[0]), lambda: store.prune(lock, keep=1), lock.renew):
+            for change in (
+                lambda: store.lifecycle.begin(lock, before[0]),
+                lambda: store.lifecycle.prune(lock, keep=1),
+                lock.renew,
+            ):
                 with pytest.raises(LostLockError, match="lost the publishing lock"):
                     change()
         assert store.generations() == before
@@ -177,17 +184,17 @@ def assert_young(client: redis.Redis, store: CacheStore, generation: str) -> Non
     assert min(marks) > first - 10_000
 
 
-def test_a_rollback_begins_the_time_to_live_anew_after_the_switch(
+def test_a_rollback_restarts_the_ttls_after_the_switch(
     store: CacheStore, two: tuple[str, str], client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aged(client, store, two[0])
-    renew, seen = store._renew_found, []
+    renew, seen = store.rollbacks.renew_ttls, []
 
     def renewing(*arguments: Any) -> None:
         seen.append(serving(store))
         renew(*arguments)
 
-    monkeypatch.setattr(store, "_renew_found", renewing)
+    monkeypatch.setattr(store.rollbacks, "renew_ttls", renewing)
     store.rollback(NOW + timedelta(days=5))
     assert seen == [(two[0], two[0])]
     assert_young(client, store, two[0])
@@ -196,13 +203,13 @@ def test_a_rollback_begins_the_time_to_live_anew_after_the_switch(
     assert live.renewed_at == NOW + timedelta(days=5)
 
 
-def test_a_rollback_stands_where_the_time_to_live_cannot_be_begun_anew(
+def test_a_rollback_stands_when_the_ttls_cannot_be_restarted(
     store: CacheStore, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lost(*_: Any) -> None:
         raise redis.ConnectionError("gone")
 
-    monkeypatch.setattr(store, "_renew_found", lost)
+    monkeypatch.setattr(store.rollbacks, "renew_ttls", lost)
     assert store.rollback(NOW).id == two[0]
     assert serving(store) == (two[0], two[0])
     assert "rolled back, but: lost Redis" in caplog.text
@@ -226,7 +233,7 @@ def test_a_publish_that_finds_a_pin_keeps_the_pinned_entries_alive_past_half_of_
 def test_an_agent_type_that_lost_an_entry_is_not_whole_again_after_a_rollback(
     store: CacheStore, two: tuple[str, str], client: redis.Redis
 ) -> None:
-    client.delete(whole_key(store.name, two[0], "agent1"))  # as it is once the first of its entries expired
+    client.delete(whole_key(store.name, two[0], "agent1"))  # as after the first of its entries expired
     store.rollback(NOW)
     marks = [client.exists(whole_key(store.name, two[0], f"agent{n}")) for n in range(3)]
     assert marks == [1, 0, 1]
@@ -235,9 +242,9 @@ def test_an_agent_type_that_lost_an_entry_is_not_whole_again_after_a_rollback(
 def test_the_pinned_generation_is_never_pruned(store: CacheStore, two: tuple[str, str], client: redis.Redis) -> None:
     client.hset(generations_key(store.name), PINNED_FIELD, Pin(two[0], NOW).to_json())
     with store.lock(NOW) as lock:
-        assert store.prune(lock, keep=1) == ()
+        assert store.lifecycle.prune(lock, keep=1) == ()
         store.release(NOW)
-        assert store.prune(lock, keep=1) == (two[0],)
+        assert store.lifecycle.prune(lock, keep=1) == (two[0],)
 
 
 # Size and crashes
@@ -252,13 +259,13 @@ def test_ten_thousand_entries_are_rolled_back_within_a_second_and_no_reader_miss
     for version in (0, 1):
         publish(store, numbered_plan(entries, version=f"v{version}"), vectors=vectors, as_of=DAY)
     switched: list[float] = []
-    renew = store._renew_found
+    renew = store.rollbacks.renew_ttls
 
     def renewing(*arguments: Any) -> None:
         switched.append(perf_counter())
         renew(*arguments)
 
-    store._renew_found = renewing  # type: ignore[method-assign]
+    store.rollbacks.renew_ttls = renewing  # type: ignore[method-assign]
     with WarmedSemanticCache(cache_name, redis_url, embedder=TrigramEmbedder()) as cache:
 
         def check(number: int) -> Any:
@@ -276,7 +283,7 @@ def test_ten_thousand_entries_are_rolled_back_within_a_second_and_no_reader_miss
     assert min(ttls(client, store, store.generations()[0].id)) > 6 * 86_400
 
 
-def test_a_rollback_killed_at_any_point_was_done_with_its_pin_or_not_at_all(
+def test_a_rollback_killed_at_any_point_either_has_its_pin_or_did_not_happen(
     redis_url: str, client: redis.Redis, cache_name: str
 ) -> None:
     store = CacheStore(client, cache_name)
@@ -314,9 +321,9 @@ def test_a_publish_killed_while_a_generation_is_pinned_changes_nothing(
     assert state(client, cache_name) == before
 
 
-def test_a_pin_is_no_generation_for_whoever_reads_the_records() -> None:
+def test_a_pin_is_not_read_as_a_generation() -> None:
     pin = Pin("g", NOW, 'so "called"')
     assert Pin.from_json(pin.to_json()) == pin
     with pytest.raises(CacheError, match="damaged"):
         GenerationRecord.from_json(pin.to_json())
-    assert Published("g", 1, 0, False, (), 0.0).published
+    assert PublishResult("g", 1, 0, False, (), 0.0).published

@@ -1,4 +1,4 @@
-"""What must not be published is not: bad plans, failed verification, a Redis that refuses, a lost lock."""
+"""Nothing is published with a bad plan, a failed verification, a Redis that refuses, or a lost lock."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,8 +11,7 @@ from cachewarm_client.generation_record import State
 from cachewarm_client.keys import key_prefix, lock_key
 
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.publishing.redis import generations as cache_generations
-from cachewarm_pipeline.publishing.redis import verify_generation as cache_verify
+from cachewarm_pipeline.publishing.redis import generation_lifecycle, verify_generation
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.publish_lock import LEASE_SECONDS
 from tests.support.cache_fakes import NOW, TrigramEmbedder, keys, make_plan, numbered_plan, publish, state, writes
@@ -36,7 +35,7 @@ pytest_plugins = ["tests.support.cache_fixtures"]
         (lambda plan, vectors: (make_plan([{"prompt": "p", "agent_type": "é" * 2049}]), vectors[:1]), "agent_type"),
     ],
 )
-def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_touched(
+def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_changed(
     store: CacheStore, client: redis.Redis, damage: Any, message: str
 ) -> None:
     publish(store, numbered_plan(20))
@@ -49,8 +48,8 @@ def test_a_plan_that_cannot_be_served_is_refused_before_anything_is_touched(
 
 
 def load_badly(damage: Any) -> Any:
-    """A loader that writes something else than the plan, as a fault of the network or of ours would."""
-    load = cache_generations.load_entries
+    """A loader that writes something else than the plan, as a fault of the network or a bug would."""
+    load = generation_lifecycle.load_entries
 
     def loader(client: Any, name: str, record: Any, plan: Any, vectors: Any, before_batch: Any) -> int:
         written = load(client, name, record, plan, vectors, before_batch)
@@ -67,15 +66,15 @@ def load_badly(damage: Any) -> Any:
         (lambda client, key: client.hset(key, "prompt_vector", b"short"), "19 of 20 planned.*blob size 5"),
         (lambda client, key: client.hset(key, "prompt_vector", np.eye(1, 64, dtype="f4").tobytes()), "finds"),
         (lambda client, key: client.hset(key, "agent_type", "somebody else"), "(finds|does not find)"),
-        (lambda client, key: client.persist(key), "time to live"),
+        (lambda client, key: client.persist(key), "has no TTL"),
     ],
 )
-def test_a_generation_that_does_not_verify_is_taken_away_and_the_live_one_left(
+def test_a_generation_that_does_not_verify_is_removed_and_the_live_one_stays(
     store: CacheStore, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, damage: Any, message: str
 ) -> None:
     publish(store, numbered_plan(20, version="v1"))
     before = state(client, store.name)
-    monkeypatch.setattr(cache_generations, "load_entries", load_badly(damage))
+    monkeypatch.setattr(generation_lifecycle, "load_entries", load_badly(damage))
     with pytest.raises(CacheError, match=message):
         publish(store, numbered_plan(20, version="v2"))
     assert state(client, store.name) == before
@@ -89,20 +88,20 @@ def test_a_generation_may_be_loaded_in_parts_and_a_part_twice(store: CacheStore)
     assert live is not None
     record = replace(live, id="in-parts", state=State.BUILDING, entries=90)
     with store.lock(NOW) as lock:
-        store.begin(lock, record)
-        store.load(lock, record, plan.slice(0, 50), vectors[:50])
+        store.lifecycle.begin(lock, record)
+        store.lifecycle.load(lock, record, plan.slice(0, 50), vectors[:50])
     with store.lock(NOW) as lock:
-        assert store.prune(lock, spare=record.id) == ()
+        assert store.lifecycle.prune(lock, spare=record.id) == ()
         with pytest.raises(CacheError, match="50 of 90 planned"):
-            store.verify(lock, record, plan, vectors)
-        store.load(lock, record, plan.slice(30, 60), vectors[30:])
-        assert store._index.alias_target() == first.generation
-        store.switch(lock, store.verify(lock, record, plan, vectors), NOW)
-    assert store._index.alias_target() == "in-parts"
+            store.lifecycle.verify(lock, record, plan, vectors)
+        store.lifecycle.load(lock, record, plan.slice(30, 60), vectors[30:])
+        assert store.index.alias_target() == first.generation
+        store.lifecycle.switch(lock, store.lifecycle.verify(lock, record, plan, vectors), NOW)
+    assert store.index.alias_target() == "in-parts"
     assert store.entry_ids("in-parts") == set(plan["entry_id"].to_pylist())
 
 
-def test_twins_with_one_vector_verify(store: CacheStore) -> None:
+def test_entries_with_the_same_vector_verify(store: CacheStore) -> None:
     prompts = [f"twin {n}" for n in range(40)]
     vectors = np.tile(TrigramEmbedder().embed(["twin"]), (40, 1))
     assert publish(store, make_plan([{"prompt": p} for p in prompts]), vectors=vectors).written == 40
@@ -113,7 +112,7 @@ def test_a_generation_that_was_not_verified_cannot_be_switched_to(store: CacheSt
     live = store.live()
     assert live is not None
     with store.lock(NOW) as lock, pytest.raises(CacheError, match="not verified"):
-        store.switch(lock, replace(live, id="other", state=State.BUILDING), NOW)
+        store.lifecycle.switch(lock, replace(live, id="other", state=State.BUILDING), NOW)
 
 
 def test_an_index_that_never_finishes_scanning_stops_at_the_deadline(
@@ -121,13 +120,13 @@ def test_an_index_that_never_finishes_scanning_stops_at_the_deadline(
 ) -> None:
     now = [0.0]
     store = CacheStore(client, cache_name, clock=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
-    monkeypatch.setattr(cache_verify, "POLL_SECONDS", 60.0)
+    monkeypatch.setattr(verify_generation, "INDEX_POLL_SECONDS", 60.0)
     busy = cache_index.IndexInfo("any", 0, True, "")
-    monkeypatch.setattr(store._index, "info", lambda index: None if index == cache_name else busy)
+    monkeypatch.setattr(store.index, "info", lambda index: None if index == cache_name else busy)
     with pytest.raises(CacheError, match="not finished indexing"):
         publish(store, numbered_plan(20))
     assert keys(client, f"warm:{cache_name}:") == set()
-    assert now[0] == pytest.approx(cache_verify.INDEXING_SECONDS, abs=61)
+    assert now[0] == pytest.approx(verify_generation.INDEXING_SECONDS, abs=61)
 
 
 # Redis that refuses
@@ -146,7 +145,7 @@ def test_a_full_redis_refuses_the_load_and_nothing_is_left_of_it(store: CacheSto
     assert state(client, store.name) == before
 
 
-def test_a_read_only_redis_is_told_and_nothing_changes(store: CacheStore, client: redis.Redis) -> None:
+def test_a_read_only_redis_is_reported_and_nothing_changes(store: CacheStore, client: redis.Redis) -> None:
     publish(store, numbered_plan(20, version="v1"))
     before = state(client, store.name)
     client.execute_command("REPLICAOF", "127.0.0.1", "1")
@@ -161,7 +160,7 @@ def test_a_read_only_redis_is_told_and_nothing_changes(store: CacheStore, client
 # The lock
 
 
-def test_a_second_publisher_is_told_who_is_first_and_since_when(store: CacheStore, client: redis.Redis) -> None:
+def test_a_second_publisher_gets_the_start_time_of_the_first(store: CacheStore, client: redis.Redis) -> None:
     with store.lock(NOW) as lock:
         assert 0 < client.pttl(lock_key(store.name)) <= LEASE_SECONDS * 1000
         with pytest.raises(CacheError, match=r"another run is publishing.*since 2026-11-22T02:00:00"):
@@ -187,13 +186,13 @@ def test_a_publisher_that_lost_its_lock_switches_nothing_and_leaves_the_new_lock
     assert client.get(lock_key(store.name)) == b"somebody else's"
 
 
-def test_a_lock_lost_at_the_very_last_moment_still_stops_the_switch(store: CacheStore, client: redis.Redis) -> None:
+def test_a_lock_lost_just_before_the_switch_still_stops_it(store: CacheStore, client: redis.Redis) -> None:
     first, second = (publish(store, numbered_plan(20, version=v)).generation for v in ("v1", "v2"))
     previous = next(r for r in store.generations() if r.id == first)
     with store.lock(NOW) as lock:
         client.delete(lock_key(store.name))
         with pytest.raises(CacheError, match="lost the publishing lock"):
-            store.switch(lock, previous, NOW)
+            store.lifecycle.switch(lock, previous, NOW)
     live = store.live()
     assert live is not None
-    assert (live.id, store._index.alias_target()) == (second, second)
+    assert (live.id, store.index.alias_target()) == (second, second)

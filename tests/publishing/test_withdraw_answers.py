@@ -1,4 +1,4 @@
-"""A bad answer goes out of service in every generation, at once and for good, and the certificate holds on."""
+"""A withdrawn answer is out of service in every generation, at once and for good; certificates stay valid."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,11 +14,10 @@ from redisvl.extensions.cache.llm import SemanticCache
 from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.publishing.redis import generations as cache_generations
-from cachewarm_pipeline.publishing.redis import withdraw_answers as cache_withdraw
+from cachewarm_pipeline.publishing.redis import generation_lifecycle
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.load_entries import load_entries
-from cachewarm_pipeline.publishing.withdrawn_answers import Withdrawal
+from cachewarm_pipeline.publishing.withdrawn_answers import WithdrawnAnswer
 from tests.support.cache_crash import run_in_a_process
 from tests.support.cache_fakes import (
     DAY,
@@ -69,11 +68,11 @@ def test_an_answer_is_out_of_service_in_every_generation_and_its_entry_stays(
         assert warmed.entry_ids(generation) == before[generation][0]
         assert before[generation][1] - 5 <= client.ttl(key_prefix(warmed.name, generation) + BAD)
     why = "says nonsense to [email]"
-    assert warmed.withdrawn() == [Withdrawal(BAD, response_sha("rotate it so"), NOW, why)]
-    assert warmed.withdraw({BAD: "rotate it so"}, NOW) == done  # it can be repeated
+    assert warmed.withdrawn() == [WithdrawnAnswer(BAD, response_sha("rotate it so"), NOW, why)]
+    assert warmed.withdraw({BAD: "rotate it so"}, NOW) == done  # safe to repeat
 
 
-def test_the_exact_prompt_is_a_miss_right_away_and_other_entries_answer_on(
+def test_the_exact_prompt_is_a_miss_at_once_and_other_entries_keep_answering(
     warmed: CacheStore, cache: WarmedSemanticCache, embedder: TrigramEmbedder
 ) -> None:
     warmed.withdraw({BAD: "rotate it so"}, NOW)
@@ -111,7 +110,7 @@ def test_a_near_prompt_is_a_miss_too_and_no_neighbour_of_the_same_answer_takes_i
         assert cache.check(NEAR, agent_type="auditor")[0]["response"] == "my own"
 
 
-def test_a_withdrawn_entry_does_not_hide_the_right_one_that_is_nearer(
+def test_a_withdrawn_entry_with_another_number_does_not_hide_the_right_entry(
     store: CacheStore, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     prompts = [f"Which port does gateway {n} listen on in production?" for n in (8, 9)]
@@ -147,7 +146,7 @@ def test_a_stock_reader_skips_what_is_withdrawn(warmed: CacheStore, redis_url: s
 # Which answer
 
 
-def test_an_entry_that_holds_another_answer_keeps_it(warmed: CacheStore, client: redis.Redis) -> None:
+def test_an_entry_that_has_another_answer_keeps_it(warmed: CacheStore, client: redis.Redis) -> None:
     old = warmed.generations()[0].id
     better = make_plan([{**PLAN[0], "response": "a better one"}, *PLAN[1:]])
     new = publish(warmed, better).generation
@@ -159,7 +158,7 @@ def test_an_entry_that_holds_another_answer_keeps_it(warmed: CacheStore, client:
     assert {w.response_sha for w in warmed.withdrawn()} == {response_sha(r) for r in ("rotate it so", "a better one")}
 
 
-def test_an_entry_that_nobody_has_is_told_and_its_bad_answer_stays_out_of_later_plans(
+def test_an_entry_that_no_generation_has_is_reported_and_its_bad_answer_stays_out_of_later_ones(
     warmed: CacheStore, client: redis.Redis
 ) -> None:
     later, nowhere = entry_id("Where are the logs?", "auditor"), entry_id("nowhere", "auditor")
@@ -173,11 +172,11 @@ def test_an_entry_that_nobody_has_is_told_and_its_bad_answer_stays_out_of_later_
 
 
 @pytest.mark.parametrize("entry", ["", "taken_out", "whole:0123456789abcdef", BAD.upper(), f"{BAD}:x"])
-def test_what_is_no_entry_id_is_refused_before_anything_is_withdrawn(
+def test_an_invalid_entry_id_is_refused_before_anything_is_withdrawn(
     warmed: CacheStore, client: redis.Redis, entry: str
 ) -> None:
     before = state(client, warmed.name)
-    with pytest.raises(CacheError, match="is no entry_id"):
+    with pytest.raises(CacheError, match="is not an entry_id"):
         warmed.withdraw({BAD: None, entry: None}, NOW)
     assert state(client, warmed.name) == before
 
@@ -207,13 +206,13 @@ def test_hundreds_of_answers_are_withdrawn_at_once(store: CacheStore, client: re
 # While generations are published
 
 
-def test_a_withdrawal_while_a_generation_is_built_from_a_plan_that_has_the_answer_holds_for_it(
+def test_a_withdrawal_applies_to_a_generation_that_is_being_built_with_the_answer(
     warmed: CacheStore, client: redis.Redis, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     plan = make_plan(PLAN)
 
     def meanwhile(line: str) -> None:
-        if "verifying" in line:  # its entries are loaded, it is not live
+        if "verifying" in line:  # its entries are loaded, but it is not live
             CacheStore(client, warmed.name).withdraw({BAD: "rotate it so"}, NOW)
 
     done = publish(warmed, plan, rules=distance_rules(0.2), progress=meanwhile)
@@ -234,14 +233,16 @@ def test_no_generation_goes_live_with_an_answer_that_was_withdrawn_at_any_moment
         withdraw()
         return load_entries(*arguments)
 
+    take_out_withdrawn = warmed.withdrawals.take_out_withdrawn
+
     def take_out(*arguments: Any) -> None:
-        cache_withdraw.take_out_withdrawn(*arguments)
+        take_out_withdrawn(*arguments)
         withdraw()
 
     if when == "before it is loaded":
-        monkeypatch.setattr(cache_generations, "load_entries", load)
+        monkeypatch.setattr(generation_lifecycle, "load_entries", load)
     else:
-        monkeypatch.setattr(cache_generations, "take_out_withdrawn", take_out)
+        monkeypatch.setattr(warmed.withdrawals, "take_out_withdrawn", take_out)
     generation = republish(warmed, rules=distance_rules(0.2))
     assert answer_in(client, warmed, generation) is None
 
@@ -259,17 +260,17 @@ def test_what_is_withdrawn_stays_out_of_later_generations_and_an_unchanged_plan_
     assert answer_in(client, warmed, generation) is None
 
 
-def test_an_answer_that_a_killed_withdrawal_left_in_service_goes_with_the_next_publish(
+def test_the_next_publish_takes_out_an_answer_that_a_killed_withdrawal_left_in_service(
     warmed: CacheStore, client: redis.Redis
 ) -> None:
     live = warmed.generations()[0].id
-    row = Withdrawal(BAD, response_sha("rotate it so"), NOW)
-    client.hset(withdrawn_key(warmed.name), row.field, row.to_json())  # written down, and killed
+    row = WithdrawnAnswer(BAD, response_sha("rotate it so"), NOW)
+    client.hset(withdrawn_key(warmed.name), row.field, row.to_json())  # recorded, then killed
     assert publish(warmed, make_plan(PLAN)).unchanged
     assert answer_in(client, warmed, live) is None
 
 
-def test_a_slice_that_is_loaded_again_after_a_withdrawal_does_not_bring_the_answer_back(
+def test_entries_loaded_again_after_a_withdrawal_do_not_bring_the_answer_back(
     store: CacheStore, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: Any) -> None:
@@ -277,11 +278,11 @@ def test_a_slice_that_is_loaded_again_after_a_withdrawal_does_not_bring_the_answ
 
     plan = make_plan(PLAN)
     fill(store, plan, 1)
-    write = store._write
-    monkeypatch.setattr(store, "_write", lambda lock, record: killed() if record.loaded > 1 else record)
+    write = store.records.write
+    monkeypatch.setattr(store.records, "write", lambda lock, record: killed() if record.loaded > 1 else record)
     with pytest.raises(KeyboardInterrupt):
         fill(store, plan, 1)
-    monkeypatch.setattr(store, "_write", write)
+    monkeypatch.setattr(store.records, "write", write)
     store.withdraw({entry_id(REVOKE, "auditor"): None, BAD: None}, NOW)
     done = fill(store, plan, 5)
     assert done.published
@@ -293,7 +294,7 @@ def test_a_slice_that_is_loaded_again_after_a_withdrawal_does_not_bring_the_answ
 def test_a_rollback_serves_no_withdrawn_answer(warmed: CacheStore, client: redis.Redis) -> None:
     first = warmed.generations()[0].id
     republish(warmed, rules=distance_rules(0.2))
-    row = Withdrawal(BAD, response_sha("rotate it so"), NOW)
+    row = WithdrawnAnswer(BAD, response_sha("rotate it so"), NOW)
     client.hset(withdrawn_key(warmed.name), row.field, row.to_json())
     assert warmed.rollback(NOW).id == first
     assert answer_in(client, warmed, first) is None
@@ -328,7 +329,7 @@ def test_an_expired_entry_is_not_brought_back_without_its_vector(warmed: CacheSt
     warmed.withdraw({BAD: None}, NOW)
     warmed.reinstate([BAD])
     client.delete(key_prefix(warmed.name, live.id) + BAD)
-    cache_withdraw.settle(warmed._index, live.id, make_plan(PLAN), NOW)
+    warmed.withdrawals.reconcile(live.id, make_plan(PLAN), NOW)
     assert not client.exists(key_prefix(warmed.name, live.id) + BAD)
 
 
@@ -339,7 +340,7 @@ def withdraw_bad(store: CacheStore, why: str) -> None:
     store.withdraw({BAD: "rotate it so"}, NOW, why)
 
 
-def test_a_withdrawal_killed_at_any_point_takes_an_answer_out_or_leaves_it_and_never_breaks_an_entry(
+def test_a_withdrawal_killed_at_any_point_never_leaves_a_broken_entry(
     store: CacheStore, client: redis.Redis, redis_url: str
 ) -> None:
     sample = [republish(store, rules=distance_rules(distance)) for distance in (0.1, 0.2)]
@@ -352,7 +353,7 @@ def test_a_withdrawal_killed_at_any_point_takes_an_answer_out_or_leaves_it_and_n
             fields: Any = client.hgetall(key_prefix(store.name, generation) + BAD)
             assert (b"response" in fields) != (b"withdrawn" in fields)
             assert not finished or b"withdrawn" in fields
-        info = store._index.info(index)
+        info = store.index.info(index)
         assert info is not None
         assert info.docs == 3
         if finished:

@@ -1,4 +1,4 @@
-"""Reports of wrong hits: what is counted, for whom, and that reporting never breaks an application."""
+"""Reports of wrong hits: what is counted, for which reporters, and that reporting never breaks an application."""
 
 import asyncio
 import threading
@@ -40,7 +40,7 @@ def hit_of(cache: WarmedSemanticCache, prompt: str = ROTATE) -> dict[str, Any]:
     return hit
 
 
-def test_a_report_says_which_answer_is_wrong_who_says_so_and_since_when(
+def test_a_report_has_the_answer_the_reporters_and_the_times(
     warmed: CacheStore, cache: WarmedSemanticCache, clock: Clock
 ) -> None:
     first = clock.now
@@ -61,7 +61,7 @@ def test_a_report_says_which_answer_is_wrong_who_says_so_and_since_when(
     )
 
 
-def test_nothing_that_a_reporter_or_a_person_can_be_known_by_is_kept(
+def test_no_personal_data_of_reporters_or_texts_is_kept(
     warmed: CacheStore, cache: WarmedSemanticCache, client: redis.Redis
 ) -> None:
     cache.report_wrong_hit(hit_of(cache), reporter="alice@contoso-mail.com", why="call +1 415 555 2671 " + "x" * 500)
@@ -72,7 +72,7 @@ def test_nothing_that_a_reporter_or_a_person_can_be_known_by_is_kept(
     assert len(report.why) == 200
 
 
-def test_reports_without_a_reporter_are_one_person_together(warmed: CacheStore, cache: WarmedSemanticCache) -> None:
+def test_all_reports_without_a_reporter_count_as_one_person(warmed: CacheStore, cache: WarmedSemanticCache) -> None:
     for _ in range(5):
         cache.report_wrong_hit(hit_of(cache))
     (report,) = warmed.wrong_hit_reports()
@@ -83,7 +83,7 @@ def test_reports_without_a_reporter_are_one_person_together(warmed: CacheStore, 
 
 
 @pytest.mark.parametrize("form", ["hit", "hit without fields", "row with an id", "key", "key as bytes"])
-def test_a_hit_its_key_or_a_stock_readers_hit_will_do(
+def test_a_hit_its_key_or_a_stock_readers_hit_can_be_reported(
     warmed: CacheStore, cache: WarmedSemanticCache, form: str
 ) -> None:
     hit = hit_of(cache)
@@ -110,7 +110,7 @@ def test_a_hit_that_was_seen_before_a_publish_is_reported_with_the_answer_that_w
     for version in ("better", "best"):  # the generation of the hit is gone then
         publish(warmed, make_plan([{**PLAN[0], "response": version}, *PLAN[1:]]))
     assert cache.report_wrong_hit(seen, reporter="alice")
-    assert cache.report_wrong_hit(seen["key"], reporter="bob")  # of a key alone: what the live generation answers
+    assert cache.report_wrong_hit(seen["key"], reporter="bob")  # with only a key: the answer of the live generation
     found = {report.response_sha: report.reporters for report in warmed.wrong_hit_reports()}
     assert found == {
         response_sha("rotate it so"): (reporter_sha("alice"),),
@@ -118,7 +118,7 @@ def test_a_hit_that_was_seen_before_a_publish_is_reported_with_the_answer_that_w
     }
 
 
-def test_an_applications_own_entry_and_one_that_is_gone_are_not_counted_and_nothing_changes(
+def test_reports_of_an_app_entry_or_a_missing_entry_are_not_counted(
     warmed: CacheStore, cache: WarmedSemanticCache, client: redis.Redis
 ) -> None:
     own = cache.store("Where are the audit logs?", "there", agent_type="auditor")
@@ -146,7 +146,7 @@ def test_an_applications_own_entry_and_one_that_is_gone_are_not_counted_and_noth
         (("warm:{name}:g:" + "0" * 64, None, None), TypeError),
     ],
 )
-def test_wrong_use_is_told_and_changes_nothing(
+def test_wrong_arguments_raise_and_change_nothing(
     warmed: CacheStore, cache: WarmedSemanticCache, client: redis.Redis, given: tuple[Any, ...], error: type[Exception]
 ) -> None:
     hit, *rest = given
@@ -157,7 +157,7 @@ def test_wrong_use_is_told_and_changes_nothing(
     assert writes(client) == changes
 
 
-def test_reporting_survives_that_redis_is_lost_and_counts_it(
+def test_reporting_survives_the_loss_of_redis_and_counts_it(
     cache: WarmedSemanticCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hit = hit_of(cache)
@@ -176,7 +176,7 @@ def test_the_async_twin_counts_too(warmed: CacheStore, cache: WarmedSemanticCach
     assert [report.reports for report in warmed.wrong_hit_reports()] == [1]
 
 
-def test_reports_that_come_together_are_all_counted(warmed: CacheStore, redis_url: str) -> None:
+def test_concurrent_reports_are_all_counted(warmed: CacheStore, redis_url: str) -> None:
     readers, each = 4, 50
     key = key_prefix(warmed.name, warmed.generations()[0].id) + WRONG
 
@@ -206,13 +206,13 @@ def test_at_most_sixteen_reporters_of_an_answer_are_kept_and_all_reports_counted
     assert found.reporters == tuple(sorted(found.reporters))
 
 
-def test_the_number_of_reported_answers_is_bounded_and_what_is_refused_is_counted_and_told(
+def test_the_number_of_reported_answers_is_limited_and_refused_ones_are_counted_and_logged(
     warmed: CacheStore, cache: WarmedSemanticCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(cache_reports, "MAX_REPORTS", 1)
     assert cache.report_wrong_hit(hit_of(cache), reporter="alice")
     assert cache.report_wrong_hit(hit_of(cache, REVOKE), reporter="alice") is False
-    assert cache.report_wrong_hit(hit_of(cache), reporter="bob")  # one that is known still counts
+    assert cache.report_wrong_hit(hit_of(cache), reporter="bob")  # an answer that was reported before still counts
     (found,) = warmed.wrong_hit_reports()
     assert found.reports == 2
     assert "1 reports of wrong hits were refused" in caplog.text
@@ -231,7 +231,7 @@ def test_cleared_reports_are_gone_and_others_stay(
     assert warmed.clear_reports([]) == 0
 
 
-def test_a_damaged_report_is_left_out_told_and_replaced_by_the_next(
+def test_a_damaged_report_is_skipped_logged_and_replaced_by_the_next(
     warmed: CacheStore, cache: WarmedSemanticCache, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     field = f"{WRONG}:{response_sha('rotate it so')}"
@@ -243,7 +243,7 @@ def test_a_damaged_report_is_left_out_told_and_replaced_by_the_next(
         assert [report.reports for report in warmed.wrong_hit_reports()] == [1]
 
 
-def test_odd_texts_come_back_as_they_were(store: CacheStore, redis_url: str) -> None:
+def test_unusual_texts_are_stored_unchanged(store: CacheStore, redis_url: str) -> None:
     agent_type = 'a/b "c" é \\ d'
     publish(store, make_plan([{"prompt": ROTATE, "agent_type": agent_type}]), rules=MatchRules.exact_only())
     with WarmedSemanticCache(store.name, redis_url, embedder=TrigramEmbedder()) as cache:
@@ -254,7 +254,7 @@ def test_odd_texts_come_back_as_they_were(store: CacheStore, redis_url: str) -> 
     assert (found.agent_type, found.why) == (agent_type, why.replace("\ud800", "?"))
 
 
-def test_a_report_goes_on_to_a_withdrawal(warmed: CacheStore, cache: WarmedSemanticCache) -> None:
+def test_confirmed_reports_lead_to_a_withdrawal(warmed: CacheStore, cache: WarmedSemanticCache) -> None:
     for name in ("alice", "bob"):
         cache.report_wrong_hit(hit_of(cache), reporter=name)
     answers = {row["entry_id"]: row["response"] for row in make_plan(PLAN).to_pylist()}
@@ -266,7 +266,7 @@ def test_a_report_goes_on_to_a_withdrawal(warmed: CacheStore, cache: WarmedSeman
     assert cache.check(ROTATE, agent_type="auditor") == []
 
 
-def test_an_answer_is_known_by_its_canonical_form_and_a_reporter_by_a_hash() -> None:
+def test_an_answer_is_identified_by_its_canonical_form_and_a_reporter_by_a_hash() -> None:
     assert response_sha("Rotate it SO. ") == response_sha("rotate it so")
     assert response_sha("???") != response_sha("!!!")
     assert reporter_sha(None) == ANONYMOUS

@@ -77,6 +77,6 @@ def run_in_a_process(
     process = FORKSERVER.Process(target=run_until_killed, args=(action, url, name, argument, sends, half))
     process.start()
     process.join(60)
-    client.delete(lock_key(name))  # as if a dead run's lease had ended, which test_cache_lock waits for
+    client.delete(lock_key(name))  # as if a dead run's lease had ended, which test_publish_lock waits for
     assert process.exitcode in (0, -signal.SIGKILL)
     return process.exitcode == 0

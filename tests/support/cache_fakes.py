@@ -16,7 +16,8 @@ from cachewarm_client.keys import generations_key, index_name, is_entry_id, key_
 from cachewarm_client.match_rules import MatchRule, MatchRules
 from cachewarm_client.text import embedding_key, entry_id, sha256_hex
 
-from cachewarm_pipeline.publishing.redis.cache_store import CacheStore, Published
+from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
+from cachewarm_pipeline.publishing.redis.publish_request import PublishResult
 from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
@@ -123,7 +124,7 @@ def publish(
     embedder: TrigramEmbedder | None = None,
     vectors: np.ndarray | None = None,
     **changes: Any,
-) -> Published:
+) -> PublishResult:
     """Publish a plan with the tests' settings."""
     embedder = embedder or TrigramEmbedder()
     if vectors is None:
@@ -138,7 +139,7 @@ def fill(
     *,
     embedder: TrigramEmbedder | None = None,
     **changes: Any,
-) -> Published:
+) -> PublishResult:
     """Publish some of a plan with the tests' settings; ``allowance`` may be a number of entries."""
     embedder = embedder or TrigramEmbedder()
     vectors = embedder.embed(plan["prompt"].to_pylist())
@@ -195,5 +196,5 @@ def state(client: redis.Redis, name: str) -> tuple[Any, set[str], set[str], str 
         client.hgetall(generations_key(name)),
         indexes(client, name),
         keys(client, f"warm:{name}:"),
-        CacheStore(client, name)._index.alias_target(),
+        CacheStore(client, name).index.alias_target(),
     )

@@ -1,4 +1,4 @@
-"""One way to open Redis: checked on opening, every fault told in one line without the password."""
+"""Opens Redis and checks that it is usable. Every fault has a message of one line, without the password."""
 
 import logging
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MIN_MAJOR = 8
-"""The first version whose open-source server has the query engine built in, and the one that all was measured on."""
+"""First version whose open-source server includes the query engine, and the version of all our measurements."""
 
 
 def connect(url: str, *, socket_timeout: float = 30.0) -> "redis.Redis":
-    """A client (bytes, not decoded) of a server that answers and has the query engine.
+    """A client of a server that answers and has the query engine. Replies are bytes.
 
-    ``socket_timeout`` in seconds bounds every command; connecting is bounded by 5 s and lost connections are tried
-    again three times within a second. Raises CacheError: bad URL, unreachable, refused password, no query engine, a
-    cluster node. A version under 8 that has the engine (Redis Stack) is only warned about.
+    ``socket_timeout`` limits every command, in seconds. Connecting takes at most 5 s, and a lost connection is opened
+    again up to three times within a second. Raises CacheError: bad URL, unreachable, refused password, no query
+    engine, a cluster node. A version below 8 that has the engine (Redis Stack) only logs a warning.
     """
     import redis
     from redis.backoff import ExponentialWithJitterBackoff
@@ -38,9 +38,9 @@ def connect(url: str, *, socket_timeout: float = 30.0) -> "redis.Redis":
         )
         host = client.connection_pool.connection_kwargs.get("host", "")
         if host.lower() not in shown.lower():
-            raise ValueError("a password with an unescaped / was taken for a host")
+            raise ValueError("the host is part of a password with an unescaped /")
     except (ValueError, TypeError, AttributeError):
-        # redis-py repeats parts of the URL in its messages, so they are not told.
+        # redis-py's messages repeat parts of the URL, so they are not shown.
         raise CacheError(
             f"bad Redis URL {shown!r}: expected redis://[user:password@]host:port/db, rediss:// or unix://, special "
             "characters of a password as %XX; check CACHEWARM_REDIS_URL"

@@ -1,7 +1,7 @@
-"""Publishing a plan little by little: each call loads what it is allowed to, and the last one publishes.
+"""Publishes a plan progressively: each call loads as many entries as it may, and the last call publishes.
 
-A generation in the making is a record of state ``filling`` beside the live one; nothing reads from it. Its record tells
-how far it is, so it goes on after any stop, in any process.
+A generation that is being loaded has a record in state ``filling`` beside the live one, and no reader uses it. The
+record shows how many entries are loaded, so any process can go on after any stop.
 """
 
 from collections.abc import Callable
@@ -14,127 +14,153 @@ import numpy as np
 import pyarrow as pa
 import redis
 from cachewarm_client.generation_record import GenerationRecord, State
-from cachewarm_client.redis_index import redis_faults
+from cachewarm_client.redis_index import CacheIndex, redis_faults
 
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.publishing.redis.generations import PinnedError
-from cachewarm_pipeline.publishing.redis.load_entries import mark_whole, renew_ttls, server_seconds
-from cachewarm_pipeline.publishing.redis.publish import Publishing
-from cachewarm_pipeline.publishing.redis.publish_lock import LostLockError, PublishLock
-from cachewarm_pipeline.publishing.redis.publish_request import How, Published, Wanted
-from cachewarm_pipeline.publishing.redis.verify_generation import UnprovenError
+from cachewarm_pipeline.publishing.redis.entry_ttls import mark_whole, renew_ttls, server_seconds
+from cachewarm_pipeline.publishing.redis.generation_lifecycle import GenerationLifecycle, PinnedError
+from cachewarm_pipeline.publishing.redis.generation_records import GenerationRecords
+from cachewarm_pipeline.publishing.redis.publish import Publisher
+from cachewarm_pipeline.publishing.redis.publish_checks import PublishChecks
+from cachewarm_pipeline.publishing.redis.publish_lock import LostLockError, PublishLock, PublishLocks
+from cachewarm_pipeline.publishing.redis.publish_request import PublishOptions, PublishRequest, PublishResult
+from cachewarm_pipeline.publishing.redis.rollback_pin import Rollbacks
+from cachewarm_pipeline.publishing.redis.verify_generation import UnservableError
 
 Allowance = Callable[[datetime | None], int]
-"""How many entries may be written now, given when some were last written."""
+"""Gets the time when entries were last written (None: never) and returns how many may be written now."""
 
 
-class Filling(Publishing):
-    """Publishing, little by little."""
+class ProgressiveLoader:
+    """Publishes plans of one cache name progressively."""
+
+    def __init__(
+        self,
+        index: CacheIndex,
+        records: GenerationRecords,
+        locks: PublishLocks,
+        lifecycle: GenerationLifecycle,
+        rollbacks: Rollbacks,
+        checks: PublishChecks,
+        publisher: Publisher,
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        self._index = index
+        self._records = records
+        self._locks = locks
+        self._lifecycle = lifecycle
+        self._rollbacks = rollbacks
+        self._checks = checks
+        self._publisher = publisher
+        self._clock = clock
 
     def publish_some(
-        self, plan: pa.Table, vectors: np.ndarray, *, allowance: Allowance, **how: Unpack[How]
-    ) -> Published:
-        """As ``publish``, but this call writes at most ``allowance(when some were last written)`` entries.
-
-        Until all are loaded ``why_not`` tells how far it is. Then their time to live begins anew, those that expired
-        meanwhile are loaded again (within the allowance), and the generation is verified as a whole and published.
-        While a generation of another content is being filled, that one is to be finished first (or ``drop_filling``).
-        With an allowance of 0 nothing is written but the lock.
-        Raises CacheError as ``publish`` does; what is loaded stays, unless it is not what was planned.
-        """
-        wanted = Wanted.of(plan, vectors, how, self._clock())
-        with redis_faults("publishing little by little"):
-            if (live := self._serving(wanted)) and not self._due(live, wanted, None):
-                return self._unchanged(live, wanted)
-            if (why := self._pinned_to_another(wanted)) and allowance(None) > 0:
-                self.keep_pinned(wanted.now)
+        self, plan: pa.Table, vectors: np.ndarray, *, allowance: Allowance, **options: Unpack[PublishOptions]
+    ) -> PublishResult:
+        """Load as much of a plan as the allowance permits, and publish it once it is whole. See
+        ``CacheStore.publish_some``."""
+        request = PublishRequest.of(plan, vectors, options, self._clock())
+        with redis_faults("publishing progressively"):
+            if (live := self._checks.serving(request)) and not self._checks.needs_upkeep(live, request, None):
+                return self._publisher.unchanged(live, request)
+            if (why := self._checks.why_pinned(request)) and allowance(None) > 0:
+                self._rollbacks.keep_pinned_alive(request.now)
             if why:
-                return self._stays(wanted, why)
+                return self._publisher.not_published(request, why)
             try:
-                with self.lock(wanted.now, wanted.progress) as lock:
-                    return self._tick(lock, wanted, allowance)
+                with self._locks.acquire(request.now, request.progress) as lock:
+                    return self._tick(lock, request, allowance)
             except (PinnedError, LostLockError) as error:
-                return self._stopped(wanted, error)
+                return self._publisher.stopped_by_rollback(request, error)
 
     def drop_filling(self, now: datetime) -> str | None:
-        """Remove the generation that is being filled, for when its plan is gone; returns its id, None without one."""
-        with redis_faults("removing the generation that is being filled"), self.lock(now) as lock:
-            if not (record := self.filling()):
+        """Remove the generation that is being filled; returns its id, None when there is none."""
+        with redis_faults("removing the generation that is being filled"), self._locks.acquire(now) as lock:
+            if not (record := self._records.filling()):
                 return None
-            self._remove(lock, record.id)
+            self._lifecycle.remove(lock, record.id)
             return record.id
 
     # Inside
 
-    def _tick(self, lock: PublishLock, wanted: Wanted, allowance: Allowance) -> Published:
-        if why := self._newer(wanted):
-            return self._stays(wanted, why)
-        filling = self.filling()
-        replanned = filling and filling.as_of == wanted.record.as_of and not filling.same_content(wanted.record)
+    def _tick(self, lock: PublishLock, request: PublishRequest, allowance: Allowance) -> PublishResult:
+        if why := self._checks.why_older(request):
+            return self._publisher.not_published(request, why)
+        filling = self._records.filling()
+        replanned = filling and filling.as_of == request.record.as_of and not filling.same_content(request.record)
         # In peak hours nothing is written, so nothing is removed either.
         if filling and replanned and allowance(filling.filled_at) > 0:
-            wanted.progress(f"{filling.id} was being filled, but its day has another plan by now: beginning anew")
-            self._remove(lock, filling.id)
+            request.progress(f"the day of {filling.id} was planned again while it was being filled: starting over")
+            self._lifecycle.remove(lock, filling.id)
             filling = None
-        if filling and not filling.same_content(wanted.record):
-            far = f"{filling.loaded:,} of {filling.entries:,}"
-            why = f"generation {filling.id} is still being filled ({far}); it is finished first"
-            return replace(self._stays(wanted, why), loaded=0, of=wanted.record.entries, waits=True)
+        if filling and not filling.same_content(request.record):
+            loaded = f"{filling.loaded:,} of {filling.entries:,}"
+            why = f"generation {filling.id} is still being filled ({loaded}); it is finished first"
+            result = self._publisher.not_published(request, why)
+            return replace(result, loaded=0, planned=request.record.entries, waits=True)
         allowed = allowance(filling.filled_at if filling else None)
         if allowed <= 0:
-            if live := self._serving(wanted):
-                return self._unchanged(live, wanted)
-            return self._so_far(wanted, filling.loaded if filling else 0, 0)
-        there, removed = self._put_live(lock, wanted, None)
-        if there:
-            return there
-        record, written = self._fill(lock, wanted, filling or self._new_record(wanted, State.FILLING), allowed)
+            if live := self._checks.serving(request):
+                return self._publisher.unchanged(live, request)
+            return self._still_loading(request, filling.loaded if filling else 0, 0)
+        done, removed = self._publisher.publish_without_loading(lock, request, None)
+        if done:
+            return done
+        record = filling or self._publisher.new_record(request, State.FILLING)
+        record, written = self._load_next(lock, request, record, allowed)
         if record.loaded < record.entries:
-            return self._so_far(wanted, record.loaded, written)
-        record, again, gone = self._complete(lock, wanted, record, allowed - written)
+            return self._still_loading(request, record.loaded, written)
+        record, reloaded, gone = self._replace_expired(lock, request, record, allowed - written)
         if gone:
-            return self._so_far(wanted, record.entries - gone, written + again)
-        wanted.progress(f"loaded all {record.entries:,} entries, verifying")
+            return self._still_loading(request, record.entries - gone, written + reloaded)
+        request.progress(f"loaded all {record.entries:,} entries, verifying")
         try:
-            self.prove(lock, record, wanted.plan, wanted.vectors)
-        except UnprovenError:
-            with suppress(redis.RedisError, CacheError):  # where this fails too, the next call finds it out again
-                self._remove(lock, record.id)
+            self._lifecycle.check_servable(lock, record, request.plan, request.vectors)
+        except UnservableError:
+            with suppress(redis.RedisError, CacheError):  # if this fails too, the next call finds the fault again
+                self._lifecycle.remove(lock, record.id)
             raise
-        # In Redis it stays `filling` until it is live: a run that dies before the switch leaves nothing to be pruned.
+        # In Redis the record stays `filling` until it is live: a run that is killed before the switch must not leave a
+        # generation that the next run prunes.
         ready = replace(record, state=State.READY)
-        return self._go_live(lock, wanted, ready, written + again, removed, None)
+        return self._publisher.go_live(lock, request, ready, written + reloaded, removed, None)
 
-    def _fill(
-        self, lock: PublishLock, wanted: Wanted, record: GenerationRecord, allowed: int
+    def _load_next(
+        self, lock: PublishLock, request: PublishRequest, record: GenerationRecord, allowed: int
     ) -> tuple[GenerationRecord, int]:
-        """Load the next entries; returns how far the generation is and how many were written."""
-        self.begin(lock, record)
-        at = record.loaded
-        part = wanted.plan.slice(at, allowed)
+        """Load the next entries; returns the record with its new count, and how many entries were written."""
+        self._lifecycle.begin(lock, record)
+        start = record.loaded
+        part = request.plan.slice(start, allowed)
         if part.num_rows == 0:
             return record, 0
-        written = self.load(lock, record, part, wanted.vectors[at : at + part.num_rows], wanted.progress)
-        # Only now: a run that dies before it loads the same entries again, which is harmless.
-        return self._write(lock, replace(record, loaded=at + written, filled_at=wanted.now)), written
+        vectors = request.vectors[start : start + part.num_rows]
+        written = self._lifecycle.load(lock, record, part, vectors, request.progress)
+        # After the load: a run that is killed before this line loads the same entries again, which is harmless.
+        return self._records.write(lock, replace(record, loaded=start + written, filled_at=request.now)), written
 
-    def _complete(
-        self, lock: PublishLock, wanted: Wanted, record: GenerationRecord, allowed: int
+    def _replace_expired(
+        self, lock: PublishLock, request: PublishRequest, record: GenerationRecord, allowed: int
     ) -> tuple[GenerationRecord, int, int]:
-        """Begin all entries' time to live anew and load those that expired since; returns how many were loaded and how
-        many are still gone."""
-        since = server_seconds(self.client)
-        gone = renew_ttls(self.client, self.name, record, wanted.plan, lock.renew)
-        again = gone[:allowed]
-        if again:
-            self.load(lock, record, wanted.plan.take(again), wanted.vectors[again], wanted.progress)
-            record = self._write(lock, replace(record, filled_at=wanted.now))
-        if len(gone) > len(again):
-            return record, len(again), len(gone) - len(again)
-        mark_whole(self.client, self.name, record, wanted.plan, since)
-        return replace(record, renewed_at=wanted.now), len(again), 0
+        """Restart all TTLs and load the entries that have expired meanwhile, as many as are allowed.
 
-    def _so_far(self, wanted: Wanted, loaded: int, written: int) -> Published:
-        of = wanted.record.entries
-        why = f"loading: {loaded:,} of {of:,} entries"
-        return replace(self._stays(wanted, why), written=written, loaded=loaded, of=of, waits=True)
+        Returns the record, how many were loaded, and how many are still missing.
+        """
+        client, name = self._index.client, self._index.name
+        since = server_seconds(client)
+        gone = renew_ttls(client, name, record, request.plan, lock.renew)
+        reloaded = gone[:allowed]
+        if reloaded:
+            part, vectors = request.plan.take(reloaded), request.vectors[reloaded]
+            self._lifecycle.load(lock, record, part, vectors, request.progress)
+            record = self._records.write(lock, replace(record, filled_at=request.now))
+        if len(gone) > len(reloaded):
+            return record, len(reloaded), len(gone) - len(reloaded)
+        mark_whole(client, name, record, request.plan, since)
+        return replace(record, renewed_at=request.now), len(reloaded), 0
+
+    def _still_loading(self, request: PublishRequest, loaded: int, written: int) -> PublishResult:
+        planned = request.record.entries
+        result = self._publisher.not_published(request, f"loading: {loaded:,} of {planned:,} entries")
+        return replace(result, written=written, loaded=loaded, planned=planned, waits=True)

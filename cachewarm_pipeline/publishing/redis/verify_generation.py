@@ -1,4 +1,4 @@
-"""What must hold before a generation may be served: proven by asking Redis, not by having written to it."""
+"""Checks a loaded generation before it may be served: by asking Redis, not by trusting what was written."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,28 +15,30 @@ from cachewarm_client.redis_index import SEARCH_TIMEOUT_MS, CacheIndex
 from cachewarm_pipeline.errors import CacheError
 
 INDEXING_SECONDS = 600.0
-"""The engine reads every key of the database once when an index is made: about 10 s for a million keys."""
+"""Deadline of the first scan. A new index makes the engine read every key of the database: about 10 s for a million."""
 
-POLL_SECONDS = 0.05
+INDEX_POLL_SECONDS = 0.05
+"""Between two looks at an index that is being scanned."""
 
 SAMPLE = 32
-"""Self-lookups spread evenly over the plan."""
+"""Entries that are looked up by their own vector, spread evenly over the plan."""
 
 SAMPLE_AGENT_TYPES = 256
-"""And the first entry of each agent_type, up to so many: a filter that fails, fails for an agent_type."""
+"""Agent types whose first entry is looked up as well: a filter that fails, fails for a whole agent_type."""
 
 ZERO_DISTANCE = 1e-4
-"""A vector's distance to itself in float32, with room."""
+"""Most that a vector's distance to itself may be in float32, with a margin."""
 
 _CHUNK = 64
+"""Lookups in one pipeline."""
 
 
-class UnprovenError(CacheError):
-    """A generation is not what was planned: loading more of it, or asking again, does not make it right."""
+class UnservableError(CacheError):
+    """A generation is not what was planned, and neither loading more of it nor checking again can help."""
 
 
 def check_plan(plan: pa.Table, vectors: np.ndarray) -> None:
-    """Refuse a plan that cannot be loaded as it is, before anything is touched. Raises CacheError."""
+    """Refuse a plan that cannot be loaded as it is, before anything is changed. Raises CacheError."""
     if plan.num_rows == 0:
         raise CacheError("the plan has no entries; publishing it would empty the cache, so nothing was changed")
     if vectors.ndim != 2 or vectors.shape[0] != plan.num_rows or vectors.shape[1] == 0:
@@ -46,12 +48,12 @@ def check_plan(plan: pa.Table, vectors: np.ndarray) -> None:
         bad = int(np.flatnonzero(~np.isclose(lengths, 1.0, atol=1e-3))[0])
         raise CacheError(f"the vector of entry {plan['entry_id'][bad]} is not of unit length; run the day again")
     if pc.count_distinct(plan["entry_id"]).as_py() != plan.num_rows:
-        raise CacheError("the plan holds an entry_id twice; run the day again")
+        raise CacheError("the plan has an entry_id twice; run the day again")
     for agent_type in pc.unique(plan["agent_type"]).to_pylist():
         if not search.usable_agent_type(agent_type):
             raise CacheError(
-                f"agent_type {agent_type[:80]!r} cannot be looked up: it is empty, too long, holds control characters, "
-                "or has blanks at its ends"
+                f"agent_type {agent_type[:80]!r} cannot be looked up: it is empty, too long, contains control "
+                "characters, or begins or ends with a blank"
             )
 
 
@@ -62,7 +64,7 @@ def wait_until_scanned(
     sleep: Callable[[float], None],
     tick: Callable[[], None],
 ) -> None:
-    """Wait until the engine has read the keys that were there before (the application's own entries).
+    """Wait until the engine has read the keys that existed before the index (app entries). ``tick`` renews the lock.
 
     Raises CacheError after ``INDEXING_SECONDS`` or when the index is gone.
     """
@@ -70,7 +72,7 @@ def wait_until_scanned(
     while True:
         info = index.info(index_name(index.name, generation))
         if info is None:
-            raise CacheError(f"the index of generation {generation} is gone: somebody removed it; run again")
+            raise CacheError(f"the index of generation {generation} is gone: it was removed meanwhile; run again")
         if not info.scanning:
             return
         if clock() > deadline:
@@ -79,23 +81,26 @@ def wait_until_scanned(
                 "run again when it is less busy"
             )
         tick()
-        sleep(POLL_SECONDS)
+        sleep(INDEX_POLL_SECONDS)
 
 
 def check_count(index: CacheIndex, record: GenerationRecord) -> None:
-    """The index holds every planned entry. An entry that could not be indexed is silently left out by the engine."""
+    """Check that the index has every planned entry: the engine silently skips an entry that it cannot index.
+
+    Raises UnservableError with both counts.
+    """
     found = index.count(record.id)
     if found != record.entries:
         info = index.info(index_name(index.name, record.id))
         reason = info.last_error if info else "the index is gone"
-        raise UnprovenError(
-            f"generation {record.id} holds {found} of {record.entries} planned entries (last indexing error: "
+        raise UnservableError(
+            f"generation {record.id} has {found} of {record.entries} planned entries (last indexing error: "
             f"{reason}); it was not published"
         )
 
 
 def sample_rows(plan: pa.Table) -> list[int]:
-    """Rows to look up: evenly spread ones, and the first of each agent_type. Deterministic."""
+    """Rows of the plan to look up: SAMPLE evenly spread ones, and the first of each agent_type. Deterministic."""
     rows = plan.num_rows
     spread = {round(i * (rows - 1) / max(1, SAMPLE - 1)) for i in range(SAMPLE)}
     firsts: dict[str, int] = {}
@@ -107,9 +112,10 @@ def sample_rows(plan: pa.Table) -> list[int]:
 def check_self_lookups(
     index: CacheIndex, record: GenerationRecord, plan: pa.Table, vectors: np.ndarray, tick: Callable[[], None]
 ) -> None:
-    """Sampled entries are found by their own vector and agent_type, and will expire. Raises UnprovenError.
+    """Check that sampled entries are found by their own vector and agent_type, and have a TTL.
 
-    The entry found must be the one looked up, or one whose planned vector is the same.
+    The entry found must be the one looked up, or one with the same planned vector. ``tick`` renews the lock. Raises
+    UnservableError, and CacheError when a lookup timed out.
     """
     rows = sample_rows(plan)
     for start in range(0, len(rows), _CHUNK):
@@ -143,25 +149,25 @@ def _check_rows(
         agent_type = plan["agent_type"][row].as_py()
         where = f"generation {record.id}, entry {expected[:12]} of agent_type {agent_type!r}"
         if ttl <= 0:
-            raise UnprovenError(f"{where}: it has no time to live; it was not published")
+            raise UnservableError(f"{where}: it has no TTL; it was not published")
         if found.partial:
             raise CacheError(f"{where}: looking it up timed out, Redis is too busy; it was not published, run again")
         if not found.rows:
-            raise UnprovenError(f"{where}: its own vector does not find it; it was not published")
+            raise UnservableError(f"{where}: its own vector does not find it; it was not published")
         key, fields = found.rows[0]
         distance = float(fields.get(search.DISTANCE_FIELD, "nan"))
-        answered = key.removeprefix(prefix)
-        # `not <=` so that NaN fails
+        found_entry = key.removeprefix(prefix)
+        # `not <=` and not `>`, so that NaN fails
         if (
             not math.isfinite(distance)
             or not distance <= ZERO_DISTANCE
-            or not (answered == expected or _twins(plan, vectors, row, answered))
+            or not (found_entry == expected or _same_vector(plan, vectors, row, found_entry))
         ):
-            raise UnprovenError(
-                f"{where}: its own vector finds {answered[:12]} at distance {distance:.4f}; it was not published"
+            raise UnservableError(
+                f"{where}: its own vector finds {found_entry[:12]} at distance {distance:.4f}; it was not published"
             )
 
 
-def _twins(plan: pa.Table, vectors: np.ndarray, row: int, other: str) -> bool:
+def _same_vector(plan: pa.Table, vectors: np.ndarray, row: int, other: str) -> bool:
     position = pc.index(plan["entry_id"], other).as_py()
     return position >= 0 and 1.0 - float(vectors[row] @ vectors[position]) <= ZERO_DISTANCE
