@@ -22,9 +22,9 @@ import numpy as np
 
 from benchmarks.lift_simulation import EVEN, HEAVY, SMALL, Kind, Traffic, trials
 from benchmarks.spillover_simulation import LARGE, STORED, World, worlds
-from cachewarm_pipeline.measurement.lift import BUCKETS, Count, impact
+from cachewarm_pipeline.measurement.lift import BUCKETS, ArmCount, impact
 from cachewarm_pipeline.measurement.lift.arm_counts import cells
-from cachewarm_pipeline.measurement.lift.jackknife import groups_of, student
+from cachewarm_pipeline.measurement.lift.jackknife import lift_groups, student_quantile
 
 COLD = Traffic(
     (Kind(0.6, 0.5, 0.03, 0.2), Kind(0.37, 3, 0.03, 0.3), Kind(0.03, 30, 0.04, 0.5)), drift=0.02, spread=0.02
@@ -55,32 +55,32 @@ AT_ONCE = 50
 Interval = tuple[float, float] | None
 
 
-def project(counts: Sequence[Count], buckets: int) -> Interval:
+def project(counts: Sequence[ArmCount], buckets: int) -> Interval:
     found = impact([count._replace(bucket=(count.bucket or 0) % buckets) for count in counts]).total
     return None if found.low is None or found.high is None else (found.low, found.high)
 
 
-def own_buckets(counts: Sequence[Count]) -> Interval:
+def own_buckets(counts: Sequence[ArmCount]) -> Interval:
     table = cells([count._replace(bucket=(count.bucket or 0) % BUCKETS) for count in counts])
     if (table.lookups.sum(1) > 0).sum(1).min() < 5:
         return None
-    groups = groups_of(table, np.zeros(len(table.agent), np.int64), 1, by_day=False)
+    groups = lift_groups(table, np.zeros(len(table.agent), np.int64), 1, by_day=False)
     variance = [
         (values.shape[1] - 1) / values.shape[1] * float(((values - groups.lift[0]) ** 2).sum())
         for values in groups.replicates
     ]
     freedom = [max(1.0, float((n**2).sum()) ** 2 / float((n**4).sum()) - 1) for n in table.lookups.sum(1)]
     welch = sum(variance) ** 2 / sum(v**2 / f for v, f in zip(variance, freedom, strict=True))
-    half = student(max(1.0, welch)) * sum(variance) ** 0.5
+    half = student_quantile(max(1.0, welch)) * sum(variance) ** 0.5
     return float(groups.lift[0]) - half, float(groups.lift[0]) + half
 
 
-def days(counts: Sequence[Count]) -> Interval:
+def days(counts: Sequence[ArmCount]) -> Interval:
     found = impact([count._replace(bucket=None) for count in counts], returning=False).total
     return None if found.low is None or found.high is None else (found.low, found.high)
 
 
-def look_ups(counts: Sequence[Count]) -> Interval:
+def look_ups(counts: Sequence[ArmCount]) -> Interval:
     found = impact(counts).total
     if found.lift is None or found.warmed_hit_rate is None or found.holdout_hit_rate is None:
         return None
@@ -89,11 +89,11 @@ def look_ups(counts: Sequence[Count]) -> Interval:
     return found.lift - half, found.lift + half
 
 
-def plain(counts: Sequence[Count]) -> float:
+def plain(counts: Sequence[ArmCount]) -> float:
     return sum(count.hits for count in counts) / sum(count.lookups for count in counts)
 
 
-METHODS: dict[str, Callable[[Sequence[Count]], Interval]] = {
+METHODS: dict[str, Callable[[Sequence[ArmCount]], Interval]] = {
     "16 buckets": lambda counts: project(counts, BUCKETS),
     "64 buckets": lambda counts: project(counts, 64),
     "own": own_buckets,

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.measurement.lift.arm_counts import ARMS, BUCKETS, Count
+from cachewarm_pipeline.measurement.lift.arm_counts import ARMS, BUCKETS, ArmCount
 
 FIRST = date(2026, 3, 2)
 
@@ -62,8 +62,8 @@ SMALL = Traffic(HEAVY.kinds, users=600)
 class Trial:
     """What the counters hold after one draw: ``before`` warming nobody is warmed, ``after`` the holdout is not."""
 
-    before: list[Count]
-    after: list[Count]
+    before: list[ArmCount]
+    after: list[ArmCount]
 
 
 def trials(traffic: Traffic, number: int, seed: int, buckets: int = BUCKETS) -> Iterator[Trial]:
@@ -88,14 +88,14 @@ def _trial(traffic: Traffic, rng: np.random.Generator, buckets: int) -> Trial:
     rate[:, traffic.days :] += np.where(held, 0.0, gain)[:, None]
     lookups = rng.poisson(daily[:, None], (users, days))
     hits = rng.binomial(lookups, np.clip(rate, 0, 1))
-    before: list[Count] = []
-    after: list[Count] = []
+    before: list[ArmCount] = []
+    after: list[ArmCount] = []
     for n in range(days):
         out = before if n < traffic.days else after
         slot = f"{FIRST + timedelta(days=n):%Y%m%d}"
         for arm, there in zip(ARMS, (~held, held), strict=True):
             h, m = _sums(bucket[there], hits[there, n], buckets), _sums(bucket[there], lookups[there, n], buckets)
-            out += [Count(arm, slot, "all", int(h[b]), int(m[b]), b) for b in range(buckets) if m[b]]
+            out += [ArmCount(arm, slot, "all", int(h[b]), int(m[b]), b) for b in range(buckets) if m[b]]
     return Trial(before, after)
 
 

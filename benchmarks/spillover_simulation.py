@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.lift_simulation import FIRST
-from cachewarm_pipeline.measurement.lift.arm_counts import ARMS, BUCKETS, Count
+from cachewarm_pipeline.measurement.lift.arm_counts import ARMS, BUCKETS, ArmCount
 
 Bools = NDArray[np.bool_]
 
@@ -50,8 +50,8 @@ class World:
     was really served; ``corrected``: with what the shadow says that a cold cache would have answered."""
 
     lift: float
-    raw: list[Count]
-    corrected: list[Count]
+    raw: list[ArmCount]
+    corrected: list[ArmCount]
 
 
 def worlds(traffic: Storing, number: int, seed: int) -> list[World]:
@@ -65,8 +65,8 @@ def worlds(traffic: Storing, number: int, seed: int) -> list[World]:
     state = State(traffic, number)
     every = np.arange(number)
     gained = np.zeros(number)
-    raw: list[list[Count]] = [[] for _ in every]
-    corrected: list[list[Count]] = [[] for _ in every]
+    raw: list[list[ArmCount]] = [[] for _ in every]
+    corrected: list[list[ArmCount]] = [[] for _ in every]
     for day in range(traffic.settle + traffic.days):
         shape = (traffic.daily, number)
         user, prompt = (np.minimum(np.searchsorted(x, rng.random(shape)), len(x) - 1) for x in (who, popular))
@@ -83,7 +83,7 @@ def worlds(traffic: Storing, number: int, seed: int) -> list[World]:
             for out, hit in ((raw, served), (corrected, served | would)):
                 hits = np.bincount(cell[hit[:, n], n], minlength=2 * BUCKETS)
                 out[n] += [
-                    Count(ARMS[c // BUCKETS], slot, "all", int(hits[c]), int(lookups[c]), c % BUCKETS)
+                    ArmCount(ARMS[c // BUCKETS], slot, "all", int(hits[c]), int(lookups[c]), c % BUCKETS)
                     for c in range(2 * BUCKETS)
                     if lookups[c]
                 ]

@@ -103,7 +103,7 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
 
 def _nothing_was_live(workspace: "DryWorkspace") -> bool:
     """What is paid before a plan was live is paid once; later it is running cost."""
-    from cachewarm_pipeline.measurement.service import CountedDays
+    from cachewarm_pipeline.measurement.impact_service import CountedDays
 
     return CountedDays(workspace.datasets, workspace.settings.impact_days).first_live().plan is None
 

@@ -11,16 +11,16 @@ import pyarrow.compute as pc
 from cachewarm_client.counters import WARMED_ARM
 
 from cachewarm_pipeline.measurement.lift import Estimate
-from cachewarm_pipeline.measurement.lift.measured_impact import Measured
-from cachewarm_pipeline.measurement.return_inputs import (
-    expected_part,
-    expected_usd,
-    measured_hits,
-    measured_usd,
+from cachewarm_pipeline.measurement.lift.measured_impact import MeasuredImpact
+from cachewarm_pipeline.measurement.return_parts import (
+    expected_figures,
+    expected_extra_hits_value,
+    measured_extra_hits,
+    measured_extra_hits_value,
     share_out,
     wrong_share,
 )
-from cachewarm_pipeline.measurement.returns import Part, PaybackDays, Return, Returns, returns
+from cachewarm_pipeline.measurement.returns import AgentTypeFigures, PaybackDays, Return, Returns, returns
 from cachewarm_pipeline.storage.measurement_schemas import NET_RETURN
 
 EXPECTED, MEASURED = "expected", "measured"
@@ -113,7 +113,7 @@ class ReturnBasis:
 
     name: str
     days: int
-    parts: list[Part]
+    parts: list[AgentTypeFigures]
     found: Returns
     covers: str = ""
 
@@ -126,18 +126,18 @@ def expected_return(known: ReturnInputs) -> ReturnBasis:
     for name in names:
         own, call = known.replay["agent_types"].get(name), known.call_usd.get(name)
         if own and known.replay_days:
-            parts.append(expected_part(name, own, known.replay_days, call, **costs[name]))
+            parts.append(expected_figures(name, own, known.replay_days, call, **costs[name]))
         else:
-            parts.append(Part(name, None, 0.0, None, call, **costs[name], why="nothing was held out"))
-    combine = expected_usd(known.rows, known.replay_days) if known.replay_days else None
+            parts.append(AgentTypeFigures(name, None, 0.0, None, call, **costs[name], why="nothing was held out"))
+    combine = expected_extra_hits_value(known.rows, known.replay_days) if known.replay_days else None
     found = returns(parts, known.wrong_hit_usd, combine, wrong_share(known.replay))
     return ReturnBasis(EXPECTED, known.replay_days, parts, found)
 
 
-def measured_return(known: ReturnInputs, counted: Measured) -> ReturnBasis:
+def measured_return(known: ReturnInputs, counted: MeasuredImpact) -> ReturnBasis:
     """What the lift over the holdout says. The share of wrong hits is the replay's, where answers were judged: wrong
     hits that users report are but those that they notice and tell."""
-    impact, hits = counted.impact, measured_hits(counted.impact)
+    impact, hits = counted.impact, measured_extra_hits(counted.impact)
     names = sorted({*known.entries, *impact.agent_types})
     costs, judged = known.costs(names), known.replay["agent_types"]
     some = any(hits.values())
@@ -154,8 +154,8 @@ def measured_return(known: ReturnInputs, counted: Measured) -> ReturnBasis:
         else:
             why = NO_HOLDOUT_OF_IT if asked and impact.agent_types else counted.why
         wrong, served = wrong_share(judged[name]) if name in judged else None, counted.served_hits(name)
-        parts.append(Part(name, extra, served, wrong, known.call_usd.get(name), **costs[name], why=why))
-    combine = measured_usd(impact) if impact.agent_types else None
+        parts.append(AgentTypeFigures(name, extra, served, wrong, known.call_usd.get(name), **costs[name], why=why))
+    combine = measured_extra_hits_value(impact) if impact.agent_types else None
     found = returns(parts, known.wrong_hit_usd, combine, wrong_share(known.replay))
     return ReturnBasis(MEASURED, impact.days, parts, found, _covers(counted))
 
@@ -166,7 +166,7 @@ NEARLY_ALL = 0.995
 """Of the lookups, from which on nothing is said of the others."""
 
 
-def _covers(counted: Measured, agent_type: str | None = None) -> str:
+def _covers(counted: MeasuredImpact, agent_type: str | None = None) -> str:
     """What is left out where only some readers have a holdout, of an agent_type or of all with one; empty: nothing."""
     lifts = counted.impact.agent_types
     names = lifts if agent_type is None else [agent_type]
@@ -197,12 +197,12 @@ def _rows(known: ReturnInputs, basis: ReturnBasis) -> Iterator[dict[str, Any]]:
         "served_hits": served,
         "wrong_share": None,
         "memory_usd": memory,
-        "why": "; ".join(filter(None, (why_of(basis.found), basis.covers))),
+        "why": "; ".join(filter(None, (missing_reasons(basis.found), basis.covers))),
     }
 
 
 def _row(known: ReturnInputs, basis: ReturnBasis, one: Return) -> dict[str, Any]:
-    payback: PaybackDays = one.payback
+    payback: PaybackDays = one.payback_days
     row: dict[str, Any] = {
         "basis": basis.name,
         "agent_type": one.agent_type or "",
@@ -224,7 +224,7 @@ def _row(known: ReturnInputs, basis: ReturnBasis, one: Return) -> dict[str, Any]
     return row
 
 
-def why_of(found: Returns) -> str:
+def missing_reasons(found: Returns) -> str:
     """What the total lacks, with the reasons of its parts; empty: nothing."""
     reasons = sorted({one.why for one in found.parts if one.saved_usd is None})
     if not found.parts:

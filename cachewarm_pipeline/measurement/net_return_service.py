@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from cachewarm_pipeline.days import window
 from cachewarm_pipeline.measurement.net_return import ReturnInputs, paid, plan_bytes
-from cachewarm_pipeline.measurement.return_inputs import call_costs
+from cachewarm_pipeline.measurement.return_parts import call_costs
 from cachewarm_pipeline.ports import Ports
 from cachewarm_pipeline.proof.service import stored_replay
 from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
 
 
-def known_of(ports: Ports, day: date, usage: pa.Table, published: date | None) -> ReturnInputs:
+def read_return_inputs(ports: Ports, day: date, usage: pa.Table, published: date | None) -> ReturnInputs:
     """What the stores know for the day; ``usage``: USAGE, all of it; ``published``: see ``paid``."""
     datasets, settings = ports.datasets, ports.settings
     rows, replayed = stored_replay(ports, day)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from cachewarm_pipeline.measurement.lift import Estimate
 
-Combine = Callable[[Mapping[str, float]], Estimate | None]
+ExtraHitsValue = Callable[[Mapping[str, float]], Estimate | None]
 """From the value of an extra hit by agent_type to the value of all extra hits a day, with the interval of the sum."""
 
 
@@ -88,7 +88,7 @@ class Returns:
 
 
 def returns(
-    parts: Sequence[Part], harm_usd: float | None, combine: Combine | None = None, wrong: Estimate | None = None
+    parts: Sequence[AgentTypeFigures], harm_usd: float | None, combine: ExtraHitsValue | None = None, wrong: Estimate | None = None
 ) -> Returns:
     """Savings, payback and break-even harm of each agent_type and in total; ``harm_usd``: of one wrong hit, None where
     nobody has said.
@@ -98,7 +98,7 @@ def returns(
     0 and S, the wrong ones are e X; at the low end by the low ends of both, at the high end the high e times S. Where X
     is not known, the estimate is e S too: harm is told in full.
 
-    ``combine``: tells the total's interval of the same extra hits (measured_usd, expected_usd); without it the ends of
+    ``combine``: tells the total's interval of the same extra hits (measured_extra_hits_value, expected_extra_hits_value); without it the ends of
     the parts are added, which is wider. ``wrong``: likewise the share of wrong hits of all agent types together, whose
     bounds are nearer than the sum of those of each; it takes them to be asked in about the same proportions.
 
@@ -119,7 +119,7 @@ def returns(
     return Returns(found, _total(found, unknown, harm_usd, combine, pooled), unknown)
 
 
-def _wrong_hits(parts: Sequence[Part], share: Estimate) -> Estimate:
+def _wrong_hits(parts: Sequence[AgentTypeFigures], share: Estimate) -> Estimate:
     """A day, of these agent types together, each of which has this share of wrong hits."""
     low, value = 0.0, 0.0
     no_low = share.low is None
@@ -136,7 +136,7 @@ def _wrong_hits(parts: Sequence[Part], share: Estimate) -> Estimate:
     )
 
 
-def _of_part(part: Part, harm_usd: float | None) -> Return:
+def _of_part(part: AgentTypeFigures, harm_usd: float | None) -> Return:
     extra, saved, why = part.extra_hits, None, part.why
     wrong = Estimate(0.0, 0.0, 0.0) if part.served_hits == 0 else part.wrong and _wrong_hits([part], part.wrong)
     if extra is None:
@@ -155,14 +155,14 @@ def _total(
     found: Sequence[Return],
     unknown: Sequence[str],
     harm_usd: float | None,
-    combine: Combine | None,
+    combine: ExtraHitsValue | None,
     pooled: Estimate | None,
 ) -> Return:
     extra = _sum([one.extra_hits for one in found])
     saved = _sum([one.saved_usd for one in found])
     wrong = _sum([one.wrong_hits for one in found])
     if wrong and pooled:
-        wrong = around(wrong.value, pooled.low, pooled.high)
+        wrong = widened(wrong.value, pooled.low, pooled.high)
     if combine:
         known = [one for one in found if one.saved_usd and one.wrong_hits]
         gross = combine({one.agent_type or "": one.call_usd or 0.0 for one in known})
@@ -186,7 +186,7 @@ def _lost(known: Sequence[Return], wrong: Estimate | None) -> Estimate | None:
     calls = [one.call_usd or 0.0 for one in known]
     least = [x for x in (lost.low, wrong.low if wrong.low is None else wrong.low * min(calls)) if x is not None]
     most = [x for x in (lost.high, wrong.high if wrong.high is None else wrong.high * max(calls)) if x is not None]
-    return around(lost.value, max(least, default=None), min(most, default=None))
+    return widened(lost.value, max(least, default=None), min(most, default=None))
 
 
 def _return(
@@ -241,7 +241,7 @@ def _ratio(part: float, whole: float) -> float | None:
     return ratio if math.isfinite(ratio) else None
 
 
-def around(value: float, low: float | None, high: float | None) -> Estimate:
+def widened(value: float, low: float | None, high: float | None) -> Estimate:
     """An interval of a bootstrap need not hold the estimate; then it is widened to it."""
     return Estimate(value, None if low is None else min(low, value), None if high is None else max(high, value))
 

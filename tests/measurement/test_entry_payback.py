@@ -135,10 +135,10 @@ def test_without_enough_counted_days_nothing_is_left_out(project: Project, why: 
         project.datasets.write("entry_hits", day, hits_table([hits_row(prompt, day) for prompt in EVERY]))
         project.datasets.write("hour_counts", day, hours(day))
     with environment(project.environment):
-        from cachewarm_pipeline.measurement.entry_payback_service import payback_day
+        from cachewarm_pipeline.measurement.entry_payback_service import compute_entry_payback
         from cachewarm_pipeline.workspace.workspace import Workspace
 
-        table, _ = payback_day(Workspace(), LAST_DAY)
+        table, _ = compute_entry_payback(Workspace(), LAST_DAY)
     assert idle_entries(table) == set()
 
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.days import end_of
-from cachewarm_pipeline.measurement.assets import known_of, net_return, warming_impact
-from cachewarm_pipeline.measurement.lift import Count, impact
-from cachewarm_pipeline.measurement.lift.measured_impact import Asked, Measured
+from cachewarm_pipeline.measurement.assets import read_return_inputs, net_return, warming_impact
+from cachewarm_pipeline.measurement.lift import ArmCount, impact
+from cachewarm_pipeline.measurement.lift.measured_impact import LookupCounts, MeasuredImpact
 from cachewarm_pipeline.measurement.net_return import (
     Paid,
     ReturnBasis,
@@ -70,7 +70,7 @@ def test_the_seeds_example_through_the_asset_is_four_cents_and_thirty_dollars_a_
     )
     assert page["verdict"].startswith("expected: saves")
     assert (page["savings_usd_a_day"], page["expected_savings_usd_a_day"]) == (pytest.approx(30), pytest.approx(30))
-    assert page["measured_told"].startswith("savings are not known: no reader counted a lookup")
+    assert page["measured_told"].startswith("savings are not known: no lookups were counted")
     savings = _savings(page) or {}
     known = {name for name, value in savings.items() if value is not None}
     assert known >= {"per_day_usd", "per_day_usd_low", "payback_days", "break_even_harm_low_usd", "warming_usd"}
@@ -265,14 +265,14 @@ def test_an_agent_type_without_a_replay_or_a_price_costs_in_full_and_the_reason_
 
 JUDGED = {"wrong_hit_rate": 0.0, "wrong_hit_rate_lower": 0.0, "wrong_hit_rate_upper": 0.1}
 BOTH_ARMS = [
-    Count(arm, "20260303", AGENT, hits, 100, bucket)
+    ArmCount(arm, "20260303", AGENT, hits, 100, bucket)
     for arm, hits in (("warmed", 50), ("holdout", 20))
     for bucket in range(8)
 ]
 
 
-def came(counts: list[Count], asked: dict[str, int], why: str = "") -> ReturnBasis:
-    """Measured on one day, of ``asked`` lookups of the warmed arm by agent_type, whoever read them."""
+def came(counts: list[ArmCount], asked: dict[str, int], why: str = "") -> ReturnBasis:
+    """MeasuredImpact on one day, of ``asked`` lookups of the warmed arm by agent_type, whoever read them."""
     other = "other"
     known = ReturnInputs(
         NO_ROWS,
@@ -283,8 +283,8 @@ def came(counts: list[Count], asked: dict[str, int], why: str = "") -> ReturnBas
         Paid(1.0, 0.2, 1),
         1.0,
     )
-    of = {("warmed", name): Asked(number // 2, number, number // 4) for name, number in asked.items()}
-    return measured_return(known, Measured([], impact(counts), [], of, Counter(), why))
+    of = {("warmed", name): LookupCounts(number // 2, number, number // 4) for name, number in asked.items()}
+    return measured_return(known, MeasuredImpact([], impact(counts), [], of, Counter(), why))
 
 
 def test_an_agent_type_that_nobody_asked_while_others_were_asked_has_earned_nothing_for_certain() -> None:
@@ -307,7 +307,7 @@ def test_what_only_readers_without_a_holdout_asked_is_not_known_and_did_not_earn
 
 
 def test_where_no_lift_is_known_at_all_nothing_is_measured_and_not_even_nothing() -> None:
-    few = [Count("warmed", "20260303", AGENT, 1, 2, 3)]
+    few = [ArmCount("warmed", "20260303", AGENT, 1, 2, 3)]
     for counts, asked, why in (([], {AGENT: 800}, "no reader has a holdout"), (few, {AGENT: 2}, "")):
         total_of = came(counts, asked, why).found.total
         assert total_of.savings_usd is None
@@ -327,7 +327,7 @@ def test_memory_is_of_prompts_answers_and_vectors_in_bytes() -> None:
 
 
 def test_a_day_without_embeddings_or_log_is_no_fault(counted: Workspace) -> None:
-    known = known_of(counted, LAST, ledger(), None)
+    known = read_return_inputs(counted, LAST, ledger(), None)
     assert known.paid == Paid(0.0, 0.0, 0)
     assert known.call_usd == {AGENT: pytest.approx(CALL)}
 

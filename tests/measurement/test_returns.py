@@ -10,26 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.measurement.lift import Estimate
-from cachewarm_pipeline.measurement.returns import Part, Return, returns
+from cachewarm_pipeline.measurement.returns import AgentTypeFigures, Return, returns
 
 NOTHING_WRONG = Estimate(0.0, 0.0, 0.0)
 
 
 def test_the_break_even_harm_of_the_facts() -> None:
-    part = Part("a", Estimate(500.0, None, None), 500.0, Estimate(0.02, None, None), 0.03)
+    part = AgentTypeFigures("a", Estimate(500.0, None, None), 500.0, Estimate(0.02, None, None), 0.03)
     assert returns([part], 0.0).total.break_even_harm_usd == pytest.approx(0.03 * 0.98 / 0.02)
 
 
 def test_an_example_by_hand() -> None:
     # 100 (80 to 120) extra hits, 200 served, 2% (1% to 5%) of them wrong: 2 more wrong hits a day, of 80 extra ones 1%
     # at least, of the 200 served ones 5% at most.
-    part = Part("a", Estimate(100.0, 80.0, 120.0), 200.0, Estimate(0.02, 0.01, 0.05), 0.50, 3.0, 60.0)
+    part = AgentTypeFigures("a", Estimate(100.0, 80.0, 120.0), 200.0, Estimate(0.02, 0.01, 0.05), 0.50, 3.0, 60.0)
     found = returns([part], harm_usd=1.5).parts[0]
     assert found.wrong_hits == pytest.approx((2.0, 0.8, 10.0))
     assert found.saved_usd == pytest.approx((98 * 0.5, 70 * 0.5, 119.2 * 0.5))
     assert found.harm_usd == pytest.approx((3.0, 1.2, 15.0))
     assert found.savings_usd == pytest.approx((49 - 3 - 3, 35 - 15 - 3, 59.6 - 1.2 - 3))
-    assert found.payback == pytest.approx((60 / 43, 60 / 55.4, 60 / 17))
+    assert found.payback_days == pytest.approx((60 / 43, 60 / 55.4, 60 / 17))
     # After the running cost; before it 0.50 x 0.98 / 0.02.
     assert found.break_even_harm_usd == pytest.approx(0.50 * 0.98 / 0.02 - 3 / 2)
     assert found.break_even_harm_low_usd == pytest.approx((35 - 3) / 10)
@@ -38,7 +38,7 @@ def test_an_example_by_hand() -> None:
 
 def test_a_cold_cache_is_wrong_too_so_the_estimate_is_of_extra_hits_and_only_the_cautious_end_of_all() -> None:
     # The shape of the sample: 61% of 1,000 lookups are served by warmed entries, 16 points are extra.
-    part = Part("a", Estimate(160.0, 80.0, 270.0), 610.0, Estimate(0.017, 0.0, 0.038), 0.003)
+    part = AgentTypeFigures("a", Estimate(160.0, 80.0, 270.0), 610.0, Estimate(0.017, 0.0, 0.038), 0.003)
     found = returns([part], 1.0).total
     assert found.wrong_hits == pytest.approx((0.017 * 160, 0.0, 0.038 * 610))
     every = replace(part, served_hits=160.0)  # no hit would have been without warming
@@ -53,12 +53,12 @@ def test_a_cold_cache_is_wrong_too_so_the_estimate_is_of_extra_hits_and_only_the
 
 
 def test_without_a_lift_all_served_hits_may_be_warmings_and_so_their_harm_is_told_in_full() -> None:
-    part = Part("a", None, 610.0, Estimate(0.02, 0.01, 0.04), 0.003, why="too few users")
+    part = AgentTypeFigures("a", None, 610.0, Estimate(0.02, 0.01, 0.04), 0.003, why="too few users")
     assert returns([part], 2.0).total.harm_usd == pytest.approx((2 * 12.2, 2 * 6.1, 2 * 24.4))
 
 
 def test_while_nobody_has_said_what_a_wrong_hit_costs_savings_are_before_its_harm_and_the_break_even_is_known() -> None:
-    part = Part("a", Estimate(100.0, 80.0, 120.0), 200.0, Estimate(0.02, 0.01, 0.05), 0.50, 3.0, 60.0)
+    part = AgentTypeFigures("a", Estimate(100.0, 80.0, 120.0), 200.0, Estimate(0.02, 0.01, 0.05), 0.50, 3.0, 60.0)
     unset, free = returns([part], None), returns([part], 0.0)
     for one, other in ((unset.parts[0], free.parts[0]), (unset.total, free.total)):
         assert one.harm_usd is None
@@ -80,12 +80,12 @@ AMOUNTS = numbers_from(0, 10**9, 1e-4)
 
 
 @st.composite
-def some_parts(draw: st.DrawFn) -> list[Part]:
+def some_parts(draw: st.DrawFn) -> list[AgentTypeFigures]:
     def ends(estimate: Estimate) -> Estimate:
         return estimate if draw(st.integers(0, 4)) else Estimate(estimate.value, None, None)
 
     return [
-        Part(
+        AgentTypeFigures(
             f"agent {n}",
             ends(draw(HITS)) if draw(st.integers(0, 5)) else None,
             draw(AMOUNTS),
@@ -107,7 +107,7 @@ def numbers(one: Return) -> list[float]:
 
 
 @given(some_parts(), AMOUNTS)
-def test_totals_are_sums_and_nothing_is_ever_not_a_number(parts: list[Part], harm: float) -> None:
+def test_totals_are_sums_and_nothing_is_ever_not_a_number(parts: list[AgentTypeFigures], harm: float) -> None:
     found = returns(parts, harm)
     assert all(math.isfinite(x) for one in (*found.parts, found.total) for x in numbers(one))
     for name in ("extra_hits", "wrong_hits", "saved_usd", "harm_usd"):
@@ -134,7 +134,7 @@ def test_totals_are_sums_and_nothing_is_ever_not_a_number(parts: list[Part], har
 
 
 @given(some_parts(), AMOUNTS, AMOUNTS)
-def test_more_harm_never_saves_more(parts: list[Part], harm: float, more: float) -> None:
+def test_more_harm_never_saves_more(parts: list[AgentTypeFigures], harm: float, more: float) -> None:
     some, worse = returns(parts, harm), returns(parts, harm + more)
     for one, other in zip((*some.parts, some.total), (*worse.parts, worse.total), strict=True):
         assert (one.savings_usd is None) == (other.savings_usd is None)
@@ -146,7 +146,7 @@ def test_more_harm_never_saves_more(parts: list[Part], harm: float, more: float)
 
 
 @given(some_parts(), AMOUNTS)
-def test_more_extra_hits_never_save_less_before_harm(parts: list[Part], more: float) -> None:
+def test_more_extra_hits_never_save_less_before_harm(parts: list[AgentTypeFigures], more: float) -> None:
     def with_more(hits: Estimate | None) -> Estimate | None:
         return hits and Estimate(hits.value + more, *(None if end is None else end + more for end in hits[1:]))
 
@@ -155,13 +155,13 @@ def test_more_extra_hits_never_save_less_before_harm(parts: list[Part], more: fl
     for one, other in zip((*some.parts, some.total), (*better.parts, better.total), strict=True):
         if one.savings_usd is not None and other.savings_usd is not None:
             assert other.savings_usd.value >= one.savings_usd.value - 1e-3
-            if one.payback.days is not None:
-                assert other.payback.days is not None
-                assert other.payback.days <= one.payback.days * (1 + 1e-9)
+            if one.payback_days.days is not None:
+                assert other.payback_days.days is not None
+                assert other.payback_days.days <= one.payback_days.days * (1 + 1e-9)
 
 
 @given(some_parts())
-def test_at_the_break_even_harm_all_that_was_saved_is_lost_and_less_harm_leaves_some(parts: list[Part]) -> None:
+def test_at_the_break_even_harm_all_that_was_saved_is_lost_and_less_harm_leaves_some(parts: list[AgentTypeFigures]) -> None:
     before = returns(parts, None)
     for place, one in enumerate((*before.parts, before.total)):
         harm = one.break_even_harm_usd
@@ -181,13 +181,13 @@ def test_at_the_break_even_harm_all_that_was_saved_is_lost_and_less_harm_leaves_
 
 
 @given(some_parts(), AMOUNTS)
-def test_estimates_lie_in_their_intervals_and_so_do_paybacks(parts: list[Part], harm: float) -> None:
+def test_estimates_lie_in_their_intervals_and_so_do_paybacks(parts: list[AgentTypeFigures], harm: float) -> None:
     found = returns(parts, harm)
     for one in (*found.parts, found.total):
         for estimate in (one.extra_hits, one.wrong_hits, one.saved_usd, one.harm_usd, one.savings_usd):
             told = [x for x in (estimate.low, estimate.value, estimate.high) if x is not None] if estimate else []
             assert all(a <= b + 1e-3 for a, b in pairwise(told))
-        payback = [x for x in (one.payback.least, one.payback.days, one.payback.most) if x is not None]
+        payback = [x for x in (one.payback_days.least, one.payback_days.days, one.payback_days.most) if x is not None]
         assert all(a <= b * (1 + 1e-6) + 1e-9 for a, b in pairwise(payback))
 
 
@@ -195,10 +195,10 @@ def test_what_is_not_known_saves_nothing_in_the_total_and_costs_in_full() -> Non
     hits = Estimate(100.0, 90.0, 110.0)
     found = returns(
         [
-            Part("known", hits, 100.0, Estimate(0.01, 0.0, 0.02), 1.0, running_usd=5.0, warming_usd=10.0),
-            Part("no cost", hits, 100.0, Estimate(0.01, 0.0, 0.02), None, running_usd=7.0),
-            Part("no lift", None, 100.0, Estimate(0.01, 0.0, 0.02), 1.0, why="no lookup of the holdout arm"),
-            Part("not judged", hits, 100.0, None, 1.0, warming_usd=20.0),
+            AgentTypeFigures("known", hits, 100.0, Estimate(0.01, 0.0, 0.02), 1.0, running_usd=5.0, warming_usd=10.0),
+            AgentTypeFigures("no cost", hits, 100.0, Estimate(0.01, 0.0, 0.02), None, running_usd=7.0),
+            AgentTypeFigures("no lift", None, 100.0, Estimate(0.01, 0.0, 0.02), 1.0, why="no lookups in the holdout arm"),
+            AgentTypeFigures("not judged", hits, 100.0, None, 1.0, warming_usd=20.0),
         ],
         harm_usd=2.0,
     )
@@ -206,7 +206,7 @@ def test_what_is_not_known_saves_nothing_in_the_total_and_costs_in_full() -> Non
     assert [one.why for one in found.parts] == [
         "",
         "no call with a known cost",
-        "no lookup of the holdout arm",
+        "no lookups in the holdout arm",
         "no hit was judged",
     ]
     assert [one.savings_usd is None for one in found.parts] == [False, True, True, True]
@@ -220,17 +220,17 @@ def test_what_is_not_known_saves_nothing_in_the_total_and_costs_in_full() -> Non
 def test_without_a_part_there_is_no_total() -> None:
     total = returns([], 1.0).total
     assert (total.savings_usd, total.extra_hits, total.running_usd) == (None, None, 0.0)
-    assert total.payback == (None, None, None)
+    assert total.payback_days == (None, None, None)
 
 
 def test_what_never_pays_back_says_so() -> None:
-    loses = Part("a", Estimate(10.0, 5.0, 40.0), 10.0, Estimate(0.5, 0.1, 0.9), 1.0, warming_usd=1.0)
+    loses = AgentTypeFigures("a", Estimate(10.0, 5.0, 40.0), 10.0, Estimate(0.5, 0.1, 0.9), 1.0, warming_usd=1.0)
     found = returns([loses], harm_usd=2.0).parts[0]
     assert found.savings_usd is not None
     assert found.savings_usd.value < 0 < (found.savings_usd.high or 0)
-    assert (found.payback.days, found.payback.most) == (None, None)
-    assert found.payback.least is not None
-    assert returns([replace(loses, warming_usd=0.0)], harm_usd=0.0).parts[0].payback.days == 0.0
+    assert (found.payback_days.days, found.payback_days.most) == (None, None)
+    assert found.payback_days.least is not None
+    assert returns([replace(loses, warming_usd=0.0)], harm_usd=0.0).parts[0].payback_days.days == 0.0
     # Fewer hits than without warming: no harm is small enough, and nothing wrong: none is too large.
     worse = returns([replace(loses, extra_hits=Estimate(-1.0, -2.0, 0.0))], harm_usd=0.0).parts[0]
     assert (worse.break_even_harm_usd, worse.break_even_harm_low_usd) == (None, 0.0)
@@ -239,7 +239,7 @@ def test_what_never_pays_back_says_so() -> None:
 
 
 def test_an_agent_type_that_served_nothing_has_nothing_wrong() -> None:
-    found = returns([Part("a", Estimate(0.0, 0.0, 0.0), 0.0, None, 1.0)], harm_usd=5.0).parts[0]
+    found = returns([AgentTypeFigures("a", Estimate(0.0, 0.0, 0.0), 0.0, None, 1.0)], harm_usd=5.0).parts[0]
     assert found.savings_usd == (0.0, 0.0, 0.0)
 
 
@@ -255,13 +255,13 @@ def test_an_agent_type_that_served_nothing_has_nothing_wrong() -> None:
     ],
 )
 def test_figures_that_cannot_be_are_refused_by_name(changed: dict[str, Any], told: str) -> None:
-    part = Part("a", Estimate(1.0, 0.0, 2.0), 1.0, NOTHING_WRONG, 1.0)
+    part = AgentTypeFigures("a", Estimate(1.0, 0.0, 2.0), 1.0, NOTHING_WRONG, 1.0)
     with pytest.raises(ValueError, match=told):
         returns([replace(part, **changed)], 1.0)
 
 
 def test_bad_harm_and_doubles_are_refused() -> None:
-    part = Part("a", Estimate(1.0, 0.0, 2.0), 1.0, NOTHING_WRONG, 1.0)
+    part = AgentTypeFigures("a", Estimate(1.0, 0.0, 2.0), 1.0, NOTHING_WRONG, 1.0)
     with pytest.raises(ValueError, match="harm_usd of all agent types is -1"):
         returns([part], -1.0)
     with pytest.raises(ValueError, match="'a' comes twice"):
@@ -270,7 +270,7 @@ def test_bad_harm_and_doubles_are_refused() -> None:
 
 def test_bounds_of_all_hits_together_are_nearer_than_the_sum_of_those_of_each() -> None:
     parts = [
-        Part(name, Estimate(50.0, 40.0, 60.0), 100.0, Estimate(0.0, 0.0, 0.5), usd)
+        AgentTypeFigures(name, Estimate(50.0, 40.0, 60.0), 100.0, Estimate(0.0, 0.0, 0.5), usd)
         for name, usd in (("a", 0.02), ("b", 0.04))
     ]
     added, pooled = returns(parts, 1.0), returns(parts, 1.0, None, Estimate(0.0, 0.0, 0.05))

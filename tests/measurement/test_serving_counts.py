@@ -14,8 +14,8 @@ from cachewarm_client.text import entry_id
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.measurement.assets import entry_payback, serving_counts
 from cachewarm_pipeline.measurement.checks import day_is_counted
-from cachewarm_pipeline.measurement.entry_hits import Entry, with_costs
-from cachewarm_pipeline.measurement.redis_counted_days import read_day
+from cachewarm_pipeline.measurement.entry_hits import EntryDetails, with_costs
+from cachewarm_pipeline.measurement.redis_day_counters import read_day_counters
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.settings import load_settings
 from cachewarm_pipeline.storage.schemas import WARMING_PLAN
@@ -202,10 +202,10 @@ def test_what_fails_in_measuring_stops_no_run_and_is_told_on_the_page_and_by_the
 def test_a_lost_redis_is_told_with_the_day_that_was_asked_for() -> None:
     nowhere = redis.Redis(host="127.0.0.1", port=1, retry=None)
     with pytest.raises(CacheError, match="lost Redis while reading the counters of 2026-11-24"):
-        read_day(nowhere, "nothing", DAY)
+        read_day_counters(nowhere, "nothing", DAY)
 
 
 def test_an_entry_whose_call_has_no_known_cost_has_its_agent_types_mean() -> None:
-    entries = {name: Entry(agent_type=of) for name, of in (("a", "ops"), ("b", "ops"), ("golden", "ops"), ("c", "x"))}
+    entries = {name: EntryDetails(agent_type=of) for name, of in (("a", "ops"), ("b", "ops"), ("golden", "ops"), ("c", "x"))}
     priced = with_costs(entries, {"a": 0.01, "b": 0.03, "golden": None})
     assert {name: entry.cost_usd for name, entry in priced.items()} == {"a": 0.01, "b": 0.03, "golden": 0.02, "c": None}

@@ -61,7 +61,7 @@ IMPACT = table(
     | {"lift_low": 0.1, "lift_high": 0.3, "forecast_hit_rate": 0.6},
     {"scope": "day", "name": "2026-03-20", "hit_rate": 0.6, "holdout_hit_rate": 0.3, "lift": 0.3},
     {"scope": "source", "name": "golden", "hits": 400, "share": 0.8},
-    {"scope": "before", "why": "the log has no cache_hit"},
+    {"scope": "before", "why": "the log records no cache_hit"},
     {"scope": "after", "hit_rate": 0.55},
 )
 

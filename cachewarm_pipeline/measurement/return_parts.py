@@ -8,20 +8,20 @@ from typing import Any
 import pyarrow as pa
 
 from cachewarm_pipeline.measurement.lift import Estimate, Impact
-from cachewarm_pipeline.measurement.returns import Combine, Part, around, scaled
+from cachewarm_pipeline.measurement.returns import ExtraHitsValue, AgentTypeFigures, widened, scaled
 from cachewarm_pipeline.proof.replay_summary import lift_interval
 
 _SEED = 0
 """Of the bootstrap: the same days give the same interval."""
 
 
-def measured_hits(impact: Impact) -> dict[str, Estimate | None]:
+def measured_extra_hits(impact: Impact) -> dict[str, Estimate | None]:
     """Extra hits a day of each agent_type: its lift x the lookups of the warmed arm, over the days that were counted.
     Of one with too few users the pooled lift stands in; None where there is neither. Give whole days."""
     return {name: impact.weighted({name: _a_day(impact, name)}) for name in impact.agent_types}
 
 
-def measured_usd(impact: Impact) -> Combine:
+def measured_extra_hits_value(impact: Impact) -> ExtraHitsValue:
     """What ``returns`` needs to carry the lift's interval to the total: users ask several agent types, so that the
     parts' intervals do not add up. An agent_type that was not counted has no extra hits."""
     return lambda usd: impact.weighted(
@@ -33,7 +33,7 @@ def _a_day(impact: Impact, name: str) -> float:
     return impact.agent_types[name].warmed_lookups / max(1, impact.days)
 
 
-def expected_part(
+def expected_figures(
     agent_type: str,
     replay: Mapping[str, Any],
     days: int,
@@ -46,9 +46,9 @@ def expected_part(
     if days < 1:
         raise ValueError(f"returns: the replay of agent_type {agent_type!r} is of {days} days, not of 1 or more")
     lift, ends = replay["lift"], replay["lift_interval"] or (None, None)
-    return Part(
+    return AgentTypeFigures(
         agent_type,
-        None if lift is None else scaled(around(lift, *ends), replay["lookups"] / days),
+        None if lift is None else scaled(widened(lift, *ends), replay["lookups"] / days),
         replay["hits"] / days,
         wrong_share(replay),
         call_usd,
@@ -61,11 +61,11 @@ def expected_part(
 def wrong_share(replay: Mapping[str, Any]) -> Estimate | None:
     """Wrong of the judged hits of a replay (replay_summary.summary), with its bounds; None where none was judged."""
     wrong = replay["wrong_hit_rate"]
-    return None if wrong is None else around(wrong, replay["wrong_hit_rate_lower"], replay["wrong_hit_rate_upper"])
+    return None if wrong is None else widened(wrong, replay["wrong_hit_rate_lower"], replay["wrong_hit_rate_upper"])
 
 
-def expected_usd(replay: pa.Table, days: int) -> Combine:
-    """As measured_usd, for a replay over ``days`` held-out days: a bootstrap over days of the sum, as of its lift.
+def expected_extra_hits_value(replay: pa.Table, days: int) -> ExtraHitsValue:
+    """As measured_extra_hits_value, for a replay over ``days`` held-out days: a bootstrap over days of the sum, as of its lift.
 
     ``replay``: agent_type, date, lookups, warmed_hits and cold_hits of REPLAY.
     """
@@ -84,7 +84,7 @@ def expected_usd(replay: pa.Table, days: int) -> Combine:
         ends = lift_interval(gains.values(), lookups.values(), _SEED) or (None, None)
         whole = sum(lookups.values())
         lift = sum(gains.values()) / whole if whole else 0.0
-        return scaled(around(lift, *ends), whole / days * unit)
+        return scaled(widened(lift, *ends), whole / days * unit)
 
     return combine
 
