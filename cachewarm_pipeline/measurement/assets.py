@@ -13,13 +13,20 @@ from cachewarm_pipeline.measurement import net_return as net_returns
 from cachewarm_pipeline.measurement.entry_payback_page import entry_payback_metadata
 from cachewarm_pipeline.measurement.entry_payback_service import ENTRY_PAYBACK_ASSET, compute_entry_payback
 from cachewarm_pipeline.measurement.impact_page import impact_metadata
+from cachewarm_pipeline.measurement.impact_service import CountedDays
 from cachewarm_pipeline.measurement.lift.impact_text import impact_table
 from cachewarm_pipeline.measurement.net_return import net_return_table
 from cachewarm_pipeline.measurement.net_return_page import net_return_metadata
 from cachewarm_pipeline.measurement.net_return_service import read_return_inputs
-from cachewarm_pipeline.measurement.impact_service import CountedDays
 from cachewarm_pipeline.measurement.serving_counts_page import counts_metadata, day_figures, tally_of
-from cachewarm_pipeline.measurement.serving_counts_service import BUCKETS, HITS, HOURS, entry_hits_of_day, day_counters_or_reason, store_counts
+from cachewarm_pipeline.measurement.serving_counts_service import (
+    BUCKETS,
+    HITS,
+    HOURS,
+    day_counters_or_reason,
+    entry_hits_of_day,
+    store_counts,
+)
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.query_log.service import DAILY
 from cachewarm_pipeline.storage.measurement_schemas import HOUR_COUNTS

@@ -15,7 +15,7 @@ from cachewarm_pipeline.storage.measurement_schemas import ENTRY_HITS
 
 
 @dataclass(frozen=True)
-class Entry:
+class EntryDetails:
     """What is known of a warmed entry; a text is empty if it is not known."""
 
     agent_type: str = ""

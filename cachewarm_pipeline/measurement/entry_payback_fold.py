@@ -80,9 +80,7 @@ class EntryPaybackFold:
         self._entries: dict[str, _EntryState] = {}
         self._newest: date | None = None
         for row in before.to_pylist() if before else ():
-            entry = self._new_entry(
-                row["entry_id"], row["agent_type"], row["prompt"], row["source"], row["first_day"]
-            )
+            entry = self._new_entry(row["entry_id"], row["agent_type"], row["prompt"], row["source"], row["first_day"])
             entry.last_hit, entry.negative = _micros(row["last_hit"]), row["negative"]
             entry.idle = Idle(row["idle_days"], row["average_hits"], row["left_on"], row["times_left"])
 

@@ -1,4 +1,4 @@
-"""What the page of `entry_payback` shows: the best entries, entries that earned nothing, and how hits are distributed."""
+"""What the page of `entry_payback` shows: the best entries, those without hits, and how hits are distributed."""
 
 from datetime import date
 from typing import Any

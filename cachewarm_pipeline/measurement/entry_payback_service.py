@@ -56,8 +56,10 @@ def _earlier_table(datasets: DatasetStore, day: date) -> tuple[date | None, pa.T
 
 
 def _lookups(datasets: DatasetStore, day: date) -> dict[str, int]:
-    """Lookups of the warmed arm by agent_type, of readers that count hits by entry. Older versions count neither hits by
-    entry nor the time of a lookup, so rows without a time are skipped."""
+    """Lookups of the warmed arm by agent_type, of readers that count hits by entry.
+
+    Older versions count neither hits by entry nor the time of a lookup, so rows without a time are skipped.
+    """
     found: dict[str, int] = {}
     columns = ["arm", "agent_type", "exact", "semantic", "misses", "hit_seconds", "miss_seconds"]
     for row in datasets.read("hour_counts", day, columns).to_pylist():

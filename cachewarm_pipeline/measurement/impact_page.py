@@ -13,7 +13,9 @@ from cachewarm_pipeline.plots.charts import came_plot
 _EXAMPLES = ("scope", "name", "lookups", "hit_rate", "holdout_hit_rate", "lift", "lift_low", "lift_high", "why")
 
 
-def impact_metadata(found: MeasuredImpact, before: PlainHitRate, after: PlainHitRate, table: pa.Table) -> dict[str, Any]:
+def impact_metadata(
+    found: MeasuredImpact, before: PlainHitRate, after: PlainHitRate, table: pa.Table
+) -> dict[str, Any]:
     """Metadata of the asset; ``table``: WARMING_IMPACT of the day."""
     return {
         "measured": lift_sentence(found),

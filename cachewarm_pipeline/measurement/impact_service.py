@@ -12,11 +12,10 @@ from cachewarm_pipeline.measurement.lift.measured_impact import (
     DayCounts,
     MeasuredImpact,
     PlainHitRate,
-    counted,
     day_counts,
-    plan_day_of,
-    measured_impact,
     log_hit_rate,
+    measured_impact,
+    plan_day_of,
 )
 from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
 from cachewarm_pipeline.storage.datasets import DatasetStore

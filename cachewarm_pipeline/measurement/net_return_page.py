@@ -6,8 +6,9 @@ from typing import Any
 import pyarrow as pa
 
 from cachewarm_pipeline.lineage.asset_page import records, table_metadata
-from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED, ReturnInputs
+from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED
 from cachewarm_pipeline.measurement.net_return_text import figures, side_by_side, verdict
+from cachewarm_pipeline.measurement.return_inputs import ReturnInputs
 
 HOW_TO_READ = (
     "Expected: by the replay on held-out days. Measured: the lift over the holdout x lookups. Wrong hits are the "

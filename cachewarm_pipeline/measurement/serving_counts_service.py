@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from cachewarm_client.counters import KEEP_SECONDS, SERVED_SECONDS
 
 from cachewarm_pipeline.days import start_of
-from cachewarm_pipeline.measurement.redis_day_counters import DayEntries, DayCounters, read_day_counters
+from cachewarm_pipeline.measurement.redis_day_counters import DayCounters, DayEntries, read_day_counters
 from cachewarm_pipeline.publishing.cache_ports import CachePorts
 
 HOURS, BUCKETS, HITS = "hour_counts", "arm_counts", "entry_hits"
@@ -36,7 +36,7 @@ def entry_hits_of_day(ports: CachePorts, day: date, found: DayCounters) -> pa.Ta
 
 
 def store_counts(ports: CachePorts, day: date, tables: dict[str, pa.Table | None]) -> Iterator[str]:
-    """Stores each table unless the stored one has more counts; yields the reason for each table that it did not store."""
+    """Stores each table unless the stored one has more counts; yields why a table was not stored."""
     for name, table in tables.items():
         if table is None:
             yield f"{name} of {day} was not written: hits by entry live {SERVED_SECONDS // 86_400} days in Redis"

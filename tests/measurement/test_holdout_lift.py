@@ -199,7 +199,10 @@ def test_what_cannot_be_told_has_a_reason_and_the_total_says_what_it_leaves_out(
         ([ArmCount("holdout", "20260301", "a", 0, 0)], "no lookups were counted"),
         (spread("warmed", 1, 2), "no lookups in the holdout arm"),
         (spread("holdout", 1, 2), "no lookups in the warmed arm"),
-        ([*spread("warmed", 1, 2), *spread("holdout", 1, 2, slot="20260302")], "no day or hour with lookups in both arms"),
+        (
+            [*spread("warmed", 1, 2), *spread("holdout", 1, 2, slot="20260302")],
+            "no day or hour with lookups in both arms",
+        ),
         (without_buckets(TWO_ARMS[:9]), "too few lookups: 5 of the 30 needed in the holdout arm"),
     ],
 )

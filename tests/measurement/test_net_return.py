@@ -12,20 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.days import end_of
-from cachewarm_pipeline.measurement.assets import read_return_inputs, net_return, warming_impact
+from cachewarm_pipeline.measurement.assets import net_return, warming_impact
 from cachewarm_pipeline.measurement.lift import ArmCount, impact
 from cachewarm_pipeline.measurement.lift.measured_impact import LookupCounts, MeasuredImpact
-from cachewarm_pipeline.measurement.net_return import (
-    Paid,
-    ReturnBasis,
-    ReturnInputs,
-    expected_return,
-    measured_return,
-    net_return_table,
-    paid,
-    plan_bytes,
-)
+from cachewarm_pipeline.measurement.net_return import ReturnBasis, expected_return, measured_return, net_return_table
+from cachewarm_pipeline.measurement.net_return_service import read_return_inputs
 from cachewarm_pipeline.measurement.net_return_text import figures, side_by_side, verdict
+from cachewarm_pipeline.measurement.return_inputs import Paid, ReturnInputs, paid, plan_bytes
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.reporting.warm_report import _savings
 from cachewarm_pipeline.storage.measurement_schemas import USAGE
@@ -177,7 +170,7 @@ def test_where_only_some_readers_have_a_holdout_wrong_hits_are_of_the_look_ups_t
         hours = counted.datasets.read("hour_counts", after(n))
         counted.datasets.write("hour_counts", after(n), pa.concat_tables([hours, hours]))
     (now,) = [row for row in made(counted, LAST)[0] if row["basis"] == "measured" and row["agent_type"]]
-    told = "50% of the lookups have a holdout: costs are in full, savings are of these lookups"
+    told = "50% of the lookups have a holdout: savings cover only these, costs are in full"
     assert now == pytest.approx(before | {"why": told})
 
 
@@ -259,8 +252,8 @@ def test_an_agent_type_without_a_replay_or_a_price_costs_in_full_and_the_reason_
     rows = table.to_pylist()
     assert [(row["agent_type"], row["warming_usd"]) for row in rows] == [(AGENT, 3.0), ("planner", 1.0), ("", 4.0)]
     assert [row["savings_usd"] for row in rows] == [None] * 3
-    assert rows[-1]["why"] == "nothing was held out"
-    assert verdict(rows[-1]) == "savings are not known: nothing was held out (it takes 4 days of log)"
+    assert rows[-1]["why"] == "no lookups were held out"
+    assert verdict(rows[-1]) == "savings are not known: no lookups were held out (it takes 4 days of log)"
 
 
 JUDGED = {"wrong_hit_rate": 0.0, "wrong_hit_rate_lower": 0.0, "wrong_hit_rate_upper": 0.1}
@@ -272,7 +265,7 @@ BOTH_ARMS = [
 
 
 def came(counts: list[ArmCount], asked: dict[str, int], why: str = "") -> ReturnBasis:
-    """MeasuredImpact on one day, of ``asked`` lookups of the warmed arm by agent_type, whoever read them."""
+    """Measured on one day, of ``asked`` lookups of the warmed arm by agent_type, whoever read them."""
     other = "other"
     known = ReturnInputs(
         NO_ROWS,
@@ -288,7 +281,7 @@ def came(counts: list[ArmCount], asked: dict[str, int], why: str = "") -> Return
 
 
 def test_an_agent_type_that_nobody_asked_while_others_were_asked_has_earned_nothing_for_certain() -> None:
-    found = came(BOTH_ARMS, {AGENT: 800}).found
+    found = came(BOTH_ARMS, {AGENT: 800}).returns
     asked, idle = found.parts
     assert asked.extra_hits is not None
     assert asked.extra_hits.value == pytest.approx(240.0)
@@ -299,9 +292,9 @@ def test_an_agent_type_that_nobody_asked_while_others_were_asked_has_earned_noth
 
 
 def test_what_only_readers_without_a_holdout_asked_is_not_known_and_did_not_earn_nothing() -> None:
-    found = came(BOTH_ARMS, {AGENT: 800, "other": 500}).found
+    found = came(BOTH_ARMS, {AGENT: 800, "other": 500}).returns
     other = found.parts[1]
-    assert (other.savings_usd, other.why) == (None, "no reader of it has a holdout")
+    assert (other.savings_usd, other.why) == (None, "no reader of this agent_type has a holdout")
     assert found.unknown == ("other",)
     assert found.total.running_usd == pytest.approx(0.2)
 
@@ -309,16 +302,16 @@ def test_what_only_readers_without_a_holdout_asked_is_not_known_and_did_not_earn
 def test_where_no_lift_is_known_at_all_nothing_is_measured_and_not_even_nothing() -> None:
     few = [ArmCount("warmed", "20260303", AGENT, 1, 2, 3)]
     for counts, asked, why in (([], {AGENT: 800}, "no reader has a holdout"), (few, {AGENT: 2}, "")):
-        total_of = came(counts, asked, why).found.total
+        total_of = came(counts, asked, why).returns.total
         assert total_of.savings_usd is None
 
 
 def test_savings_of_a_part_of_the_look_ups_against_costs_in_full_are_told_as_that() -> None:
     basis = came(BOTH_ARMS, {AGENT: 1_000})
-    told = "80% of the lookups have a holdout: costs are in full, savings are of these lookups"
-    assert basis.found.parts[0].why == told
-    assert basis.covers == told
-    assert came(BOTH_ARMS, {AGENT: 802}).covers == ""
+    told = "80% of the lookups have a holdout: savings cover only these, costs are in full"
+    assert basis.returns.parts[0].why == told
+    assert basis.note == told
+    assert came(BOTH_ARMS, {AGENT: 802}).note == ""
 
 
 def test_memory_is_of_prompts_answers_and_vectors_in_bytes() -> None:

@@ -7,13 +7,12 @@ import pyarrow as pa
 import pytest
 
 from cachewarm_pipeline.measurement.lift import ArmCount, Estimate, impact
+from cachewarm_pipeline.measurement.return_inputs import call_costs, share_out
 from cachewarm_pipeline.measurement.return_parts import (
-    call_costs,
-    expected_figures,
     expected_extra_hits_value,
+    expected_figures,
     measured_extra_hits,
     measured_extra_hits_value,
-    share_out,
 )
 from cachewarm_pipeline.measurement.returns import AgentTypeFigures, returns
 
@@ -44,7 +43,8 @@ def test_the_total_carries_the_interval_of_the_sum_and_not_the_sum_of_the_interv
     found = impact([count for count in measured() if count.agent_type != "unheld"])
     hits = measured_extra_hits(found)
     parts = [
-        AgentTypeFigures(name, hits[name], 5_000.0, Estimate(0.01, 0.005, 0.02), usd) for name, usd in (("a", 0.03), ("b", 0.10))
+        AgentTypeFigures(name, hits[name], 5_000.0, Estimate(0.01, 0.005, 0.02), usd)
+        for name, usd in (("a", 0.03), ("b", 0.10))
     ]
     carried, added = returns(parts, 0.5, measured_extra_hits_value(found)).total, returns(parts, 0.5).total
     for name in ("extra_hits", "saved_usd", "savings_usd"):
@@ -79,7 +79,7 @@ def test_the_forecast_of_a_replay_is_of_one_day() -> None:
 
 def test_a_replay_without_look_ups_or_judged_hits_expects_nothing_and_says_why() -> None:
     nothing = expected_figures("a", REPLAY | {"lift": None, "lift_interval": None, "hits": 0}, 7, 0.03)
-    assert (nothing.extra_hits, nothing.why) == (None, "nothing was held out")
+    assert (nothing.extra_hits, nothing.why) == (None, "no lookups were held out")
     unjudged = expected_figures("a", REPLAY | {"wrong_hit_rate": None, "lift_interval": None}, 7, 0.03)
     assert unjudged.extra_hits == (pytest.approx(200.0), None, None)
     assert returns([unjudged], 1.0).parts[0].why == "no hit was judged"
@@ -109,7 +109,7 @@ def test_a_shared_cost_is_shared_out_to_the_last_cent() -> None:
 
 
 def test_a_replay_of_no_days_is_refused() -> None:
-    with pytest.raises(ValueError, match="'a' is of 0 days"):
+    with pytest.raises(ValueError, match="'a' has 0 held-out days"):
         expected_figures("a", REPLAY, 0, 1.0)
 
 

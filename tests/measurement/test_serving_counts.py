@@ -206,6 +206,8 @@ def test_a_lost_redis_is_told_with_the_day_that_was_asked_for() -> None:
 
 
 def test_an_entry_whose_call_has_no_known_cost_has_its_agent_types_mean() -> None:
-    entries = {name: EntryDetails(agent_type=of) for name, of in (("a", "ops"), ("b", "ops"), ("golden", "ops"), ("c", "x"))}
+    entries = {
+        name: EntryDetails(agent_type=of) for name, of in (("a", "ops"), ("b", "ops"), ("golden", "ops"), ("c", "x"))
+    }
     priced = with_costs(entries, {"a": 0.01, "b": 0.03, "golden": None})
     assert {name: entry.cost_usd for name, entry in priced.items()} == {"a": 0.01, "b": 0.03, "golden": 0.02, "c": None}

@@ -11,10 +11,16 @@ import pytest
 
 from benchmarks.lift_simulation import EVEN, trials
 from cachewarm_pipeline.measurement.assets import warming_impact
+from cachewarm_pipeline.measurement.impact_service import CountedDays
 from cachewarm_pipeline.measurement.lift import Forecast, impact
 from cachewarm_pipeline.measurement.lift.impact_text import before_after_sentence, impact_table, lift_sentence
-from cachewarm_pipeline.measurement.lift.measured_impact import DayCounts, PlainHitRate, days_with_warmed_cache, measured_impact, log_hit_rate
-from cachewarm_pipeline.measurement.impact_service import CountedDays
+from cachewarm_pipeline.measurement.lift.measured_impact import (
+    DayCounts,
+    PlainHitRate,
+    days_with_warmed_cache,
+    log_hit_rate,
+    measured_impact,
+)
 from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.support.impact_days import (
     AGENT,
@@ -140,11 +146,13 @@ def test_days_that_saw_no_warmed_cache_or_half_a_one_would_dilute_the_lift(earli
     assert days_with_warmed_cache(gaps, earlier) == []
     whole = [*gaps, one_day(4, "h", False), one_day(5, None, True), one_day(6, "h", True)]
     assert [one.day for one in days_with_warmed_cache(whole, earlier)] == [after(4), after(6)]
-    assert [one.day for one in days_with_warmed_cache([one_day(1, "g", False)], earlier)] == ([after(1)] if earlier else [])
+    assert [one.day for one in days_with_warmed_cache([one_day(1, "g", False)], earlier)] == (
+        [after(1)] if earlier else []
+    )
 
 
 def test_a_day_of_which_nobody_knows_what_was_live_is_as_the_last_one_that_is_known() -> None:
-    unknown = [replace(one_day(n, None, False), entries=False) for n in (1, 3, 4)]
+    unknown = [replace(one_day(n, None, False), entry_hits_known=False) for n in (1, 3, 4)]
     days = [one_day(0, "g", True), unknown[0], one_day(2, None, False), *unknown[1:], one_day(5, "g", False)]
     assert [one.day for one in days_with_warmed_cache(days, False)] == [after(0), after(1)]
     assert [one.day for one in days_with_warmed_cache(unknown, True)] == [one.day for one in unknown]
@@ -158,7 +166,7 @@ def test_before_ends_where_a_generation_was_live_and_not_at_the_oldest_plan(work
     assert counts.first_live() == (after(1), FIRST)
     before = counts.before(LAST)
     assert (before.days, before.lookups) == (2, 20)  # the log of that day and of FIRST
-    found = replace(counts.measured_impact(LAST), asked={})
+    found = replace(counts.measured_impact(LAST), lookups={})
     assert counts.after(LAST, found).days == 3
 
 

@@ -12,7 +12,7 @@ from cachewarm_client.arms import BUCKETS
 from cachewarm_client.counters import ARMS, HOLDOUT_ARM
 from numpy.typing import NDArray
 
-__all__ = ["ARMS", "BUCKETS", "HOLDOUT_ARM", "Cells", "ArmCount", "cells"]
+__all__ = ["ARMS", "BUCKETS", "HOLDOUT_ARM", "ArmCount", "Cells", "cells"]
 
 Floats = NDArray[np.float64]
 

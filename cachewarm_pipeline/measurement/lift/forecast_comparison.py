@@ -10,7 +10,7 @@ from cachewarm_pipeline.measurement.lift.holdout_lift import impact
 
 @dataclass(frozen=True)
 class Forecast:
-    """Hit rates that the replay expected of a day's plan, as shares of lookups; None if the replay had no held-out days."""
+    """Hit rates that the replay expected of a day's plan, as shares of lookups; None if it had no lookups."""
 
     hit_rate: float | None
     cold_hit_rate: float | None

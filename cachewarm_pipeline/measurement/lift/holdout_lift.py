@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.measurement.lift.arm_counts import ARMS, Cells, ArmCount, cells
-from cachewarm_pipeline.measurement.lift.jackknife import Estimate, LiftGroups, JackknifeBasis, lift_groups
+from cachewarm_pipeline.measurement.lift.arm_counts import ARMS, ArmCount, Cells, cells
+from cachewarm_pipeline.measurement.lift.jackknife import Estimate, JackknifeBasis, LiftGroups, lift_groups
 
 MIN_BUCKETS = 5
 """Buckets with lookups that each arm needs. In trials of simulated traffic the 95% interval covered the true lift in

@@ -60,7 +60,7 @@ class LiftGroups:
         return Estimate(value, value - half, value + half)
 
     def _freedom(self, weights: Floats) -> float:
-        """Degrees of freedom: for each set, its effective number of units minus 1 (Kish's formula, on squared loads)."""
+        """Degrees of freedom: the effective number of units of each set (Kish, of squared loads) minus 1, summed."""
         freedom = 0.0
         for loads in self.loads:
             squares = (np.abs(weights) @ loads) ** 2
