@@ -14,7 +14,7 @@ from cachewarm_pipeline.measurement.entry_payback_page import entry_payback_meta
 from cachewarm_pipeline.measurement.entry_payback_service import ENTRY_PAYBACK_ASSET, compute_entry_payback
 from cachewarm_pipeline.measurement.impact_page import impact_metadata
 from cachewarm_pipeline.measurement.impact_service import CountedDays
-from cachewarm_pipeline.measurement.lift.impact_text import impact_table
+from cachewarm_pipeline.measurement.lift.impact_table import impact_table
 from cachewarm_pipeline.measurement.net_return import net_return_table
 from cachewarm_pipeline.measurement.net_return_page import net_return_metadata
 from cachewarm_pipeline.measurement.net_return_service import read_return_inputs

@@ -90,7 +90,7 @@ def with_costs(entries: Mapping[str, EntryDetails], costs: Mapping[str, float | 
             known.setdefault(entry.agent_type, []).append(cost)
     means = {agent_type: sum(of) / len(of) for agent_type, of in known.items()}
 
-    def cost_of(entry_id: str, entry: Entry) -> float | None:
+    def cost_of(entry_id: str, entry: EntryDetails) -> float | None:
         cost = costs.get(entry_id)
         return means.get(entry.agent_type) if cost is None else cost
 

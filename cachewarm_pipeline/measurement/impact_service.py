@@ -13,6 +13,7 @@ from cachewarm_pipeline.measurement.lift.measured_impact import (
     MeasuredImpact,
     PlainHitRate,
     day_counts,
+    days_with_warmed_cache,
     log_hit_rate,
     measured_impact,
     plan_day_of,

@@ -17,7 +17,6 @@ from cachewarm_pipeline.proof.replay_summary import lift_interval
 _SEED = 0
 """Of the bootstrap's random generator: the same days give the same interval."""
 
-
 NOTHING_HELD_OUT = "no lookups were held out"
 """Why an agent_type has no replay."""
 

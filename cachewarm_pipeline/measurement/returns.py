@@ -84,8 +84,8 @@ class Return:
     payback_days: PaybackDays
     """By ``savings_usd``."""
     break_even_harm_usd: float | None
-    """Harm of a wrong hit at which a day's savings are 0; None if no hit is wrong (warming pays at any harm) or nothing is
-    saved (it pays at none)."""
+    """Harm of a wrong hit at which a day's savings are 0; None if no hit is wrong (warming always pays) or
+    nothing is saved (it never pays)."""
     break_even_harm_low_usd: float | None
     """Likewise, by the cautious ends; 0.0 if warming does not pay even without harm."""
     why: str

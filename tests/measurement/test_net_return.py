@@ -58,7 +58,7 @@ def test_the_seeds_example_through_the_asset_is_four_cents_and_thirty_dollars_a_
     assert seed["payback_days"] == pytest.approx(0.04 / 30)
     assert page["expected_told"].startswith("saves $30.00 a day before the harm of wrong hits (")
     assert (
-        "paid back in 2 min; no judged hit was wrong (cautiously it pays while one costs less than $"
+        "paid back in 2 min; no judged hit was wrong (cautiously: pays as long as a wrong hit costs less than $"
         in page["expected_told"]
     )
     assert page["verdict"].startswith("expected: saves")
@@ -253,7 +253,7 @@ def test_an_agent_type_without_a_replay_or_a_price_costs_in_full_and_the_reason_
     assert [(row["agent_type"], row["warming_usd"]) for row in rows] == [(AGENT, 3.0), ("planner", 1.0), ("", 4.0)]
     assert [row["savings_usd"] for row in rows] == [None] * 3
     assert rows[-1]["why"] == "no lookups were held out"
-    assert verdict(rows[-1]) == "savings are not known: no lookups were held out (it takes 4 days of log)"
+    assert verdict(rows[-1]) == "savings are not known: no lookups were held out (the log needs at least 4 days)"
 
 
 JUDGED = {"wrong_hit_rate": 0.0, "wrong_hit_rate_lower": 0.0, "wrong_hit_rate_upper": 0.1}

@@ -13,7 +13,8 @@ from benchmarks.lift_simulation import EVEN, trials
 from cachewarm_pipeline.measurement.assets import warming_impact
 from cachewarm_pipeline.measurement.impact_service import CountedDays
 from cachewarm_pipeline.measurement.lift import Forecast, impact
-from cachewarm_pipeline.measurement.lift.impact_text import before_after_sentence, impact_table, lift_sentence
+from cachewarm_pipeline.measurement.lift.impact_table import impact_table
+from cachewarm_pipeline.measurement.lift.impact_text import before_after_sentence, lift_sentence
 from cachewarm_pipeline.measurement.lift.measured_impact import (
     DayCounts,
     PlainHitRate,
