@@ -110,7 +110,7 @@ def _nothing_was_live(workspace: "DryWorkspace") -> bool:
 
 def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
     """Counts what a run would pay, about, to what is to be paid back."""
-    from cachewarm_pipeline.measurement.net_return_text import verdict
+    from cachewarm_pipeline.measurement.net_return_text import net_return_sentence
 
     row = next(row for row in rows if (row["basis"], row["agent_type"]) == ("expected", ""))
     row["warming_usd"] += usd
@@ -123,7 +123,7 @@ def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
         row[payback] = row["warming_usd"] / row[savings] if (row[savings] or 0.0) > 0 else None
     if report["savings"] is not None:
         report["savings"].update({name: row[name] for name in ("warming_usd", *ends)})
-    report["savings_told"] = [f"expected, with what this would cost: {verdict(row)}", *report["savings_told"][1:]]
+    report["savings_told"] = [f"expected, with what this would cost: {net_return_sentence(row)}", *report["savings_told"][1:]]
 
 
 def _run(

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from cachewarm_pipeline.lineage.asset_page import records, table_metadata
 from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED
-from cachewarm_pipeline.measurement.net_return_text import figures, side_by_side, verdict
+from cachewarm_pipeline.measurement.net_return_text import figures, net_return_sentence, side_by_side
 from cachewarm_pipeline.measurement.return_inputs import ReturnInputs
 
 HOW_TO_READ = (
@@ -48,9 +48,9 @@ def net_return_metadata(table: pa.Table, inputs: ReturnInputs, prices_as_of: dat
     totals = {row["basis"]: row for row in rows if not row["agent_type"]}
     shown = MEASURED if totals[MEASURED]["savings_usd"] is not None else EXPECTED
     return {
-        "verdict": f"{shown}: {verdict(totals[shown])}",
-        f"{EXPECTED}_told": verdict(totals[EXPECTED]),
-        f"{MEASURED}_told": verdict(totals[MEASURED]),
+        "verdict": f"{shown}: {net_return_sentence(totals[shown])}",
+        f"{EXPECTED}_told": net_return_sentence(totals[EXPECTED]),
+        f"{MEASURED}_told": net_return_sentence(totals[MEASURED]),
         "days_measured": totals[MEASURED]["days"],
         **_numbers("", totals[shown]),
         **_numbers(f"{EXPECTED}_", totals[EXPECTED]),

@@ -16,7 +16,7 @@ _HINTS = {
 SET_IT = "set CACHEWARM_WRONG_HIT_USD to what a wrong hit costs you"
 
 
-def verdict(row: Mapping[str, Any]) -> str:
+def net_return_sentence(row: Mapping[str, Any]) -> str:
     """What warming saves a day, when it is paid back, and what a wrong hit may cost before it stops paying.
 
     ``row``: the total of a basis. If the harm of a wrong hit is not set, it is not guessed: the sentence then gives

@@ -17,7 +17,7 @@ from cachewarm_pipeline.measurement.lift import ArmCount, impact
 from cachewarm_pipeline.measurement.lift.measured_impact import LookupCounts, MeasuredImpact
 from cachewarm_pipeline.measurement.net_return import ReturnBasis, expected_return, measured_return, net_return_table
 from cachewarm_pipeline.measurement.net_return_service import read_return_inputs
-from cachewarm_pipeline.measurement.net_return_text import figures, side_by_side, verdict
+from cachewarm_pipeline.measurement.net_return_text import figures, net_return_sentence, side_by_side
 from cachewarm_pipeline.measurement.return_inputs import Paid, ReturnInputs, paid, plan_bytes
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.reporting.warm_report import _savings
@@ -253,7 +253,10 @@ def test_an_agent_type_without_a_replay_or_a_price_costs_in_full_and_the_reason_
     assert [(row["agent_type"], row["warming_usd"]) for row in rows] == [(AGENT, 3.0), ("planner", 1.0), ("", 4.0)]
     assert [row["savings_usd"] for row in rows] == [None] * 3
     assert rows[-1]["why"] == "no lookups were held out"
-    assert verdict(rows[-1]) == "savings are not known: no lookups were held out (the log needs at least 4 days)"
+    assert (
+        net_return_sentence(rows[-1])
+        == "savings are not known: no lookups were held out (the log needs at least 4 days)"
+    )
 
 
 JUDGED = {"wrong_hit_rate": 0.0, "wrong_hit_rate_lower": 0.0, "wrong_hit_rate_upper": 0.1}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cachewarm_pipeline.measurement.net_return_text import verdict
+from cachewarm_pipeline.measurement.net_return_text import net_return_sentence
 from cachewarm_pipeline.number_format import duration, span, usd
 
 ROW = dict.fromkeys(
@@ -54,8 +54,8 @@ ROW |= {"break_even_harm_low_usd": None}
         ),
     ],
 )
-def test_the_verdict_is_one_sentence(row: dict[str, Any], sentence: str) -> None:
-    assert verdict(ROW | row) == sentence
+def test_the_net_return_is_one_sentence(row: dict[str, Any], sentence: str) -> None:
+    assert net_return_sentence(ROW | row) == sentence
 
 
 @pytest.mark.parametrize(
