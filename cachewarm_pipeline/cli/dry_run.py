@@ -123,7 +123,8 @@ def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
         row[payback] = row["warming_usd"] / row[savings] if (row[savings] or 0.0) > 0 else None
     if report["savings"] is not None:
         report["savings"].update({name: row[name] for name in ("warming_usd", *ends)})
-    report["savings_told"] = [f"expected, with what this would cost: {net_return_sentence(row)}", *report["savings_told"][1:]]
+    sentence = f"expected, with what this would cost: {net_return_sentence(row)}"
+    report["savings_told"] = [sentence, *report["savings_told"][1:]]
 
 
 def _run(

@@ -53,9 +53,9 @@ def expected_return(inputs: ReturnInputs) -> ReturnBasis:
     costs = inputs.costs(names)
     parts = []
     for name in names:
-        own, call = inputs.replay["agent_types"].get(name), inputs.call_usd.get(name)
-        if own and inputs.replay_days:
-            parts.append(expected_figures(name, own, inputs.replay_days, call, **costs[name]))
+        replayed, call = inputs.replay["agent_types"].get(name), inputs.call_usd.get(name)
+        if replayed and inputs.replay_days:
+            parts.append(expected_figures(name, replayed, inputs.replay_days, call, **costs[name]))
         else:
             parts.append(AgentTypeFigures(name, None, 0.0, None, call, **costs[name], why=NOTHING_HELD_OUT))
     value = expected_extra_hits_value(inputs.rows, inputs.replay_days) if inputs.replay_days else None

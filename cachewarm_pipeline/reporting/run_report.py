@@ -1,5 +1,8 @@
 """Builds the report of a day (`cachewarm report`): what was warmed and why, proof of safety, forecast, measurement,
-money, entries, and what more entries would add. It is made from stored tables only, so that every figure can be traced."""
+money, entries, and what more entries would add.
+
+It is made from stored tables only, so that every figure can be traced.
+"""
 
 import pyarrow as pa
 from cachewarm_client.personal_data import mask

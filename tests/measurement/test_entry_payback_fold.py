@@ -1,4 +1,4 @@
-"""What entries earned, folded from stored days: sums, what is null, what is carried over, and verdicts."""
+"""Folding stored days into what each entry earned: sums, nulls, state that is carried over, and verdicts."""
 
 from collections import Counter
 from collections.abc import Mapping

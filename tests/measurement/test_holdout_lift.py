@@ -1,4 +1,4 @@
-"""The lift over a holdout: intervals that hold under drift and heavy users, where before/after does not."""
+"""The lift over a holdout: its intervals cover the true lift despite drift and heavy users, unlike before/after."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,7 +21,7 @@ TRIALS = 300
 def spread(
     arm: str, hits: int, lookups: int, agent_type: str = "a", slot: str = "20260301", buckets: int = 8
 ) -> list[ArmCount]:
-    """So many hits and lookups in each of the buckets."""
+    """``hits`` and ``lookups`` in each of the buckets."""
     return [ArmCount(arm, slot, agent_type, hits, lookups, bucket) for bucket in range(buckets)]
 
 
@@ -61,7 +61,7 @@ def test_the_interval_covers_the_true_lift_under_drift_while_before_and_after_is
     assert np.mean(off > 0.05) > 0.9
 
 
-def test_an_interval_of_independent_look_ups_would_be_wrong_more_often_than_right() -> None:
+def test_an_interval_over_independent_lookups_misses_the_true_lift_in_most_trials() -> None:
     covered = 0
     for trial in trials(HEAVY, 100, seed=3):
         found = impact(trial.after).total
@@ -72,7 +72,7 @@ def test_an_interval_of_independent_look_ups_would_be_wrong_more_often_than_righ
     assert covered < 50
 
 
-def test_without_buckets_days_tell_enough_where_users_do_not_come_back() -> None:
+def test_without_buckets_days_give_an_interval_if_users_do_not_come_back() -> None:
     draw, covered = np.random.default_rng(4), 0
     for _ in range(300):
         counts = []
@@ -88,14 +88,14 @@ def test_without_buckets_days_tell_enough_where_users_do_not_come_back() -> None
     assert covered >= 0.93 * 300
 
 
-def test_an_example_by_hand() -> None:
+def test_an_example_computed_by_hand() -> None:
     found = impact(TWO_ARMS)
     total = found.total
     assert total.lift == pytest.approx(0.6 - 0.4)
     assert (total.warmed_hits, total.warmed_lookups, total.warmed_hit_rate) == (480, 800, 0.6)
     assert (total.holdout_hits, total.holdout_lookups, total.holdout_hit_rate) == (16, 40, 0.4)
     assert (total.basis, total.why) == ("buckets", "")
-    # All buckets alike: what is left is the noise of independent lookups, rates shrunk by one hit and one miss.
+    # All buckets are alike, so only the variance of independent lookups remains, at rates shrunk by a hit and a miss.
     p, q = 481 / 802, 17 / 42
     half = student_quantile(14) * (p * (1 - p) / 800 + q * (1 - q) / 40) ** 0.5
     assert (total.low, total.high) == (pytest.approx(0.2 - half), pytest.approx(0.2 + half))
@@ -117,13 +117,13 @@ def test_drift_and_a_holdout_that_shrinks_between_days_cancel() -> None:
     assert total.warmed_hit_rate - total.holdout_hit_rate > 0.2
 
 
-def test_a_slot_that_one_arm_was_not_asked_in_changes_nothing() -> None:
+def test_a_slot_with_lookups_in_one_arm_only_changes_nothing() -> None:
     alone = spread("warmed", 0, 5000, slot="2026030207")
     here, there = impact(TWO_ARMS).total, impact(TWO_ARMS + alone).total
     assert (here.lift, here.low, here.high) == pytest.approx((there.lift, there.low, there.high))
 
 
-def test_asking_everything_three_times_tells_nothing_more() -> None:
+def test_repeating_every_lookup_three_times_does_not_narrow_the_interval() -> None:
     trial = next(trials(HEAVY, 1, seed=5))
     once = impact(trial.after).total
     thrice = impact([count._replace(hits=3 * count.hits, lookups=3 * count.lookups) for count in trial.after]).total
@@ -131,7 +131,7 @@ def test_asking_everything_three_times_tells_nothing_more() -> None:
     assert (thrice.low, thrice.high) == (pytest.approx(once.low, abs=2e-3), pytest.approx(once.high, abs=2e-3))
 
 
-def test_users_who_ask_two_agent_types_are_not_counted_as_twice_as_many() -> None:
+def test_users_who_ask_two_agent_types_do_not_count_twice() -> None:
     one = next(trials(HEAVY, 1, seed=6)).after
     both = impact([*one, *(count._replace(agent_type="other") for count in one)])
     single = impact(one).total
@@ -139,7 +139,7 @@ def test_users_who_ask_two_agent_types_are_not_counted_as_twice_as_many() -> Non
     assert (both.total.low, both.total.high) == pytest.approx((single.low, single.high))
 
 
-def test_what_a_bucket_leaves_behind_is_the_lift_without_it() -> None:
+def test_a_replicate_is_the_lift_without_its_bucket() -> None:
     counts = next(trials(replace(SMALL, users=300), 1, seed=7)).after
     table = cells(counts)
     groups = lift_groups(table, np.zeros(len(table.agent), np.int64), 1, by_day=False)
@@ -182,7 +182,7 @@ def test_agent_types_with_too_few_users_share_one_lift_and_the_total_is_the_mean
     assert found.weighted({"unknown": 1.0}) is None
 
 
-def test_what_cannot_be_told_has_a_reason_and_the_total_says_what_it_leaves_out() -> None:
+def test_an_unknown_lift_has_a_reason_and_the_total_names_what_it_does_not_cover() -> None:
     found = impact([*TWO_ARMS, ArmCount("warmed", "20260301", "unheld", 1, 160, 0)])
     assert found.agent_types["unheld"].lift is None
     assert found.rest is not None
@@ -206,7 +206,7 @@ def test_what_cannot_be_told_has_a_reason_and_the_total_says_what_it_leaves_out(
         (without_buckets(TWO_ARMS[:9]), "too few lookups: 5 of the 30 needed in the holdout arm"),
     ],
 )
-def test_one_sided_and_empty_counts_give_a_reason_and_no_number(counts: list[ArmCount], why: str) -> None:
+def test_counts_of_one_arm_and_empty_counts_give_a_reason_and_no_lift(counts: list[ArmCount], why: str) -> None:
     total = impact(counts).total
     assert (total.lift, total.low, total.high, total.basis, total.why) == (None, None, None, None, why)
 
@@ -221,7 +221,7 @@ def test_without_buckets_there_is_a_lift_but_no_interval_unless_users_do_not_com
     assert impact(without_buckets(TWO_ARMS), returning=False).total.basis is None
 
 
-def test_a_holdout_without_a_hit_is_not_taken_for_certain() -> None:
+def test_a_holdout_without_a_hit_still_gives_a_wide_enough_interval() -> None:
     covered = 0
     traffic = Traffic((replace(EVEN.kinds[0], base=0.01, gain=0.2),), users=1200, drift=0.0, spread=0.0)
     for trial in trials(traffic, 100, seed=8):
@@ -245,7 +245,7 @@ COUNTS = st.builds(
 
 
 @given(st.lists(COUNTS, max_size=80), st.booleans(), st.booleans(), st.randoms())
-def test_any_counts_give_a_number_within_its_interval_or_a_reason(
+def test_any_counts_give_a_lift_within_its_interval_or_a_reason(
     counts: list[ArmCount], bucketed: bool, returning: bool, random: "np.random.RandomState"
 ) -> None:
     counts = counts if bucketed else without_buckets(counts)
@@ -271,7 +271,7 @@ def test_any_counts_give_a_number_within_its_interval_or_a_reason(
 
 
 @pytest.mark.parametrize(
-    ("count", "told"),
+    ("count", "message"),
     [
         (ArmCount("other", "20260301", "a", 1, 2, 0), "arm 'other', not warmed or holdout"),
         (ArmCount("warmed", "today", "a", 1, 2, 0), "slot 'today', not YYYYMMDD or YYYYMMDDHH"),
@@ -281,18 +281,18 @@ def test_any_counts_give_a_number_within_its_interval_or_a_reason(
         (ArmCount("warmed", "20260301", "a", 1, 2), "some counts have a bucket and some have none"),
     ],
 )
-def test_counts_that_cannot_be_are_refused_with_the_count(count: ArmCount, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_invalid_counts_are_refused_with_the_count(count: ArmCount, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         impact([*TWO_ARMS, count])
 
 
-def test_the_quantiles_are_students() -> None:
+def test_the_quantiles_are_those_of_students_t() -> None:
     assert [student_quantile(n) for n in range(1, 31)] == pytest.approx(_T975, rel=1e-3)
     assert student_quantile(1e9) == pytest.approx(1.962, abs=1e-3)
     assert student_quantile(2.0) > student_quantile(2.5) > student_quantile(3.0)
 
 
-def test_the_forecast_stands_beside_what_came_day_by_day() -> None:
+def test_forecast_and_measurement_are_compared_day_by_day() -> None:
     counts = [
         *TWO_ARMS,
         *(count._replace(slot="2026030213") for count in TWO_ARMS),
@@ -318,6 +318,6 @@ def test_the_forecast_stands_beside_what_came_day_by_day() -> None:
     assert unforeseen.why == "no lookups in the holdout arm"
 
 
-def test_a_slot_that_is_no_date_is_refused() -> None:
+def test_a_slot_that_is_not_a_date_is_refused() -> None:
     with pytest.raises(ValueError, match="'20261399', which is not a date"):
         compare_days([ArmCount("warmed", "20261399", "a", 1, 2, 0)], {})

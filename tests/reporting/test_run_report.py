@@ -1,4 +1,4 @@
-"""`cachewarm report`: one object from stored tables, in words, as a page and as JSON."""
+"""`cachewarm report`: one report from stored tables, as sentences, as a page and as JSON."""
 
 import json
 import re

@@ -34,9 +34,9 @@ def _rows(found: MeasuredImpact) -> Iterator[dict[str, Any]]:
     total, impact = found.counts_of(WARMED_ARM), found.impact
     yield {"scope": "total", **_rate(total.hits, total.lookups), **_lift(impact.total), "why": found.why}
     for name in found.agent_types:
-        own, lift = found.counts_of(WARMED_ARM, name), impact.agent_types.get(name)
+        counts, lift = found.counts_of(WARMED_ARM, name), impact.agent_types.get(name)
         lift_columns = _lift(lift) if lift else {"why": found.why}
-        yield {"scope": "agent_type", "name": name, **_rate(own.hits, own.lookups), **lift_columns}
+        yield {"scope": "agent_type", "name": name, **_rate(counts.hits, counts.lookups), **lift_columns}
     if impact.rest:
         yield {
             "scope": "rest",
