@@ -1,4 +1,4 @@
-"""If an application stores its own answers, the lift is over a cold cache filled by all users: in simulations whose true
+"""If an application stores its own answers, the lift is over a cold cache filled by all users: in simulations whose
 lift is known, and through real readers and Redis."""
 
 from dataclasses import replace
@@ -24,7 +24,7 @@ TRIALS = 300
 
 
 @pytest.mark.parametrize("traffic", [TINY, replace(TINY, ttl_days=5.0, settle=5)], ids=["a day", "five days"])
-def test_the_interval_of_the_corrected_lift_covers_the_true_one_and_the_raw_difference_is_far_off(
+def test_the_corrected_lifts_interval_covers_the_true_lift_and_the_raw_difference_is_far_off(
     traffic: Storing,
 ) -> None:
     covered, raw_covered, off, raw_off = 0, 0, [], []
@@ -65,8 +65,7 @@ def test_if_hits_renew_answers_each_lookup_counts_as_in_the_world_that_its_arm_r
 
 
 def test_if_answers_expire_without_renewal_the_holdout_counts_slightly_too_many_hits() -> None:
-    """After a would-be hit the application stores an answer again that a cold cache would let expire, so the lift is too
-    low."""
+    """After a would-be hit the application stores again what would expire in a cold cache, so the lift is too low."""
     traffic = Storing(prompts=40, daily=600, warmed=20, ttl_days=0.05, renewed=False)
     state, prompts, held_out = drawn(traffic, 2)
     _, cold, served, would = state.day(0, prompts, held_out)

@@ -248,8 +248,8 @@ LONG = "Write to jane.doe@corp.at about   " + "everything " * 30
 
 @pytest.fixture(scope="module")
 def reviewed(planned: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
-    """Counts of five days: one entry has hits, one has hits of unknown cost, one is golden and long; of the others, which have
-    nothing, one is out."""
+    """Counts of five days: one entry has hits, one has hits of unknown cost, one is golden and long; the others have
+    none, and one of them is excluded."""
     folder = tmp_path_factory.mktemp("reviewed")
     shutil.copytree(planned[0] / "home", folder / "home")
     project = Project(folder, planned[1])

@@ -26,9 +26,7 @@ def test_the_lift_of_simulated_users_is_found_through_redis_and_the_stored_table
     warmed: CacheStore, redis_url: str, tmp_path: Path, clock: Clock, embedder: TrigramEmbedder
 ) -> None:
     draw = np.random.default_rng(3)
-    known = draw.permutation(
-        np.repeat([0.3, 0.9], USERS // 2)
-    )  # each user's share of lookups that the cache can answer
+    known = draw.permutation(np.repeat([0.3, 0.9], USERS // 2))  # by user: share of lookups that can hit
     with WarmedSemanticCache(warmed.name, redis_url, embedder=embedder, clock=clock, holdout=0.3) as cache:
         answered = 0
         for day in (23, 24):

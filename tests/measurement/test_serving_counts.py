@@ -47,7 +47,7 @@ def run(workspace: Workspace, day: date = DAY) -> dict[str, Any]:
 
 
 def count(client: redis.Redis, name: str, hour: int = 9, day: date = DAY) -> None:
-    """Four lookups of the warmed arm, two answered by a warmed entry and one by an app entry, and two of the holdout."""
+    """Four lookups of the warmed arm, two answered by a warmed entry, one by an app entry; and two of the holdout."""
     at = f"{day:%Y%m%d}{hour:02d}"
     fields = {
         "warmed:exact:auditor": 2,

@@ -44,7 +44,7 @@ def after(days: int) -> date:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Warmed since FIRST and counted from the next day on; on that day warmed entries were live for only a part of it."""
+    """Warmed since FIRST and counted from the next day on; that day saw warmed entries for only a part of it."""
     workspace = workspace_at(tmp_path, LAST)
     for n in range(DAYS + 1):
         write_made(workspace, after(n))
