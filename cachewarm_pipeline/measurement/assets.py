@@ -20,7 +20,7 @@ from cachewarm_pipeline.measurement.net_return_page import net_return_metadata
 from cachewarm_pipeline.measurement.net_return_service import read_return_inputs
 from cachewarm_pipeline.measurement.serving_counts_page import counts_metadata, day_figures, tally_of
 from cachewarm_pipeline.measurement.serving_counts_service import (
-    BUCKETS,
+    ARM_BUCKETS,
     HITS,
     HOURS,
     day_counters_or_reason,
@@ -78,7 +78,7 @@ def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -
         context.log.info(f"{day} is not stored: {found}")
         record(context, day, {"stored": "nothing", "why_not": found, **counts_metadata(HOUR_COUNTS.empty_table())})
         return 0
-    tables = {HOURS: found.hours, BUCKETS: found.arms, HITS: entry_hits_of_day(workspace, day, found)}
+    tables = {HOURS: found.hours, ARM_BUCKETS: found.arms, HITS: entry_hits_of_day(workspace, day, found)}
     kept = list(store_counts(workspace, day, tables))
     for why in kept:
         context.log.warning(why)

@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,15 +17,17 @@ from cachewarm_client.redis_index import redis_faults
 from cachewarm_client.redis_search_commands import as_mapping, text
 
 from cachewarm_pipeline.days import start_of
-from cachewarm_pipeline.measurement import counter_rows
+from cachewarm_pipeline.measurement.counter_rows import (
+    EntryHitCount,
+    arm_counts_table,
+    hits_by_entry,
+    hour_counts_table,
+)
 from cachewarm_pipeline.measurement.entry_hits import EntryDetails, LiveGenerations, entry_hits_table, with_costs
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
-if TYPE_CHECKING:
-    from cachewarm_pipeline.measurement.counter_rows import EntryHitCount
-
-HOURS = 24
+HOURS_A_DAY = 24
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class DayCounters:
     """ARM_COUNTS, of readers with a holdout."""
     hours: pa.Table
     """HOUR_COUNTS, of all readers."""
-    served: "dict[str, EntryHitCount]"
+    served: dict[str, EntryHitCount]
     """Hits of warmed entries by entry id, of all readers."""
 
 
@@ -46,7 +48,7 @@ def read_day_counters(client: "redis.Redis", name: str, day: date) -> DayCounter
     Unknown fields are ignored. Memory: the fields of the day, about 300 bytes for each entry and hour with hits.
     Raises CacheError if the connection to Redis is lost or Redis refuses.
     """
-    begins = [start_of(day) + timedelta(hours=hour) for hour in range(HOURS)]
+    begins = [start_of(day) + timedelta(hours=hour) for hour in range(HOURS_A_DAY)]
     pipe: Any = client.pipeline(transaction=False)
     for begin in begins:
         pipe.hgetall(stats_key(name, hour_of(begin)))
@@ -55,11 +57,11 @@ def read_day_counters(client: "redis.Redis", name: str, day: date) -> DayCounter
     pipe.hgetall(arms_key(name, day_of(start_of(day))))
     with redis_faults(f"reading the counters of {day}"):
         replies = [_fields(reply) for reply in pipe.execute(raise_on_error=False)]
-    hours, served, arms = replies[:HOURS], replies[HOURS:-1], replies[-1]
+    hours, served, arms = replies[:HOURS_A_DAY], replies[HOURS_A_DAY:-1], replies[-1]
     return DayCounters(
-        counter_rows.arm_counts_table(arms),
-        counter_rows.hour_counts_table(_dated(begins, hours)),
-        counter_rows.hits_by_entry(_dated(begins, served)),
+        arm_counts_table(arms),
+        hour_counts_table(_dated(begins, hours)),
+        hits_by_entry(_dated(begins, served)),
     )
 
 
@@ -107,7 +109,7 @@ class DayEntries:
         self._records = cache.generations()
         self._live = LiveGenerations.on(day, self._records)
 
-    def hits(self, served: "Mapping[str, EntryHitCount]") -> pa.Table:
+    def hits(self, served: Mapping[str, EntryHitCount]) -> pa.Table:
         """ENTRY_HITS of the day; ``served``: hits by entry id."""
         end = self._live.end
         live = read_entry_details(self._cache, end.id, self._cache.entry_ids(end.id)) if end else {}

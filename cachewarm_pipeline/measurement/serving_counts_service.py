@@ -11,7 +11,8 @@ from cachewarm_pipeline.days import start_of
 from cachewarm_pipeline.measurement.redis_day_counters import DayCounters, DayEntries, read_day_counters
 from cachewarm_pipeline.publishing.cache_ports import CachePorts
 
-HOURS, BUCKETS, HITS = "hour_counts", "arm_counts", "entry_hits"
+HOURS, ARM_BUCKETS, HITS = "hour_counts", "arm_counts", "entry_hits"
+"""Datasets of a day's counters: HOUR_COUNTS, ARM_COUNTS and ENTRY_HITS."""
 
 
 def day_counters_or_reason(ports: CachePorts, day: date) -> DayCounters | str:
@@ -52,7 +53,7 @@ def store_counts(ports: CachePorts, day: date, tables: dict[str, pa.Table | None
 
 def _totals(dataset: str, table: pa.Table) -> tuple[int, ...]:
     """Totals of a table of counts. Stored counts are never replaced by a table that has less in any of these totals."""
-    if dataset == BUCKETS:
+    if dataset == ARM_BUCKETS:
         return (_sum(table["lookups"]),)
     if dataset == HOURS:
         return (sum(_sum(table[name]) for name in _OUTCOMES),)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cachewarm_pipeline.measurement.net_return_text import net_return_sentence
-from cachewarm_pipeline.measurement.returns import NO_CALL_COST
 from cachewarm_pipeline.number_format import span, usd
 from cachewarm_pipeline.reporting.report_templates import interval, percent, points, sentences_of
 from cachewarm_pipeline.reporting.run_report_sections import MoneySection, RunReport
@@ -37,7 +36,7 @@ def next_steps(report: RunReport) -> list[str]:
         report=report,
         live_unknown=_live_unknown(report),
         total=total,
-        cost_missing=total is not None and total["saved_usd"] is None and NO_CALL_COST in total["why"],
+        cost_missing=total is not None and total["saved_usd"] is None and "cost" in total["why"],
     )
 
 
