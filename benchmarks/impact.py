@@ -1,17 +1,17 @@
-"""Does the interval of the measured lift keep its promise? Drawn traffic of two arms whose true lift is known exactly.
+"""Does the 95% interval of the lift cover the true lift in 95% of the trials? On simulated traffic of two arms.
 
     uv run python -m benchmarks.impact [--trials 300] [--storing]
 
-Each column: trials whose 95% interval holds the true lift, and its median half width. `16 buckets`: what the project
-keeps. `own`: the jackknife of 16 buckets without the design effect of the other arm. `days`: days left out, for counts
-without buckets. `lookups`: as if every lookup were independent. `off`: what plain before/after is off by on average,
-and `beyond` the share of trials in which that is more than the half width of the project's interval.
+Each column: share of trials whose 95% interval covers the true lift, and the median half width of the interval.
+`16 buckets`: the method of the project. `own`: the jackknife of 16 buckets without the design effect of the other arm.
+`days`: days are left out instead, for counts without buckets. `lookups`: as if all lookups were independent. `off`:
+mean error of plain before/after. `beyond`: share of trials in which it exceeds the half width of `16 buckets`.
 
-Then applications that store their own answers, in three worlds of the same lookups: `true` is the hit rate with
-everybody warmed less that with nobody warmed; `raw` the difference between the arms as they were served, `corrected`
-with the shadow of what a cold cache that everybody fills would hold. 300 trials each, in a minute: true lifts of 12.4,
-0.0, 18.3 and 12.4 points, raw 41.4, 7.8, 46.9 and 27.4 (the interval holds the true one in 0 to 3%), corrected 12.2,
-0.0, 16.9 and 12.3 (in 95 to 98%). Where answers expire without being renewed by hits, the corrected lift is too low.
+Then applications that store their own answers, in three worlds with the same lookups. `true`: hit rate with all users
+warmed minus hit rate with no user warmed. `raw`: difference between the arms as they were served. `corrected`: with the
+shadow of what a cold cache filled by all users would contain. With 300 trials each (one minute): true lifts of 12.4,
+0.0, 18.3 and 12.4 points; raw 41.4, 7.8, 46.9 and 27.4 (the interval covers the true lift in 0 to 3%); corrected 12.2,
+0.0, 16.9 and 12.3 (in 95 to 98%). If answers expire without being renewed by hits, the corrected lift is too low.
 """
 
 import argparse
@@ -22,14 +22,14 @@ import numpy as np
 
 from benchmarks.lift_simulation import EVEN, HEAVY, SMALL, Kind, Traffic, trials
 from benchmarks.spillover_simulation import LARGE, STORED, World, worlds
-from cachewarm_pipeline.measurement.lift import BUCKETS, Count, impact
+from cachewarm_pipeline.measurement.lift import BUCKETS, ArmCount, impact
 from cachewarm_pipeline.measurement.lift.arm_counts import cells
-from cachewarm_pipeline.measurement.lift.jackknife import groups_of, student
+from cachewarm_pipeline.measurement.lift.jackknife import lift_groups, student_quantile
 
 COLD = Traffic(
     (Kind(0.6, 0.5, 0.03, 0.2), Kind(0.37, 3, 0.03, 0.3), Kind(0.03, 30, 0.04, 0.5)), drift=0.02, spread=0.02
 )
-"""A cold holdout: hardly a hit, whoever asks; warmed, heavy users gain most."""
+"""Hardly any hits without warming, for all users; with warming, heavy users gain most."""
 
 WORKLOADS = {
     "heavy": HEAVY,
@@ -50,37 +50,37 @@ STORING = {
 }
 
 AT_ONCE = 50
-"""Worlds drawn together: memory."""
+"""Worlds simulated together, as memory allows."""
 
 Interval = tuple[float, float] | None
 
 
-def project(counts: Sequence[Count], buckets: int) -> Interval:
+def project(counts: Sequence[ArmCount], buckets: int) -> Interval:
     found = impact([count._replace(bucket=(count.bucket or 0) % buckets) for count in counts]).total
     return None if found.low is None or found.high is None else (found.low, found.high)
 
 
-def own_buckets(counts: Sequence[Count]) -> Interval:
+def own_buckets(counts: Sequence[ArmCount]) -> Interval:
     table = cells([count._replace(bucket=(count.bucket or 0) % BUCKETS) for count in counts])
     if (table.lookups.sum(1) > 0).sum(1).min() < 5:
         return None
-    groups = groups_of(table, np.zeros(len(table.agent), np.int64), 1, by_day=False)
+    groups = lift_groups(table, np.zeros(len(table.agent), np.int64), 1, by_day=False)
     variance = [
         (values.shape[1] - 1) / values.shape[1] * float(((values - groups.lift[0]) ** 2).sum())
         for values in groups.replicates
     ]
     freedom = [max(1.0, float((n**2).sum()) ** 2 / float((n**4).sum()) - 1) for n in table.lookups.sum(1)]
     welch = sum(variance) ** 2 / sum(v**2 / f for v, f in zip(variance, freedom, strict=True))
-    half = student(max(1.0, welch)) * sum(variance) ** 0.5
+    half = student_quantile(max(1.0, welch)) * sum(variance) ** 0.5
     return float(groups.lift[0]) - half, float(groups.lift[0]) + half
 
 
-def days(counts: Sequence[Count]) -> Interval:
+def days(counts: Sequence[ArmCount]) -> Interval:
     found = impact([count._replace(bucket=None) for count in counts], returning=False).total
     return None if found.low is None or found.high is None else (found.low, found.high)
 
 
-def look_ups(counts: Sequence[Count]) -> Interval:
+def independent_lookups(counts: Sequence[ArmCount]) -> Interval:
     found = impact(counts).total
     if found.lift is None or found.warmed_hit_rate is None or found.holdout_hit_rate is None:
         return None
@@ -89,16 +89,16 @@ def look_ups(counts: Sequence[Count]) -> Interval:
     return found.lift - half, found.lift + half
 
 
-def plain(counts: Sequence[Count]) -> float:
+def plain(counts: Sequence[ArmCount]) -> float:
     return sum(count.hits for count in counts) / sum(count.lookups for count in counts)
 
 
-METHODS: dict[str, Callable[[Sequence[Count]], Interval]] = {
+METHODS: dict[str, Callable[[Sequence[ArmCount]], Interval]] = {
     "16 buckets": lambda counts: project(counts, BUCKETS),
     "64 buckets": lambda counts: project(counts, 64),
     "own": own_buckets,
     "days": days,
-    "lookups": look_ups,
+    "lookups": independent_lookups,
 }
 
 
@@ -117,7 +117,7 @@ def spillover(number: int) -> None:
 
 
 def _over(found: Sequence[World], counts: str) -> tuple[float, float, float]:
-    """Mean lift, share of intervals that hold the true one, median half width."""
+    """Mean lift, share of intervals that cover the true lift, median half width."""
     lifts = [(world.lift, impact(getattr(world, counts)).total) for world in found]
     known = [
         (true, one.lift, one.low, one.high)
@@ -135,9 +135,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--storing", action="store_true", help="only applications that store their own answers")
-    given = parser.parse_args()
-    number: int = given.trials
-    if given.storing:
+    arguments = parser.parse_args()
+    number: int = arguments.trials
+    if arguments.storing:
         spillover(number)
         return
     print(f"{'':22}{'lift':>6}" + "".join(f"{name:>16}" for name in METHODS) + f"{'off':>8}{'beyond':>8}")
@@ -152,11 +152,11 @@ def main() -> None:
             warmed = [count for count in trial.after if count.arm == "warmed"]
             off.append(plain(warmed) - plain(trial.before) - traffic.lift)
             beyond += bool(found["16 buckets"]) and abs(off[-1]) > found["16 buckets"][-1][1]
-        told = "".join(
+        columns = "".join(
             f"{np.mean([hit for hit, _ in rows]):8.1%} ±{np.median([half for _, half in rows]):.4f}"
             for rows in found.values()
         )
-        print(f"{name:22}{traffic.lift:6.3f}{told}{np.mean(off):+8.3f}{beyond / number:8.0%}", flush=True)
+        print(f"{name:22}{traffic.lift:6.3f}{columns}{np.mean(off):+8.3f}{beyond / number:8.0%}", flush=True)
     spillover(number)
 
 

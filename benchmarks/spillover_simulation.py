@@ -1,6 +1,6 @@
-"""Drawn traffic of an application that stores its own answers, in three worlds at once: everybody warmed, nobody
-warmed, and the experiment with a holdout and the shadow of what a cold cache would hold
-(cachewarm_client.cold_cache_shadow). Is the lift of the experiment that of the first two?
+"""Simulated traffic of an application that stores its own answers, in three worlds with the same lookups: all users
+warmed, no user warmed, and the experiment with a holdout and the shadow of what a cold cache would contain
+(cachewarm_client.cold_cache_shadow). Does the experiment find the lift of the first world over the second?
 
 Nothing here is used by the pipeline.
 """
@@ -12,78 +12,87 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.lift_simulation import FIRST
-from cachewarm_pipeline.measurement.lift.arm_counts import ARMS, BUCKETS, Count
+from cachewarm_pipeline.measurement.lift.arm_counts import ARMS, BUCKETS, ArmCount
 
 Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Storing:
-    """``daily`` lookups of ``prompts`` prompts by Zipf's law, the most asked ``warmed`` of them warmed. An own answer
-    lives ``ttl_days``, ``renewed`` by hits or not. All begins empty; ``settle`` days are not counted, ``days`` are.
-    ``users`` are unevenly active (gamma of shape ``uneven``); a share of what each asks is asked once and by nobody
-    else: ``fresh`` on average, from none to twice that by user."""
+    """An application that stores its own answers (app entries). Every cache starts empty."""
 
     prompts: int
+    """Different prompts, asked by Zipf's law."""
     daily: int
+    """Lookups a day."""
     warmed: int
+    """Prompts that are warmed, the most frequent ones."""
     ttl_days: float
+    """Life of an app entry."""
     renewed: bool = True
+    """Whether a hit renews it."""
     settle: int = 3
+    """Days at the beginning that are not counted."""
     days: int = 7
+    """Days that are counted."""
     users: int = 1500
     holdout: float = 0.05
+    """Share of users."""
     fresh: float = 0.15
+    """Mean share of a user's lookups with a prompt that is asked only once; from 0 to twice that by user."""
     uneven: float = 0.7
+    """Gamma shape of lookups by user; smaller is more uneven."""
 
 
 STORED = Storing(prompts=2_000, daily=2_000, warmed=1_000, ttl_days=1.0)
-"""A popular question is asked every few minutes: a cold cache soon holds it, a holdout of 5% does not."""
+"""A popular prompt is asked every few minutes: a cold cache soon contains it, the cache of a 5% holdout does not."""
 
 LARGE = Storing(prompts=10_000, daily=10_000, warmed=1_000, ttl_days=7.0, settle=8)
-"""What is warmed is asked so often that a cold cache would always hold it: warming brings next to nothing."""
+"""Warmed prompts are asked so often that a cold cache would always contain them: warming adds almost nothing."""
 
 
 @dataclass(frozen=True)
 class World:
-    """One draw. ``lift``: of everybody warmed over nobody warmed, the same lookups in both. ``raw``: what the holdout
-    was really served; ``corrected``: with what the shadow says that a cold cache would have answered."""
+    """One simulation."""
 
     lift: float
-    raw: list[Count]
-    corrected: list[Count]
+    """Of all users warmed over no user warmed, with the same lookups in both."""
+    raw: list[ArmCount]
+    """Counts of the experiment as the holdout was really served."""
+    corrected: list[ArmCount]
+    """Likewise, with the hits that a cold cache would have had by the shadow."""
 
 
 def worlds(traffic: Storing, number: int, seed: int) -> list[World]:
-    """That many independent draws. Memory: 16 bytes for each prompt and draw, 30 for each lookup of a day and draw."""
+    """``number`` independent simulations. Memory of each: 16 bytes a prompt, 30 bytes a lookup of a day."""
     rng = np.random.default_rng(seed)
     activity = rng.gamma(traffic.uneven, 1 / traffic.uneven, traffic.users)
     fresh_share = 2 * traffic.fresh * rng.random(traffic.users)
-    held = rng.random((traffic.users, number)) < traffic.holdout
+    held_out = rng.random((traffic.users, number)) < traffic.holdout
     bucket = rng.integers(0, BUCKETS, (traffic.users, number))
     who, popular = (np.cumsum(x / x.sum()) for x in (activity, 1 / np.arange(1.0, traffic.prompts + 1)))
     state = State(traffic, number)
     every = np.arange(number)
     gained = np.zeros(number)
-    raw: list[list[Count]] = [[] for _ in every]
-    corrected: list[list[Count]] = [[] for _ in every]
+    raw: list[list[ArmCount]] = [[] for _ in every]
+    corrected: list[list[ArmCount]] = [[] for _ in every]
     for day in range(traffic.settle + traffic.days):
         shape = (traffic.daily, number)
         user, prompt = (np.minimum(np.searchsorted(x, rng.random(shape)), len(x) - 1) for x in (who, popular))
         prompt = np.where(rng.random(shape) < fresh_share[user], traffic.prompts, prompt)
-        mine = held[user, every]
-        warm, cold, served, would = state.day(day * traffic.daily, prompt, mine)
+        in_holdout = held_out[user, every]
+        warm, cold, served, would = state.day(day * traffic.daily, prompt, in_holdout)
         if day < traffic.settle:
             continue
         gained += (warm.mean(0) - cold.mean(0)) / traffic.days
-        cell = mine * BUCKETS + bucket[user, every]
+        cell = in_holdout * BUCKETS + bucket[user, every]
         slot = f"{FIRST + timedelta(days=day):%Y%m%d}"
         for n in every:
             lookups = np.bincount(cell[:, n], minlength=2 * BUCKETS)
             for out, hit in ((raw, served), (corrected, served | would)):
                 hits = np.bincount(cell[hit[:, n], n], minlength=2 * BUCKETS)
                 out[n] += [
-                    Count(ARMS[c // BUCKETS], slot, "all", int(hits[c]), int(lookups[c]), c % BUCKETS)
+                    ArmCount(ARMS[c // BUCKETS], slot, "all", int(hits[c]), int(lookups[c]), c % BUCKETS)
                     for c in range(2 * BUCKETS)
                     if lookups[c]
                 ]
@@ -91,42 +100,42 @@ def worlds(traffic: Storing, number: int, seed: int) -> list[World]:
 
 
 class State:
-    """Until which lookup each prompt's own answer lives, in each world and draw; prompts that nobody else asks share
-    a last column that is never read."""
+    """The lookup until which the app entry of each prompt lives, by world and simulation. Prompts that are asked only
+    once share a last column, which is never read."""
 
     def __init__(self, traffic: Storing, number: int) -> None:
         self._traffic = traffic
         self._ttl = round(traffic.ttl_days * traffic.daily)
         self._rows = np.arange(number) * (traffic.prompts + 1)
         empty = np.zeros(number * (traffic.prompts + 1), np.int32)
-        self._cold, self._warm, self._own, self._shadow = (empty.copy() for _ in range(4))
+        self._cold, self._warm, self._app_entries, self._shadow = (empty.copy() for _ in range(4))
 
-    def day(self, start: int, prompts: NDArray[np.int64], held: Bools) -> tuple[Bools, Bools, Bools, Bools]:
-        """Hits of a day's lookups, all (lookups, draws): everybody warmed, nobody warmed, and of the experiment what
-        was served and what the holdout would have hit beside it."""
+    def day(self, start: int, prompts: NDArray[np.int64], held_out: Bools) -> tuple[Bools, Bools, Bools, Bools]:
+        """Hits of a day's lookups, each (lookups, simulations): all users warmed, no user warmed, and in the experiment
+        the lookups that were served and the holdout's lookups that a cold cache would also have answered."""
         out = np.zeros((4, *prompts.shape), np.bool_)
-        for n, (prompt, mine) in enumerate(zip(prompts, held, strict=True)):
+        for n, (prompt, in_holdout) in enumerate(zip(prompts, held_out, strict=True)):
             now, at, again = start + n + 1, self._rows + prompt, prompt < self._traffic.prompts
             warmed = prompt < self._traffic.warmed
             cold = self._touch(self._cold, at, now) & again
-            own = self._touch(self._warm, at[~warmed], now)
+            by_app_entry = self._touch(self._warm, at[~warmed], now)
             out[0, n], out[1, n] = warmed, cold
-            out[0, n, ~warmed] = own & again[~warmed]
-            sees = warmed & ~mine
+            out[0, n, ~warmed] = by_app_entry & again[~warmed]
+            sees = warmed & ~in_holdout
             shadow = (self._shadow[at] >= now) & again
             self._touch(self._shadow, at[sees], now)
-            real = self._touch(self._own, at[~sees], now)
+            real = self._touch(self._app_entries, at[~sees], now)
             out[2, n] = sees
             out[2, n, ~sees] = real & again[~sees]
-            out[3, n] = mine & shadow & ~out[2, n]
+            out[3, n] = in_holdout & shadow & ~out[2, n]
             if self._traffic.renewed:
-                renew = at[mine & shadow]
+                renew = at[in_holdout & shadow]
                 self._shadow[renew] = now + self._ttl
         return out[0], out[1], out[2], out[3]
 
     def _touch(self, until: NDArray[np.int32], at: NDArray[np.int64], now: int) -> Bools:
-        """Whether an answer is there. One that is not is stored now; one that is, is renewed where hits do that."""
+        """Whether an answer is stored. A missing one is stored now; a stored one is renewed if hits do that."""
         before = until[at]
-        there: Bools = before >= now
-        until[at] = now + self._ttl if self._traffic.renewed else np.where(there, before, now + self._ttl)
-        return there
+        stored: Bools = before >= now
+        until[at] = now + self._ttl if self._traffic.renewed else np.where(stored, before, now + self._ttl)
+        return stored

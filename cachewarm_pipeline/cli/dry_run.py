@@ -103,14 +103,14 @@ def run_dry(settings: Settings, asked: date | None, *, quiet: bool, started: flo
 
 def _nothing_was_live(workspace: "DryWorkspace") -> bool:
     """Whether no plan was live yet: costs before that are paid once, later ones are running costs."""
-    from cachewarm_pipeline.measurement.service import CountedDays
+    from cachewarm_pipeline.measurement.impact_service import CountedDays
 
     return CountedDays(workspace.datasets, workspace.settings.impact_days).first_live().plan is None
 
 
 def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
     """Add the estimated cost of a run to the amount that warming has to pay back."""
-    from cachewarm_pipeline.measurement.net_return_text import verdict
+    from cachewarm_pipeline.measurement.net_return_text import net_return_sentence
 
     row = next(row for row in rows if (row["basis"], row["agent_type"]) == ("expected", ""))
     row["warming_usd"] += usd
@@ -123,7 +123,8 @@ def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
         row[payback] = row["warming_usd"] / row[savings] if (row[savings] or 0.0) > 0 else None
     if report["savings"] is not None:
         report["savings"].update({name: row[name] for name in ("warming_usd", *ends)})
-    report["savings_told"] = [f"expected, with what this would cost: {verdict(row)}", *report["savings_told"][1:]]
+    sentence = f"expected, with what this would cost: {net_return_sentence(row)}"
+    report["savings_told"] = [sentence, *report["savings_told"][1:]]
 
 
 def _run(

@@ -13,7 +13,8 @@ from cachewarm_pipeline.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cachewarm_pipeline.reporting.run_report import RunReport, Stored
+    from cachewarm_pipeline.reporting.run_report_inputs import Stored
+    from cachewarm_pipeline.reporting.run_report_sections import RunReport
     from cachewarm_pipeline.workspace.workspace import Workspace
 
 _MEASURED = ("warming_impact", "net_return", "entry_payback")
@@ -58,7 +59,8 @@ def report(
 
 def made(settings: Settings, asked: date | None) -> "RunReport":
     """The report of a day, by default of the newest that was planned. Raises DatasetError where none is."""
-    from cachewarm_pipeline.reporting.run_report import Terms, run_report
+    from cachewarm_pipeline.reporting.run_report import run_report
+    from cachewarm_pipeline.reporting.run_report_inputs import Terms
     from cachewarm_pipeline.workspace.workspace import Workspace
 
     workspace = Workspace(settings)
@@ -84,7 +86,7 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
     """What runs have stored up to the day. Raises DatasetError for a damaged file."""
     from cachewarm_pipeline.models.usage_ledger import read_usage
     from cachewarm_pipeline.proof.service import stored_replay
-    from cachewarm_pipeline.reporting.run_report import Stored
+    from cachewarm_pipeline.reporting.run_report_inputs import Stored
     from cachewarm_pipeline.storage.schemas import GATES
 
     datasets = workspace.datasets
@@ -92,7 +94,7 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
     def table(dataset: str, of: date | None = day) -> "pa.Table | None":
         return datasets.read(dataset, of) if of and datasets.exists(dataset, of) else None
 
-    def rows(dataset: str, of: date | None = day) -> list[dict[str, Any]]:
+    def rows(dataset: str, of: date | None = day) -> list[Any]:
         found = table(dataset, of)
         return found.to_pylist() if found is not None else []
 

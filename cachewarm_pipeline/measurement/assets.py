@@ -10,16 +10,23 @@ from cachewarm_pipeline.lineage.asset_page import observe, record
 from cachewarm_pipeline.lineage.daily_asset import MEASUREMENT, OWNERS, SOURCES, daily_asset, never_stops
 from cachewarm_pipeline.lineage.partitions import days_of, lookback
 from cachewarm_pipeline.measurement import net_return as net_returns
-from cachewarm_pipeline.measurement.entry_payback_page import payback_metadata
-from cachewarm_pipeline.measurement.entry_payback_service import ENTRY_PAYBACK_ASSET, payback_day
+from cachewarm_pipeline.measurement.entry_payback_page import entry_payback_metadata
+from cachewarm_pipeline.measurement.entry_payback_service import ENTRY_PAYBACK_ASSET, compute_entry_payback
 from cachewarm_pipeline.measurement.impact_page import impact_metadata
-from cachewarm_pipeline.measurement.lift.impact_text import impact_table
+from cachewarm_pipeline.measurement.impact_service import CountedDays
+from cachewarm_pipeline.measurement.lift.impact_table import impact_table
 from cachewarm_pipeline.measurement.net_return import net_return_table
 from cachewarm_pipeline.measurement.net_return_page import net_return_metadata
-from cachewarm_pipeline.measurement.net_return_service import known_of
-from cachewarm_pipeline.measurement.service import CountedDays
+from cachewarm_pipeline.measurement.net_return_service import read_return_inputs
 from cachewarm_pipeline.measurement.serving_counts_page import counts_metadata, day_figures, tally_of
-from cachewarm_pipeline.measurement.serving_counts_service import BUCKETS, HITS, HOURS, hits_of, readable, store
+from cachewarm_pipeline.measurement.serving_counts_service import (
+    ARM_BUCKETS,
+    HITS,
+    HOURS,
+    day_counters_or_reason,
+    entry_hits_of_day,
+    store_counts,
+)
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.query_log.service import DAILY
 from cachewarm_pipeline.storage.measurement_schemas import HOUR_COUNTS
@@ -66,13 +73,13 @@ def serving_counts(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
 
 def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -> int:
     """Stores the day; its lookups."""
-    found = readable(workspace, day)
+    found = day_counters_or_reason(workspace, day)
     if isinstance(found, str):
         context.log.info(f"{day} is not stored: {found}")
         record(context, day, {"stored": "nothing", "why_not": found, **counts_metadata(HOUR_COUNTS.empty_table())})
         return 0
-    tables = {HOURS: found.hours, BUCKETS: found.arms, HITS: hits_of(workspace, day, found)}
-    kept = list(store(workspace, day, tables))
+    tables = {HOURS: found.hours, ARM_BUCKETS: found.arms, HITS: entry_hits_of_day(workspace, day, found)}
+    kept = list(store_counts(workspace, day, tables))
     for why in kept:
         context.log.warning(why)
     record(context, day, {**day_figures(tables), **({"kept": kept} if kept else {}), **counts_metadata(found.hours)})
@@ -92,12 +99,12 @@ def entry_payback(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     `cachewarm entries` asks this table."""
     for day in days_of(context):
         with never_stops(context, day):
-            table, counted_to = payback_day(workspace, day)
+            table, counted_to = compute_entry_payback(workspace, day)
             # What it rests on is told by the file itself: a day whose counts came later is no ground to go on from.
             workspace.datasets.write(
                 ENTRY_PAYBACK_ASSET, day, table, fingerprint=counted_to.isoformat() if counted_to else ""
             )
-            record(context, day, payback_metadata(table, counted_to))
+            record(context, day, entry_payback_metadata(table, counted_to))
 
 
 @daily_asset(
@@ -146,7 +153,7 @@ def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
 
 def _net(workspace: Workspace, counts: CountedDays, usage: pa.Table, day: date) -> dict[str, Any]:
     """Stores the day; what its page shows. ``usage``: USAGE, all of it."""
-    known = known_of(workspace, day, usage, counts.first_live().plan)
+    known = read_return_inputs(workspace, day, usage, counts.first_live().plan)
     bases = [net_returns.expected_return(known), net_returns.measured_return(known, counts.measured_impact(day))]
     table = net_return_table(known, bases)
     workspace.datasets.write("net_return", day, table)

@@ -1,5 +1,7 @@
-"""What a day's counters in Redis say, as rows: lookups by hour and by bucket, hits by entry. Tolerant of what is not
-ours. No Redis here."""
+"""Turns a day's counter hashes into rows: lookups by hour, lookups by bucket of users, hits by entry.
+
+Fields that readers of this project do not write are ignored. No Redis here: `redis_day_counters` reads the hashes.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -13,18 +15,19 @@ from cachewarm_client.keys import is_entry_id
 from cachewarm_pipeline.storage.measurement_schemas import ARM_COUNTS, HOUR_COUNTS
 
 Fields = Mapping[str, str]
-"""A hash of Redis as text."""
+"""A Redis hash as text."""
 
 
 class EntryHitCount(NamedTuple):
-    """Hits of one warmed entry on a day; ``last_hour``: the beginning of the last UTC hour with one."""
+    """Hits of one warmed entry on a day."""
 
     hits: int
     last_hour: datetime
+    """Beginning of the last UTC hour with a hit."""
 
 
-def hour_counts(hours: Iterable[tuple[datetime, Fields]]) -> pa.Table:
-    """HOUR_COUNTS of the hashes of single hours, each with the beginning of its hour, in order."""
+def hour_counts_table(hours: Iterable[tuple[datetime, Fields]]) -> pa.Table:
+    """HOUR_COUNTS; ``hours``: the beginning and the hash of each hour, in order."""
     rows: list[dict[str, Any]] = []
     for hour, fields in hours:
         for (arm, agent_type), tally in sorted(tallies(fields).items()):
@@ -48,13 +51,13 @@ def hour_counts(hours: Iterable[tuple[datetime, Fields]]) -> pa.Table:
     return pa.Table.from_pylist(rows, HOUR_COUNTS)
 
 
-def arm_counts(fields: Fields) -> pa.Table:
-    """ARM_COUNTS of a day's hash, by arm, agent_type and bucket."""
+def arm_counts_table(fields: Fields) -> pa.Table:
+    """ARM_COUNTS by arm, agent_type and bucket; ``fields``: the hash of a day."""
     found: dict[tuple[str, str, int], list[int]] = {}
     for name, value in fields.items():
         arm, bucket, outcome, agent_type = [*name.split(":", 3), "", "", ""][:4]
-        ours = arm in ARMS and bucket in _BUCKETS and outcome in ("hit", "miss") and name.count(":") >= 3
-        if ours and is_count(value):
+        known = arm in ARMS and bucket in _BUCKETS and outcome in ("hit", "miss") and name.count(":") >= 3
+        if known and is_count(value):
             counts = found.setdefault((arm, agent_type, int(bucket)), [0, 0])
             counts[0] += int(value) if outcome == "hit" else 0
             counts[1] += int(value)
@@ -68,8 +71,8 @@ def arm_counts(fields: Fields) -> pa.Table:
 _BUCKETS = {str(bucket) for bucket in range(BUCKETS)}
 
 
-def served_by_entry(hours: Iterable[tuple[datetime, Fields]]) -> dict[str, EntryHitCount]:
-    """Hits by entry id of the hashes of single hours, each with the beginning of its hour, in order."""
+def hits_by_entry(hours: Iterable[tuple[datetime, Fields]]) -> dict[str, EntryHitCount]:
+    """Hits by entry id; ``hours``: the beginning and the hash of each hour, in order."""
     found: dict[str, EntryHitCount] = {}
     for hour, fields in hours:
         for entry, value in fields.items():

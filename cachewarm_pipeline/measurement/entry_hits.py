@@ -1,5 +1,5 @@
-"""Hits by entry of one day: of every entry that was live at its end, hits or not, and of the others that had some.
-No Redis here."""
+"""ENTRY_HITS of one day: a row for each entry that was live at the end of the day, with or without hits, and for each
+other entry that had hits. No Redis here."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from cachewarm_client.generation_record import GenerationRecord
 
 from cachewarm_pipeline.days import end_of, start_of
@@ -16,28 +15,30 @@ from cachewarm_pipeline.storage.measurement_schemas import ENTRY_HITS
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What is known of a warmed entry. ``cost_usd``: of the call that a hit saves, where it is known."""
+class EntryDetails:
+    """What is known of a warmed entry; a text is empty if it is not known."""
 
     agent_type: str = ""
     prompt: str = ""
     source: str = ""
     cost_usd: float | None = None
+    """Of the call that a hit saves."""
 
 
 @dataclass(frozen=True)
-class LiveThen:
-    """Generations that were live on a day, of those that are known still. ``end``: at its end, None where that one is
-    not known. ``begin``: as the day began; the same one where none was published on the day. ``between``: the others
-    that went live on the day."""
+class LiveGenerations:
+    """The generations that were live on a day, of those that Redis still has."""
 
     end: GenerationRecord | None
+    """Live at the end of the day; None if it is not known."""
     begin: GenerationRecord | None
+    """Live at the beginning of the day: the same as ``end`` if none was published on the day."""
     between: tuple[GenerationRecord, ...]
+    """The others that went live on the day."""
 
     @classmethod
-    def on(cls, day: date, records: Iterable[GenerationRecord]) -> "LiveThen":
-        """By when each of the ``records`` went live last."""
+    def on(cls, day: date, records: Iterable[GenerationRecord]) -> "LiveGenerations":
+        """From the ``records``, by when each of them went live last."""
         live = sorted((r for r in records if r.published_at), key=lambda r: (r.published_at or r.created_at, r.id))
         by_end = [r for r in live if (r.published_at or r.created_at) < end_of(day)]
         by_begin = [r for r in by_end if (r.published_at or r.created_at) <= start_of(day)]
@@ -45,21 +46,22 @@ class LiveThen:
         return cls(end, begin, tuple(r for r in by_end if r not in by_begin and r is not end))
 
 
-def entry_hits(
+def entry_hits_table(
     generation: str | None,
-    live: Mapping[str, Entry],
+    live: Mapping[str, EntryDetails],
     all_day: Collection[str],
     served: Mapping[str, EntryHitCount],
-    others: Mapping[str, Entry],
+    others: Mapping[str, EntryDetails],
 ) -> pa.Table:
-    """ENTRY_HITS of a day, by entry id.
+    """ENTRY_HITS of a day, ordered by entry id.
 
-    ``live``: entries of the ``generation`` that was live at its end. ``all_day``: ids that were live since it began,
-    as far as they are in ``live``. ``others``: what is known of served entries that are not.
+    ``live``: entries of the ``generation`` that was live at the end of the day. ``all_day``: ids in ``live`` that were
+    live from the beginning of the day. ``served``: hits by entry id. ``others``: details of served entries that are not
+    in ``live``.
     """
     rows: list[dict[str, Any]] = []
     for entry_id in sorted({*live, *served}):
-        entry = live.get(entry_id) or others.get(entry_id) or Entry()
+        entry = live.get(entry_id) or others.get(entry_id) or EntryDetails()
         hits = served.get(entry_id)
         rows.append(
             {
@@ -77,31 +79,19 @@ def entry_hits(
     return pa.Table.from_pylist(rows, ENTRY_HITS)
 
 
-def with_costs(entries: Mapping[str, Entry], costs: Mapping[str, float | None]) -> dict[str, Entry]:
-    """The entries with what their calls cost, by entry id; the mean of their agent_type where that is not known, as of
-    golden answers that the log does not have."""
+def with_costs(entries: Mapping[str, EntryDetails], costs: Mapping[str, float | None]) -> dict[str, EntryDetails]:
+    """The entries with the cost of the call that a hit saves, by entry id.
+
+    If the cost of an entry is not known (a golden answer that is not in the log), it gets the mean of its agent_type.
+    """
     known: dict[str, list[float]] = {}
     for entry_id, entry in entries.items():
         if (cost := costs.get(entry_id)) is not None:
             known.setdefault(entry.agent_type, []).append(cost)
     means = {agent_type: sum(of) / len(of) for agent_type, of in known.items()}
 
-    def cost_of(entry_id: str, entry: Entry) -> float | None:
+    def cost_of(entry_id: str, entry: EntryDetails) -> float | None:
         cost = costs.get(entry_id)
         return means.get(entry.agent_type) if cost is None else cost
 
     return {entry_id: replace(entry, cost_usd=cost_of(entry_id, entry)) for entry_id, entry in entries.items()}
-
-
-def worth(dataset: str, table: pa.Table) -> tuple[int, ...]:
-    """How much a table of counts knows: stored counts are never replaced by a table of which any of these is less."""
-    if dataset == "arm_counts":
-        return (_sum(table["lookups"]),)
-    if dataset == "hour_counts":
-        return (sum(_sum(table[name]) for name in ("exact", "semantic", "misses")),)
-    live = table.num_rows - table["generation"].null_count
-    return _sum(table["hits"]), live, _sum(table["whole_day"])
-
-
-def _sum(column: pa.ChunkedArray) -> int:
-    return int(pc.sum(column).as_py() or 0)

@@ -1,4 +1,4 @@
-"""What the page of `entry_payback` shows: the best entries, those that earned nothing, and the share of hits."""
+"""What the page of `entry_payback` shows: the best entries, those without hits, and how hits are distributed."""
 
 from datetime import date
 from typing import Any
@@ -10,37 +10,37 @@ from cachewarm_pipeline.lineage.asset_page import PageValue, picture, records, t
 from cachewarm_pipeline.plots.drawing import line_plot
 
 _SHOWN = 20
-
+"""Rows of a table."""
 
 _BEST = ("prompt", "agent_type", "source", "hits", "hits_7", "recovered_usd", "payback", "last_hit", "verdicts")
-
 
 _WORST = ("prompt", "agent_type", "source", "days_looked_up", "idle_days", "average_hits", "left_on", "verdicts")
 
 
-def payback_metadata(table: pa.Table, counted: date | None) -> dict[str, Any]:
+def entry_payback_metadata(table: pa.Table, counted_to: date | None) -> dict[str, Any]:
+    """Metadata of the asset. ``table``: ENTRY_PAYBACK; ``counted_to``: the newest day whose counts are in it."""
     rows = table.to_pylist()
     hits = [row["hits"] for row in rows]
-    looked_at = [row for row in rows if row["days_looked_up"] and not row["hits"]]
-    looked_at.sort(key=lambda row: (row["left_on"] is None, -row["days_looked_up"], row["entry_id"]))
-    left = [row for row in rows if row["left_on"] is not None]
+    without_hits = [row for row in rows if row["days_looked_up"] and not row["hits"]]
+    without_hits.sort(key=lambda row: (row["left_on"] is None, -row["days_looked_up"], row["entry_id"]))
+    idle = [row for row in rows if row["left_on"] is not None]
     numbers = {
-        "counts_up_to": counted.isoformat()
-        if counted
-        else "no reader has counted yet: entries earn once lookups come through WarmedSemanticCache",
+        "counts_up_to": counted_to.isoformat()
+        if counted_to
+        else "no lookups were counted yet: entries earn hits when applications use WarmedSemanticCache",
         "hits": sum(hits),
         "recovered_usd": sum(row["recovered_usd"] or 0.0 for row in rows),
         "unpriced_hits": sum(row["unpriced_hits"] for row in rows),
         "live": sum(row["live"] for row in rows),
-        "earned_nothing": len(looked_at),
-        "left_out_as_idle": len(left),
-        "golden_left_out_as_idle": sum(row["source"] == "golden" for row in left),
+        "earned_nothing": len(without_hits),
+        "left_out_as_idle": len(idle),
+        "golden_left_out_as_idle": sum(row["source"] == "golden" for row in idle),
     }
     verdicts = [verdict for row in rows for verdict in row["verdicts"]]
     return {
         **numbers,
         "best": records([{name: row[name] for name in _BEST} for row in rows[:_SHOWN] if row["hits"]]),
-        "nothing_earned": records([{name: row[name] for name in _WORST} for row in looked_at[:_SHOWN]]),
+        "nothing_earned": records([{name: row[name] for name in _WORST} for row in without_hits[:_SHOWN]]),
         "share_of_hits": _plot(hits),
         "verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
         **table_metadata(table, None, _BEST),
@@ -48,15 +48,15 @@ def payback_metadata(table: pa.Table, counted: date | None) -> dict[str, Any]:
 
 
 def _plot(hits: list[int]) -> PageValue:
-    """``hits``: most first."""
+    """Cumulative share of hits; ``hits``: of each entry, most first."""
     if not sum(hits):
-        return text("no hit yet")
+        return text("no hits yet")
     shares = np.concatenate(([0.0], np.cumsum(hits) / sum(hits)))
     half, most = (int(np.searchsorted(shares, part)) for part in (0.5, 0.9))
     drawn = line_plot(
         {"hits": (np.arange(len(shares)), shares)},
-        title="Share of all hits that the first so many entries bring, best first",
-        x_label="entries",
+        title="Share of all hits by the N best entries",
+        x_label="N best entries",
         y_label="hits / all hits",
         percent="y",
         marks={"hits": (float(half), float(shares[half]))},

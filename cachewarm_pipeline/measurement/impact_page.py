@@ -1,4 +1,4 @@
-"""What the page of `warming_impact` shows: the lift, the forecast against what came, and the days."""
+"""What the page of `warming_impact` shows: the lift, forecast and measured hit rate, agent types, sources and days."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,14 +7,16 @@ import pyarrow as pa
 
 from cachewarm_pipeline.lineage.asset_page import PageValue, picture, records, table_metadata
 from cachewarm_pipeline.measurement.lift.impact_text import before_after_sentence, forecast_sentence, lift_sentence
-from cachewarm_pipeline.measurement.lift.measured_impact import Measured, Plain
+from cachewarm_pipeline.measurement.lift.measured_impact import MeasuredImpact, PlainHitRate
 from cachewarm_pipeline.plots.charts import came_plot
 
 _EXAMPLES = ("scope", "name", "lookups", "hit_rate", "holdout_hit_rate", "lift", "lift_low", "lift_high", "why")
 
 
-def impact_metadata(found: Measured, before: Plain, after: Plain, table: pa.Table) -> dict[str, Any]:
-    """``table``: WARMING_IMPACT of the day."""
+def impact_metadata(
+    found: MeasuredImpact, before: PlainHitRate, after: PlainHitRate, table: pa.Table
+) -> dict[str, Any]:
+    """Metadata of the asset; ``table``: WARMING_IMPACT of the day."""
     return {
         "measured": lift_sentence(found),
         "before_and_after": before_after_sentence(before, after),
@@ -33,8 +35,8 @@ def impact_metadata(found: Measured, before: Plain, after: Plain, table: pa.Tabl
     }
 
 
-def _numbers(found: Measured) -> dict[str, Any]:
-    """Those that Dagster draws as a history."""
+def _numbers(found: MeasuredImpact) -> dict[str, Any]:
+    """Numbers that Dagster plots as a history over days."""
     total = found.impact.total
     numbers = {
         "lift": total.lift,
@@ -57,7 +59,7 @@ def _records(table: pa.Table, scopes: Iterable[str]) -> PageValue:
         [
             {
                 "agent_type": row["name"]
-                or ("all" if row["scope"] == "total" else "those with too few users together"),
+                or ("all" if row["scope"] == "total" else "agent types with too few users, together"),
                 "lookups": row["lookups"],
                 "hit rate": row["hit_rate"],
                 "cold cache, by the holdout": row["holdout_hit_rate"],

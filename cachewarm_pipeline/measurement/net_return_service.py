@@ -1,4 +1,4 @@
-"""What the stores know for the net return of a day: read, never write."""
+"""Reads what the net return of a day is computed from. It never writes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,15 +7,14 @@ from datetime import date
 import pyarrow as pa
 
 from cachewarm_pipeline.days import window
-from cachewarm_pipeline.measurement.net_return import ReturnInputs, paid, plan_bytes
-from cachewarm_pipeline.measurement.return_inputs import call_costs
+from cachewarm_pipeline.measurement.return_inputs import ReturnInputs, call_costs, paid, plan_bytes
 from cachewarm_pipeline.ports import Ports
 from cachewarm_pipeline.proof.service import stored_replay
 from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
 
 
-def known_of(ports: Ports, day: date, usage: pa.Table, published: date | None) -> ReturnInputs:
-    """What the stores know for the day; ``usage``: USAGE, all of it; ``published``: see ``paid``."""
+def read_return_inputs(ports: Ports, day: date, usage: pa.Table, published: date | None) -> ReturnInputs:
+    """The inputs of a day. ``usage``: all rows of USAGE. ``published``: the day of the first plan that was live."""
     datasets, settings = ports.datasets, ports.settings
     rows, replayed = stored_replay(ports, day)
     plan = datasets.read("warming_plan", day, ["agent_type", "prompt", "response"])
@@ -33,18 +32,18 @@ def known_of(ports: Ports, day: date, usage: pa.Table, published: date | None) -
 
 
 def _costs(ports: Ports, day: date) -> pa.Table:
-    """What calls cost in the look-back window; days that were not over when they were mined are left out, but for the
-    day itself."""
+    """Costs of calls in the lookback window, without days whose log was read before the day was over; the day itself
+    always counts."""
     datasets, columns = ports.datasets, ["agent_type", "cost_usd", "costed"]
-    there = set(datasets.days(DAILY)).intersection(window(day, ports.settings.lookback_days))
-    days = [one for one in sorted(there) if one == day or datasets.fingerprint(DAILY, one) != PARTIAL]
+    stored = set(datasets.days(DAILY)).intersection(window(day, ports.settings.lookback_days))
+    days = [one for one in sorted(stored) if one == day or datasets.fingerprint(DAILY, one) != PARTIAL]
     tables: Sequence[pa.Table] = [datasets.read(DAILY, one, columns) for one in days]
     empty = pa.table({name: [] for name in columns})
     return pa.concat_tables(tables) if tables else empty
 
 
 def _dimensions(ports: Ports, day: date) -> int:
-    """Of the day's vectors; 0 where none was embedded."""
+    """Dimensions of the day's vectors; 0 if nothing was embedded."""
     if not ports.datasets.exists("embeddings", day):
         return 0
     column = ports.datasets.read("embeddings", day, ["dimensions"])["dimensions"]

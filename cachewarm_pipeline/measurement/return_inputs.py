@@ -1,99 +1,112 @@
-"""Where the figures of a return come from: the replay, the lift over a holdout, the log's costs. Money is in USD."""
+"""What the expected and the measured return of a day are both computed from: the replay, the cost of a call, what was
+paid, and the memory of the plan. Money is in USD.
+
+`net_return_service` reads them; `net_return` computes the returns.
+"""
 
 import math
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from cachewarm_pipeline.measurement.lift import Estimate, Impact
-from cachewarm_pipeline.measurement.returns import Combine, Part, around, scaled
-from cachewarm_pipeline.proof.replay_summary import lift_interval
+GENERATIONS = 2
+"""Copies of an entry in Redis: in the live generation, and in the previous one, which is kept for a rollback."""
 
-_SEED = 0
-"""Of the bootstrap: the same days give the same interval."""
-
-
-def measured_hits(impact: Impact) -> dict[str, Estimate | None]:
-    """Extra hits a day of each agent_type: its lift x the lookups of the warmed arm, over the days that were counted.
-    Of one with too few users the pooled lift stands in; None where there is neither. Give whole days."""
-    return {name: impact.weighted({name: _a_day(impact, name)}) for name in impact.agent_types}
+DAYS_A_MONTH = 365.25 / 12
+GIB = 2**30
 
 
-def measured_usd(impact: Impact) -> Combine:
-    """What ``returns`` needs to carry the lift's interval to the total: users ask several agent types, so that the
-    parts' intervals do not add up. An agent_type that was not counted has no extra hits."""
-    return lambda usd: impact.weighted(
-        {name: value * _a_day(impact, name) for name, value in usd.items() if name in impact.agent_types}
-    )
+@dataclass(frozen=True)
+class Paid:
+    """What was paid to servers, split into warming and running costs."""
+
+    warming_usd: float
+    """Paid once, until a plan was live."""
+    running_usd: float
+    """A day since then, as the mean of ``days`` calendar days; 0.0 over 0 days."""
+    days: int
 
 
-def _a_day(impact: Impact, name: str) -> float:
-    return impact.agent_types[name].warmed_lookups / max(1, impact.days)
+def paid(usage: pa.Table, day: date, days: int, published: date | None) -> Paid:
+    """What the usage ledger says was paid, for all purposes, up to ``day``: rows for later days do not count.
 
+    ``usage``: all rows of USAGE. ``published``: the day of the first plan that was live; None if none is known.
 
-def expected_part(
-    agent_type: str,
-    replay: Mapping[str, Any],
-    days: int,
-    call_usd: float | None,
-    *,
-    running_usd: float = 0.0,
-    warming_usd: float = 0.0,
-) -> Part:
-    """What is to be expected of an agent_type by its replay (replay_summary.summary) over ``days`` held-out days."""
-    if days < 1:
-        raise ValueError(f"returns: the replay of agent_type {agent_type!r} is of {days} days, not of 1 or more")
-    lift, ends = replay["lift"], replay["lift_interval"] or (None, None)
-    return Part(
-        agent_type,
-        None if lift is None else scaled(around(lift, *ends), replay["lookups"] / days),
-        replay["hits"] / days,
-        wrong_share(replay),
-        call_usd,
-        running_usd,
-        warming_usd,
-        "nothing was held out" if lift is None else "",
-    )
-
-
-def wrong_share(replay: Mapping[str, Any]) -> Estimate | None:
-    """Wrong of the judged hits of a replay (replay_summary.summary), with its bounds; None where none was judged."""
-    wrong = replay["wrong_hit_rate"]
-    return None if wrong is None else around(wrong, replay["wrong_hit_rate_lower"], replay["wrong_hit_rate_upper"])
-
-
-def expected_usd(replay: pa.Table, days: int) -> Combine:
-    """As measured_usd, for a replay over ``days`` held-out days: a bootstrap over days of the sum, as of its lift.
-
-    ``replay``: agent_type, date, lookups, warmed_hits and cold_hits of REPLAY.
+    Warming is all that was paid for the days up to ``published``, including failed runs, runs that reached a spend cap,
+    retries and repeated runs; without a live plan everything is warming. What was paid for later days (refreshing, new
+    prompts, judging, answer checks) is running cost, as the mean a day over the last ``days`` calendar days.
     """
+    rows = [
+        (row["day"], row["usd"])
+        for row in usage.select(["day", "usd"]).to_pylist()
+        if row["usd"] > 0 and row["day"] <= day
+    ]
+    last = day if published is None else min(published, day)
+    length = min(days, (day - last).days)
+    warming = sum((amount for of, amount in rows if of <= last), 0.0)
+    recent = sum(amount for of, amount in rows if of > max(last, day - timedelta(days=length)))
+    return Paid(warming, recent / length if length else 0.0, length)
 
-    def combine(usd: Mapping[str, float]) -> Estimate | None:
-        unit = max(usd.values(), default=0.0)
-        gains: dict[date, float] = {}
-        lookups: dict[date, int] = {}
-        for row in replay.to_pylist():
-            if row["agent_type"] in usd:
-                gain = (row["warmed_hits"] - row["cold_hits"]) * (usd[row["agent_type"]] / unit if unit else 0.0)
-                gains[row["date"]] = gains.get(row["date"], 0.0) + gain
-                lookups[row["date"]] = lookups.get(row["date"], 0) + row["lookups"]
-        if not gains:
-            return None
-        ends = lift_interval(gains.values(), lookups.values(), _SEED) or (None, None)
-        whole = sum(lookups.values())
-        lift = sum(gains.values()) / whole if whole else 0.0
-        return scaled(around(lift, *ends), whole / days * unit)
 
-    return combine
+def plan_bytes(plan: pa.Table, dimensions: int) -> dict[str, int]:
+    """Bytes of prompts, responses and vectors by agent_type; ``plan``: agent_type, prompt and response.
+
+    Redis takes more: this lower bound has no index, field names or keys.
+    """
+    texts = pc.add(pc.binary_length(plan["prompt"]), pc.binary_length(plan["response"]))
+    found: dict[str, int] = {}
+    for name, size in zip(plan["agent_type"].to_pylist(), texts.to_pylist(), strict=True):
+        found[name] = found.get(name, 0) + size + 4 * dimensions
+    return found
+
+
+@dataclass(frozen=True)
+class ReturnInputs:
+    """What both returns of a day are computed from."""
+
+    rows: pa.Table
+    """REPLAY of the day's plan."""
+    replay: Mapping[str, Any]
+    """Summary of ``rows`` (proof.replay_summary.summary)."""
+    replay_days: int
+    """Held-out days of the replay."""
+    call_usd: Mapping[str, float | None]
+    """Cost of a call by agent_type; None if the log has no cost for it."""
+    entries: Mapping[str, int]
+    """Entries of the plan by agent_type."""
+    paid: Paid
+    wrong_hit_usd: float | None
+    """Harm of a wrong hit; None if it is not set."""
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of the plan by agent_type (see ``plan_bytes``)."""
+    usd_per_gib_month: float = 0.0
+    """Price of memory."""
+
+    def memory_usd(self, agent_type: str) -> float:
+        """Memory of an agent_type's entries, USD a day."""
+        return GENERATIONS * self.bytes.get(agent_type, 0) / GIB * self.usd_per_gib_month / DAYS_A_MONTH
+
+    def costs(self, agent_types: Sequence[str]) -> dict[str, dict[str, float]]:
+        """warming_usd and running_usd of each agent_type, in proportion to its entries in the plan."""
+        weights = {name: float(self.entries.get(name, 0)) for name in agent_types}
+        if not weights:
+            return {}
+        warming, running = share_out(self.paid.warming_usd, weights), share_out(self.paid.running_usd, weights)
+        return {
+            name: {"warming_usd": warming[name], "running_usd": running[name] + self.memory_usd(name)}
+            for name in agent_types
+        }
 
 
 def call_costs(log: pa.Table) -> dict[str, float | None]:
-    """Mean USD of an uncached call by agent_type; None where the log has no cost for it.
+    """Mean USD of an uncached call by agent_type; None if the log has no cost for it.
 
-    ``log``: agent_type, cost_usd and costed of DAILY_QUERY_COUNTS, of any number of days. A sum that is negative or not
-    finite counts nowhere.
+    ``log``: agent_type, cost_usd and costed of DAILY_QUERY_COUNTS, of any number of days. Rows with a negative or
+    non-finite sum are ignored.
     """
     sums: dict[str, list[float]] = {}
     for name, usd, calls in zip(*(log[c].to_pylist() for c in ("agent_type", "cost_usd", "costed")), strict=True):
@@ -105,6 +118,6 @@ def call_costs(log: pa.Table) -> dict[str, float | None]:
 
 
 def share_out(usd: float, weights: Mapping[str, float]) -> dict[str, float]:
-    """A cost that agent types have in common, in proportion to their weights (entries, tokens), evenly if all are 0."""
+    """Shares of a common cost in proportion to the weights (entries, say); equal shares if all weights are 0."""
     whole = sum(weights.values())
     return {name: usd * (weight / whole if whole else 1 / len(weights)) for name, weight in weights.items()}

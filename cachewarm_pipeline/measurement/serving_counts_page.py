@@ -1,4 +1,4 @@
-"""What the page of `serving_counts` shows: rates by arm and agent_type, and the hit rate by hour."""
+"""What the page of `serving_counts` shows: hit rates by arm and agent_type, and the hit rate by hour."""
 
 from typing import Any
 
@@ -12,15 +12,17 @@ from cachewarm_pipeline.plots.drawing import line_plot
 
 _SUMMED = ("exact", "semantic", "misses", "hit_seconds", "miss_seconds", "would_hits", "errors")
 
-
 _ROWS = 20
-
+"""Agent types in the table."""
 
 _EXAMPLES = ("hour", "arm", "agent_type", "exact", "semantic", "misses", "warmed_hits", "would_hits", "errors")
 
 
 def day_figures(tables: dict[str, pa.Table | None]) -> dict[str, Any]:
-    """Numbers that Dagster draws as a history, of what there is, then tables and the plot."""
+    """Numbers that Dagster plots as a history, if they are known, then the table of agent types and the plot by hour.
+
+    ``tables``: HOUR_COUNTS and ENTRY_HITS (or None) under their dataset names.
+    """
     hours, hits = tables[HOURS], tables[HITS]
     assert hours is not None
     arms = {arm: tally_of(hours, arm=arm) for arm in ARMS}
@@ -50,7 +52,7 @@ def day_figures(tables: dict[str, pa.Table | None]) -> dict[str, Any]:
 
 
 def tally_of(hours: pa.Table, **where: Any) -> Tally:
-    """The lookups of the rows that have these values."""
+    """Sum of the rows of HOUR_COUNTS in which each of these columns has this value."""
     for name, value in where.items():
         hours = hours.filter(pc.equal(hours[name], value))
     exact, semantic, misses, hit_s, miss_s, cold, errors = (pc.sum(hours[name]).as_py() or 0 for name in _SUMMED)
@@ -59,7 +61,7 @@ def tally_of(hours: pa.Table, **where: Any) -> Tally:
 
 
 def _agent_types(hours: pa.Table) -> PageValue:
-    """The most asked ones, each with the hit rate of both arms."""
+    """Agent types with the most lookups, and the hit rate of both arms."""
     rows = []
     for name in pc.unique(hours["agent_type"]).to_pylist():
         warmed, holdout = (tally_of(hours, agent_type=name, arm=arm) for arm in (WARMED_ARM, HOLDOUT_ARM))
@@ -99,4 +101,5 @@ def _plot(hours: pa.Table) -> PageValue:
 
 
 def counts_metadata(hours: pa.Table) -> dict[str, Any]:
+    """Row count, column schema and examples of HOUR_COUNTS."""
     return table_metadata(hours, examples=_EXAMPLES)

@@ -1,4 +1,4 @@
-"""The JSON report of `cachewarm warm`: one stable, documented shape. Parts without a measurement are null."""
+"""The JSON report of `cachewarm warm`, in one stable shape; null means not known or not done."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -7,27 +7,27 @@ from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGIN
 
 
 class Report(TypedDict):
-    """DESIGN: keys never go away and never change their type; new ones may come."""
+    """The report of a run. Keys never go away and never change their type; new ones may be added."""
 
     as_of: str
     generation: str | None  # the live generation after this run
-    published: bool  # whether this run's plan is what is live
-    blocked_by: list[str]  # names of the gates that stopped it
-    reason: str | None  # why it did not publish, or what is wrong after publishing; null when all is well
-    loading: dict[str, int] | None  # entries loaded so far, of how many, where loading is progressive and goes on
+    published: bool  # whether this run's plan is live
+    blocked_by: list[str]  # names of the gates that stopped the run
+    reason: str | None  # why it did not publish, or what went wrong after it; null if nothing did
+    loading: dict[str, int] | None  # entries loaded so far and in total, if loading is progressive and not finished
     budget: int
     entries: dict[str, int]
-    plan: dict[str, Any] | None  # what the entries are expected to bring, and what more would
+    plan: dict[str, Any] | None  # hits expected of the entries, and of more entries
     replay: dict[str, Any] | None
     match_rules: list[dict[str, Any]]
-    cost: dict[str, Any]  # what this run paid, by the usage ledger
-    savings: dict[str, float | None] | None  # USD a day, days; null where the run did not get so far
+    cost: dict[str, Any]  # what this run paid, from the usage ledger
+    savings: dict[str, float | None] | None  # USD a day, and days; null if the run stopped before it computed them
     timings: dict[str, float]  # asset to seconds
-    counts: dict[str, int]  # left-out reason to rows
-    synthetic: dict[str, Any]  # what wrote variants: llm and model null where nothing did; fault null where none
-    savings_told: list[str]  # the same in a sentence: expected, and measured where there are counts of a holdout
-    dry_run: bool  # whether nothing was to be published or paid; then `planned_cost` says what would be
-    planned_cost: dict[str, Any] | None
+    counts: dict[str, int]  # rows by reason of exclusion
+    synthetic: dict[str, Any]  # what wrote variants; llm and model are null if nothing did, fault if there was none
+    savings_told: list[str]  # savings in sentences: expected, and measured if days were counted
+    dry_run: bool  # whether it was a dry run, which publishes and pays nothing
+    planned_cost: dict[str, Any] | None  # of a dry run: what a run would pay
 
 
 def build_report(
@@ -48,12 +48,12 @@ def build_report(
     prices_as_of: str | None = None,
     planned_cost: dict[str, Any] | None = None,
 ) -> Report:
-    """The report from what the assets recorded.
+    """The report, from what the assets recorded.
 
-    ``curve``: rows of PLAN_CURVE. ``metadata`` maps an asset's name to its metadata of this run; ``excluded`` counts
-    rows by reason over everything that this run read. ``usage``: rows of USAGE of this run, which the cost is the sum
-    of: also where an asset failed after it had paid. Embedding tokens include those of judging answers;
-    ``judge_tokens`` are those that a chat model read and wrote to judge. ``planned_cost``: of a dry run.
+    ``metadata``: metadata of this run by asset. ``excluded``: rows that this run excluded, by reason. ``curve``:
+    PLAN_CURVE. ``usage``: rows of USAGE of this run; the cost is their sum, so it includes what an asset paid before it
+    failed. Embedding tokens include those of judging answers; ``judge_tokens`` are those that a chat model read and
+    wrote to judge. ``planned_cost``: of a dry run.
     """
     plan, variants = metadata.get("warming_plan", {}), metadata.get("synthetic_variants", {})
     cache = metadata.get("cache_entries", {})
@@ -95,7 +95,7 @@ def build_report(
             "variants": variants.get("dagster/row_count", 0),
             "fault": variants.get("fault"),
         },
-        savings_told=_savings_told(metadata.get("net_return", {})),
+        savings_told=_savings_sentences(metadata.get("net_return", {})),
         dry_run=planned_cost is not None,
         planned_cost=planned_cost,
     )
@@ -114,7 +114,7 @@ _SAVINGS = {
 
 
 def _savings(found: Mapping[str, Any]) -> dict[str, float | None] | None:
-    """What is expected, and under ``measured_`` what was measured; null where it is not known."""
+    """Expected savings, and measured ones under ``measured_``; None if the run stopped before it computed them."""
     if "expected_told" not in found:
         return None
     return {
@@ -124,9 +124,9 @@ def _savings(found: Mapping[str, Any]) -> dict[str, float | None] | None:
     }
 
 
-def _savings_told(found: Mapping[str, Any]) -> list[str]:
-    told = [f"expected: {found['expected_told']}"] if "expected_told" in found else []
-    return told + ([f"measured: {found['measured_told']}"] if found.get("days_measured") else [])
+def _savings_sentences(found: Mapping[str, Any]) -> list[str]:
+    expected = [f"expected: {found['expected_told']}"] if "expected_told" in found else []
+    return expected + ([f"measured: {found['measured_told']}"] if found.get("days_measured") else [])
 
 
 _REPLAY = (
@@ -151,10 +151,10 @@ _REPLAY = (
 
 
 def _plan(recorded: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Null where the run did not get so far; without a curve where entries were chosen by frequency."""
+    """None if the run stopped before it planned; without a curve if entries were chosen by frequency."""
     if not recorded:
         return None
-    told = (
+    names = (
         "selection",
         "places",
         "expected_hits_a_day",
@@ -163,15 +163,15 @@ def _plan(recorded: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> di
         "expected_lookups_a_day",
         "next_100",
     )
-    shown = ("entries", "plan", "frequency", "random", "planned")
+    curve_columns = ("entries", "plan", "frequency", "random", "planned")
     return {
-        **{name: recorded.get(name) for name in told},
-        "curve": [{name: row[name] for name in shown} for row in curve],
+        **{name: recorded.get(name) for name in names},
+        "curve": [{name: row[name] for name in curve_columns} for row in curve],
     }
 
 
 def _replay(found: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The forecast, null where nothing was held out; parts without a measurement are null."""
+    """The forecast; None if no lookups were held out."""
     if not found.get("lookups"):
         return None
     return {name: found.get(name) for name in _REPLAY}

@@ -1,5 +1,5 @@
-"""Where an application stores its own answers the lift is that over a cold cache that everybody fills: in drawn worlds
-whose true lift is known, and through real readers and Redis."""
+"""If an application stores its own answers, the lift is over a cold cache filled by all users: in simulations whose
+lift is known, and through real readers and Redis."""
 
 from dataclasses import replace
 
@@ -24,7 +24,9 @@ TRIALS = 300
 
 
 @pytest.mark.parametrize("traffic", [TINY, replace(TINY, ttl_days=5.0, settle=5)], ids=["a day", "five days"])
-def test_the_corrected_lift_holds_the_true_one_and_the_raw_difference_is_far_off(traffic: Storing) -> None:
+def test_the_corrected_lifts_interval_covers_the_true_lift_and_the_raw_difference_is_far_off(
+    traffic: Storing,
+) -> None:
     covered, raw_covered, off, raw_off = 0, 0, [], []
     for world in worlds(traffic, TRIALS, seed=3):
         found, raw = impact(world.corrected).total, impact(world.raw).total
@@ -52,27 +54,27 @@ def drawn(traffic: Storing, seed: int) -> tuple[State, np.ndarray, np.ndarray]:
     return State(traffic, 4), prompts, rng.random((traffic.daily, 4)) < 0.3
 
 
-def test_where_hits_renew_each_look_up_counts_as_in_the_world_that_its_arm_stands_for() -> None:
+def test_if_hits_renew_answers_each_lookup_counts_as_in_the_world_that_its_arm_represents() -> None:
     traffic = Storing(prompts=40, daily=600, warmed=20, ttl_days=0.05)
-    state, prompts, held = drawn(traffic, 1)
-    warm, cold, served, would = state.day(0, prompts, held)
-    assert np.array_equal((served | would)[held], cold[held])
-    assert np.array_equal(served[~held], warm[~held])
+    state, prompts, held_out = drawn(traffic, 1)
+    warm, cold, served, would = state.day(0, prompts, held_out)
+    assert np.array_equal((served | would)[held_out], cold[held_out])
+    assert np.array_equal(served[~held_out], warm[~held_out])
     assert would.sum() > 100
     assert 0.1 < cold.mean() < 0.9
 
 
-def test_where_answers_expire_by_themselves_the_holdout_counts_a_little_too_many_hits() -> None:
-    """A would-be hit makes the application store anew what a cold cache would let expire: the lift errs downwards."""
+def test_if_answers_expire_without_renewal_the_holdout_counts_slightly_too_many_hits() -> None:
+    """After a would-be hit the application stores again what would expire in a cold cache, so the lift is too low."""
     traffic = Storing(prompts=40, daily=600, warmed=20, ttl_days=0.05, renewed=False)
-    state, prompts, held = drawn(traffic, 2)
-    _, cold, served, would = state.day(0, prompts, held)
-    more = (served | would)[held].mean() - cold[held].mean()
+    state, prompts, held_out = drawn(traffic, 2)
+    _, cold, served, would = state.day(0, prompts, held_out)
+    more = (served | would)[held_out].mean() - cold[held_out].mean()
     assert 0.0 <= more < 0.06
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_readers_count_the_holdout_as_a_cold_cache_that_everybody_fills(
+def test_readers_count_holdout_hits_as_a_cold_cache_filled_by_all_users_would_have(
     store: CacheStore, redis_url: str, embedder: TrigramEmbedder, clock: Clock, client: redis.Redis, seed: int
 ) -> None:
     prompts = [f"question {n} of the day?" for n in range(12)]
@@ -84,7 +86,7 @@ def test_readers_count_the_holdout_as_a_cold_cache_that_everybody_fills(
     expected = {WARMED_ARM: [0, 0], HOLDOUT_ARM: [0, 0]}
     raw = 0
     with WarmedSemanticCache(store.name, redis_url, embedder=embedder, clock=clock, holdout=0.3, ttl=900) as cache:
-        # The first store tells that this application keeps answers of its own.
+        # Only an application that stores answers of its own has a cold cache to compare with.
         cache.store("something else", "an answer", agent_type="auditor")
         for _ in range(80):
             prompt, user = prompts[rng.integers(12)], f"user {rng.integers(40)}"

@@ -1,5 +1,5 @@
-"""What entries earned, through the real assets: the plan that leaves idle ones out and lets them in again, the day that
-is made again, the replay that must not know, the queue of checks, and the command that a reviewer asks."""
+"""What entries earned, through the real assets: plans that exclude idle entries and take them back, days that are made
+again, a replay that knows no later counts, the queue of answer checks, and `cachewarm entries`."""
 
 import json
 import re
@@ -26,7 +26,7 @@ from tests.support.pipeline import LAST_DAY, QUIET, environment
 
 IDLE_DAYS = {"CACHEWARM_IDLE_DAYS": "5"}
 ASKED = question(0)
-"""Asked on the day after LAST_DAY; the other questions are not."""
+"""Asked on the day after LAST_DAY: the only question that is."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def project(planned: tuple[Path, Path], tmp_path: Path, redis_url: str, cache_na
 
 
 def earn(project: Project, *days: date, **settings: str) -> dict[str, Any]:
-    """Makes entry_payback of days as one run, and gives the metadata of the last."""
+    """Materializes entry_payback for the days in one run; the metadata of the last day."""
     tags = {
         "dagster/asset_partition_range_start": days[0].isoformat(),
         "dagster/asset_partition_range_end": days[-1].isoformat(),
@@ -67,7 +67,7 @@ def earn(project: Project, *days: date, **settings: str) -> dict[str, Any]:
 
 
 def counted(project: Project, last: date, number: int = 5, silent: Sequence[int] = (0,)) -> None:
-    """Days of counts with all questions live, of which all but the ``silent`` are hit 4 times each day: an average
+    """Days of counts with all questions live, of which all but the ``silent`` get 4 hits a day: an average
     entry has its 10 hits by the third day."""
     for day in back(last, number):
         store_day(project.datasets, day, {question(n): 4 * (n not in silent) for n in range(FEW)})
@@ -78,7 +78,7 @@ def prompts(rows: list[dict[str, Any]]) -> set[str]:
 
 
 def excluded(project: Project, day: date) -> set[str]:
-    """The questions that a plan of this day leaves out as idle, the replay's too."""
+    """The questions that a plan of this day, or its replay, excludes as idle."""
     with project.workspace() as workspace:
         idle = standing(workspace, day).idle
     return {prompt for prompt in EVERY if entry_id(prompt, AGENT) in idle}
@@ -87,7 +87,7 @@ def excluded(project: Project, day: date) -> set[str]:
 EVERY = {question(n) for n in range(FEW)}
 
 
-def test_an_entry_that_earned_nothing_leaves_the_next_plan_and_comes_back_when_it_is_asked(project: Project) -> None:
+def test_an_entry_without_hits_is_excluded_from_the_next_plan_until_its_prompt_is_asked(project: Project) -> None:
     counted(project, LAST_DAY)
     shown = earn(project, LAST_DAY)
     assert (shown["counts_up_to"], shown["hits"], shown["live"]) == ("2026-03-20", 140, FEW)
@@ -102,7 +102,7 @@ def test_an_entry_that_earned_nothing_leaves_the_next_plan_and_comes_back_when_i
     (leaving,) = [row.data for row in project.metadata["earned_nothing"].records]
     assert (leaving["left on"], leaving["comes back"]) == ("2026-03-20", "when asked, or on 2026-03-25")
 
-    # The next day it is asked, and it is in again.
+    # The next day its question is asked, and the entry is back in the plan.
     store_day(project.datasets, LAST_DAY + timedelta(1), {question(1): 2})
     earn(project, LAST_DAY + timedelta(1))
     assert prompts(project.plan(LAST_DAY + timedelta(1))) == EVERY
@@ -110,7 +110,7 @@ def test_an_entry_that_earned_nothing_leaves_the_next_plan_and_comes_back_when_i
     assert prompts(project.plan(LAST_DAY + timedelta(2))) == EVERY
 
 
-def test_where_many_earn_nothing_one_after_the_other_leaves(project: Project) -> None:
+def test_if_many_entries_earn_nothing_they_are_excluded_one_after_the_other(project: Project) -> None:
     counted(project, LAST_DAY + timedelta(2), 7, silent=(1, 2, 3))
     days = back(LAST_DAY + timedelta(2), 3)
     earn(project, *days)
@@ -129,25 +129,25 @@ NOT_ENOUGH: dict[str, tuple[int, Counts]] = {
 
 
 @pytest.mark.parametrize("why", NOT_ENOUGH)
-def test_without_enough_counted_days_nothing_is_left_out(project: Project, why: str) -> None:
+def test_without_enough_counted_days_no_entry_is_excluded(project: Project, why: str) -> None:
     number, hours = NOT_ENOUGH[why]
     for day in back(LAST_DAY, number):
         project.datasets.write("entry_hits", day, hits_table([hits_row(prompt, day) for prompt in EVERY]))
         project.datasets.write("hour_counts", day, hours(day))
     with environment(project.environment):
-        from cachewarm_pipeline.measurement.entry_payback_service import payback_day
+        from cachewarm_pipeline.measurement.entry_payback_service import compute_entry_payback
         from cachewarm_pipeline.workspace.workspace import Workspace
 
-        table, _ = payback_day(Workspace(), LAST_DAY)
+        table, _ = compute_entry_payback(Workspace(), LAST_DAY)
     assert idle_entries(table) == set()
 
 
-def test_idle_entries_stay_where_the_rule_is_off(project: Project) -> None:
+def test_idle_entries_stay_if_the_rule_is_off(project: Project) -> None:
     counted(project, LAST_DAY)
     earn(project, LAST_DAY)
     assert excluded(project, LAST_DAY) == {ASKED}
     project.environment["CACHEWARM_IDLE_DAYS"] = "0"
-    assert excluded(project, LAST_DAY) == set()  # also for what was found before
+    assert excluded(project, LAST_DAY) == set()  # also for entries that were idle before
     assert earn(project, LAST_DAY)["left_out_as_idle"] == 0
 
 
@@ -159,10 +159,10 @@ def test_the_plan_of_an_earlier_day_knows_nothing_of_later_counts(project: Proje
     assert excluded(project, LAST_DAY + timedelta(9)) == {question(1)}
 
 
-def test_a_range_is_the_same_as_day_by_day_and_a_day_made_again_is_the_same_file(project: Project) -> None:
+def test_a_range_of_days_gives_the_same_files_as_single_days_and_so_does_a_second_run(project: Project) -> None:
     last = LAST_DAY + timedelta(2)
     days = back(last, 3)
-    counted(project, days[1], 6, silent=(0, 2, 3))  # of the last day nothing is stored
+    counted(project, days[1], 6, silent=(0, 2, 3))  # nothing is stored of the last day
     file = Path(project.environment["CACHEWARM_HOME"]) / "data" / "entry_payback"
 
     def written() -> dict[str, bytes]:
@@ -174,14 +174,14 @@ def test_a_range_is_the_same_as_day_by_day_and_a_day_made_again_is_the_same_file
     earn(project, days[1])
     earn(project, days[2])
     assert written() == first
-    # Counts that come late are taken in: a day without its own counts is nothing to go on from.
+    # Late counts are included: no later table continues from a day without its own counts.
     store_day(project.datasets, last, {question(2): 5})
     earn(project, last)
     (row,) = [r for r in project.datasets.read("entry_payback", last).to_pylist() if r["prompt"] == question(2)]
     assert (row["hits"], row["left_on"]) == (5, None)
 
 
-def test_a_table_that_cannot_be_read_is_passed_over_and_stops_neither_measuring_nor_warming(project: Project) -> None:
+def test_an_unreadable_table_is_skipped_and_stops_neither_measuring_nor_warming(project: Project) -> None:
     days = back(LAST_DAY, 5)
     counted(project, LAST_DAY)
     whole = earn(project, LAST_DAY)
@@ -194,7 +194,7 @@ def test_a_table_that_cannot_be_read_is_passed_over_and_stops_neither_measuring_
     assert stored_payback(project.datasets, LAST_DAY, ["entry_id"]) is not None
 
 
-def test_an_entry_is_shown_with_the_reports_and_rejections_that_are_known(project: Project, cache_name: str) -> None:
+def test_an_entry_has_the_reports_and_rejections_known_by_the_day(project: Project, cache_name: str) -> None:
     counted(project, LAST_DAY)
     bad = entry_id(ASKED, AGENT)
     client = connect(project.environment["CACHEWARM_REDIS_URL"])
@@ -206,7 +206,7 @@ def test_an_entry_is_shown_with_the_reports_and_rejections_that_are_known(projec
     assert (row["reports"], row["verdicts"]) == (2, ["reported", "idle"])  # one was reported later
 
 
-def test_the_queue_of_stale_answers_counts_with_measured_hits_where_there_are(project: Project) -> None:
+def test_the_queue_of_stale_answers_uses_measured_hits_if_they_are_known(project: Project) -> None:
     counted(project, LAST_DAY, 7, silent=[n for n in range(FEW) if n != 2])
     store_day(project.datasets, LAST_DAY - timedelta(7), {question(3): 9})
     for day in back(LAST_DAY, 7):  # one is new: it has three days
@@ -248,8 +248,8 @@ LONG = "Write to jane.doe@corp.at about   " + "everything " * 30
 
 @pytest.fixture(scope="module")
 def reviewed(planned: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
-    """Counts of five days: one entry earns, one at an unknown cost, one is golden and long; of the others, which earn
-    nothing, one is out."""
+    """Counts of five days: one entry has hits, one has hits of unknown cost, one is golden and long; the others have
+    none, and one of them is excluded."""
     folder = tmp_path_factory.mktemp("reviewed")
     shutil.copytree(planned[0] / "home", folder / "home")
     project = Project(folder, planned[1])

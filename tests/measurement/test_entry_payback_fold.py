@@ -1,4 +1,4 @@
-"""What entries earned, folded from stored days: sums, what is null, what is carried over, and verdicts."""
+"""Folding stored days into what each entry earned: sums, nulls, state that is carried over, and verdicts."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,15 +14,9 @@ from hypothesis import strategies as st
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.freshness.stored_payback import idle_entries, measured_hits
 from cachewarm_pipeline.freshness.withdrawn_entries import add, empty, reinstate
-from cachewarm_pipeline.measurement.entry_payback import (
-    WINDOW_DAYS,
-    EntryFacts,
-    EntryVerdict,
-    Fold,
-    InLog,
-    in_log,
-    withdrawn_verdicts,
-)
+from cachewarm_pipeline.measurement.entry_payback_fold import WINDOW_DAYS, EntryPaybackFold
+from cachewarm_pipeline.measurement.entry_verdicts import EntryFacts, EntryVerdict, withdrawn_verdicts
+from cachewarm_pipeline.measurement.prompts_in_log import PromptLogCount, prompts_in_log
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.support.payback_data import AGENT, ENOUGH, hits_row, hits_table
 
@@ -36,20 +30,20 @@ def fold(
     *,
     lookups: Mapping[str, int] | None = None,
     idle_days: int = 28,
-    asked: Mapping[date, Mapping[str, InLog]] | None = None,
+    asked: Mapping[date, Mapping[str, PromptLogCount]] | None = None,
     before: tuple[pa.Table, date] | None = None,
     known: EntryFacts | None = None,
 ) -> pa.Table:
-    folded = Fold(day, idle_days, *(before or ()))
+    folded = EntryPaybackFold(day, idle_days, *(before or ()))
     for each in folded.days:
         stored = days.get(each)
-        said = (asked or {}).get(each, {})
+        logged = (asked or {}).get(each, {})
         folded.add(
             each,
             None if stored is None else hits_table(stored),
             {AGENT: ENOUGH} if lookups is None else lookups,
-            lambda questions, said=said: {  # type: ignore[misc]
-                id: said[text] for (_, text), id in questions.items() if text in said
+            lambda prompts, logged=logged: {  # type: ignore[misc]
+                id: logged[text] for (_, text), id in prompts.items() if text in logged
             },
         )
     return folded.table(known or EntryFacts())
@@ -96,7 +90,7 @@ def test_sums_over_entries_are_sums_over_the_stored_days_of_the_window(history: 
 
 @settings(max_examples=12)
 @given(HISTORY, st.integers(1, 4), st.lists(st.integers(0, 30), max_size=3))
-def test_a_table_made_from_an_earlier_one_is_the_one_made_from_the_beginning(
+def test_a_table_continued_from_an_earlier_one_equals_one_made_from_the_beginning(
     history: dict[int, Any], idle_days: int, stops: list[int]
 ) -> None:
     days = {
@@ -104,7 +98,7 @@ def test_a_table_made_from_an_earlier_one_is_the_one_made_from_the_beginning(
         for back, entries in history.items()
         if back < 60
     }
-    asked = {ago(back): {"a": InLog(1, 1)} for back in range(0, 60, 9)}
+    asked = {ago(back): {"a": PromptLogCount(1, 1)} for back in range(0, 60, 9)}
     whole = fold(days, idle_days=idle_days, asked=asked)
     before = None
     for stop in sorted(set(stops) - {0}, reverse=True):
@@ -112,7 +106,7 @@ def test_a_table_made_from_an_earlier_one_is_the_one_made_from_the_beginning(
     assert fold(days, idle_days=idle_days, asked=asked, before=before) == whole
 
 
-def test_an_entry_is_told_with_its_days_its_last_hit_and_its_dollars() -> None:
+def test_an_entrys_row_has_its_days_its_last_hit_and_its_dollars() -> None:
     days = {ago(n): [hits_row("How?", ago(n), n % 2), hits_row("Why?", ago(n), 0, cost_usd=None)] for n in range(10)}
     days[ago(0)][1]["generation"] = None
     table = by_prompt(fold(days, known=EntryFacts(paid_usd=1.0)))
@@ -125,7 +119,7 @@ def test_an_entry_is_told_with_its_days_its_last_hit_and_its_dollars() -> None:
     assert (why["recovered_usd"], why["payback"]) == (0.0, 0.0)
 
 
-def test_hits_of_unknown_cost_are_counted_and_no_dollars_are_made_up() -> None:
+def test_hits_of_unknown_cost_are_counted_but_recover_no_dollars() -> None:
     (row,) = fold({ago(1): [hits_row("How?", ago(1), 3, cost_usd=None)]}, known=EntryFacts(paid_usd=0.0)).to_pylist()
     assert (row["recovered_usd"], row["unpriced_hits"], row["payback"]) == (None, 3, None)
 
@@ -135,12 +129,12 @@ def test_hits_a_day_are_measured_from_a_week_of_days_that_were_looked_up() -> No
     six = {day: rows for day, rows in days.items() if day > ago(6)}
     assert measured_hits(fold(days)) == {entry_id("How?", AGENT): 2.0}
     assert measured_hits(fold(six)) == {}
-    assert measured_hits(fold(days, lookups={AGENT: 9})) == {}  # nobody to speak of looked
+    assert measured_hits(fold(days, lookups={AGENT: 9})) == {}  # too few lookups to count
     assert by_prompt(fold(days, lookups={AGENT: 9}))["How?"]["whole_days"] == 8
 
 
 def busy(*numbers: int, more: Row | None = None) -> dict[date, list[Row]]:
-    """Days of counts of an entry that is never hit, beside one that is: 5 hits a day for an average one of them."""
+    """Days of counts of an entry that is never hit, beside one that is: on average 5 hits a day for each of them."""
     return {ago(n): [hits_row("How?", ago(n), **(more or {})), hits_row("Busy?", ago(n), 10)] for n in numbers}
 
 
@@ -153,7 +147,7 @@ def test_days_without_stored_counts_make_no_entry_idle() -> None:
     assert idle_entries(fold({})) == set()
 
 
-def test_an_entry_is_held_against_what_others_of_its_own_agent_type_earned() -> None:
+def test_an_entry_is_compared_with_the_other_entries_of_its_agent_type() -> None:
     live = busy(*range(40), more={"agent_type": "another", "entry_id": "own"})
     table = fold(live, lookups={AGENT: ENOUGH, "another": ENOUGH})
     assert idle_entries(table) == set()
@@ -162,7 +156,7 @@ def test_an_entry_is_held_against_what_others_of_its_own_agent_type_earned() -> 
     assert (own["idle_days"], own["average_hits"], own["left_on"]) == (28, 140.0, ago(12))
 
 
-def test_what_left_is_carried_from_table_to_table_until_it_may_return() -> None:
+def test_an_excluded_entry_is_carried_from_table_to_table_until_it_may_return() -> None:
     days = busy(*range(40, 20, -1))
     left = fold(days, ago(21), idle_days=20)
     assert by_prompt(left)["How?"]["left_on"] == ago(21)
@@ -171,12 +165,12 @@ def test_what_left_is_carried_from_table_to_table_until_it_may_return() -> None:
         return by_prompt(fold(days, ago(back), idle_days=20, before=(left, ago(21)), **more))["How?"]
 
     assert (later(5)["left_on"], later(5)["idle_days"], later(5)["average_hits"]) == (ago(21), 20, 100.0)
-    assert later(5, asked={ago(6): {"how": InLog(1, 0)}})["left_on"] is None
+    assert later(5, asked={ago(6): {"how": PromptLogCount(1, 0)}})["left_on"] is None
     assert (later(0)["left_on"], later(0)["times_left"]) == (None, 1)
     assert fold({}, idle_days=20, before=(left, ago(21))).num_rows == 0
 
 
-def test_an_entry_that_nobody_knew_when_it_was_hit_has_its_name_later() -> None:
+def test_an_entry_that_was_unknown_when_it_was_hit_gets_its_prompt_later() -> None:
     unknown = {"agent_type": "", "prompt": "", "source": "", "generation": None, "cost_usd": None}
     first = {**hits_row("How?", ago(3), 4), **unknown}
     (row,) = fold({ago(3): [first], ago(2): [hits_row("How?", ago(2), 1)]}).to_pylist()
@@ -185,12 +179,12 @@ def test_an_entry_that_nobody_knew_when_it_was_hit_has_its_name_later() -> None:
     assert (row["prompt"], row["live"], row["made_usd"]) == ("", False, None)
 
 
-def test_verdicts_are_columns_that_a_reviewer_filters_by() -> None:
+def test_each_entry_has_the_verdicts_that_a_reviewer_filters_by() -> None:
     rows = [hits_row(name, ago(0), 1) for name in ("good", "bad", "old")]
     bad, old = rows[1]["entry_id"], rows[2]["entry_id"]
     at = datetime(2026, 3, 15, tzinfo=UTC)
     known = EntryFacts({bad: 2}, {bad: EntryVerdict.WITHDRAWN}, {old: (at, True), rows[0]["entry_id"]: (at, False)})
-    table = by_prompt(fold({ago(0): rows}, known=known, asked={ago(0): {"bad": InLog(5, 3)}}))
+    table = by_prompt(fold({ago(0): rows}, known=known, asked={ago(0): {"bad": PromptLogCount(5, 3)}}))
     assert table["good"]["verdicts"] == []
     assert (table["good"]["checked_at"], table["good"]["changed"]) == (at, False)
     assert table["bad"]["verdicts"] == ["reported", "withdrawn", "rejected"]
@@ -198,7 +192,7 @@ def test_verdicts_are_columns_that_a_reviewer_filters_by() -> None:
     assert table["old"]["verdicts"] == ["changed"]
 
 
-def test_a_withdrawal_is_known_from_its_moment_and_stands_while_one_answer_is_out() -> None:
+def test_an_entry_is_withdrawn_from_the_moment_of_the_withdrawal_until_all_its_answers_are_reinstated() -> None:
     def out(entry: str, response: str) -> Row:
         own = {"entry_id": entry, "agent_type": AGENT, "prompt": "p", "response": response}
         return {**own, "why": "", "reports": 0, "by": "person"}
@@ -213,7 +207,7 @@ def test_a_withdrawal_is_known_from_its_moment_and_stands_while_one_answer_is_ou
     assert withdrawn_verdicts(table, end) == expected
 
 
-def test_only_the_very_question_of_an_entry_counts_as_asked_and_its_rejections_as_its_own() -> None:
+def test_only_an_entrys_own_prompt_and_agent_type_count_as_asked_and_as_rejected() -> None:
     answers = [{"response": "x", "count": 2, "last_at": end_of(DAY), "negative": n, "model": None} for n in (1, 2)]
     zero = Counter(dict.fromkeys(DAILY_QUERY_COUNTS.names, 0))
     rows = [
@@ -221,4 +215,4 @@ def test_only_the_very_question_of_an_entry_counts_as_asked_and_its_rejections_a
         for agent, text in ((AGENT, "how"), ("another", "how"), (AGENT, "how come"))
     ]
     counts = pa.Table.from_pylist(rows, schema=DAILY_QUERY_COUNTS)
-    assert in_log(counts, {(AGENT, "how"): "id", (AGENT, "why"): "other"}) == {"id": InLog(7, 3)}
+    assert prompts_in_log(counts, {(AGENT, "how"): "id", (AGENT, "why"): "other"}) == {"id": PromptLogCount(7, 3)}

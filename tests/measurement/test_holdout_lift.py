@@ -1,4 +1,4 @@
-"""The lift over a holdout: intervals that hold under drift and heavy users, where before/after does not."""
+"""The lift over a holdout: its intervals cover the true lift despite drift and heavy users, unlike before/after."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.lift_simulation import EVEN, HEAVY, SMALL, Traffic, trials
-from cachewarm_pipeline.measurement.lift import Count, Forecast, compare_days, impact
+from cachewarm_pipeline.measurement.lift import ArmCount, Forecast, compare_days, impact
 from cachewarm_pipeline.measurement.lift.arm_counts import cells
-from cachewarm_pipeline.measurement.lift.jackknife import groups_of, student
+from cachewarm_pipeline.measurement.lift.jackknife import lift_groups, student_quantile
 from cachewarm_pipeline.proof.replay_summary import _T975
 
 TRIALS = 300
@@ -20,16 +20,16 @@ TRIALS = 300
 
 def spread(
     arm: str, hits: int, lookups: int, agent_type: str = "a", slot: str = "20260301", buckets: int = 8
-) -> list[Count]:
-    """So many hits and lookups in each of the buckets."""
-    return [Count(arm, slot, agent_type, hits, lookups, bucket) for bucket in range(buckets)]
+) -> list[ArmCount]:
+    """``hits`` and ``lookups`` in each of the buckets."""
+    return [ArmCount(arm, slot, agent_type, hits, lookups, bucket) for bucket in range(buckets)]
 
 
-def without_buckets(counts: Iterable[Count]) -> list[Count]:
+def without_buckets(counts: Iterable[ArmCount]) -> list[ArmCount]:
     return [count._replace(bucket=None) for count in counts]
 
 
-def rate(counts: list[Count]) -> float:
+def rate(counts: list[ArmCount]) -> float:
     return sum(count.hits for count in counts) / sum(count.lookups for count in counts)
 
 
@@ -61,7 +61,7 @@ def test_the_interval_covers_the_true_lift_under_drift_while_before_and_after_is
     assert np.mean(off > 0.05) > 0.9
 
 
-def test_an_interval_of_independent_look_ups_would_be_wrong_more_often_than_right() -> None:
+def test_an_interval_over_independent_lookups_misses_the_true_lift_in_most_trials() -> None:
     covered = 0
     for trial in trials(HEAVY, 100, seed=3):
         found = impact(trial.after).total
@@ -72,14 +72,14 @@ def test_an_interval_of_independent_look_ups_would_be_wrong_more_often_than_righ
     assert covered < 50
 
 
-def test_without_buckets_days_tell_enough_where_users_do_not_come_back() -> None:
+def test_without_buckets_days_give_an_interval_if_users_do_not_come_back() -> None:
     draw, covered = np.random.default_rng(4), 0
     for _ in range(300):
         counts = []
         for day in range(1, 11):
             base = 0.1 + 0.03 * day + draw.normal(0, 0.03)
             for arm, rate, lookups in (("warmed", base + 0.12, 1900), ("holdout", base, 100)):
-                counts.append(Count(arm, f"202603{day:02}", "a", int(draw.binomial(lookups, rate)), lookups))
+                counts.append(ArmCount(arm, f"202603{day:02}", "a", int(draw.binomial(lookups, rate)), lookups))
         found = impact(counts, returning=False).total
         assert found.basis == "days"
         assert found.low is not None
@@ -88,16 +88,16 @@ def test_without_buckets_days_tell_enough_where_users_do_not_come_back() -> None
     assert covered >= 0.93 * 300
 
 
-def test_an_example_by_hand() -> None:
+def test_an_example_computed_by_hand() -> None:
     found = impact(TWO_ARMS)
     total = found.total
     assert total.lift == pytest.approx(0.6 - 0.4)
     assert (total.warmed_hits, total.warmed_lookups, total.warmed_hit_rate) == (480, 800, 0.6)
     assert (total.holdout_hits, total.holdout_lookups, total.holdout_hit_rate) == (16, 40, 0.4)
     assert (total.basis, total.why) == ("buckets", "")
-    # All buckets alike: what is left is the noise of independent lookups, rates shrunk by one hit and one miss.
+    # All buckets are alike, so only the variance of independent lookups remains, at rates shrunk by a hit and a miss.
     p, q = 481 / 802, 17 / 42
-    half = student(14) * (p * (1 - p) / 800 + q * (1 - q) / 40) ** 0.5
+    half = student_quantile(14) * (p * (1 - p) / 800 + q * (1 - q) / 40) ** 0.5
     assert (total.low, total.high) == (pytest.approx(0.2 - half), pytest.approx(0.2 + half))
     assert found.agent_types == {"a": total}
     assert (found.rest, found.pooled, found.covered, found.days) == (None, (), 1.0, 1)
@@ -117,13 +117,13 @@ def test_drift_and_a_holdout_that_shrinks_between_days_cancel() -> None:
     assert total.warmed_hit_rate - total.holdout_hit_rate > 0.2
 
 
-def test_a_slot_that_one_arm_was_not_asked_in_changes_nothing() -> None:
+def test_a_slot_with_lookups_in_one_arm_only_changes_nothing() -> None:
     alone = spread("warmed", 0, 5000, slot="2026030207")
     here, there = impact(TWO_ARMS).total, impact(TWO_ARMS + alone).total
     assert (here.lift, here.low, here.high) == pytest.approx((there.lift, there.low, there.high))
 
 
-def test_asking_everything_three_times_tells_nothing_more() -> None:
+def test_repeating_every_lookup_three_times_does_not_narrow_the_interval() -> None:
     trial = next(trials(HEAVY, 1, seed=5))
     once = impact(trial.after).total
     thrice = impact([count._replace(hits=3 * count.hits, lookups=3 * count.lookups) for count in trial.after]).total
@@ -131,7 +131,7 @@ def test_asking_everything_three_times_tells_nothing_more() -> None:
     assert (thrice.low, thrice.high) == (pytest.approx(once.low, abs=2e-3), pytest.approx(once.high, abs=2e-3))
 
 
-def test_users_who_ask_two_agent_types_are_not_counted_as_twice_as_many() -> None:
+def test_users_who_ask_two_agent_types_do_not_count_twice() -> None:
     one = next(trials(HEAVY, 1, seed=6)).after
     both = impact([*one, *(count._replace(agent_type="other") for count in one)])
     single = impact(one).total
@@ -139,10 +139,10 @@ def test_users_who_ask_two_agent_types_are_not_counted_as_twice_as_many() -> Non
     assert (both.total.low, both.total.high) == pytest.approx((single.low, single.high))
 
 
-def test_what_a_bucket_leaves_behind_is_the_lift_without_it() -> None:
+def test_a_replicate_is_the_lift_without_its_bucket() -> None:
     counts = next(trials(replace(SMALL, users=300), 1, seed=7)).after
     table = cells(counts)
-    groups = groups_of(table, np.zeros(len(table.agent), np.int64), 1, by_day=False)
+    groups = lift_groups(table, np.zeros(len(table.agent), np.int64), 1, by_day=False)
     for number, arm in enumerate(("warmed", "holdout")):
         for place, bucket in enumerate(sorted({count.bucket or 0 for count in counts})):
             left = impact([count for count in counts if (count.arm, count.bucket) != (arm, bucket)]).total.lift
@@ -156,17 +156,17 @@ def test_agent_types_with_too_few_users_share_one_lift_and_the_total_is_the_mean
         *spread("holdout", 1, 10, "tiny", buckets=3),
         *spread("warmed", 4, 10, "twin"),
         *spread("holdout", 3, 10, "twin", buckets=4),
-        Count("warmed", "20260305", "unheld", 1, 10, 60),
-        Count("holdout", "20260301", "twin", 3, 10, 40),
+        ArmCount("warmed", "20260305", "unheld", 1, 10, 60),
+        ArmCount("holdout", "20260301", "twin", 3, 10, 40),
     ]
     counts = [count for count in counts if (count.agent_type, count.bucket) != ("twin", 40)] + [
-        Count("holdout", "20260301", "tiny", 0, 1, 40),
+        ArmCount("holdout", "20260301", "tiny", 0, 1, 40),
     ]
     found = impact(counts)
     assert found.pooled == ("tiny", "twin", "unheld")
-    assert found.agent_types["tiny"].why == "users of the warmed arm in 3 buckets, it takes 5"
-    assert found.agent_types["twin"].why == "users of the holdout arm in 4 buckets, it takes 5"
-    assert found.agent_types["unheld"].why == "no lookup of the holdout arm"
+    assert found.agent_types["tiny"].why == "too few users: those of the warmed arm fill 3 of the 5 buckets needed"
+    assert found.agent_types["twin"].why == "too few users: those of the holdout arm fill 4 of the 5 buckets needed"
+    assert found.agent_types["unheld"].why == "no lookups in the holdout arm"
     assert all(found.agent_types[name].lift is None for name in found.pooled)
     assert found.rest is not None
     assert found.rest.lift is not None
@@ -182,28 +182,31 @@ def test_agent_types_with_too_few_users_share_one_lift_and_the_total_is_the_mean
     assert found.weighted({"unknown": 1.0}) is None
 
 
-def test_what_cannot_be_told_has_a_reason_and_the_total_says_what_it_leaves_out() -> None:
-    found = impact([*TWO_ARMS, Count("warmed", "20260301", "unheld", 1, 160, 0)])
+def test_an_unknown_lift_has_a_reason_and_the_total_names_what_it_does_not_cover() -> None:
+    found = impact([*TWO_ARMS, ArmCount("warmed", "20260301", "unheld", 1, 160, 0)])
     assert found.agent_types["unheld"].lift is None
     assert found.rest is not None
-    assert (found.rest.lift, found.rest.why) == (None, "no lookup of the holdout arm")
+    assert (found.rest.lift, found.rest.why) == (None, "no lookups in the holdout arm")
     assert found.covered == pytest.approx(840 / 1000)
     assert found.total.lift == pytest.approx(0.2)
-    assert found.total.why == "without 1 agent types: no lookup of the holdout arm"
+    assert found.total.why == "without 1 agent type: no lookups in the holdout arm"
 
 
 @pytest.mark.parametrize(
     ("counts", "why"),
     [
-        ([], "nothing was counted"),
-        ([Count("holdout", "20260301", "a", 0, 0)], "nothing was counted"),
-        (spread("warmed", 1, 2), "no lookup of the holdout arm"),
-        (spread("holdout", 1, 2), "no lookup of the warmed arm"),
-        ([*spread("warmed", 1, 2), *spread("holdout", 1, 2, slot="20260302")], "no slot in which both arms were asked"),
-        (without_buckets(TWO_ARMS[:9]), "5 lookups of the holdout arm, it takes 30"),
+        ([], "no lookups were counted"),
+        ([ArmCount("holdout", "20260301", "a", 0, 0)], "no lookups were counted"),
+        (spread("warmed", 1, 2), "no lookups in the holdout arm"),
+        (spread("holdout", 1, 2), "no lookups in the warmed arm"),
+        (
+            [*spread("warmed", 1, 2), *spread("holdout", 1, 2, slot="20260302")],
+            "no day or hour with lookups in both arms",
+        ),
+        (without_buckets(TWO_ARMS[:9]), "too few lookups: 5 of the 30 needed in the holdout arm"),
     ],
 )
-def test_one_sided_and_empty_counts_give_a_reason_and_no_number(counts: list[Count], why: str) -> None:
+def test_counts_of_one_arm_and_empty_counts_give_a_reason_and_no_lift(counts: list[ArmCount], why: str) -> None:
     total = impact(counts).total
     assert (total.lift, total.low, total.high, total.basis, total.why) == (None, None, None, None, why)
 
@@ -213,12 +216,12 @@ def test_without_buckets_there_is_a_lift_but_no_interval_unless_users_do_not_com
     kept = impact(counts).total
     assert kept.lift == pytest.approx(0.2)
     assert (kept.low, kept.high, kept.basis) == (None, None, None)
-    assert kept.why.startswith("no interval: it takes counts in buckets of users")
+    assert kept.why.startswith("no interval: it needs counts by bucket of users")
     assert impact(counts, returning=False).total.basis == "days"
     assert impact(without_buckets(TWO_ARMS), returning=False).total.basis is None
 
 
-def test_a_holdout_without_a_hit_is_not_taken_for_certain() -> None:
+def test_a_holdout_without_a_hit_still_gives_a_wide_enough_interval() -> None:
     covered = 0
     traffic = Traffic((replace(EVEN.kinds[0], base=0.01, gain=0.2),), users=1200, drift=0.0, spread=0.0)
     for trial in trials(traffic, 100, seed=8):
@@ -231,7 +234,7 @@ def test_a_holdout_without_a_hit_is_not_taken_for_certain() -> None:
 
 
 COUNTS = st.builds(
-    lambda arm, slot, agent_type, hits, misses, bucket: Count(arm, slot, agent_type, hits, hits + misses, bucket),
+    lambda arm, slot, agent_type, hits, misses, bucket: ArmCount(arm, slot, agent_type, hits, hits + misses, bucket),
     st.sampled_from(["warmed", "holdout"]),
     st.sampled_from(["20260301", "2026030107", "20260302"]),
     st.sampled_from(["a", "b", ""]),
@@ -242,8 +245,8 @@ COUNTS = st.builds(
 
 
 @given(st.lists(COUNTS, max_size=80), st.booleans(), st.booleans(), st.randoms())
-def test_any_counts_give_a_number_within_its_interval_or_a_reason(
-    counts: list[Count], bucketed: bool, returning: bool, random: "np.random.RandomState"
+def test_any_counts_give_a_lift_within_its_interval_or_a_reason(
+    counts: list[ArmCount], bucketed: bool, returning: bool, random: "np.random.RandomState"
 ) -> None:
     counts = counts if bucketed else without_buckets(counts)
     found = impact(counts, returning)
@@ -268,32 +271,32 @@ def test_any_counts_give_a_number_within_its_interval_or_a_reason(
 
 
 @pytest.mark.parametrize(
-    ("count", "told"),
+    ("count", "message"),
     [
-        (Count("other", "20260301", "a", 1, 2, 0), "arm 'other', not warmed or holdout"),
-        (Count("warmed", "today", "a", 1, 2, 0), "slot 'today', not YYYYMMDD or YYYYMMDDHH"),
-        (Count("warmed", "20260301", "a", 3, 2, 0), "0 <= hits <= lookups"),
-        (Count("warmed", "20260301", "a", -1, 2, 0), "0 <= hits <= lookups"),
-        (Count("warmed", "20260301", "a", 1, 2, -1), "bucket -1, below 0"),
-        (Count("warmed", "20260301", "a", 1, 2), "some counts have a bucket and some have none"),
+        (ArmCount("other", "20260301", "a", 1, 2, 0), "arm 'other', not warmed or holdout"),
+        (ArmCount("warmed", "today", "a", 1, 2, 0), "slot 'today', not YYYYMMDD or YYYYMMDDHH"),
+        (ArmCount("warmed", "20260301", "a", 3, 2, 0), "0 <= hits <= lookups"),
+        (ArmCount("warmed", "20260301", "a", -1, 2, 0), "0 <= hits <= lookups"),
+        (ArmCount("warmed", "20260301", "a", 1, 2, -1), "bucket -1, below 0"),
+        (ArmCount("warmed", "20260301", "a", 1, 2), "some counts have a bucket and some have none"),
     ],
 )
-def test_counts_that_cannot_be_are_refused_with_the_count(count: Count, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_invalid_counts_are_refused_with_the_count(count: ArmCount, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         impact([*TWO_ARMS, count])
 
 
-def test_the_quantiles_are_students() -> None:
-    assert [student(n) for n in range(1, 31)] == pytest.approx(_T975, rel=1e-3)
-    assert student(1e9) == pytest.approx(1.962, abs=1e-3)
-    assert student(2.0) > student(2.5) > student(3.0)
+def test_the_quantiles_are_those_of_students_t() -> None:
+    assert [student_quantile(n) for n in range(1, 31)] == pytest.approx(_T975, rel=1e-3)
+    assert student_quantile(1e9) == pytest.approx(1.962, abs=1e-3)
+    assert student_quantile(2.0) > student_quantile(2.5) > student_quantile(3.0)
 
 
-def test_the_forecast_stands_beside_what_came_day_by_day() -> None:
+def test_forecast_and_measurement_are_compared_day_by_day() -> None:
     counts = [
         *TWO_ARMS,
         *(count._replace(slot="2026030213") for count in TWO_ARMS),
-        Count("warmed", "20260304", "a", 1, 2, 0),
+        ArmCount("warmed", "20260304", "a", 1, 2, 0),
     ]
     days = compare_days(
         counts,
@@ -310,11 +313,11 @@ def test_the_forecast_stands_beside_what_came_day_by_day() -> None:
     assert (first.inside, second.inside) == (True, False)
     assert (first.lookups, first.hit_rate, first.why) == (840, 0.6, "")
     assert (empty.lookups, empty.hit_rate, empty.off, empty.lift, empty.inside) == (0, None, None, None, None)
-    assert empty.why == "nothing was counted"
+    assert empty.why == "no lookups were counted"
     assert (unforeseen.hit_rate, unforeseen.forecast_hit_rate, unforeseen.off) == (0.5, None, None)
-    assert unforeseen.why == "no lookup of the holdout arm"
+    assert unforeseen.why == "no lookups in the holdout arm"
 
 
-def test_a_slot_that_is_no_date_is_refused() -> None:
-    with pytest.raises(ValueError, match="'20261399', which is no date"):
-        compare_days([Count("warmed", "20261399", "a", 1, 2, 0)], {})
+def test_a_slot_that_is_not_a_date_is_refused() -> None:
+    with pytest.raises(ValueError, match="'20261399', which is not a date"):
+        compare_days([ArmCount("warmed", "20261399", "a", 1, 2, 0)], {})

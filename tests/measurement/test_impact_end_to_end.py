@@ -1,4 +1,4 @@
-"""From lookups of real readers through Redis's counters and stored tables to a lift that holds the true one."""
+"""From lookups of real readers through Redis's counters and stored tables to an interval that covers the true lift."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,11 +22,11 @@ pytest_plugins = ["tests.support.cache_fixtures"]
 USERS, LOOKUPS, TRUE_LIFT = 80, 3, 0.6
 
 
-def test_the_lift_of_drawn_users_is_found_through_redis_and_the_stored_tables(
+def test_the_lift_of_simulated_users_is_found_through_redis_and_the_stored_tables(
     warmed: CacheStore, redis_url: str, tmp_path: Path, clock: Clock, embedder: TrigramEmbedder
 ) -> None:
     draw = np.random.default_rng(3)
-    known = draw.permutation(np.repeat([0.3, 0.9], USERS // 2))  # how often each asks what the cache knows
+    known = draw.permutation(np.repeat([0.3, 0.9], USERS // 2))  # by user: share of lookups that can hit
     with WarmedSemanticCache(warmed.name, redis_url, embedder=embedder, clock=clock, holdout=0.3) as cache:
         answered = 0
         for day in (23, 24):

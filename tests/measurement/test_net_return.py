@@ -1,4 +1,4 @@
-"""net_return: the seed's example through the asset's own code, and every dollar again from the stored rows."""
+"""net_return: a worked example through the asset's code, and every dollar recomputed from the stored rows."""
 
 from collections import Counter
 from datetime import date, timedelta
@@ -12,20 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.days import end_of
-from cachewarm_pipeline.measurement.assets import known_of, net_return, warming_impact
-from cachewarm_pipeline.measurement.lift import Count, impact
-from cachewarm_pipeline.measurement.lift.measured_impact import Asked, Measured
-from cachewarm_pipeline.measurement.net_return import (
-    Paid,
-    ReturnBasis,
-    ReturnInputs,
-    expected_return,
-    measured_return,
-    net_return_table,
-    paid,
-    plan_bytes,
-)
-from cachewarm_pipeline.measurement.net_return_text import figures, side_by_side, verdict
+from cachewarm_pipeline.measurement.assets import net_return, warming_impact
+from cachewarm_pipeline.measurement.lift import ArmCount, impact
+from cachewarm_pipeline.measurement.lift.measured_impact import LookupCounts, MeasuredImpact
+from cachewarm_pipeline.measurement.net_return import ReturnBasis, expected_return, measured_return, net_return_table
+from cachewarm_pipeline.measurement.net_return_service import read_return_inputs
+from cachewarm_pipeline.measurement.net_return_text import figures, net_return_sentence, side_by_side
+from cachewarm_pipeline.measurement.return_inputs import Paid, ReturnInputs, paid, plan_bytes
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.reporting.warm_report import _savings
 from cachewarm_pipeline.storage.measurement_schemas import USAGE
@@ -53,30 +46,30 @@ def total(rows: list[dict[str, Any]], basis: str) -> dict[str, Any]:
     return next(row for row in rows if row["basis"] == basis and not row["agent_type"])
 
 
-def test_the_seeds_example_through_the_asset_is_four_cents_and_thirty_dollars_a_day(tmp_path: Path) -> None:
+def test_a_thousand_entries_cost_four_cents_and_save_thirty_dollars_a_day(tmp_path: Path) -> None:
     # 1,000 entries of 2,000 tokens at $0.00002 per 1K; 10% of 10,000 requests a day at $0.03.
     workspace = workspace_at(tmp_path, FIRST)
     write_made(workspace, FIRST, lookups=10_000, lift=0.10, wrong=0)
     pay(workspace, FIRST, 1_000 * 2_000, usd_per_million=0.00002 * 1_000)
     rows, page = made(workspace, FIRST)
-    seed = total(rows, "expected")
-    assert seed["warming_usd"] == pytest.approx(0.04)
-    assert seed["savings_usd"] == pytest.approx(30.0)
-    assert seed["payback_days"] == pytest.approx(0.04 / 30)
+    expected = total(rows, "expected")
+    assert expected["warming_usd"] == pytest.approx(0.04)
+    assert expected["savings_usd"] == pytest.approx(30.0)
+    assert expected["payback_days"] == pytest.approx(0.04 / 30)
     assert page["expected_told"].startswith("saves $30.00 a day before the harm of wrong hits (")
     assert (
-        "paid back in 2 min; no judged hit was wrong (cautiously it pays while one costs less than $"
+        "paid back in 2 min; no judged hit was wrong (cautiously: pays as long as a wrong hit costs less than $"
         in page["expected_told"]
     )
     assert page["verdict"].startswith("expected: saves")
     assert (page["savings_usd_a_day"], page["expected_savings_usd_a_day"]) == (pytest.approx(30), pytest.approx(30))
-    assert page["measured_told"].startswith("savings are not known: no reader counted a lookup")
+    assert page["measured_told"].startswith("savings are not known: no lookups were counted")
     savings = _savings(page) or {}
     known = {name for name, value in savings.items() if value is not None}
     assert known >= {"per_day_usd", "per_day_usd_low", "payback_days", "break_even_harm_low_usd", "warming_usd"}
 
 
-def test_what_fails_in_measuring_is_told_and_stops_no_run(tmp_path: Path) -> None:
+def test_a_failure_to_measure_is_reported_and_stops_no_run(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path, FIRST)
     write_made(workspace, FIRST, lookups=1_000, lift=0.10, wrong=0)
     for name in ("arm_counts", "hour_counts", "entry_hits"):
@@ -112,7 +105,7 @@ def counted(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def test_every_dollar_comes_again_from_the_stored_rows(counted: Workspace) -> None:
+def test_every_dollar_can_be_recomputed_from_the_stored_rows(counted: Workspace) -> None:
     rows, _ = made(counted, LAST)
     datasets = counted.datasets
     # Money that was paid, from the usage rows alone.
@@ -122,11 +115,11 @@ def test_every_dollar_comes_again_from_the_stored_rows(counted: Workspace) -> No
         assert row["usd"] == pytest.approx(price)
     warming = sum(row["usd"] for row in usage if row["day"] == FIRST)
     running = sum(row["usd"] for row in usage if row["day"] > after(1)) / 3
-    # Memory from the plan: its texts and no vectors, two generations.
+    # Memory from the plan: its texts, without vectors, in two generations.
     plan = datasets.read("warming_plan", LAST).to_pylist()
     size = sum(len((row["prompt"] + row["response"]).encode()) for row in plan)
     memory = 2 * size / 2**30 * 500_000 / (365.25 / 12)
-    # Hits from the stored counts: both arms were asked alike in each bucket, so the lift is a plain difference.
+    # Hits from the stored counts: both arms have the same lookups in each bucket, so the lift is a plain difference.
     arms, hours = (
         [r for n in (2, 3, 4) for r in datasets.read(t, after(n)).to_pylist()] for t in ("arm_counts", "hour_counts")
     )
@@ -147,7 +140,7 @@ def test_every_dollar_comes_again_from_the_stored_rows(counted: Workspace) -> No
     assert came["savings_usd"] == pytest.approx(saved - harm - running - memory)
     assert came["warming_usd"] == pytest.approx(warming)
     assert came["break_even_harm_usd"] == pytest.approx((saved - running - memory) / wrong)
-    # The forecast's, from the stored replay.
+    # The expected return from the stored replay.
     replay = datasets.read("replay", LAST).to_pylist()
     more = sum(row["warmed_hits"] - row["cold_hits"] for row in replay) / 2
     bad = 0.02 * more
@@ -159,7 +152,7 @@ def test_every_dollar_comes_again_from_the_stored_rows(counted: Workspace) -> No
             assert sum(row[name] for row in own) == pytest.approx(total(rows, basis)[name])
 
 
-def test_the_page_leads_with_what_was_measured_and_the_history_has_both(counted: Workspace) -> None:
+def test_the_page_leads_with_the_measured_return_and_plots_both(counted: Workspace) -> None:
     rows, page = made(counted, LAST)
     assert page["verdict"].startswith("measured: ")
     assert page["days_measured"] == 3
@@ -169,16 +162,16 @@ def test_the_page_leads_with_what_was_measured_and_the_history_has_both(counted:
     assert "CACHEWARM_WRONG_HIT_USD is $0.50" in page["measured_told"]
 
 
-def test_where_only_some_readers_have_a_holdout_wrong_hits_are_of_the_look_ups_that_the_lift_is_of(
+def test_if_only_some_readers_have_a_holdout_wrong_hits_are_those_of_the_lookups_with_a_lift(
     counted: Workspace,
 ) -> None:
     (before,) = [row for row in made(counted, LAST)[0] if row["basis"] == "measured" and row["agent_type"]]
-    for n in (2, 3, 4):  # as many lookups again by readers without one
+    for n in (2, 3, 4):  # the same number of lookups again, by readers without a holdout
         hours = counted.datasets.read("hour_counts", after(n))
         counted.datasets.write("hour_counts", after(n), pa.concat_tables([hours, hours]))
     (now,) = [row for row in made(counted, LAST)[0] if row["basis"] == "measured" and row["agent_type"]]
-    told = "50% of the lookups have a holdout: costs are in full, savings are of these lookups"
-    assert now == pytest.approx(before | {"why": told})
+    note = "50% of the lookups have a holdout: savings cover only these, costs are in full"
+    assert now == pytest.approx(before | {"why": note})
 
 
 def row_of(day: date, run: str, amount: float, written: date | None = None) -> dict[str, Any]:
@@ -200,12 +193,12 @@ def ledger(*rows: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=USAGE)
 
 
-def test_all_that_was_paid_until_a_plan_was_live_is_paid_once_and_what_came_after_it_runs() -> None:
+def test_what_was_paid_until_a_plan_was_live_is_warming_cost_and_the_rest_is_running_cost() -> None:
     usage = ledger(
         row_of(FIRST, "free", 0.0),
         row_of(after(1), "failed", 0.01),
         row_of(after(2), "first to publish", 40.0),
-        row_of(after(2), "again", 0.5, after(5)),  # the same day once more: a part of warming too
+        row_of(after(2), "again", 0.5, after(5)),  # the same day again: part of warming too
         row_of(after(4), "later", 0.3),
         row_of(after(9), "of a later day", 7.0),
     )
@@ -215,7 +208,7 @@ def test_all_that_was_paid_until_a_plan_was_live_is_paid_once_and_what_came_afte
     assert paid(usage, after(1), 14, after(2)) == Paid(0.01, 0.0, 0)
     assert paid(usage, FIRST, 14, after(2)) == Paid(0.0, 0.0, 0)
     assert paid(ledger(), after(6), 14, after(2)) == Paid(0.0, 0.0, 4)
-    # Nothing was live yet: all of it is still the price of getting there.
+    # Nothing was live yet, so all of it is warming cost.
     assert paid(usage, after(6), 14, None) == Paid(pytest.approx(40.81), 0.0, 0)
 
 
@@ -237,15 +230,15 @@ def test_a_failed_first_run_does_not_turn_the_cost_of_warming_into_running_cost(
     st.integers(1, 21),
     st.none() | st.integers(0, 20),
 )
-def test_no_paid_dollar_is_counted_twice_and_none_of_the_window_is_lost(
+def test_no_paid_dollar_is_counted_twice_or_lost_within_the_window(
     rows: list[tuple[int, str, int]], last: int, days: int, live: int | None
 ) -> None:
     usage = ledger(*(row_of(after(n), run, cents / 100) for n, run, cents in rows))
     found = paid(usage, after(last), days, None if live is None else after(live))
     whole = sum(cents / 100 for n, _, cents in rows if n <= last)
-    told = found.warming_usd + found.running_usd * found.days
-    assert told <= whole + 1e-9
-    assert days < 21 or told == pytest.approx(whole)
+    counted = found.warming_usd + found.running_usd * found.days
+    assert counted <= whole + 1e-9
+    assert days < 21 or counted == pytest.approx(whole)
 
 
 NO_SHARE = {"wrong_hit_rate": None}
@@ -253,26 +246,29 @@ NOTHING: dict[str, Any] = {"agent_types": {}, **NO_SHARE}
 NO_ROWS = REPLAY.empty_table()
 
 
-def test_an_agent_type_without_a_replay_or_a_price_costs_in_full_and_the_reason_is_told() -> None:
+def test_an_agent_type_without_a_replay_or_a_price_costs_in_full_and_has_a_reason() -> None:
     known = ReturnInputs(NO_ROWS, NOTHING, 0, {AGENT: None}, {AGENT: 3, "planner": 1}, Paid(4.0, 0.4, 2), 1.0)
     table = net_return_table(known, [expected_return(known)])
     rows = table.to_pylist()
     assert [(row["agent_type"], row["warming_usd"]) for row in rows] == [(AGENT, 3.0), ("planner", 1.0), ("", 4.0)]
     assert [row["savings_usd"] for row in rows] == [None] * 3
-    assert rows[-1]["why"] == "nothing was held out"
-    assert verdict(rows[-1]) == "savings are not known: nothing was held out (it takes 4 days of log)"
+    assert rows[-1]["why"] == "no lookups were held out"
+    assert (
+        net_return_sentence(rows[-1])
+        == "savings are not known: no lookups were held out (the log needs at least 4 days)"
+    )
 
 
 JUDGED = {"wrong_hit_rate": 0.0, "wrong_hit_rate_lower": 0.0, "wrong_hit_rate_upper": 0.1}
 BOTH_ARMS = [
-    Count(arm, "20260303", AGENT, hits, 100, bucket)
+    ArmCount(arm, "20260303", AGENT, hits, 100, bucket)
     for arm, hits in (("warmed", 50), ("holdout", 20))
     for bucket in range(8)
 ]
 
 
-def came(counts: list[Count], asked: dict[str, int], why: str = "") -> ReturnBasis:
-    """Measured on one day, of ``asked`` lookups of the warmed arm by agent_type, whoever read them."""
+def came(counts: list[ArmCount], asked: dict[str, int], why: str = "") -> ReturnBasis:
+    """Measured on one day, from ``asked`` lookups of the warmed arm by agent_type, of all readers."""
     other = "other"
     known = ReturnInputs(
         NO_ROWS,
@@ -283,12 +279,12 @@ def came(counts: list[Count], asked: dict[str, int], why: str = "") -> ReturnBas
         Paid(1.0, 0.2, 1),
         1.0,
     )
-    of = {("warmed", name): Asked(number // 2, number, number // 4) for name, number in asked.items()}
-    return measured_return(known, Measured([], impact(counts), [], of, Counter(), why))
+    of = {("warmed", name): LookupCounts(number // 2, number, number // 4) for name, number in asked.items()}
+    return measured_return(known, MeasuredImpact([], impact(counts), [], of, Counter(), why))
 
 
-def test_an_agent_type_that_nobody_asked_while_others_were_asked_has_earned_nothing_for_certain() -> None:
-    found = came(BOTH_ARMS, {AGENT: 800}).found
+def test_an_agent_type_without_lookups_while_others_have_some_earned_exactly_nothing() -> None:
+    found = came(BOTH_ARMS, {AGENT: 800}).returns
     asked, idle = found.parts
     assert asked.extra_hits is not None
     assert asked.extra_hits.value == pytest.approx(240.0)
@@ -298,41 +294,41 @@ def test_an_agent_type_that_nobody_asked_while_others_were_asked_has_earned_noth
     assert found.total.savings_usd.value == pytest.approx(240 * CALL - 0.2)
 
 
-def test_what_only_readers_without_a_holdout_asked_is_not_known_and_did_not_earn_nothing() -> None:
-    found = came(BOTH_ARMS, {AGENT: 800, "other": 500}).found
+def test_savings_of_an_agent_type_without_a_holdout_are_unknown_and_not_zero() -> None:
+    found = came(BOTH_ARMS, {AGENT: 800, "other": 500}).returns
     other = found.parts[1]
-    assert (other.savings_usd, other.why) == (None, "no reader of it has a holdout")
+    assert (other.savings_usd, other.why) == (None, "no reader of this agent_type has a holdout")
     assert found.unknown == ("other",)
     assert found.total.running_usd == pytest.approx(0.2)
 
 
-def test_where_no_lift_is_known_at_all_nothing_is_measured_and_not_even_nothing() -> None:
-    few = [Count("warmed", "20260303", AGENT, 1, 2, 3)]
+def test_savings_are_unknown_and_not_zero_if_no_lift_is_known() -> None:
+    few = [ArmCount("warmed", "20260303", AGENT, 1, 2, 3)]
     for counts, asked, why in (([], {AGENT: 800}, "no reader has a holdout"), (few, {AGENT: 2}, "")):
-        total_of = came(counts, asked, why).found.total
+        total_of = came(counts, asked, why).returns.total
         assert total_of.savings_usd is None
 
 
-def test_savings_of_a_part_of_the_look_ups_against_costs_in_full_are_told_as_that() -> None:
+def test_savings_of_some_lookups_against_costs_in_full_are_reported_as_such() -> None:
     basis = came(BOTH_ARMS, {AGENT: 1_000})
-    told = "80% of the lookups have a holdout: costs are in full, savings are of these lookups"
-    assert basis.found.parts[0].why == told
-    assert basis.covers == told
-    assert came(BOTH_ARMS, {AGENT: 802}).covers == ""
+    note = "80% of the lookups have a holdout: savings cover only these, costs are in full"
+    assert basis.returns.parts[0].why == note
+    assert basis.note == note
+    assert came(BOTH_ARMS, {AGENT: 802}).note == ""
 
 
-def test_memory_is_of_prompts_answers_and_vectors_in_bytes() -> None:
+def test_memory_is_the_bytes_of_prompts_answers_and_vectors() -> None:
     plan = pa.table({"agent_type": ["a", "a", "b"], "prompt": ["é", "xy", "z"], "response": ["1", "22", "333"]})
     assert plan_bytes(plan, 384) == {"a": 3 + 4 + 2 * 4 * 384, "b": 4 + 4 * 384}
 
 
-def test_a_day_without_embeddings_or_log_is_no_fault(counted: Workspace) -> None:
-    known = known_of(counted, LAST, ledger(), None)
+def test_a_day_without_embeddings_or_log_raises_no_error(counted: Workspace) -> None:
+    known = read_return_inputs(counted, LAST, ledger(), None)
     assert known.paid == Paid(0.0, 0.0, 0)
     assert known.call_usd == {AGENT: pytest.approx(CALL)}
 
 
-def test_the_page_sets_what_was_expected_beside_what_was_measured_and_calls_no_range_an_interval(
+def test_the_page_shows_expected_beside_measured_and_calls_no_range_an_interval(
     counted: Workspace,
 ) -> None:
     rows, page = made(counted, LAST)

@@ -1,4 +1,4 @@
-"""What readers counted, stored by day: whole days only, never fewer than are stored, hits of every live entry."""
+"""Storing the counters of a day: only whole days, never fewer counts than are stored, hits of every live entry."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -14,8 +14,8 @@ from cachewarm_client.text import entry_id
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.measurement.assets import entry_payback, serving_counts
 from cachewarm_pipeline.measurement.checks import day_is_counted
-from cachewarm_pipeline.measurement.entry_hits import Entry, with_costs
-from cachewarm_pipeline.measurement.redis_counted_days import read_day
+from cachewarm_pipeline.measurement.entry_hits import EntryDetails, with_costs
+from cachewarm_pipeline.measurement.redis_day_counters import read_day_counters
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.settings import load_settings
 from cachewarm_pipeline.storage.schemas import WARMING_PLAN
@@ -27,7 +27,7 @@ from tests.support.stored_rows import table
 pytest_plugins = ["tests.support.cache_fixtures"]
 
 DAY = date(2026, 11, 24)
-"""A day whose beginning a generation of `warmed` has seen: it is published on the 22nd."""
+"""A day on which the generation of `warmed` was live from the beginning: it is published on the 22nd."""
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def run(workspace: Workspace, day: date = DAY) -> dict[str, Any]:
 
 
 def count(client: redis.Redis, name: str, hour: int = 9, day: date = DAY) -> None:
-    """Four lookups of the warmed arm, of which one entry answered two and an own one another; two of the holdout."""
+    """Four lookups of the warmed arm, two answered by a warmed entry, one by an app entry; and two of the holdout."""
     at = f"{day:%Y%m%d}{hour:02d}"
     fields = {
         "warmed:exact:auditor": 2,
@@ -109,7 +109,7 @@ def test_counts_of_a_day_are_stored_by_arm_hour_bucket_and_entry(workspace: Work
         "errors": 0,
     }
     others = {row["agent_type"]: (row["misses"], row["would_hits"], row["errors"]) for row in (first[0], first[2])}
-    assert others == {"a:b": (1, 1, 0), "c": (0, 0, 2)}  # a lookup that raised is no miss of its hour
+    assert others == {"a:b": (1, 1, 0), "c": (0, 0, 2)}  # a lookup that raised does not count as a miss
     assert first[1]["warmed_hits"] == 0
     assert [tuple(row.values()) for row in stored(workspace, "arm_counts")] == [
         ("holdout", "a:b", 15, 0, 1),
@@ -140,13 +140,13 @@ def test_counts_that_are_stored_are_never_replaced_by_fewer(
     client.delete(stats_key(name, "2026112409"), served_key(name, "2026112409"), arms_key(name, "20261124"))
     assert len(run(workspace)["kept"]) == 3
     count(client, name)
-    clock.now += timedelta(days=9)  # hits of entries are gone by then
+    clock.now += timedelta(days=9)  # hits by entry have expired by then
     (kept,) = run(workspace)["kept"]
     assert "entry_hits of 2026-11-24 was not written" in kept
     assert {dataset: stored(workspace, dataset) for dataset in before} == before
 
 
-def test_an_entry_of_both_generations_was_live_all_day_and_what_only_one_holds_was_not(
+def test_an_entry_in_both_generations_was_live_all_day_and_an_entry_in_one_was_not(
     workspace: Workspace, client: redis.Redis, warmed: CacheStore
 ) -> None:
     run(workspace, DAY - timedelta(days=1))
@@ -154,7 +154,7 @@ def test_an_entry_of_both_generations_was_live_all_day_and_what_only_one_holds_w
     client.hset(served_key(warmed.name, "2026112401"), entry_id(ROTATE, "planner"), "1")
     for plan, as_of, hour in ((new, 23, datetime(2026, 11, 24, 2, tzinfo=UTC)), (PLAN, 24, workspace.now())):
         publish(warmed, make_plan(plan), as_of=date(2026, 11, as_of), now=hour)
-    run(workspace)  # of what was live as the day began only the stored rows of the day before tell
+    run(workspace)  # only the stored rows of the day before show what was live as the day began
     rows = stored(workspace, "entry_hits")
     assert {row["prompt"] for row in rows if row["whole_day"]} == {ROTATE, REVOKE}
     assert {row["prompt"] for row in rows if row["generation"]} == {ROTATE, REVOKE, "Where are the logs?"}
@@ -162,7 +162,7 @@ def test_an_entry_of_both_generations_was_live_all_day_and_what_only_one_holds_w
     assert (gone["entry_id"], gone["agent_type"], gone["hits"]) == (entry_id(ROTATE, "planner"), "planner", 1)
 
 
-def test_a_served_entry_that_is_in_no_generation_any_more_is_known_by_the_last_plan_that_had_it(
+def test_a_served_entry_in_no_generation_gets_its_details_from_the_last_plan_that_had_it(
     workspace: Workspace, client: redis.Redis, warmed: CacheStore
 ) -> None:
     gone = {"entry_id": entry_id("gone", "ops"), "agent_type": "ops", "prompt": "gone", "source": "golden"}
@@ -173,7 +173,7 @@ def test_a_served_entry_that_is_in_no_generation_any_more_is_known_by_the_last_p
     assert (row["agent_type"], row["cost_usd"], row["hits"], row["generation"]) == ("ops", 0.02, 3, None)
 
 
-def test_before_anything_was_published_there_are_no_counts_and_no_error(
+def test_before_the_first_publication_there_are_no_counts_and_no_error(
     workspace: Workspace, client: redis.Redis
 ) -> None:
     client.delete(f"warm:{workspace.settings.name}:generations")
@@ -181,7 +181,7 @@ def test_before_anything_was_published_there_are_no_counts_and_no_error(
     assert [stored(workspace, name) for name in ("hour_counts", "arm_counts", "entry_hits")] == [[], [], []]
 
 
-def test_what_fails_in_measuring_stops_no_run_and_is_told_on_the_page_and_by_the_check(workspace: Workspace) -> None:
+def test_a_failure_to_measure_stops_no_run_and_is_reported_on_the_page_and_by_the_check(workspace: Workspace) -> None:
     folder = Path(workspace.settings.datasets) / "hour_counts"
     folder.mkdir(parents=True)
     (folder / f"{DAY}.parquet").write_text("no parquet")
@@ -199,13 +199,15 @@ def test_what_fails_in_measuring_stops_no_run_and_is_told_on_the_page_and_by_the
     assert "lookups" in run(workspace)
 
 
-def test_a_lost_redis_is_told_with_the_day_that_was_asked_for() -> None:
+def test_a_lost_connection_to_redis_is_reported_with_the_day() -> None:
     nowhere = redis.Redis(host="127.0.0.1", port=1, retry=None)
     with pytest.raises(CacheError, match="lost Redis while reading the counters of 2026-11-24"):
-        read_day(nowhere, "nothing", DAY)
+        read_day_counters(nowhere, "nothing", DAY)
 
 
-def test_an_entry_whose_call_has_no_known_cost_has_its_agent_types_mean() -> None:
-    entries = {name: Entry(agent_type=of) for name, of in (("a", "ops"), ("b", "ops"), ("golden", "ops"), ("c", "x"))}
+def test_an_entry_without_a_known_cost_gets_the_mean_of_its_agent_type() -> None:
+    entries = {
+        name: EntryDetails(agent_type=of) for name, of in (("a", "ops"), ("b", "ops"), ("golden", "ops"), ("c", "x"))
+    }
     priced = with_costs(entries, {"a": 0.01, "b": 0.03, "golden": None})
     assert {name: entry.cost_usd for name, entry in priced.items()} == {"a": 0.01, "b": 0.03, "golden": 0.02, "c": None}

@@ -1,4 +1,4 @@
-"""warming_impact: from stored counts to a lift, what is missing where there is none, and a page that shows it."""
+"""warming_impact: from stored counts to a lift or the reason why there is none, and the page that shows it."""
 
 from collections import Counter
 from dataclasses import replace
@@ -11,10 +11,17 @@ import pytest
 
 from benchmarks.lift_simulation import EVEN, trials
 from cachewarm_pipeline.measurement.assets import warming_impact
+from cachewarm_pipeline.measurement.impact_service import CountedDays
 from cachewarm_pipeline.measurement.lift import Forecast, impact
-from cachewarm_pipeline.measurement.lift.impact_text import before_after_sentence, impact_table, lift_sentence
-from cachewarm_pipeline.measurement.lift.measured_impact import DayCounts, Plain, counted, measured_impact, of_log
-from cachewarm_pipeline.measurement.service import CountedDays
+from cachewarm_pipeline.measurement.lift.impact_table import impact_table
+from cachewarm_pipeline.measurement.lift.impact_text import before_after_sentence, lift_sentence
+from cachewarm_pipeline.measurement.lift.measured_impact import (
+    DayCounts,
+    PlainHitRate,
+    days_with_warmed_cache,
+    log_hit_rate,
+    measured_impact,
+)
 from cachewarm_pipeline.workspace.workspace import Workspace
 from tests.support.impact_days import (
     AGENT,
@@ -37,7 +44,7 @@ def after(days: int) -> date:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Warmed since FIRST, counted on the days from the next one on; the first of these saw it for a part of the day."""
+    """Warmed since FIRST and counted from the next day on; that day saw warmed entries for only a part of it."""
     workspace = workspace_at(tmp_path, LAST)
     for n in range(DAYS + 1):
         write_made(workspace, after(n))
@@ -58,7 +65,7 @@ def scope(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["scope"] == name]
 
 
-def test_the_page_and_the_table_tell_lift_forecast_sources_and_both_plain_rates(workspace: Workspace) -> None:
+def test_the_page_and_the_table_show_lift_forecast_sources_and_both_plain_rates(workspace: Workspace) -> None:
     rows, page = made(workspace)
     (total,), days = scope(rows, "total"), scope(rows, "day")
     assert total["lift"] == pytest.approx(0.3)
@@ -72,7 +79,7 @@ def test_the_page_and_the_table_tell_lift_forecast_sources_and_both_plain_rates(
         assert (row["forecast_hit_rate"], row["forecast_lift"]) == (pytest.approx(0.4), pytest.approx(0.1))
         assert (row["hit_rate"], row["holdout_hit_rate"], row["lift"]) == pytest.approx((0.5, 0.2, 0.3))
         assert row["inside"] is False
-    assert "+10.0 points off the forecast on average of 3 days" in page["forecast_and_what_came"]
+    assert "+10.0 points off the forecast, as the mean of 3 days" in page["forecast_and_what_came"]
     sources = {row["name"]: (row["hits"], row["share"]) for row in scope(rows, "source")}
     assert sources == {
         "golden": (1440, pytest.approx(1440 / 2496)),
@@ -87,7 +94,7 @@ def test_the_page_and_the_table_tell_lift_forecast_sources_and_both_plain_rates(
     assert "data:image/png" in page["by_day"]
 
 
-def test_readers_without_a_holdout_have_hit_rates_and_sources_and_are_told_what_to_set(workspace: Workspace) -> None:
+def test_readers_without_a_holdout_get_hit_rates_and_sources_and_a_hint_what_to_set(workspace: Workspace) -> None:
     arms = [{"arm": "warmed", "agent_type": AGENT, "bucket": 0, "hits": 60, "lookups": 100}]
     for n in range(1, DAYS + 1):
         write_arms(workspace, after(n), arms, served=0.5, holdout=False)
@@ -101,12 +108,12 @@ def test_readers_without_a_holdout_have_hit_rates_and_sources_and_are_told_what_
     assert sum(row["hits"] for row in scope(rows, "source")) == 180
 
 
-def test_without_any_count_the_logs_own_hit_rate_stands_for_after_and_nothing_is_plotted(tmp_path: Path) -> None:
+def test_without_counts_the_hit_rate_after_warming_comes_from_the_log_and_nothing_is_plotted(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path, LAST)
     for n in range(3):
         write_made(workspace, after(n))
     rows, page = made(workspace, after(2))
-    assert "no reader counted a lookup" in page["measured"]
+    assert "no lookups were counted" in page["measured"]
     assert "by_day" not in page
     assert [row["hit_rate"] for row in rows if row["scope"] in ("before", "after")] == [0.1, 0.1]
     assert scope(rows, "day") == []
@@ -117,52 +124,54 @@ def test_only_days_up_to_the_day_and_within_the_window_count(workspace: Workspac
     assert [one.day for one in counts.measured_impact(LAST).days] == [after(3), LAST]
     assert [one.day for one in counts.measured_impact(after(2)).days] == [after(2)]
     assert counts.measured_impact(FIRST).days == []
-    # A run of the whole range and one of each day tell the same.
+    # One run over the range gives the same as a run for each day.
     for n in range(DAYS + 1):
         alone = CountedDays(workspace.datasets, 2).measured_impact(after(n))
         assert counts.measured_impact(after(n)).impact == alone.impact
 
 
-def test_a_day_whose_hits_by_entry_came_too_late_counts_as_the_day_before_it(workspace: Workspace) -> None:
+def test_a_day_without_hits_by_entry_counts_as_the_day_before_it(workspace: Workspace) -> None:
     (Path(workspace.settings.datasets) / "entry_hits" / f"{LAST}.parquet").unlink()
     found = CountedDays(workspace.datasets, 14).measured_impact(LAST)
     assert [one.day for one in found.days] == [after(2), after(3), LAST]
     assert found.compared[-1].forecast_hit_rate is None
 
 
-def one_day(n: int, live: str | None, from_begin: bool) -> DayCounts:
-    return DayCounts(after(n), [], {}, Counter(), live, from_begin)
+def one_day(n: int, live: str | None, live_from_start: bool) -> DayCounts:
+    return DayCounts(after(n), [], {}, Counter(), live, live_from_start)
 
 
 @pytest.mark.parametrize("earlier", [False, True])
-def test_days_that_saw_no_warmed_cache_or_half_a_one_would_dilute_the_lift(earlier: bool) -> None:
+def test_days_without_a_warmed_cache_from_begin_to_end_are_excluded(earlier: bool) -> None:
     gaps = [one_day(0, None, False), one_day(1, "g", False), one_day(2, None, False), one_day(3, "g", False)]
-    assert counted(gaps, earlier) == []
+    assert days_with_warmed_cache(gaps, earlier) == []
     whole = [*gaps, one_day(4, "h", False), one_day(5, None, True), one_day(6, "h", True)]
-    assert [one.day for one in counted(whole, earlier)] == [after(4), after(6)]
-    assert [one.day for one in counted([one_day(1, "g", False)], earlier)] == ([after(1)] if earlier else [])
+    assert [one.day for one in days_with_warmed_cache(whole, earlier)] == [after(4), after(6)]
+    assert [one.day for one in days_with_warmed_cache([one_day(1, "g", False)], earlier)] == (
+        [after(1)] if earlier else []
+    )
 
 
-def test_a_day_of_which_nobody_knows_what_was_live_is_as_the_last_one_that_is_known() -> None:
-    unknown = [replace(one_day(n, None, False), entries=False) for n in (1, 3, 4)]
+def test_a_day_with_unknown_generation_counts_as_the_last_known_day() -> None:
+    unknown = [replace(one_day(n, None, False), entry_hits_known=False) for n in (1, 3, 4)]
     days = [one_day(0, "g", True), unknown[0], one_day(2, None, False), *unknown[1:], one_day(5, "g", False)]
-    assert [one.day for one in counted(days, False)] == [after(0), after(1)]
-    assert [one.day for one in counted(unknown, True)] == [one.day for one in unknown]
-    assert counted(unknown, False) == []
+    assert [one.day for one in days_with_warmed_cache(days, False)] == [after(0), after(1)]
+    assert [one.day for one in days_with_warmed_cache(unknown, True)] == [one.day for one in unknown]
+    assert days_with_warmed_cache(unknown, False) == []
 
 
-def test_before_ends_where_a_generation_was_live_and_not_at_the_oldest_plan(workspace: Workspace) -> None:
+def test_before_ends_when_a_generation_was_live_and_not_at_the_oldest_plan(workspace: Workspace) -> None:
     old = FIRST - timedelta(days=9)
-    write_made(workspace, old)  # a plan of the past, made later
+    write_made(workspace, old)  # a backfilled plan
     counts = CountedDays(workspace.datasets, 14)
     assert counts.first_live() == (after(1), FIRST)
     before = counts.before(LAST)
     assert (before.days, before.lookups) == (2, 20)  # the log of that day and of FIRST
-    found = replace(counts.measured_impact(LAST), asked={})
+    found = replace(counts.measured_impact(LAST), lookups={})
     assert counts.after(LAST, found).days == 3
 
 
-def test_before_ends_at_the_oldest_plan_where_it_is_not_known_what_was_live(tmp_path: Path) -> None:
+def test_before_ends_at_the_oldest_plan_if_it_is_not_known_what_was_live(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path, LAST)
     for n in range(3):
         write_made(workspace, after(n))
@@ -171,15 +180,15 @@ def test_before_ends_at_the_oldest_plan_where_it_is_not_known_what_was_live(tmp_
     assert counts.before(LAST).days == 1
 
 
-def test_a_log_without_cache_hits_has_no_rate_before_and_the_reason_is_told() -> None:
-    before = of_log([(0, 10), (0, 5)], "before the first plan")
-    assert (before.hit_rate, before.why) == (None, "the log has no cache_hit before the first plan")
-    assert of_log([], "since").why == "the log has no rows since"
-    told = before_after_sentence(before, Plain(1, 4, 1))
-    assert told.startswith("before not known (the log has no cache_hit before the first plan), after 25.0%")
+def test_a_log_without_cache_hits_has_no_rate_before_and_gives_the_reason() -> None:
+    before = log_hit_rate([(0, 10), (0, 5)], "before the first plan")
+    assert (before.hit_rate, before.why) == (None, "the log records no cache_hit before the first plan")
+    assert log_hit_rate([], "since").why == "the log has no rows since"
+    sentence = before_after_sentence(before, PlainHitRate(1, 4, 1))
+    assert sentence.startswith("before not known (the log records no cache_hit before the first plan), after 25.0%")
 
 
-def test_the_table_of_a_drawn_world_holds_what_impact_says_of_it() -> None:
+def test_the_table_of_simulated_traffic_has_the_figures_of_its_impact() -> None:
     trial = next(trials(replace(EVEN, days=2, users=400, holdout=0.3), 1, seed=5))
     by_day = {slot: [count for count in trial.after if count.slot == slot] for slot in {c.slot for c in trial.after}}
     days = [
@@ -189,7 +198,7 @@ def test_the_table_of_a_drawn_world_holds_what_impact_says_of_it() -> None:
     found = measured_impact(days, {days[0].day: Forecast(0.4, 0.2)})
     whole = impact(trial.after)
     assert found.impact == whole
-    rows = impact_table(found, Plain(0, 0, 0, "nothing"), Plain(0, 0, 0, "nothing")).to_pylist()
+    rows = impact_table(found, PlainHitRate(0, 0, 0, "nothing"), PlainHitRate(0, 0, 0, "nothing")).to_pylist()
     (total,) = scope(rows, "total")
     assert (total["lift"], total["lift_low"]) == (whole.total.lift, whole.total.low)
     assert sum(row["warmed_lookups"] for row in scope(rows, "day")) == whole.total.warmed_lookups

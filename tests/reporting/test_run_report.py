@@ -1,4 +1,4 @@
-"""`cachewarm report`: one object from stored tables, in words, as a page and as JSON."""
+"""`cachewarm report`: one report from stored tables, as sentences, as a page and as JSON."""
 
 import json
 import re
@@ -13,15 +13,24 @@ from typer.testing import CliRunner
 
 from cachewarm_pipeline.cli import app
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.reporting.run_report import SHOWN, RunReport, Stored, Terms, run_report
+from cachewarm_pipeline.reporting import stored_rows
+from cachewarm_pipeline.reporting.report_templates import count, number, percent
+from cachewarm_pipeline.reporting.run_report import SHOWN, run_report
+from cachewarm_pipeline.reporting.run_report_inputs import Stored, Terms
 from cachewarm_pipeline.reporting.run_report_page import page, pictures_of
-from cachewarm_pipeline.reporting.run_report_text import NO_COUNTS, cards, number, percent
+from cachewarm_pipeline.reporting.run_report_sections import RunReport
+from cachewarm_pipeline.reporting.run_report_text import cards
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.measurement_schemas import ENTRY_PAYBACK, NET_RETURN, USAGE, WARMING_IMPACT
 from cachewarm_pipeline.storage.schemas import GATES, MATCH_RULES, PLAN_CURVE, VERDICT, WARMING_PLAN
 from tests.support.stored_rows import DAY, table
 
 TERMS = Terms("shop", 0.05, 0.99, 1.0, 28, False)
+
+NO_COUNTS = (
+    "No lookups were counted yet: applications that open the cache with WarmedSemanticCache(holdout=0.05) count them, "
+    "and the daily run reads the counts after each day has ended."
+)
 
 PLAN = table(
     WARMING_PLAN,
@@ -61,7 +70,7 @@ IMPACT = table(
     | {"lift_low": 0.1, "lift_high": 0.3, "forecast_hit_rate": 0.6},
     {"scope": "day", "name": "2026-03-20", "hit_rate": 0.6, "holdout_hit_rate": 0.3, "lift": 0.3},
     {"scope": "source", "name": "golden", "hits": 400, "share": 0.8},
-    {"scope": "before", "why": "the log has no cache_hit"},
+    {"scope": "before", "why": "the log records no cache_hit"},
     {"scope": "after", "hit_rate": 0.55},
 )
 
@@ -154,7 +163,7 @@ def test_savings_are_those_of_the_stored_return_and_its_parts_add_up_to_the_whol
             assert sum(row[name] for row in found["agent_types"]) == pytest.approx(found["total"][name])
 
 
-def test_what_is_measured_comes_first_and_what_was_forecast_where_it_is_not() -> None:
+def test_cards_show_measured_figures_and_the_forecast_if_nothing_is_measured() -> None:
     assert [(card.what, card.figure) for card in cards(made())] == [
         ("hit rate, measured", "55%"),
         ("lift, measured", "+25.0 points"),
@@ -170,61 +179,61 @@ def test_what_is_measured_comes_first_and_what_was_forecast_where_it_is_not() ->
     ]
 
 
-def test_the_sentences_say_what_was_warmed_how_safe_it_is_what_it_brought_and_what_more_would() -> None:
+def test_the_sentences_cover_entries_safety_forecast_measurement_money_and_more_entries() -> None:
     assert made()["sentences"] == [
-        "3 answers of 2 agent types: 1 golden, 2 from the query log.",
+        "3 entries for 2 agent types: 1 golden, 2 from the query log.",
         "All 4 gates passed; 2% of 150 judged hits on held-out traffic were wrong (at most 6%); 1 of 2 agent types may "
-        "answer by meaning, the others to the letter.",
-        "Forecast: 60% of lookups answered, 40% by a cold cache: +20.0 points (+10.0 to +30.0).",
-        "Measured over 2 days: 55% of 1,000 lookups answered, 30% by a cold cache that everybody fills: +25.0 points "
-        "(+20.0 to +31.0).",
-        "Measured: saves $0.50 a day, paid back in 8.0 days; stops paying when a wrong hit costs more than $1.50 "
-        "(CACHEWARM_WRONG_HIT_USD is $1.00).",
-        "2 of 3 live entries have earned a hit; the best tenth brings 80% of the hits.",
-        "The next 100 entries would bring 4.0 hits a day more (10% of the lookups).",
+        "serve semantic hits, the others exact hits only.",
+        "Forecast: a warmed cache answers 60% of lookups, a cold one 40%: +20.0 points (+10.0 to +30.0).",
+        "Measured over 2 days: the warmed cache answered 55% of 1,000 lookups, a cold cache filled by all users would "
+        "have answered 30%: +25.0 points (+20.0 to +31.0).",
+        "Measured: saves $0.50 a day, paid back in 8.0 days; stops paying if a wrong hit costs more than $1.50; "
+        "CACHEWARM_WRONG_HIT_USD is $1.00.",
+        "2 of 3 live entries had hits; the best 10% of entries bring 80% of the hits.",
+        "The next 100 entries would add 4.0 hits a day (10% of the lookups).",
     ]
 
 
-def test_a_day_of_which_only_the_plan_is_stored_has_a_report_that_says_what_is_missing() -> None:
+def test_the_report_of_a_day_with_only_a_plan_says_what_is_missing() -> None:
     found = made(**NOTHING)
     assert (found["forecast"], found["measured"], found["entries"], found["next_100"]) == (None,) * 4
     assert NO_COUNTS in found["sentences"]
-    assert "NOT proven yet: none of 4 gates has judged it" in " ".join(found["sentences"])
+    assert "NOT proven yet: none of 4 gates has a verdict" in " ".join(found["sentences"])
     assert NO_COUNTS in unescape(page(found, pictures_of(found)))
 
 
-def test_counts_of_a_day_that_is_not_over_are_told_where_nothing_is_measured_yet() -> None:
+def test_lookups_counted_today_are_reported_if_no_whole_day_is_measured_yet() -> None:
     found = run_report(stored(**NOTHING), TERMS, "20260320-abc", True, 500)
-    assert any(one.startswith("Not measured yet: 500 lookups are counted today") for one in found["sentences"])
+    assert any(one.startswith("Not measured yet: 500 lookups were counted today") for one in found["sentences"])
     assert NO_COUNTS not in found["sentences"]
 
 
-def test_the_next_steps_are_those_that_would_tell_or_earn_more() -> None:
+def test_the_next_steps_are_those_that_would_teach_or_earn_more() -> None:
     wide = [{**row, "lift_low": -0.1} if row["scope"] == "total" else row for row in IMPACT.to_pylist()]
     unset = [{**row, "wrong_hit_usd": None, "harm_usd": None} for row in RETURNS.to_pylist()]
     assert [step.split()[0] for step in made()["next_steps"]] == ["Agent"]
     assert [step.split()[0] for step in made(returns=unset)["next_steps"]] == ["Set", "Agent"]
-    assert "the harm of wrong hits is not in it" in page(made(returns=unset), {})
-    assert "the interval of the lift holds zero" in " ".join(made(impact=wide)["next_steps"])
+    assert "the harm of wrong hits is not included" in page(made(returns=unset), {})
+    assert "the interval of the lift contains zero" in " ".join(made(impact=wide)["next_steps"])
     assert "WarmedSemanticCache(holdout=0.05" in " ".join(made(impact=[])["next_steps"])
 
 
-def test_a_failed_gate_is_the_first_thing_said_of_safety() -> None:
+def test_a_failed_gate_comes_first_in_the_sentence_about_safety() -> None:
     failed = table(VERDICT, {"gate": "false_positive_rate", "passed": False, "sentence": "Too many."}).to_pylist()
     found = made(verdicts=failed)
     assert found["sentences"][1].startswith("NOT proven: false positive rate failed")
     assert "FAILED" in page(found, {})
 
 
-def test_an_agent_type_that_a_gate_withholds_answers_to_the_letter_whatever_its_rule_is() -> None:
+def test_an_agent_type_that_a_gate_withholds_serves_exact_hits_only_whatever_its_rule_is() -> None:
     withheld = [{**one, "withheld": ["ops"]} if one["gate"] == "false_positive_rate" else one for one in VERDICTS]
     found = made(verdicts=withheld)
     assert found["safety"]["certified"] == 0
-    assert "0 of 2 agent types may answer by meaning" in found["sentences"][1]
-    assert "exact questions only (withheld by false positive rate)" in page(found, {})
+    assert "no agent type may serve semantic hits yet" in found["sentences"][1]
+    assert "exact hits only (withheld by false positive rate)" in page(found, {})
 
 
-def test_figures_of_an_older_day_name_it() -> None:
+def test_figures_of_an_older_day_name_that_day() -> None:
     older = dict.fromkeys(("warming_impact", "net_return", "entry_payback"), date(2026, 3, 18))
     found = made(of=older)
     assert [(found[part] or {})["as_of"] for part in ("measured", "money", "entries")] == ["2026-03-18"] * 3  # type: ignore[literal-required]
@@ -237,16 +246,16 @@ def test_what_was_paid_for_later_days_is_not_in_the_report_of_a_day() -> None:
     assert made(usage=pa.concat_tables([PAID, later]))["money"] == made()["money"]
 
 
-def test_where_everybody_is_held_out_the_counts_are_told_all_the_same() -> None:
+def test_counts_are_reported_even_if_all_users_are_held_out() -> None:
     only = table(
         WARMING_IMPACT, {"scope": "total", "days": 1, "holdout_lookups": 60, "why": "nobody saw warmed entries"}
     )
-    told = made(impact=only.to_pylist())["sentences"]
-    assert NO_COUNTS not in told
-    assert "No lift: nobody saw warmed entries." in told[3]
+    found = made(impact=only.to_pylist())["sentences"]
+    assert NO_COUNTS not in found
+    assert "No lift: nobody saw warmed entries." in found[3]
 
 
-def test_personal_data_is_masked_and_texts_of_users_are_no_markup() -> None:
+def test_personal_data_is_masked_and_markup_in_prompts_is_escaped() -> None:
     found = made()
     text = page(found, pictures_of(found))
     assert "jane.doe" not in text + json.dumps(found, default=str)
@@ -262,7 +271,7 @@ def test_the_page_is_one_file_that_loads_nothing() -> None:
     assert text.count("<img ") == 2
 
 
-def test_more_rows_than_a_page_shows_are_counted_and_all_in_the_json() -> None:
+def test_rows_beyond_those_on_the_page_are_counted_there_and_are_in_the_json() -> None:
     many = table(WARMING_PLAN, *({"agent_type": f"agent{n}", "source": "golden"} for n in range(SHOWN + 5)))
     found = made(plan=many)
     assert len(found["warmed"]["agent_types"]) == SHOWN + 5
@@ -270,11 +279,29 @@ def test_more_rows_than_a_page_shows_are_counted_and_all_in_the_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "text"),
     [(None, "-"), (0, "0"), (3.0, "3.0"), (1200, "1,200"), (3.14159, "3.1"), (1234.5, "1,234"), (-0.25, "-0.2")],
 )
-def test_numbers_have_as_many_digits_as_a_person_reads(value: float | None, told: str) -> None:
-    assert number(value) == told
+def test_numbers_have_a_decimal_only_if_they_are_computed_and_small(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0, "0 entries"), (1, "1 entry"), (1200, "1,200 entries")])
+def test_counted_nouns_are_singular_for_one_only(value: int, text: str) -> None:
+    assert count(value, "entry", "entries") == text
+
+
+@pytest.mark.parametrize(
+    ("row", "schema"),
+    [
+        (stored_rows.MatchRuleRow, MATCH_RULES),
+        (stored_rows.VerdictRow, VERDICT),
+        (stored_rows.ImpactRow, WARMING_IMPACT),
+        (stored_rows.PaybackRow, ENTRY_PAYBACK),
+    ],
+)
+def test_row_types_name_columns_of_the_stored_tables(row: Any, schema: pa.Schema) -> None:
+    assert set(row.__annotations__) <= set(schema.names)
 
 
 def test_percent_keeps_the_zeros_of_whole_tens() -> None:
@@ -297,13 +324,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_command_writes_page_and_json_of_what_is_stored_and_tells_that_redis_did_not_answer(home: Path) -> None:
+def test_the_command_writes_page_and_json_of_what_is_stored_and_says_that_redis_did_not_answer(home: Path) -> None:
     html, to = home / "report.html", home / "report.json"
     result = CliRunner().invoke(app, ["report", "--html", str(html), "--json", str(to)])
     assert result.exit_code == 0, result.output
     assert "the live generation is unknown" in result.stderr
-    assert "(planned; whether it is live is not known)" in result.stdout
-    assert "Look why this plan is not what is live" not in html.read_text(encoding="utf-8")
+    assert "(planned; whether this plan is live is not known)" in result.stdout
+    assert "Find out why this plan is not live" not in html.read_text(encoding="utf-8")
     found = json.loads(to.read_text(encoding="utf-8"))
     assert (found["as_of"], found["generation"], found["live"], found["sample"]) == ("2026-03-20", None, False, True)
     assert found["measured"]["lift"] == 0.25
@@ -311,25 +338,25 @@ def test_the_command_writes_page_and_json_of_what_is_stored_and_tells_that_redis
     assert all(sentence in result.stdout for sentence in found["sentences"])
 
 
-def test_json_on_standard_output_is_all_that_is_printed_there(home: Path) -> None:
+def test_with_json_on_standard_output_nothing_else_is_printed_there(home: Path) -> None:
     result = CliRunner().invoke(app, ["report", "--json", "-"])
     assert json.loads(result.stdout)["name"] == "cachewarm"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--as-of", "2026-03-19"], "the newest is 2026-03-20"),
         (["--as-of", "yesterday"], "write YYYY-MM-DD"),
         (["--html", "/nowhere/at/all.html"], "--html /nowhere/at/all.html"),
     ],
 )
-def test_what_cannot_be_reported_is_told_before_anything_is_written(
-    home: Path, arguments: list[str], told: str
+def test_a_report_that_cannot_be_made_is_refused_before_anything_is_written(
+    home: Path, arguments: list[str], message: str
 ) -> None:
     result = CliRunner().invoke(app, ["report", *arguments])
     assert isinstance(result.exception, ConfigurationError)
-    assert told in str(result.exception)
+    assert message in str(result.exception)
 
 
 def test_without_a_plan_the_report_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
-"""What the counters of both arms hold, and the arrays that it becomes.
+"""Counts of lookups and hits by arm: one count, and all of them as arrays.
 
-``cachewarm_client.arms.BUCKETS`` says what a counter has to keep so that an interval of the lift is honest.
+``cachewarm_client.arms.BUCKETS`` explains why counters keep buckets of users: without them the lift has no interval.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from cachewarm_client.arms import BUCKETS
 from cachewarm_client.counters import ARMS, HOLDOUT_ARM
 from numpy.typing import NDArray
 
-__all__ = ["ARMS", "BUCKETS", "HOLDOUT_ARM", "Cells", "Count", "cells"]
+__all__ = ["ARMS", "BUCKETS", "HOLDOUT_ARM", "ArmCount", "Cells", "cells"]
 
 Floats = NDArray[np.float64]
 
 
-class Count(NamedTuple):
-    """Lookups of one arm, slot, agent_type and, where counted, bucket."""
+class ArmCount(NamedTuple):
+    """Lookups and hits of one arm, slot and agent_type, and of one bucket of users where buckets were counted."""
 
     arm: str
     """``warmed`` or ``holdout``."""
@@ -32,33 +32,39 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True)
 class Cells:
-    """Counts as arrays. A stratum is one agent_type in one slot: within it both arms saw the same cache and traffic.
+    """Counts as arrays, of s strata and b buckets.
 
-    ``agents`` and ``days``: names, sorted. ``agent``, ``day`` (s,): index of each stratum's. ``hits``, ``lookups``
-    (2, s, b) by arm in the order of ARMS, stratum and bucket; b = 1 where nothing was counted by bucket.
+    A stratum is one agent_type in one slot: within it both arms saw the same cache and the same traffic.
     """
 
     agents: list[str]
+    """Agent types, sorted."""
     days: list[str]
+    """UTC days ``YYYYMMDD``, sorted."""
     agent: NDArray[np.int64]
+    """(s,): index of the stratum's agent_type in ``agents``."""
     day: NDArray[np.int64]
+    """(s,): index of the stratum's day in ``days``."""
     hits: Floats
+    """(2, s, b): by arm in the order of ARMS, stratum and bucket; b = 1 without buckets."""
     lookups: Floats
+    """(2, s, b): likewise."""
     bucketed: bool
+    """Whether lookups were counted by bucket."""
 
 
-def cells(counts: Sequence[Count]) -> Cells:
-    """Sums of the counts by arm, stratum and bucket.
+def cells(counts: Sequence[ArmCount]) -> Cells:
+    """The counts summed by arm, stratum and bucket.
 
-    Raises ValueError, which names the count, for an unknown arm, a slot that is no day or hour, hits that are not
-    within 0 and lookups, a bucket below 0; and for counts of which only some have a bucket: those of an hour
-    and those of a day and bucket count the same lookups.
+    Raises ValueError, which names the count, for an unknown arm, a slot that is not a day or an hour, hits outside 0
+    to lookups, and a bucket below 0. Raises it too if some counts have a bucket and some have none: hourly counts and
+    bucket counts are two counters of the same lookups, so their sum would count each lookup twice.
     """
     for count in counts:
         _check(count)
     bucketed = {count.bucket is not None for count in counts}
     if len(bucketed) > 1:
-        raise ValueError("impact: some counts have a bucket and some have none; give those of one counter only")
+        raise ValueError("impact: some counts have a bucket and some have none; pass the counts of one counter only")
     strata = sorted({(count.agent_type, count.slot) for count in counts})
     place = {stratum: number for number, stratum in enumerate(strata)}
     buckets = sorted({count.bucket or 0 for count in counts})
@@ -83,7 +89,7 @@ def cells(counts: Sequence[Count]) -> Cells:
     )
 
 
-def _check(count: Count) -> None:
+def _check(count: ArmCount) -> None:
     if count.arm not in ARMS:
         raise ValueError(f"impact: {count} has the arm {count.arm!r}, not {' or '.join(ARMS)}")
     if len(count.slot) not in (8, 10) or not (count.slot.isascii() and count.slot.isdigit()):

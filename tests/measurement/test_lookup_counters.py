@@ -1,4 +1,4 @@
-"""Counting lookups without a round trip and without ever breaking one; and the async twin."""
+"""Counting lookups: it costs no round trip and never breaks a lookup, also in the async methods."""
 
 import asyncio
 import gc
@@ -92,7 +92,7 @@ def test_a_failing_counter_breaks_no_lookup_and_is_counted(
     assert client.ttl(stats_key(cache.name, "2026112209")) > 0
 
 
-def test_a_redis_that_takes_no_writes_still_answers_lookups(cache: WarmedSemanticCache, client: redis.Redis) -> None:
+def test_lookups_are_answered_even_if_redis_refuses_writes(cache: WarmedSemanticCache, client: redis.Redis) -> None:
     client.config_set("min-replicas-to-write", 1)
     try:
         for _ in range(3):
@@ -103,7 +103,7 @@ def test_a_redis_that_takes_no_writes_still_answers_lookups(cache: WarmedSemanti
     assert cache.stats_errors >= 5
 
 
-def test_lost_counts_are_counted_when_redis_is_lost(cache: WarmedSemanticCache, client: redis.Redis) -> None:
+def test_lost_counts_are_counted_when_the_connection_is_lost(cache: WarmedSemanticCache, client: redis.Redis) -> None:
     cache.check(ROTATE, agent_type="auditor")
 
     def gone(*args: Any, **kwargs: Any) -> Any:
@@ -153,9 +153,7 @@ def test_the_last_count_is_sent_when_the_program_ends(warmed: CacheStore, redis_
     assert warmed.stats(2, datetime.now(UTC)).exact == 1
 
 
-def test_numbers_that_are_not_ours_in_a_stats_hash_count_nowhere(
-    cache: WarmedSemanticCache, client: redis.Redis
-) -> None:
+def test_unknown_fields_in_a_stats_hash_are_ignored(cache: WarmedSemanticCache, client: redis.Redis) -> None:
     fields = {"warmed:exact:a": "x", "odd": 3, "warmed:other:a": 2, "warmed:exact:": 1}
     client.hset(stats_key(cache.name, "2026112209"), mapping=fields)
     assert cache.get_stats().lookups == 1
