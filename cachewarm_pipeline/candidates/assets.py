@@ -6,8 +6,8 @@ from cachewarm_pipeline.candidates.service import frequent_of_days, golden_of_da
 from cachewarm_pipeline.candidates.variant_service import variants_of_day
 from cachewarm_pipeline.candidates.variants_page import NO_LLM, llm_metadata
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.lineage.asset_page import judge_metadata, observe, record, records, table_metadata
-from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, PAID, daily_asset, paid_days
+from cachewarm_pipeline.lineage.asset_page import judge_metadata, observe_source, record_day, records, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import CANDIDATES_GROUP, PAID_POOL, daily_asset, paid_days
 from cachewarm_pipeline.lineage.partitions import days_of, lookback
 from cachewarm_pipeline.query_log.service import DAILY, mined_days
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -15,7 +15,7 @@ from cachewarm_pipeline.workspace.workspace import Workspace
 
 @daily_asset(
     deps=["analyses", "findings"],
-    group=CANDIDATES,
+    group=CANDIDATES_GROUP,
     kinds={"ibis", "parquet"},
 )
 def golden_candidates(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
@@ -26,12 +26,12 @@ def golden_candidates(context: dg.AssetExecutionContext, workspace: dg.ResourceP
         table, excluded = golden_of_day(workspace, day)
         workspace.datasets.write("golden_candidates", day, table)
         rows = table.num_rows + excluded.total()
-        record(
+        record_day(
             context,
             day,
             table_metadata(table, excluded, ("prompt", "agent_type", "quality_score", "response")),
         )
-    observe(context, "findings", rows, days[-1:], "findings up to the day, with those that were left out")
+    observe_source(context, "findings", rows, days[-1:], "findings up to the day, with those that were left out")
 
 
 _UNFIT_SHOWN = 10
@@ -40,9 +40,9 @@ _UNFIT_SHOWN = 10
 
 @daily_asset(
     deps=[dg.AssetDep(DAILY, partition_mapping=lookback)],
-    group=CANDIDATES,
+    group=CANDIDATES_GROUP,
     kinds={"pyarrow", "parquet"},
-    pool=PAID,
+    pool=PAID_POOL,
 )
 def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """The look-back window rolled up: queries asked often, by enough users, with an answer to reuse. Every query left
@@ -55,7 +55,7 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
         found = frequent_of_days(workspace, there, judge)
         datasets.write("frequent_queries", day, found.table)
         datasets.write("unfit_queries", day, found.unfit)
-        record(
+        record_day(
             context,
             day,
             table_metadata(
@@ -75,9 +75,9 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
 
 @daily_asset(
     deps=["golden_candidates", "frequent_queries"],
-    group=CANDIDATES,
+    group=CANDIDATES_GROUP,
     kinds={"openai", "parquet"},
-    pool=PAID,
+    pool=PAID_POOL,
 )
 def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """Other wordings of base queries, written by a model: of the configured ones, and with an API also of the best
@@ -92,7 +92,7 @@ def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.Resource
         if found.fault:
             context.log.warning(f"{day}: variants are missing: {found.fault}")
         datasets.write("synthetic_variants", day, found.table)
-        record(
+        record_day(
             context,
             day,
             table_metadata(

@@ -6,8 +6,8 @@ from cachewarm_pipeline.candidates.variants_page import llm_metadata
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.freshness.answer_checks_page import checks_metadata
 from cachewarm_pipeline.freshness.check_service import CANDIDATES, check_day
-from cachewarm_pipeline.lineage.asset_page import judge_metadata, record, table_metadata
-from cachewarm_pipeline.lineage.daily_asset import PAID, VERIFICATION, daily_asset, paid_days
+from cachewarm_pipeline.lineage.asset_page import judge_metadata, record_day, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import PAID_POOL, VERIFICATION_GROUP, daily_asset, paid_days
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
@@ -19,9 +19,9 @@ class AnswerChecksConfig(dg.Config):
 
 @daily_asset(
     deps=[*CANDIDATES, "entry_payback"],
-    group=VERIFICATION,
+    group=VERIFICATION_GROUP,
     kinds={"numpy", "openai", "parquet"},
-    pool=PAID,
+    pool=PAID_POOL,
 )
 def answer_checks(
     context: dg.AssetExecutionContext, config: AnswerChecksConfig, workspace: dg.ResourceParam[Workspace]
@@ -41,7 +41,7 @@ def answer_checks(
         datasets.write("change_checks", day, found.checks)
         datasets.write("change_rates", day, found.rates)
         datasets.write("answer_checks", day, found.table)
-        record(
+        record_day(
             context,
             day,
             {

@@ -97,7 +97,9 @@ def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any
     return {"judge": judge.name, **{name: number for name, number in numbers.items() if number}}
 
 
-def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any], spent: float | None = None) -> None:
+def record_day(
+    context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any], spent: float | None = None
+) -> None:
     """Metadata of one day, in the order given; in a range run every day has its own.
 
     Floats are rounded to nine digits: a page stays readable, and the report, which reads them, adds up. Where the day
@@ -116,7 +118,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
-def observe(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequence[date], what: str) -> None:
+def observe_source(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequence[date], what: str) -> None:
     """How much of one of the app's own tables this run has read, on the page of that table."""
     span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
     context.log_event(

@@ -7,19 +7,19 @@ from typing import Any
 
 import dagster as dg
 
-from cachewarm_pipeline.lineage.asset_page import record
+from cachewarm_pipeline.lineage.asset_page import record_day
 from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 OWNERS = ["team:ml-platform"]
 
-SOURCES = "sources"
-CANDIDATES = "candidates"
-VERIFICATION = "verification"
-CACHE = "cache"
-MEASUREMENT = "measurement"
+SOURCES_GROUP = "sources"
+CANDIDATES_GROUP = "candidates"
+VERIFICATION_GROUP = "verification"
+CACHE_GROUP = "cache"
+MEASUREMENT_GROUP = "measurement"
 
-PAID = "openai"
+PAID_POOL = "openai"
 """Pool of the assets that may call a paid server (embedder, judge or writer): runs side by side would each spend up to
 the caps of one, and share one rate limit."""
 
@@ -52,11 +52,11 @@ def paid_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterat
 
 
 @contextmanager
-def never_stops(context: dg.AssetExecutionContext, day: date) -> Iterator[None]:
+def log_failure_and_go_on(context: dg.AssetExecutionContext, day: date) -> Iterator[None]:
     """Measuring never stops warming: whatever fails in it is told in the log and on the page, and the run goes on with
     what is stored. The check `day_is_counted` warns."""
     try:
         yield
     except Exception as error:
         context.log.exception(f"measuring {day} failed; warming goes on without it")
-        record(context, day, {"stored": "nothing", "why_not": f"{type(error).__name__}: {error}"})
+        record_day(context, day, {"stored": "nothing", "why_not": f"{type(error).__name__}: {error}"})

@@ -3,8 +3,14 @@
 import dagster as dg
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.lineage.asset_page import judge_metadata, record, table_metadata
-from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, PAID, VERIFICATION, daily_asset, paid_days
+from cachewarm_pipeline.lineage.asset_page import judge_metadata, record_day, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import (
+    CANDIDATES_GROUP,
+    PAID_POOL,
+    VERIFICATION_GROUP,
+    daily_asset,
+    paid_days,
+)
 from cachewarm_pipeline.lineage.partitions import days_of, lookback
 from cachewarm_pipeline.match_rules.labelled_queries import PARTS
 from cachewarm_pipeline.match_rules.rule_tables import evidence_table, rules_table, vectors_table
@@ -15,7 +21,7 @@ from cachewarm_pipeline.workspace.workspace import Workspace
 
 @daily_asset(
     deps=[dg.AssetDep(DAILY, partition_mapping=lookback)],
-    group=CANDIDATES,
+    group=CANDIDATES_GROUP,
     kinds={"pyarrow", "parquet"},
 )
 def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
@@ -25,7 +31,7 @@ def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
         days = mined_days(workspace, day, workspace.settings.lookback_days)
         table, excluded = labelled_of_days(workspace, days)
         workspace.datasets.write("labelled_queries", day, table)
-        record(
+        record_day(
             context,
             day,
             table_metadata(
@@ -39,9 +45,9 @@ def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
 
 @daily_asset(
     deps=["warming_plan", "labelled_queries", "embeddings"],
-    group=VERIFICATION,
+    group=VERIFICATION_GROUP,
     kinds={"numpy", "parquet"},
-    pool=PAID,
+    pool=PAID_POOL,
 )
 def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """Per agent_type the rule that decides who may answer a semantic lookup: fitted on one part of the labelled log,
@@ -58,7 +64,7 @@ def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
         datasets.write("match_evidence", day, evidence)
         datasets.write("match_rules", day, table)
         kinds = table["rule"].to_pylist()[1:]
-        record(
+        record_day(
             context,
             day,
             table_metadata(

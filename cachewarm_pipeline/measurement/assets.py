@@ -6,8 +6,14 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.lineage.asset_page import observe, record
-from cachewarm_pipeline.lineage.daily_asset import MEASUREMENT, OWNERS, SOURCES, daily_asset, never_stops
+from cachewarm_pipeline.lineage.asset_page import observe_source, record_day
+from cachewarm_pipeline.lineage.daily_asset import (
+    MEASUREMENT_GROUP,
+    OWNERS,
+    SOURCES_GROUP,
+    daily_asset,
+    log_failure_and_go_on,
+)
 from cachewarm_pipeline.lineage.partitions import days_of, lookback
 from cachewarm_pipeline.measurement import net_return as net_returns
 from cachewarm_pipeline.measurement.entry_payback_page import payback_metadata
@@ -38,7 +44,7 @@ cache_counters = dg.AssetSpec(
     "cache_counters",
     description="What readers count in Redis, in the same round trip as their lookups. No user id is in it. The row "
     "count is of the lookups of the days that were read last.",
-    group_name=SOURCES,
+    group_name=SOURCES_GROUP,
     owners=OWNERS,
     kinds={"redis"},
     metadata={
@@ -51,7 +57,7 @@ cache_counters = dg.AssetSpec(
 
 @daily_asset(
     deps=["cache_counters"],
-    group=MEASUREMENT,
+    group=MEASUREMENT_GROUP,
     kinds={"redis", "parquet"},
 )
 def serving_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
@@ -60,9 +66,9 @@ def serving_counts(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
     are stored are never replaced by fewer. It does not depend on `cache_entries`: the next plan rests on it."""
     days, lookups = days_of(context), 0
     for day in days:
-        with never_stops(context, day):
+        with log_failure_and_go_on(context, day):
             lookups += _count(context, workspace, day)
-    observe(context, cache_counters.key.to_user_string(), lookups, days, "lookups that readers counted")
+    observe_source(context, cache_counters.key.to_user_string(), lookups, days, "lookups that readers counted")
 
 
 def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -> int:
@@ -70,19 +76,19 @@ def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -
     found = readable(workspace, day)
     if isinstance(found, str):
         context.log.info(f"{day} is not stored: {found}")
-        record(context, day, {"stored": "nothing", "why_not": found, **counts_metadata(HOUR_COUNTS.empty_table())})
+        record_day(context, day, {"stored": "nothing", "why_not": found, **counts_metadata(HOUR_COUNTS.empty_table())})
         return 0
     tables = {HOURS: found.hours, BUCKETS: found.arms, HITS: hits_of(workspace, day, found)}
     kept = list(store(workspace, day, tables))
     for why in kept:
         context.log.warning(why)
-    record(context, day, {**figures(tables), **({"kept": kept} if kept else {}), **counts_metadata(found.hours)})
+    record_day(context, day, {**figures(tables), **({"kept": kept} if kept else {}), **counts_metadata(found.hours)})
     return tally_of(found.hours).lookups
 
 
 @daily_asset(
     deps=["serving_counts", DAILY],
-    group=MEASUREMENT,
+    group=MEASUREMENT_GROUP,
     kinds={"parquet"},
 )
 def entry_payback(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
@@ -92,18 +98,18 @@ def entry_payback(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     agent_type's live entries a day. They come back when their question is asked again, or after as many days.
     `cachewarm entries` asks this table."""
     for day in days_of(context):
-        with never_stops(context, day):
+        with log_failure_and_go_on(context, day):
             table, counted_to = payback_day(workspace, day)
             # What it rests on is told by the file itself: a day whose counts came later is no ground to go on from.
             workspace.datasets.write(
                 ENTRY_PAYBACK_ASSET, day, table, fingerprint=counted_to.isoformat() if counted_to else ""
             )
-            record(context, day, payback_metadata(table, counted_to))
+            record_day(context, day, payback_metadata(table, counted_to))
 
 
 @daily_asset(
     deps=["serving_counts", "replay", DAILY],
-    group=MEASUREMENT,
+    group=MEASUREMENT_GROUP,
     kinds={"numpy", "parquet"},
 )
 def warming_impact(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
@@ -112,9 +118,9 @@ def warming_impact(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
     source; and the plain rates before and after."""
     counts: CountedDays | None = None
     for day in days_of(context):
-        with never_stops(context, day):
+        with log_failure_and_go_on(context, day):
             counts = counts or CountedDays(workspace.datasets, workspace.settings.impact_days)
-            record(context, day, _measure(workspace, counts, day))
+            record_day(context, day, _measure(workspace, counts, day))
 
 
 def _measure(workspace: Workspace, counts: CountedDays, day: date) -> dict[str, Any]:
@@ -129,7 +135,7 @@ def _measure(workspace: Workspace, counts: CountedDays, day: date) -> dict[str, 
 
 @daily_asset(
     deps=["warming_impact", "replay", "warming_plan", dg.AssetDep(DAILY, partition_mapping=lookback)],
-    group=MEASUREMENT,
+    group=MEASUREMENT_GROUP,
     kinds={"numpy", "parquet"},
 )
 def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
@@ -137,12 +143,12 @@ def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
     by the replay and measured over the holdout; payback, and the harm of a wrong hit at which it stops paying."""
     read: tuple[CountedDays, pa.Table] | None = None
     for day in days_of(context):
-        with never_stops(context, day):
+        with log_failure_and_go_on(context, day):
             read = read or (
                 CountedDays(workspace.datasets, workspace.settings.impact_days),
                 read_usage(workspace.usage_folder, date.min, workspace.today),
             )
-            record(context, day, _net(workspace, *read, day))
+            record_day(context, day, _net(workspace, *read, day))
 
 
 def _net(workspace: Workspace, counts: CountedDays, usage: pa.Table, day: date) -> dict[str, Any]:

@@ -10,7 +10,7 @@ PlotLine = tuple[Any, Any]
 """x and y, of equal length."""
 
 
-def curve_plot(plan: PlotLine, frequency: PlotLine, drawn: PlotLine, stop: tuple[int, float] | None) -> str:
+def gain_curves_plot(plan: PlotLine, frequency: PlotLine, drawn: PlotLine, stop: tuple[int, float] | None) -> str:
     """Expected hits a day against entries: the plan and what would come next, the seed's order, a random one. ``stop``:
     where the plan ends."""
     name = "plan, by coverage"
@@ -24,7 +24,7 @@ def curve_plot(plan: PlotLine, frequency: PlotLine, drawn: PlotLine, stop: tuple
     )
 
 
-def came_plot(by_day: Sequence[Mapping[str, Any]]) -> str:
+def impact_plot(by_day: Sequence[Mapping[str, Any]]) -> str:
     """Hit rates of each day: forecast, warmed arm, holdout, and the lift with its interval. ``by_day``: rows of
     WARMING_IMPACT of scope ``day``, oldest first."""
     columns = {"warmed arm": "hit_rate", "forecast": "forecast_hit_rate", "holdout": "holdout_hit_rate", "lift": "lift"}

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from cachewarm_pipeline.lineage.asset_page import judge_metadata, record, records, table_metadata
-from cachewarm_pipeline.lineage.daily_asset import PAID, VERIFICATION, daily_asset, paid_days
+from cachewarm_pipeline.lineage.asset_page import judge_metadata, record_day, records, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import PAID_POOL, VERIFICATION_GROUP, daily_asset, paid_days
 from cachewarm_pipeline.lineage.partitions import days_of, replay_window
 from cachewarm_pipeline.proof.replay_history_chart import ReplayHistory
 from cachewarm_pipeline.proof.replay_page import precision_picture, rates_row
@@ -24,9 +24,9 @@ _FIRST = ("hit_rate", "cold_hit_rate", "lift", "lift_interval", "wrong_hit_rate"
         # After the day's own plan, rules and vectors: what they embedded and judged is not done twice.
         "match_rules",
     ],
-    group=VERIFICATION,
+    group=VERIFICATION_GROUP,
     kinds={"numpy", "parquet"},
-    pool=PAID,
+    pool=PAID_POOL,
 )
 def replay(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """What this recipe would have done on held-out days: plan and match rules are made from the log before them, then
@@ -42,7 +42,7 @@ def replay(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Worksp
         history.put(day, done.rows)
         found = summary(done.rows, done.decisions, delta=settings.delta, seed=BOOTSTRAP_SEED)
         by_agent = found.pop("agent_types")
-        record(
+        record_day(
             context,
             day,
             {

@@ -6,8 +6,8 @@ import dagster as dg
 from cachewarm_client.redis_search_commands import RULE_VECTORS
 
 from cachewarm_pipeline.errors import CachewarmError
-from cachewarm_pipeline.lineage.asset_page import record, records, table_metadata
-from cachewarm_pipeline.lineage.daily_asset import CACHE, DAILY_FRESH, OWNERS, daily_asset
+from cachewarm_pipeline.lineage.asset_page import record_day, records, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import CACHE_GROUP, DAILY_FRESH, OWNERS, daily_asset
 from cachewarm_pipeline.lineage.partitions import days_of
 from cachewarm_pipeline.publishing.service import (
     drop_unpublishable,
@@ -21,7 +21,7 @@ from cachewarm_pipeline.workspace.workspace import Workspace
 
 @daily_asset(
     deps=["warming_plan", "embeddings", "match_rules", "replay"],
-    group=CACHE,
+    group=CACHE_GROUP,
     kinds={"redis", "redisvl"},
     pool="redis",
     freshness_policy=DAILY_FRESH,
@@ -32,7 +32,7 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     progressive loading each run writes its off-peak allowance and ends; the last one verifies and publishes."""
     days = days_of(context)
     for passed_by in days[:-1]:
-        record(context, passed_by, {"published": False, "why_not": "a range publishes its last day only"})
+        record_day(context, passed_by, {"published": False, "why_not": "a range publishes its last day only"})
     day = days[-1]
     try:
         plan, rules = proven_plan(workspace, day)
@@ -47,9 +47,9 @@ def cache_entries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
         loading: dict[str, Any] = {}
         if published.waits or pinned:
             loading = {"loaded": published.loaded if published.waits else 0, "of": plan.num_rows, "pinned": pinned}
-        record(context, day, {"published": False, "why_not": published.why_not, **loading})
+        record_day(context, day, {"published": False, "why_not": published.why_not, **loading})
         return
-    record(
+    record_day(
         context,
         day,
         {
@@ -90,7 +90,7 @@ live_cache = dg.AssetSpec(
     description="What readers open: the alias in Redis that points to the live generation, and the entries that the "
     "application has stored itself. The hit-rate sensor records hit rate and lookups here. A run publishes to it "
     "through `cache_entries`; `cachewarm rollback` goes back.",
-    group_name=CACHE,
+    group_name=CACHE_GROUP,
     owners=OWNERS,
     kinds={"redis", "redisvl"},
     metadata={

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.lineage.asset_page import observe, record, table_metadata
-from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, DAILY_FRESH, OWNERS, SOURCES, daily_asset
+from cachewarm_pipeline.lineage.asset_page import observe_source, record_day, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import CANDIDATES_GROUP, DAILY_FRESH, OWNERS, SOURCES_GROUP, daily_asset
 from cachewarm_pipeline.lineage.partitions import days_of
 from cachewarm_pipeline.query_log.daily_counts import count_day as count_day
 from cachewarm_pipeline.query_log.service import DAILY as ASSET
@@ -23,7 +23,7 @@ def _external(name: str, description: str, columns: dict[str, Column]) -> dg.Ass
     return dg.AssetSpec(
         name,
         description=description,
-        group_name=SOURCES,
+        group_name=SOURCES_GROUP,
         owners=OWNERS,
         kinds={"table"},
         metadata={"dagster/column_schema": schema},
@@ -83,7 +83,7 @@ _ANSWERS = {ExclusionReason.EMPTY_RESPONSE, ExclusionReason.UNPARSABLE_OUTPUT, E
 @daily_asset(
     name=ASSET,
     deps=["llm_query_logs"],
-    group=CANDIDATES,
+    group=CANDIDATES_GROUP,
     kinds={"ibis", "duckdb", "parquet"},
     freshness_policy=DAILY_FRESH,
 )
@@ -98,7 +98,7 @@ def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.Resource
         excluded += groups.excluded
         rows += lookups + sum(number for reason, number in excluded.items() if reason not in _ANSWERS)
         workspace.datasets.write(ASSET, day, table, fingerprint=workspace.counts_fingerprint(day))
-        record(
+        record_day(
             context,
             day,
             table_metadata(
@@ -109,4 +109,4 @@ def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.Resource
                 served_by_cache=sum(table["cache_hits"].to_pylist()),
             ),
         )
-    observe(context, "llm_query_logs", rows, days, "log rows of the days that the latest run has mined")
+    observe_source(context, "llm_query_logs", rows, days, "log rows of the days that the latest run has mined")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cachewarm_pipeline import number_format as money
-from cachewarm_pipeline.plots.charts import came_plot, curve_plot
+from cachewarm_pipeline.plots.charts import gain_curves_plot, impact_plot
 from cachewarm_pipeline.reporting import run_report_text as told
 from cachewarm_pipeline.reporting.run_report import SHOWN, RunReport
 
@@ -73,7 +73,7 @@ def pictures_of(brief: RunReport) -> dict[str, str]:
         found["curve"] = _curve(curve, brief["warmed"]["entries"])
     measured = brief["measured"]
     if measured is not None and measured["by_day"]:
-        found["came"] = came_plot(measured["by_day"])
+        found["came"] = impact_plot(measured["by_day"])
     return found
 
 
@@ -83,4 +83,4 @@ def _curve(curve: Sequence[Mapping[str, Any]], entries: int) -> str:
         return [0, *(row["entries"] for row in rows)], [0.0, *(row[column] for row in rows)]
 
     here = next((row["plan"] for row in curve if row["entries"] == entries), None)
-    return curve_plot(line("plan"), line("frequency"), line("random"), None if here is None else (entries, here))
+    return gain_curves_plot(line("plan"), line("frequency"), line("random"), None if here is None else (entries, here))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from cachewarm_pipeline.definitions import defs
-from cachewarm_pipeline.lineage.asset_page import column_schema, record, records
+from cachewarm_pipeline.lineage.asset_page import column_schema, record_day, records
 
 GRAPH = defs.resolve_asset_graph()
 ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
@@ -69,7 +69,7 @@ def recorded(metadata: dict[str, Any], spent: float | None = None) -> dict[str, 
 
     @dg.asset(partitions_def=days)
     def one(context: dg.AssetExecutionContext) -> None:
-        record(context, date(2026, 3, 20), metadata, spent)
+        record_day(context, date(2026, 3, 20), metadata, spent)
 
     result = dg.materialize([one], partition_key="2026-03-20")
     (event,) = result.get_asset_materialization_events()

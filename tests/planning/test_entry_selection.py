@@ -18,16 +18,15 @@ from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, SHARES, par
 from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, fit_curve, step
 from cachewarm_pipeline.planning import entry_selection as selection_module
 from cachewarm_pipeline.planning.entry_selection import (
-    SOURCES_COST,
-    THIN,
+    MAX_SOURCE_ORDER_COST,
+    THIN_LOG_QUERIES,
     Selected,
-    curves,
-    graph_of,
-    places_of,
+    budget_places,
+    coverage_graph,
     select,
 )
 from cachewarm_pipeline.planning.expected_demand import agent_demands
-from cachewarm_pipeline.planning.gain_curve import curve_table, next_entries
+from cachewarm_pipeline.planning.gain_curves import curve_table, gain_curves, next_entries_sentence
 from cachewarm_pipeline.planning.greedy_coverage import greedy_by_places
 from cachewarm_pipeline.query_log.day_weights import day_weights
 from cachewarm_pipeline.settings.selection_limits import Limits
@@ -80,11 +79,11 @@ class World:
 
     def chosen(self, limits: Limits, reach: Reach = NEAR) -> tuple[list[str], dict[ExclusionReason, int]]:
         found = self.select(limits, reach)
-        return [self.rows[place]["prompt"] for place in found.places], dict(found.excluded)
+        return [self.rows[place]["prompt"] for place in found.positions], dict(found.excluded)
 
     def select(self, limits: Limits, reach: Reach = NEAR) -> Selected:
         demands = self.demands()
-        graph, _ = graph_of(demands, places_of(self.rows, limits.entry_bytes), lambda _: reach)
+        graph, _ = coverage_graph(demands, budget_places(self.rows, limits.entry_bytes), lambda _: reach)
         return select(self.rows, graph, demands, limits)
 
 
@@ -118,7 +117,7 @@ def test_a_wording_that_is_covered_already_is_left_out_below_the_floor() -> None
 
 
 def test_a_candidate_that_nobody_asks_for_is_no_demand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection_module, "THIN", 1)
+    monkeypatch.setattr(selection_module, "THIN_LOG_QUERIES", 1)
     world = World()
     world.both("a@0", "x", 5)
     world.candidate("unasked@120", "z", "golden")
@@ -201,7 +200,7 @@ def test_a_large_response_takes_several_places() -> None:
     world.both("large@0", "x" * 25_000, 5)
     world.both("small@90", "y", 4)
     world.both("other@180", "z", 3)
-    assert places_of(world.rows, 8192).tolist() == [4, 1, 1]
+    assert budget_places(world.rows, 8192).tolist() == [4, 1, 1]
     assert world.chosen(Limits(2))[0] == ["small@90", "other@180"]
     assert world.chosen(Limits(4))[0] == ["small@90", "other@180"]
 
@@ -251,7 +250,7 @@ def test_the_first_look_ups_of_a_tenant_do_not_end_its_cold_start() -> None:
         world.candidate(f"golden@{place}", f"{place}", "golden", agent="new")
     world.asked("a first question@45", "45", 0.1, agent="new")
     assert len(world.chosen(Limits(9, floor=0.5))[0]) == 3
-    for number in range(THIN):
+    for number in range(THIN_LOG_QUERIES):
         world.asked(f"question {number}@{200 + number}", "other", 0.1, agent="new")
     assert world.chosen(Limits(9, floor=0.5)) == ([], {ExclusionReason.NO_DEMAND: 3})
 
@@ -304,18 +303,18 @@ def test_every_candidate_is_chosen_once_or_left_out_with_one_reason(
             world.asked(text, answer, demand, agent, part_of(entry_id(text, agent)), times=7)
     limits = Limits(budget, {"a": min(quota, budget)} if quota else {}, floor)
     found = world.select(limits, NEAR if reaching else NEVER)
-    assert len(found.places) == len(set(found.places)) <= budget
-    assert len(found.places) + found.excluded.total() == len(world.rows)
+    assert len(found.positions) == len(set(found.positions)) <= budget
+    assert len(found.positions) + found.excluded.total() == len(world.rows)
     assert all(later <= earlier + 1e-6 for earlier, later in zip(found.gains, found.gains[1:], strict=False))
     if quota:
-        assert sum(world.rows[place]["agent_type"] == "a" for place in found.places) <= min(quota, budget)
+        assert sum(world.rows[place]["agent_type"] == "a" for place in found.positions) <= min(quota, budget)
     assert found == world.select(limits, NEAR if reaching else NEVER)
     if not quota:
         demands = world.demands()
-        graph, _ = graph_of(demands, places_of(world.rows, 8192), lambda _: NEAR if reaching else NEVER)
+        graph, _ = coverage_graph(demands, budget_places(world.rows, 8192), lambda _: NEAR if reaching else NEVER)
         nothing = np.zeros(len(graph.weight))
         best = greedy_by_places(graph, range(len(world.rows)), budget, max(floor, 1e-9), nothing)
-        assert graph.value(found.places) >= (1 - SOURCES_COST) * sum(best.gains) - 1e-9
+        assert graph.value(found.positions) >= (1 - MAX_SOURCE_ORDER_COST) * sum(best.gains) - 1e-9
 
 
 def test_the_curves_agree_with_the_plan_and_go_on_beyond_it() -> None:
@@ -323,16 +322,16 @@ def test_the_curves_agree_with_the_plan_and_go_on_beyond_it() -> None:
     for place in range(0, 360, 30):
         world.both(f"t@{place}", f"{place}", 1 + place / 30)
     demands = world.demands()
-    graph, lookups = graph_of(demands, places_of(world.rows, 8192), lambda _: NEAR)
+    graph, lookups = coverage_graph(demands, budget_places(world.rows, 8192), lambda _: NEAR)
     selected = select(world.rows, graph, demands, Limits(5))
-    found = curves(world.rows, graph, lookups, selected, demands, np.random.default_rng(0))
+    found = gain_curves(world.rows, graph, lookups, selected, demands, np.random.default_rng(0))
     assert found.entries == 5
     assert found.hits(5) == pytest.approx(sum(selected.gains))
     assert len(found.plan) == 12
     assert found.plan[-1] == pytest.approx(found.frequency[-1]) == pytest.approx(found.random[-1])
     assert (found.plan + 1e-9 >= found.frequency).all()
-    assert next_entries(found) == (
-        f"The 7 candidates that are left would bring {found.next_hits:,.1f} hits a day more "
+    assert next_entries_sentence(found) == (
+        f"The 7 remaining candidates would add {found.next_hits:,.1f} hits a day "
         f"({found.next_hits / found.lookups:.1%} of the lookups)."
     )
     table = curve_table(found).to_pylist()

@@ -86,7 +86,7 @@ def test_the_plan_says_what_it_expects_and_what_more_would_bring(home: Home) -> 
     assert gains == sorted(gains, reverse=True)
     plan = report["plan"]
     assert plan["expected_hits_a_day"] == pytest.approx(sum(gains))
-    assert plan["next_100"].startswith("The 6 candidates that are left would bring")
+    assert plan["next_100"].startswith("The 6 remaining candidates would add")
     (here,) = [row for row in plan["curve"] if row["entries"] == 4]
     assert here["planned"]
     assert here["plan"] == pytest.approx(here["frequency"]) == pytest.approx(plan["expected_hits_a_day"])
