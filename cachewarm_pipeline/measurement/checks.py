@@ -9,7 +9,7 @@ from cachewarm_pipeline.lineage.check_result import check_result
 from cachewarm_pipeline.lineage.partitions import daily
 from cachewarm_pipeline.measurement.entry_payback_service import ENTRY_PAYBACK_ASSET
 from cachewarm_pipeline.measurement.serving_counts_service import HITS, HOURS
-from cachewarm_pipeline.proof.plan_gates import GateVerdict
+from cachewarm_pipeline.proof.gate_verdict import GateVerdict
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 

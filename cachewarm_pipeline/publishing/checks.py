@@ -6,8 +6,8 @@ import dagster as dg
 
 from cachewarm_pipeline.lineage.check_result import check_result
 from cachewarm_pipeline.lineage.partitions import daily
-from cachewarm_pipeline.proof import plan_gates as gates
-from cachewarm_pipeline.proof.plan_gates import GateVerdict
+from cachewarm_pipeline.proof import plan_gates
+from cachewarm_pipeline.proof.gate_verdict import GateVerdict
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
@@ -37,6 +37,6 @@ def loaded_equals_planned(
         found = cache.entry_ids(live.id)
         if workspace.settings.progressive and len(found) == live.entries and found != plan:
             return GateVerdict(True, f"{day} was planned again; loading that begins in the off-peak window.")
-        return gates.loaded_equals_planned(plan, found)
+        return plan_gates.loaded_equals_planned(plan, found)
 
     return check_result(context, judge)

@@ -228,7 +228,7 @@ def test_a_bad_day_in_the_past_is_named_and_does_not_hold_up_the_rest(thin_and_f
     assert result.success
     found = quality(result)
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert (found.description or "").startswith(f"1 of 2 days fail: {thin}: The plan is empty")
+    assert (found.description or "").startswith(f"1 of 2 days failed: {thin}: The plan is empty")
     assert "what_to_do" in found.metadata
     live = Workspace().cache.live()
     assert live

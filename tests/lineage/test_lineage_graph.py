@@ -94,7 +94,7 @@ def test_every_asset_page_has_row_count_schema_examples_and_left_out_counts() ->
             "entry_payback",
         )
         assert {"dagster/column_schema", "examples", "left_out"} <= set(metadata)
-    assert "it takes 4" in found["replay"]["held_out"].value
+    assert "a replay needs 4" in found["replay"]["held_out"].value
     checks = {e.check_name: (e.passed, e.severity.value) for e in result.get_asset_check_evaluations()}
     assert checks.pop("false_positive_rate") == (False, "WARN")  # no evidence: exact hits only, which is published
     passed = ["embedding_sanity", "no_conflicting_entries", "quality_threshold", "volatile_or_personal_share"]

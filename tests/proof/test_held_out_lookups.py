@@ -9,8 +9,8 @@ from cachewarm_client.certificate import Certificate
 from cachewarm_client.match_rules import MatchRule
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, replay_agent, traffic_of
-from cachewarm_pipeline.proof.replay_summary import summary
+from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, replay_agent, traffic_by_agent_type
+from cachewarm_pipeline.proof.replay_summary import summarise_replay
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.candidates.test_window_rollup import FIRST, Days, Row, asked, said
 from tests.support.cache_fakes import TrigramEmbedder, make_plan
@@ -29,7 +29,7 @@ def replayed(
 ) -> tuple[pa.Table, dict[str, Row], dict[str, object]]:
     plan = make_plan([{"prompt": ROTATE, "response": "so", "agent_type": "a"}]) if plan is None else plan
     embedder = TrigramEmbedder()
-    traffic = traffic_of(Days(*days)(DAILY_QUERY_COUNTS.names))["a"]
+    traffic = traffic_by_agent_type(Days(*days)(DAILY_QUERY_COUNTS.names))["a"]
     asked_for: list[str] = []
 
     def vectors(numbers: Sequence[int]) -> np.ndarray:
@@ -39,7 +39,7 @@ def replayed(
     recipe = AgentRecipe(plan, embedder.embed(plan["prompt"].to_pylist()), rule, None)
     left = np.array([prompt in skip for prompt in traffic.prompts])
     rows, decisions = replay_agent("a", traffic, recipe, DAYS, vectors, left, ExactJudge().same)
-    found = summary(rows, decisions, delta=0.05, seed=0)
+    found = summarise_replay(rows, decisions, delta=0.05, seed=0)
     assert not set(asked_for) & set(skip)
     return rows, {row["prompt"]: row for row in decisions.to_pylist()}, found
 

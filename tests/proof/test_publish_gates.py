@@ -21,8 +21,8 @@ from cachewarm_pipeline.lineage.workspace_resource import WorkspaceResource
 from cachewarm_pipeline.match_rules.rule_tables import rules_table
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.planning.warming_plan import plan_hash
-from cachewarm_pipeline.proof.gate_verdict_store import limits_of, passed_verdict, planned, store_verdict
-from cachewarm_pipeline.proof.plan_gates import GateVerdict
+from cachewarm_pipeline.proof.gate_verdict import GateVerdict
+from cachewarm_pipeline.proof.gate_verdict_store import gate_limits, passed_verdict, publishable_plan, store_verdict
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.schemas import GATES, MATCH_VECTORS
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -65,11 +65,11 @@ def write_plan(workspace: Workspace, plan: pa.Table, rules: MatchRules = RULES) 
 
 
 def judge(workspace: Workspace, gate: str, verdict: GateVerdict | None = None) -> None:
-    plan, rules = planned(workspace.datasets, DAY)
+    plan, rules = publishable_plan(workspace.datasets, DAY)
     whole, entries = plan_hash(plan, rules.as_dict()), plan_hash(plan.drop_columns([RULE_VECTORS]))
     judged = whole if gate == "false_positive_rate" else entries
     verdict = verdict or GateVerdict(True, "all is well")
-    store_verdict(workspace.datasets, gate, DAY, judged, limits_of(workspace.settings, gate), verdict)
+    store_verdict(workspace.datasets, gate, DAY, judged, gate_limits(workspace.settings, gate), verdict)
 
 
 def publish() -> tuple[bool, str]:
@@ -158,7 +158,7 @@ def test_a_learned_rule_whose_entries_have_no_places_is_refused(workspace: Works
     write_plan(workspace, make_plan(PLAN), MatchRules(MatchRule("", "exact_only"), {"auditor": learned}, space))
     done, said = publish()
     assert not done
-    assert "no place in the learned space" in said
+    assert "no position in the learned space" in said
 
 
 def test_a_verdict_by_a_looser_target_does_not_count(workspace: Workspace) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from benchmarks.certificate_simulation import allowed_breaks
 from cachewarm_pipeline.numerics.binomial_bounds import effective_bounds, lower_bound, upper_bound
-from cachewarm_pipeline.proof.replay_summary import CURVE_POINTS, curve, lift_interval, summary
+from cachewarm_pipeline.proof.precision_curve import CURVE_POINTS, precision_curve
+from cachewarm_pipeline.proof.replay_summary import lift_interval, summarise_replay
 from cachewarm_pipeline.storage.schemas import REPLAY, REPLAY_DECISIONS, conform
 
 FIRST = date(2026, 3, 1)
@@ -72,14 +73,14 @@ EXAMPLE = tables(
 
 
 def test_the_summary_has_the_reports_keys_of_all_and_of_each_agent_type() -> None:
-    found = summary(*EXAMPLE, delta=0.05, seed=0)
+    found = summarise_replay(*EXAMPLE, delta=0.05, seed=0)
     assert list(found) == [*KEYS, "agent_types"]
     assert list(found["agent_types"]) == ["a", "b"]
     assert all(list(part) == KEYS for part in found["agent_types"].values())
 
 
 def test_an_example_by_hand() -> None:
-    found = summary(*EXAMPLE, delta=0.05, seed=0)
+    found = summarise_replay(*EXAMPLE, delta=0.05, seed=0)
     told = {key: found[key] for key in KEYS if "interval" not in key and not key.endswith(("upper", "lower"))}
     assert told == {
         "lookups": 40,
@@ -111,7 +112,7 @@ def test_an_example_by_hand() -> None:
 
 
 def test_without_lookups_and_judged_answers_rates_are_null_and_bounds_say_nothing() -> None:
-    found = summary(*tables([day("a", 0), day("a", 1)], []), delta=0.05, seed=0)
+    found = summarise_replay(*tables([day("a", 0), day("a", 1)], []), delta=0.05, seed=0)
     nothing = {key for key in KEYS if found[key] is None}
     assert nothing == {key for key in KEYS if key.endswith("rate")} | {"lift", "lift_interval"}
     assert (found["wrong_hit_rate_lower"], found["wrong_hit_rate_upper"]) == (0.0, 1.0)
@@ -120,9 +121,9 @@ def test_without_lookups_and_judged_answers_rates_are_null_and_bounds_say_nothin
 def test_rows_and_decisions_of_two_replays_are_refused() -> None:
     rows, decisions = EXAMPLE
     with pytest.raises(ValueError, match="exact hits 8 in rows, 0 in decisions"):
-        summary(rows, decisions.slice(1), delta=0.05, seed=0)
-    with pytest.raises(ValueError, match=r"decisions of \['b'\]"):
-        summary(rows.slice(0, 2), decisions, delta=0.05, seed=0)
+        summarise_replay(rows, decisions.slice(1), delta=0.05, seed=0)
+    with pytest.raises(ValueError, match=r"\['b'\] have decisions but no rows"):
+        summarise_replay(rows.slice(0, 2), decisions, delta=0.05, seed=0)
 
 
 @pytest.mark.parametrize(("days", "least"), [(2, 0.90), (7, 0.90), (14, 0.92)])
@@ -205,7 +206,7 @@ def test_a_curve_by_hand() -> None:
     score = np.array([0.5, 2.0, 1.0, 1.0, np.nan, -np.inf, 3.0])
     right = np.array([1.0, 4.0, 2.0, 0.0, 9.0, 9.0, 0.0])
     wrong = np.array([2.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
-    found = curve(score, right, wrong, 20)
+    found = precision_curve(score, right, wrong, 20)
     assert found.threshold.tolist() == [2.0, 1.0, 0.5]
     assert found.hit_rate.tolist() == [4 / 20, 7 / 20, 10 / 20]
     assert found.precision.tolist() == [4 / 4, 6 / 7, 7 / 10]
@@ -216,7 +217,7 @@ def test_every_point_of_a_curve_is_what_its_threshold_serves(queries: int, level
     rng = np.random.default_rng(seed)
     score = rng.integers(0, levels, queries) / 7
     right, wrong = (rng.integers(0, 4, queries).astype(float) for _ in range(2))
-    found = curve(score, right, wrong, 10_000)
+    found = precision_curve(score, right, wrong, 10_000)
     assert len(found.threshold) <= CURVE_POINTS
     assert (np.diff(found.threshold) < 0).all()
     for threshold, hit_rate, precision in zip(found.threshold, found.hit_rate, found.precision, strict=True):
