@@ -1,4 +1,4 @@
-"""The gate on the wrong-hit rate: held-out evidence bounds it, and the replay must not contradict that. Pure verdicts."""
+"""The gate on the wrong-hit rate: held-out queries bound it, and the replay must not contradict the bound. Pure."""
 
 from collections.abc import Mapping
 from typing import Any

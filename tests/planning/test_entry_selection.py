@@ -1,4 +1,4 @@
-"""Selection by coverage: what earns a place, and the reason of everything that does not."""
+"""Selection by coverage: what earns a place, and the reason why each other candidate is excluded."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -38,7 +38,7 @@ TODAY = date(2026, 11, 24)
 
 
 class World:
-    """Texts on a circle: a text's place is the number of degrees behind its "@"."""
+    """Texts on a circle: the number after the "@" of a text is its position in degrees."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -108,7 +108,7 @@ def test_near_texts_of_another_answer_are_not_covered() -> None:
     assert world.chosen(Limits(2, floor=0.5))[0] == ["a@0", "b@2"]
 
 
-def test_a_wording_that_is_covered_already_is_left_out_below_the_floor() -> None:
+def test_a_wording_that_is_already_covered_is_excluded_below_the_floor() -> None:
     world = World()
     world.both("a@0", "x", 5)
     world.both("b@2", "x", 4)
@@ -116,7 +116,7 @@ def test_a_wording_that_is_covered_already_is_left_out_below_the_floor() -> None
     assert (prompts, excluded) == (["a@0"], {ExclusionReason.BELOW_FLOOR: 1})
 
 
-def test_a_candidate_that_nobody_asks_for_is_no_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_candidate_that_nobody_asks_for_is_excluded_for_no_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection_module, "THIN_LOG_QUERIES", 1)
     world = World()
     world.both("a@0", "x", 5)
@@ -157,7 +157,7 @@ def test_a_variant_is_warmed_only_for_what_the_log_does_not_cover() -> None:
 
 
 def test_answers_of_certifying_queries_do_not_choose_entries() -> None:
-    """Whatever a certifying query's own answer is, the entries are the same."""
+    """The entries are the same whatever a certifying query's own answer is."""
 
     def plan(answer: str) -> list[str]:
         world = World()
@@ -172,7 +172,7 @@ def test_answers_of_certifying_queries_do_not_choose_entries() -> None:
     assert plan("x") == plan("y")
 
 
-def test_rare_texts_of_the_certifying_part_are_stood_for_by_the_others() -> None:
+def test_training_queries_stand_for_the_rare_texts_of_the_certifying_part() -> None:
     world = World()
     world.both("a@0", "x", 0)
     world.asked("rare@1", "x", 1)
@@ -180,7 +180,7 @@ def test_rare_texts_of_the_certifying_part_are_stood_for_by_the_others() -> None
     assert demand.lookups.sum() == pytest.approx(1 / (1 - SHARES[CERTIFY]))
 
 
-def test_a_text_asked_once_is_half_a_proof_that_it_comes_again() -> None:
+def test_half_of_the_demand_of_a_text_asked_once_is_expected_to_repeat() -> None:
     world = World()
     world.both("once@0", "x", 1, times=1, part="certify")
     world.both("ten times@90", "y", 1, times=10, part="certify")
@@ -188,11 +188,11 @@ def test_a_text_asked_once_is_half_a_proof_that_it_comes_again() -> None:
     assert demand.lookups[:2] == pytest.approx([0.5, 0.9])
 
 
-def test_dear_calls_weigh_more_than_cheap_ones() -> None:
+def test_expensive_calls_weigh_more_than_cheap_ones() -> None:
     world = World()
     world.both("cheap@0", "x", 5, cost_usd=0.001)
-    world.both("dear@90", "y", 4, cost_usd=0.01)
-    assert world.chosen(Limits(1), NEVER)[0] == ["dear@90"]
+    world.both("expensive@90", "y", 4, cost_usd=0.01)
+    assert world.chosen(Limits(1), NEVER)[0] == ["expensive@90"]
 
 
 def test_a_large_response_takes_several_places() -> None:
@@ -205,7 +205,7 @@ def test_a_large_response_takes_several_places() -> None:
     assert world.chosen(Limits(4))[0] == ["small@90", "other@180"]
 
 
-def test_a_quota_is_kept_for_its_agent_type_and_limits_it_and_what_it_leaves_is_shared() -> None:
+def test_a_quota_reserves_and_limits_places_and_its_unused_places_are_shared() -> None:
     world = World()
     for place in (0, 90, 180):
         world.both(f"loud@{place}", f"{place}", 50, agent="loud")
@@ -221,11 +221,11 @@ def test_a_quota_is_kept_for_its_agent_type_and_limits_it_and_what_it_leaves_is_
 
 
 @pytest.mark.parametrize(
-    ("budget", "quotas", "told"),
+    ("budget", "quotas", "message"),
     [(0, {}, "budget"), (5, {"a": -1}, "below 0"), (5, {"a": 3, "b": 3}, "over the budget")],
 )
-def test_limits_that_cannot_be_kept_say_what_to_set(budget: int, quotas: dict[str, int], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_impossible_limits_name_the_setting_to_change(budget: int, quotas: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         Limits(budget, quotas)
 
 
@@ -244,7 +244,7 @@ def test_a_cold_start_warms_golden_by_confidence_behind_what_is_asked() -> None:
     assert world.chosen(Limits(9, floor=0.5))[1] == {ExclusionReason.NO_DEMAND: 1}
 
 
-def test_the_first_look_ups_of_a_tenant_do_not_end_its_cold_start() -> None:
+def test_the_first_lookups_of_a_tenant_do_not_end_its_cold_start() -> None:
     world = World()
     for place in (0, 90, 180):
         world.candidate(f"golden@{place}", f"{place}", "golden", agent="new")
@@ -255,8 +255,8 @@ def test_the_first_look_ups_of_a_tenant_do_not_end_its_cold_start() -> None:
     assert world.chosen(Limits(9, floor=0.5)) == ([], {ExclusionReason.NO_DEMAND: 3})
 
 
-def test_golden_before_log_costs_at_most_a_hundredth_of_the_hits() -> None:
-    """Two golden answers cover parts of what one log answer covers whole."""
+def test_admitting_golden_first_costs_at_most_a_hundredth_of_the_hits() -> None:
+    """Two golden answers together cover what one log answer covers alone."""
     world = World()
     world.candidate("golden@0", "x", "golden")
     world.candidate("other golden@40", "x", "golden")
@@ -292,7 +292,7 @@ worlds = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(worlds, st.integers(1, 30), st.floats(0, 3), st.booleans(), st.integers(0, 5))
-def test_every_candidate_is_chosen_once_or_left_out_with_one_reason(
+def test_every_candidate_is_chosen_once_or_excluded_with_one_reason(
     texts: list, budget: int, floor: float, reaching: bool, quota: int
 ) -> None:
     world = World()
@@ -317,7 +317,7 @@ def test_every_candidate_is_chosen_once_or_left_out_with_one_reason(
         assert graph.value(found.positions) >= (1 - MAX_SOURCE_ORDER_COST) * sum(best.gains) - 1e-9
 
 
-def test_the_curves_agree_with_the_plan_and_go_on_beyond_it() -> None:
+def test_the_curves_agree_with_the_plan_and_continue_past_it() -> None:
     world = World()
     for place in range(0, 360, 30):
         world.both(f"t@{place}", f"{place}", 1 + place / 30)
@@ -339,7 +339,7 @@ def test_the_curves_agree_with_the_plan_and_go_on_beyond_it() -> None:
     assert table[-1]["entries"] == 12
 
 
-def test_recent_days_weigh_more_and_all_together_are_one_day() -> None:
+def test_recent_days_weigh_more_and_all_weights_add_up_to_one_day() -> None:
     days = [TODAY - timedelta(days=back) for back in range(30)]
     weights = day_weights(days, TODAY, 14)
     assert sum(weights.values()) == pytest.approx(1)
@@ -348,7 +348,7 @@ def test_recent_days_weigh_more_and_all_together_are_one_day() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.booleans()), max_size=80))
-def test_a_curve_never_falls_and_stays_a_chance(outcomes: list[tuple[float, bool]]) -> None:
+def test_a_reach_curve_never_falls_and_stays_within_0_and_1(outcomes: list[tuple[float, bool]]) -> None:
     curve = fit_curve(np.array([c for c, _ in outcomes], np.float32), np.array([y for _, y in outcomes], bool))
     chances = curve(np.linspace(-1, 1, 50))
     assert ((chances >= 0) & (chances <= 1)).all()

@@ -1,4 +1,4 @@
-"""Greedy coverage: how near to the best, lazily as plainly, and what it never does."""
+"""Greedy coverage: how close to the best set, lazy against plain, and what it never does."""
 
 from itertools import combinations
 
@@ -50,7 +50,7 @@ def nothing(graph: CoverageGraph) -> np.ndarray:
 
 
 def plain_greedy(graph: CoverageGraph, budget: int) -> float:
-    """Counts every gain anew at each step."""
+    """Greedy that computes every gain again at each step."""
     reached, chosen = nothing(graph), set()
     for _ in range(min(budget, graph.candidates)):
         gains = [-1.0 if c in chosen else graph.gain(c, reached) for c in range(graph.candidates)]
@@ -61,7 +61,7 @@ def plain_greedy(graph: CoverageGraph, budget: int) -> float:
 
 
 def best_value(graph: CoverageGraph, budget: int) -> float:
-    """Of all sets whose places fit."""
+    """The best value of all sets that fit the budget of places."""
     sets = (s for size in range(graph.candidates + 1) for s in combinations(range(graph.candidates), size))
     return max(graph.value(list(s)) for s in sets if graph.place[list(s)].sum() <= budget)
 
@@ -100,7 +100,7 @@ def test_gains_fall_and_add_up_to_the_value(graph: CoverageGraph, budget: int) -
 
 
 @given(graphs, st.floats(0.0, 1.0))
-def test_no_entry_under_the_floor_is_chosen_and_none_over_it_is_left(graph: CoverageGraph, floor: float) -> None:
+def test_no_entry_below_the_floor_is_chosen_and_none_above_it_is_left(graph: CoverageGraph, floor: float) -> None:
     reached = nothing(graph)
     found = greedy(graph, all_of(graph), np.inf, floor, reached)
     assert all(gain >= floor - 1e-9 for gain in found.gains)
@@ -114,18 +114,18 @@ def test_of_equal_candidates_the_earlier_one_is_chosen() -> None:
     assert greedy(graph, [1, 0], 1, 0.0, np.zeros(2)).positions == [1]
 
 
-def test_a_candidate_that_does_not_fit_is_passed_over_for_a_smaller_one() -> None:
+def test_a_candidate_that_does_not_fit_is_skipped_for_a_smaller_one() -> None:
     graph = graph_of_pairs(np.array([5.0, 3.0, 2.0]), np.array([1, 3, 1]), np.arange(3), np.arange(3), np.ones(3))
     assert greedy(graph, [0, 1, 2], 2, 0.0, np.zeros(3)).positions == [0, 2]
 
 
-def test_one_great_large_entry_beats_many_small_ones_of_a_better_rate() -> None:
+def test_one_large_entry_of_high_gain_beats_small_ones_with_a_better_rate() -> None:
     """Greedy by gain per place alone takes the small one and then has no room."""
     graph = graph_of_pairs(np.array([2.0, 10.0]), np.array([1, 10]), np.arange(2), np.arange(2), np.ones(2))
     assert greedy_by_places(graph, [0, 1], 10, 0.0, np.zeros(2)).positions == [1]
 
 
-def test_a_pair_that_comes_twice_counts_once_at_its_larger_share() -> None:
+def test_a_repeated_pair_counts_once_at_its_larger_share() -> None:
     graph = graph_of_pairs(np.array([4.0]), np.array([1]), np.zeros(2, int), np.zeros(2, int), np.array([0.25, 0.5]))
     assert graph.value([0]) == 2.0
 
@@ -134,6 +134,6 @@ def test_a_pair_that_comes_twice_counts_once_at_its_larger_share() -> None:
     ("weight", "place", "share"),
     [([np.nan], [1], [1.0]), ([-1.0], [1], [1.0]), ([1.0], [0], [1.0]), ([1.0], [1], [2.0])],
 )
-def test_weights_places_and_shares_that_mean_nothing_are_refused(weight: list, place: list, share: list) -> None:
+def test_invalid_weights_places_and_shares_are_refused(weight: list, place: list, share: list) -> None:
     with pytest.raises(ValueError, match=r"must|at least"):
         graph_of_pairs(np.array(weight), np.array(place), np.zeros(1, int), np.zeros(1, int), np.array(share))

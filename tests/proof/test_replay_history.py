@@ -1,4 +1,4 @@
-"""The chart of past replays: which days it shows, and what it says of them."""
+"""The chart of past replays: which days it shows, and its sentence."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_a_point_adds_up_agent_types_and_held_out_days() -> None:
     assert (found.hit_rate, found.cold_hit_rate, found.wrong_hit_rate) == (0.5, 0.2, 0.05)
 
 
-def test_a_replay_without_lookups_or_judged_hits_is_no_point_and_no_zero() -> None:
+def test_a_replay_without_lookups_has_no_point_and_one_without_judged_hits_has_no_rate_of_zero() -> None:
     assert replay_point(DAY, REPLAY.empty_table()) is None
     unjudged = replay_point(DAY, rows(lookups=10, warmed_hits=5))
     assert unjudged
@@ -43,7 +43,8 @@ def test_the_sentence_counts_the_days_on_which_warming_was_better() -> None:
     assert worse
     assert better
     assert history_sentence([better, worse]) == (
-        "Hit rate 40.0% warmed, 20.0% cold, 25.00% of hits wrong (2026-03-20); warmed was better than cold on 1 of 2 days"
+        "Hit rate 40.0% warmed, 20.0% cold, 25.00% of hits wrong (2026-03-20); warmed was better than cold on 1 of "
+        "2 days"
     )
 
 
@@ -67,12 +68,12 @@ def test_the_chart_of_a_day_has_at_most_ninety_days_and_none_after_it(stored: Da
     assert in_range.metadata(before, 0.05) == ReplayHistory(stored, before, before, pytest.fail).metadata(before, 0.05)
 
 
-def test_a_stored_replay_that_cannot_be_read_leaves_the_chart_and_not_the_run(
+def test_a_stored_replay_that_cannot_be_read_is_missing_in_the_chart_and_does_not_fail_the_run(
     stored: DatasetStore, tmp_path: Path
 ) -> None:
     (tmp_path / "replay" / "2026-03-19.parquet").write_bytes(b"cut off")
-    said: list[str] = []
-    history = ReplayHistory(stored, DAY, DAY, said.append)
+    warnings: list[str] = []
+    history = ReplayHistory(stored, DAY, DAY, warnings.append)
     assert f"of {MAX_DAYS - 1} days" in history.metadata(DAY, 0.05)["what_warming_would_have_brought"]
-    assert len(said) == 1
-    assert "2026-03-19" in said[0]
+    assert len(warnings) == 1
+    assert "2026-03-19" in warnings[0]

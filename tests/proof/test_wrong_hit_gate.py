@@ -90,7 +90,7 @@ def test_a_failing_certificate_shows_its_wrong_held_out_hits() -> None:
     assert verdict.worst[0]["asked"] == "q200"
 
 
-def test_held_out_hits_that_nobody_judged_fail() -> None:
+def test_held_out_hits_that_were_never_judged_fail() -> None:
     verdict = rate(rules(), evidence(200, 0, unjudged=1))
     assert not verdict.passed
     assert "1 of 201 held-out hits was never judged" in verdict.sentence
@@ -129,7 +129,7 @@ def test_exact_hits_that_are_wrong_beyond_chance_fail_too() -> None:
     assert "10.00% of all replayed hits were wrong" in verdict.sentence
 
 
-def test_the_chance_of_a_replay_is_of_distinct_decisions_not_of_their_repeats() -> None:
+def test_the_chance_of_a_replay_counts_distinct_queries_not_their_repeats() -> None:
     once = decisions(9, 1)
     at = once.schema.get_field_index("judged")
     often = once.set_column(at, once.schema.field(at), pa.array([100] * 10))
