@@ -1,4 +1,4 @@
-"""Backfills: a range of past days is one run, however it is started, and gives the same result as runs of single days."""
+"""Backfills: a range of past days is one run, however it is started, with the same result as runs of single days."""
 
 import logging
 import subprocess

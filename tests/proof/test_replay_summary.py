@@ -148,7 +148,8 @@ def test_a_lift_interval_contains_its_estimate_and_needs_two_days_with_lookups(
         assert found is None
     else:
         assert found is not None
-        assert -1 <= found[0] - 1e-9 <= sum(gain) / sum(lookups) <= found[1] + 1e-9
+        assert -1 <= found[0] <= found[1] <= 1
+        assert found[0] - 1e-9 <= sum(gain) / sum(lookups) <= found[1] + 1e-9
         assert found == lift_interval(gain, lookups, seed)
 
 
