@@ -182,9 +182,8 @@ def _start(folder: Path, lock: int) -> str:
     raise EmbeddedError(f"the embedded Redis did not start; {folder / 'redis.log'} ends with: {_last_log_line(folder)}")
 
 
-_children: list[
-    subprocess.Popen[bytes]
-] = []  # referenced here because Popen warns if it is garbage-collected while its process runs
+_children: list[subprocess.Popen[bytes]] = []
+"""Servers that this process started. They are kept because Popen warns if it is collected while its process runs."""
 
 
 def _spawn(folder: Path, lock: int, server: Path, module: Path, port: int) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""What was measured, as Dagster assets: counts of readers, payback of entries, lift and net return."""
+"""The measurements as Dagster assets: readers' counts, payback of entries, lift and net return."""
 
 from datetime import date
 from typing import Any
@@ -33,17 +33,19 @@ from cachewarm_pipeline.storage.measurement_schemas import HOUR_COUNTS
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 _COUNTERS = {
-    "warm:{name}:stats:{hour}": "lookups by arm, outcome (exact, semantic, miss, error) and agent_type, hits by own "
-    "entries, would-be hits of the holdout, microseconds; 90 days",
-    "warm:{name}:arms:{day}": "lookups by arm, bucket of users, hit or miss, and agent_type; 90 days. A hit of the "
-    "holdout: answered, or a cold cache that everybody fills would have; what raised is a miss",
-    "warm:{name}:served:{hour}": "hits by warmed entry; 8 days",
+    "warm:{name}:stats:{hour}": "lookups by arm, outcome (exact, semantic, miss, error) and agent_type; hits by app "
+    "entries; would-be hits of the holdout; microseconds. Kept for 90 days",
+    "warm:{name}:arms:{day}": "lookups by arm, bucket of users, hit or miss, and agent_type. A holdout lookup counts "
+    "as a hit if it was answered, or a cold cache that all users fill would have answered it; an error counts as a "
+    "miss. Kept for 90 days",
+    "warm:{name}:served:{hour}": "hits by warmed entry. Kept for 8 days",
 }
 
 cache_counters = dg.AssetSpec(
     "cache_counters",
-    description="What readers count in Redis, in the same round trip as their lookups. No user id is in it. The row "
-    "count is of the lookups of the days that were read last.",
+    description="The counters that readers update in Redis, in the same round trip as their lookups. They contain no "
+    "user ids. `serving_counts` reads them before they expire. The row count is the number of lookups on the days of "
+    "the latest run.",
     group_name=SOURCES_GROUP,
     owners=OWNERS,
     kinds={"redis"},
@@ -61,9 +63,9 @@ cache_counters = dg.AssetSpec(
     kinds={"redis", "parquet"},
 )
 def serving_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """What readers counted on a day, taken out of Redis before it expires there: lookups by arm, bucket of users, hour
-    and agent_type, and hits by entry, also of entries without any. A day that is not over is not stored; counts that
-    are stored are never replaced by fewer. It does not depend on `cache_entries`: the next plan rests on it."""
+    """What readers counted on a day: lookups by arm, bucket of users, hour and agent_type, and hits by entry, zeros
+    included. They are copied from Redis once the day is over, before they expire there, and stored counts are never
+    replaced by smaller ones. The asset does not depend on `cache_entries`, because the next plan uses these counts."""
     days, lookups = days_of(context), 0
     for day in days:
         with log_failure_and_go_on(context, day):
@@ -72,7 +74,7 @@ def serving_counts(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
 
 
 def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -> int:
-    """Stores the day; its lookups."""
+    """Stores the counts of the day. Returns its number of lookups."""
     found = readable(workspace, day)
     if isinstance(found, str):
         context.log.info(f"{day} is not stored: {found}")
@@ -92,15 +94,16 @@ def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -
     kinds={"parquet"},
 )
 def entry_payback(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """What each entry earned in 90 days: hits, dollars, last hit, days without one, and what speaks against it
-    (reports, withdrawals, changed answers, rejections in the log). Entries without a hit in CACHEWARM_IDLE_DAYS days
-    or more, on which an average entry of their agent_type had 10 hits, leave the next plan, at most 5% of an
-    agent_type's live entries a day. They come back when their question is asked again, or after as many days.
-    `cachewarm entries` asks this table."""
+    """What each entry earned in 90 days: hits, dollars, last hit, days without a hit, and evidence against it (reports,
+    withdrawals, changed answers, rejections in the log). An entry without a hit in at least CACHEWARM_IDLE_DAYS days,
+    in which the average entry of its agent_type had 10 hits, is excluded from the next plan: at most 5% of an
+    agent_type's live entries a day, and only until its question is asked again or as many days have passed. Query this
+    table with `cachewarm entries`."""
     for day in days_of(context):
         with log_failure_and_go_on(context, day):
             table, counted_to = payback_day(workspace, day)
-            # What it rests on is told by the file itself: a day whose counts came later is no ground to go on from.
+            # The fingerprint records up to which day the counts reach, so that a later day can tell whether to build
+            # on this table.
             workspace.datasets.write(
                 ENTRY_PAYBACK_ASSET, day, table, fingerprint=counted_to.isoformat() if counted_to else ""
             )
@@ -113,9 +116,9 @@ def entry_payback(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     kinds={"numpy", "parquet"},
 )
 def warming_impact(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """What warming brought, measured: the lift of lookups that may see warmed entries over a cold cache that everybody
-    fills, by lookups that may not see them (the holdout), with an interval; the forecast against what came; hits by
-    source; and the plain rates before and after."""
+    """What warming brought, measured from `serving_counts`: the lift of lookups that may see warmed entries over the
+    holdout, lookups that may not, which stands for a cold cache that all users fill. The page shows the lift with its
+    interval, the forecast against the measurement, hits by source, and the hit rates before and after warming."""
     counts: CountedDays | None = None
     for day in days_of(context):
         with log_failure_and_go_on(context, day):
@@ -124,7 +127,7 @@ def warming_impact(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
 
 
 def _measure(workspace: Workspace, counts: CountedDays, day: date) -> dict[str, Any]:
-    """Stores the day; what its page shows."""
+    """Stores the impact of the day. Returns the metadata of its page."""
     found = counts.measured_impact(day)
     before = counts.before(day)
     after = counts.after(day, found)
@@ -139,8 +142,9 @@ def _measure(workspace: Workspace, counts: CountedDays, day: date) -> dict[str, 
     kinds={"numpy", "parquet"},
 )
 def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """What warming nets: savings a day = extra right hits x cost of a call - wrong hits x harm - running cost, expected
-    by the replay and measured over the holdout; payback, and the harm of a wrong hit at which it stops paying."""
+    """The net savings of warming: extra right hits x cost of a call - wrong hits x harm - running cost, per day. It is
+    computed twice: as expected from the `replay`, and as measured against the holdout. The page also shows the payback
+    time, and the harm per wrong hit at which warming stops paying."""
     read: tuple[CountedDays, pa.Table] | None = None
     for day in days_of(context):
         with log_failure_and_go_on(context, day):
@@ -152,7 +156,7 @@ def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
 
 
 def _net(workspace: Workspace, counts: CountedDays, usage: pa.Table, day: date) -> dict[str, Any]:
-    """Stores the day; what its page shows. ``usage``: USAGE, all of it."""
+    """Stores the net return of the day. Returns the metadata of its page. ``usage``: the whole USAGE ledger."""
     known = known_of(workspace, day, usage, counts.first_live().plan)
     bases = [net_returns.expected_return(known), net_returns.measured_return(known, counts.measured_impact(day))]
     table = net_return_table(known, bases)
