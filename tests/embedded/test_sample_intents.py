@@ -255,7 +255,7 @@ def test_importing_the_sample_reads_no_word_list() -> None:
     code = (
         "import cachewarm_pipeline.embedded.sample as s\n"
         "from cachewarm_pipeline.embedded.sample import word_lists, intent_catalogue\n"
-        "print(word_lists.load.cache_info().currsize, catalogue.catalogue.cache_info().currsize)\n"
+        "print(word_lists.load.cache_info().currsize, intent_catalogue.catalogue.cache_info().currsize)\n"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["0", "0"]

@@ -193,7 +193,7 @@ def test_what_fails_in_measuring_stops_no_run_and_is_told_on_the_page_and_by_the
         raise_on_error=True,
     ).get_asset_check_evaluations()
     assert [(one.passed, one.severity, one.description) for one in results] == [
-        (False, dg.AssetCheckSeverity.WARN, "Measuring 2026-11-24 is incomplete: entry_hits missing.")
+        (False, dg.AssetCheckSeverity.WARN, "The measurements of 2026-11-24 are incomplete: entry_hits missing.")
     ]
     (folder / f"{DAY}.parquet").unlink()
     assert "lookups" in run(workspace)

@@ -26,7 +26,7 @@ VERSION = 1
 
 MARKER, LOCK, LOG, TRUTH = "_sample.json", "_sample.lock", "llm_query_logs", "_truth"
 
-Progress = Callable[[int, int], None]
+FileProgress = Callable[[int, int], None]
 """Called with the number of files done and the total."""
 
 
@@ -37,7 +37,7 @@ def ensure_sample(
     last_day: date,
     rows_per_day: int = 2200,
     days: int = 45,
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
 ) -> Path:
     """Makes sure that the folder has the sample with ``days`` days of log up to ``last_day``, and returns the folder.
 
@@ -64,7 +64,7 @@ def generate_log(
     first_day: date,
     days: int,
     rows_per_day: int,
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
 ) -> Path:
     """Writes a sample of any size: ``days`` days of log from ``first_day`` on, even if they exist already.
 
@@ -85,7 +85,7 @@ def _wanted(seed: int, rows_per_day: int) -> dict[str, Any]:
     }
 
 
-def _fill(folder: Path, wanted: dict[str, Any], days: list[date], progress: Progress | None, *, again: bool) -> Path:
+def _fill(folder: Path, wanted: dict[str, Any], days: list[date], progress: FileProgress | None, *, again: bool) -> Path:
     try:
         if not again and _ready(folder, wanted, days):
             return folder
