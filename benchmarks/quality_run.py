@@ -99,13 +99,13 @@ class Trial:
         why_not = self._rest(again) if self._warm else self._all(started)
         self._warm = True
         from cachewarm_pipeline.match_rules.rule_tables import rules_of
-        from cachewarm_pipeline.proof.replay_summary import summary
+        from cachewarm_pipeline.proof.replay_summary import summarise_replay
         from cachewarm_pipeline.proof.service import BOOTSTRAP_SEED
 
         workspace, day = self.workspace, self.case.as_of
         read = partial(workspace.datasets.read, day=day)
         rules, live = rules_of(read("match_rules")), workspace.cache.live()
-        forecast = summary(
+        forecast = summarise_replay(
             read("replay"), read("replay_decisions"), delta=workspace.settings.delta, seed=BOOTSTRAP_SEED
         )
         published = live.match_rules if live and not why_not else MatchRules.exact_only()

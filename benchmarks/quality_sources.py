@@ -21,7 +21,7 @@ from cachewarm_client.text import canonical, cut
 
 from benchmarks.match_rules_data import Texts, load
 from cachewarm_pipeline.embedded.sample import ensure_sample
-from cachewarm_pipeline.embedded.sample.truth import Truth, day_rows
+from cachewarm_pipeline.embedded.sample.ground_truth import Truth, day_rows
 from cachewarm_pipeline.storage.schemas import TIMESTAMP
 
 LAST_DAY = date(2026, 3, 20)

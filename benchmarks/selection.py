@@ -120,6 +120,7 @@ def alone(run: Trial) -> Row:
     from cachewarm_pipeline.match_rules.learn_rules import learn_rules
     from cachewarm_pipeline.match_rules.rule_tables import agent_logs
     from cachewarm_pipeline.models.embed_new_texts import vectors_of
+    from cachewarm_pipeline.planning.candidate_row import CandidateRow
     from cachewarm_pipeline.planning.warming_plan import plan_table
 
     workspace, day = run.workspace, run.case.as_of
@@ -132,7 +133,9 @@ def alone(run: Trial) -> Row:
         judge,
         lambda _: None,
     ).table
-    rows = [{**row, "embedding_key": embedding_key(model, row["prompt"])} for row in variants.to_pylist()]
+    rows: list[CandidateRow] = variants.to_pylist()
+    for row in rows:
+        row["embedding_key"] = embedding_key(model, row["prompt"])
     plan = plan_table(rows, judge)
     logs = agent_logs(
         plan,
@@ -159,9 +162,11 @@ def scale(candidates: int, queries: int, budget: int) -> None:
 
     from cachewarm_pipeline.match_rules.labelled_queries import FIT
     from cachewarm_pipeline.match_rules.reach_curve import step
-    from cachewarm_pipeline.planning.entry_selection import Selected, curves, graph_of, places_of, select
+    from cachewarm_pipeline.planning.candidate_row import CandidateRow
+    from cachewarm_pipeline.planning.entry_selection import Selected, budget_places, coverage_graph, select
     from cachewarm_pipeline.planning.expected_demand import agent_demands
-    from cachewarm_pipeline.planning.warming_plan import Rows, build_plan
+    from cachewarm_pipeline.planning.gain_curves import gain_curves
+    from cachewarm_pipeline.planning.warming_plan import build_plan
     from cachewarm_pipeline.settings.selection_limits import Limits
     from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, LABELLED_QUERIES
 
@@ -205,15 +210,15 @@ def scale(candidates: int, queries: int, budget: int) -> None:
     def of_texts(texts: list[str]) -> np.ndarray:
         return vectors[[place[embedding_key("m", text)] for text in texts]]
 
-    def choose(rows: Rows) -> Selected:
+    def choose(rows: list[CandidateRow]) -> Selected:
         times.append(time.perf_counter())
         demands = agent_demands(rows, labelled, lambda keys: vectors[[place[key] for key in keys]], of_texts, judge)
         times.append(time.perf_counter())
         limits = Limits(budget)
-        graph, lookups = graph_of(demands, places_of(rows, limits.entry_bytes), lambda _: step(0.35))
+        graph, lookups = coverage_graph(demands, budget_places(rows, limits.entry_bytes), lambda _: step(0.35))
         chosen = select(rows, graph, demands, limits)
         times.append(time.perf_counter())
-        told = curves(rows, graph, lookups, chosen, demands, rng)
+        told = gain_curves(rows, graph, lookups, chosen, demands, rng)
         hits, plain, drawn = told.hits(budget), told.frequency[budget - 1], told.random[budget - 1]
         print(f"{candidates:,} candidates, {queries:,} further queries, {len(graph.point):,} pairs, budget {budget:,}")
         print(f"  expected hits: {hits / plain:.2f} of the frequency order's, {hits / drawn:.2f} of a random order's")

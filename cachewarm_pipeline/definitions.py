@@ -1,4 +1,4 @@
-"""The composition root: the only file that sees everything."""
+"""The composition root: the only file that imports all assets, checks, jobs, schedules and sensors."""
 
 from typing import Any
 
@@ -72,9 +72,10 @@ asset_checks = [
 def definitions(
     settings: Settings, workspace: Any, executor: dg.ExecutorDefinition = dg.in_process_executor
 ) -> dg.Definitions:
-    """Everything, with the switches of these settings and this workspace resource.
+    """Dagster's definitions: all assets and checks, and the schedules and sensors that ``settings`` switch on.
 
-    In process by default: five small assets take 5 s in one process and 20 s or more with a process each.
+    ``workspace``: the resource ``workspace``. Runs are in-process by default: five small assets take 5 s in one
+    process, and 20 s or more with one process each.
     """
     return dg.Definitions(
         assets=assets,

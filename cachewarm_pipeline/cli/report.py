@@ -122,7 +122,7 @@ def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | 
     If Redis does not answer, a note says so; the report is about stored data and goes on.
     """
     from cachewarm_pipeline.planning.warming_plan import plan_hash
-    from cachewarm_pipeline.proof.gate_verdict_store import as_judged
+    from cachewarm_pipeline.proof.gate_verdict_store import judged_plan
     from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
     from cachewarm_pipeline.publishing.redis.connect import connect
 
@@ -136,7 +136,7 @@ def _live(settings: Settings, workspace: "Workspace", day: date) -> tuple[str | 
     if live is None:
         return None, False, counted
     try:
-        plan, rules = as_judged(workspace.datasets, day)
+        plan, rules = judged_plan(workspace.datasets, day)
     except CacheError:  # no gate has judged it: then it was not published
         return live.id, False, counted
     return live.id, live.plan_hash == plan_hash(plan, rules.as_dict()), counted

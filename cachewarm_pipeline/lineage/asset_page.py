@@ -1,4 +1,4 @@
-"""The metadata that makes an asset's page worth opening: tables, pictures, column schemas, costs."""
+"""Metadata for an asset's page: tables, pictures, column schemas, costs."""
 
 import json
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from cachewarm_pipeline.ports import Judge
 
 _EXAMPLES = 5
 _CELL = 120
+"""Characters of a cell at most."""
 
 
 def _cell(value: Any) -> str | int | float | bool | None:
@@ -30,16 +31,16 @@ def _cell(value: Any) -> str | int | float | bool | None:
 
 
 def records(rows: Sequence[dict[str, Any]]) -> dg.MetadataValue:
-    """Rows as a table on the asset's page; long cells are cut, personal data is masked."""
+    """Rows as a table on the asset's page. Long cells are cut and personal data is masked."""
     return (
         dg.MetadataValue.table([dg.TableRecord({k: _cell(v) for k, v in row.items()}) for row in rows])
         if rows
-        else (dg.MetadataValue.text("no rows"))
+        else dg.MetadataValue.text("no rows")
     )
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
-    """The Arrow schema as Dagster shows one."""
+    """An Arrow schema as Dagster's table schema."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -54,7 +55,7 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
 
 
 def _kind(kind: pa.DataType) -> str:
-    """Nested types by the names of their parts: Arrow's own words are cut off on the page, and push the rest aside."""
+    """The type in short: Dagster cuts off Arrow's long names of nested types, and they squeeze the other columns."""
     if pa.types.is_list(kind):
         return f"list of {_kind(kind.value_type)}"
     if pa.types.is_struct(kind):
@@ -65,8 +66,10 @@ def _kind(kind: pa.DataType) -> str:
 def table_metadata(
     table: pa.Table, excluded: Counts | None = None, examples: Sequence[str] = (), **numbers: Any
 ) -> dict[str, Any]:
-    """Row count, further numbers, left-out counts by reason, a small table of examples, and the column schema last: the
-    page has a section of its own for that."""
+    """Row count, ``numbers``, exclusions by reason, a small table of the columns ``examples``, and the column schema.
+
+    The schema comes last, because the page shows it in a section of its own.
+    """
     columns = [name for name in examples if name in table.column_names] or table.column_names
     return {
         "dagster/row_count": table.num_rows,
@@ -79,9 +82,10 @@ def table_metadata(
 
 
 def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any]:
-    """What judging cost: asked of a model, known already, and held different for want of money; zeros are left away.
+    """What judging cost: pairs that a model judged, pairs known before, and pairs counted as different because the
+    budget was spent. Zeros are omitted.
 
-    ``usd_per_million_tokens``: the embedder's price; ``judge_usd`` is all, the embedding of responses included.
+    ``usd_per_million_tokens``: the embedder's price. ``judge_usd`` is the total, including the embedding of responses.
     """
     usage = judge.usage
     numbers = {
@@ -97,12 +101,15 @@ def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any
     return {"judge": judge.name, **{name: number for name, number in numbers.items() if number}}
 
 
-def record(context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any], spent: float | None = None) -> None:
-    """Metadata of one day, in the order given; in a range run every day has its own.
+def record_day(
+    context: dg.AssetExecutionContext, day: date, metadata: dict[str, Any], spent: float | None = None
+) -> None:
+    """Adds the metadata of one day to the asset's page, in the given order. In a run over a range, each day has its
+    own.
 
-    Floats are rounded to nine digits: a page stays readable, and the report, which reads them, adds up. Where the day
-    could cost money, ``spent`` is all that it did cost in USD, by the ledger: its history has a point for every day,
-    the free ones too.
+    Floats are rounded to nine digits: the page stays readable, and the report, which reads these numbers, still adds
+    up. ``spent``: what the day cost in USD according to the usage ledger, for assets that can cost money. It is
+    recorded for days without cost too, so that Dagster's history has a point for every day.
     """
     if spent is not None:
         metadata = {**metadata, "cost_usd": spent}
@@ -116,8 +123,8 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
-def observe(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequence[date], what: str) -> None:
-    """How much of one of the app's own tables this run has read, on the page of that table."""
+def observe_source(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequence[date], what: str) -> None:
+    """Records on the page of a source table how many rows this run has read. ``what`` describes the rows."""
     span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
     context.log_event(
         dg.AssetObservation(table, metadata={"dagster/row_count": rows, "rows_are": what, "read_for": span})
@@ -125,10 +132,11 @@ def observe(context: dg.AssetExecutionContext, table: str, rows: int, days: Sequ
 
 
 PageValue = dg.MetadataValue
-"""What one field of a page holds."""
+"""The value of one metadata field."""
 
 
 def text(sentence: str) -> PageValue:
+    """A sentence on the asset's page."""
     return dg.MetadataValue.text(sentence)
 
 
@@ -138,5 +146,5 @@ def picture(uri: str, alt: str) -> PageValue:
 
 
 def pictures(*plots: tuple[str, str]) -> PageValue:
-    """Plots under each other, each with its alternative text."""
+    """Plots (data URI, alternative text), one below the other."""
     return dg.MetadataValue.md("\n\n".join(markdown_image(*plot) for plot in plots))

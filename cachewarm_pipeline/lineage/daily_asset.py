@@ -1,4 +1,4 @@
-"""What every asset shares: partitions, group, owners, pools, and the days that a run is for."""
+"""What every asset shares: partitions, group, owners, pools, and the days of a run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,32 +7,32 @@ from typing import Any
 
 import dagster as dg
 
-from cachewarm_pipeline.lineage.asset_page import record
+from cachewarm_pipeline.lineage.asset_page import record_day
 from cachewarm_pipeline.lineage.partitions import daily, days_of, one_run
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 OWNERS = ["team:ml-platform"]
 
-SOURCES = "sources"
-CANDIDATES = "candidates"
-VERIFICATION = "verification"
-CACHE = "cache"
-MEASUREMENT = "measurement"
+SOURCES_GROUP = "sources"
+CANDIDATES_GROUP = "candidates"
+VERIFICATION_GROUP = "verification"
+CACHE_GROUP = "cache"
+MEASUREMENT_GROUP = "measurement"
 
-PAID = "openai"
-"""Pool of the assets that may call a paid server (embedder, judge or writer): runs side by side would each spend up to
-the caps of one, and share one rate limit."""
-
+PAID_POOL = "openai"
+"""Pool of the assets that may call a paid server (embedder, judge or writer). Without it, parallel runs would each
+spend up to the cap of one run, and compete for one rate limit."""
 
 DAILY_FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
-"""A daily run is late after two hours, and was missed after twelve; entries live far longer. It asks when anything of
-the asset was written last, so a backfill of old days counts too."""
+"""A daily run is late after two hours and counts as missed after twelve; entries live far longer. The policy looks at
+the last materialization of any partition, so a backfill of old days counts too."""
 
 
 def daily_asset(*, group: str, **options: Any) -> Callable[[Callable[..., None]], dg.AssetsDefinition]:
-    """An asset of ours: partitioned by UTC day, a range of days is one run, described by its function's docstring.
+    """Decorator of an asset of this project: partitioned by UTC day, a range of days in one run, described by the
+    function's docstring.
 
-    ``group``: where it stands in the lineage graph. ``options`` go to ``dagster.asset``.
+    ``group``: its group in the lineage graph. ``options`` are passed to ``dagster.asset``.
     """
 
     def decorate(function: Callable[..., None]) -> dg.AssetsDefinition:
@@ -45,18 +45,20 @@ def daily_asset(*, group: str, **options: Any) -> Callable[[Callable[..., None]]
 
 
 def paid_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[date]:
-    """The days of the run; what models are paid from one to the next is noted in the ledger for that day."""
+    """The days of the run. Until the next day, the usage ledger books what models cost to this run, asset and day."""
     for day in days_of(context):
         workspace.begin(context.run.run_id, context.asset_key.to_user_string(), day)
         yield day
 
 
 @contextmanager
-def never_stops(context: dg.AssetExecutionContext, day: date) -> Iterator[None]:
-    """Measuring never stops warming: whatever fails in it is told in the log and on the page, and the run goes on with
-    what is stored. The check `day_is_counted` warns."""
+def log_failure_and_go_on(context: dg.AssetExecutionContext, day: date) -> Iterator[None]:
+    """Logs an error in measuring a day and shows it on the page, and lets the run continue with what is stored.
+
+    Measuring must never stop warming. The check `day_is_counted` warns about the day.
+    """
     try:
         yield
     except Exception as error:
-        context.log.exception(f"measuring {day} failed; warming goes on without it")
-        record(context, day, {"stored": "nothing", "why_not": f"{type(error).__name__}: {error}"})
+        context.log.exception(f"measuring {day} failed; warming continues without it")
+        record_day(context, day, {"stored": "nothing", "why_not": f"{type(error).__name__}: {error}"})

@@ -7,7 +7,7 @@ import dagster as dg
 
 from cachewarm_pipeline.settings import load_settings
 
-# Dagster marks these as beta or preview at every use; they are pinned and tested here.
+# Dagster warns at every use that these are beta or preview; their version is pinned and they are tested.
 for _api in (
     "`allow_nonexistent_upstream_partitions`",
     "`backfill_policy`",
@@ -19,8 +19,8 @@ for _api in (
 _settings = load_settings()
 
 daily = dg.DailyPartitionsDefinition(start_date=_settings.first_day.isoformat(), timezone="UTC", end_offset=1)
-"""The newest one is the present day, as far as it has come: a falling hit rate is answered with what is asked today.
-Its counts are marked as partial and mined again once the day is over."""
+"""The newest partition is the present day, as far as it has come: when the hit rate falls, a run can react to what
+users ask today. Its counts are marked as partial and counted again once the day is over."""
 
 lookback = dg.TimeWindowPartitionMapping(
     start_offset=1 - _settings.lookback_days, allow_nonexistent_upstream_partitions=True
@@ -30,12 +30,12 @@ lookback = dg.TimeWindowPartitionMapping(
 replay_window = dg.TimeWindowPartitionMapping(
     start_offset=1 - _settings.lookback_days - _settings.replay_days, allow_nonexistent_upstream_partitions=True
 )
-"""The replay of day D holds out the days that end at D and needs the look-back window before them."""
+"""The replay of day D holds out the last days up to D and reads the look-back window before them."""
 
 one_run = dg.BackfillPolicy.single_run()
-"""A range of days is one run: Dagster's start-up is paid once."""
+"""A range of days is one run, so that Dagster starts only once."""
 
 
 def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:
-    """The days that this run is for: one, or every day of a range."""
+    """The days of this run: one day, or every day of a range."""
     return [date.fromisoformat(key) for key in context.partition_keys]

@@ -1,6 +1,6 @@
-"""The only resource that Dagster sees: a workspace of the environment's settings.
+"""The only Dagster resource: a workspace built from the environment's settings.
 
-It has no Dagster configuration on purpose: settings come from the environment, so no secret can reach the UI.
+It has no Dagster configuration on purpose: settings come from the environment, so no secret can appear in the UI.
 """
 
 import dagster as dg
@@ -9,7 +9,7 @@ from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 class WorkspaceResource(dg.ConfigurableResource[Workspace]):
-    """Gives each step a ``Workspace`` of the environment's settings."""
+    """Gives each step a ``Workspace`` built from the environment's settings."""
 
     def create_resource(self, context: dg.InitResourceContext) -> Workspace:
         return Workspace()

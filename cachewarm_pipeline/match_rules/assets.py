@@ -1,31 +1,42 @@
 """The labelled log and the match rules as Dagster assets."""
 
+from typing import Any
+
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.lineage.asset_page import judge_metadata, record, table_metadata
-from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, PAID, VERIFICATION, daily_asset, paid_days
+from cachewarm_pipeline.lineage.asset_page import judge_metadata, record_day, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import (
+    CANDIDATES_GROUP,
+    PAID_POOL,
+    VERIFICATION_GROUP,
+    daily_asset,
+    paid_days,
+)
 from cachewarm_pipeline.lineage.partitions import days_of, lookback
 from cachewarm_pipeline.match_rules.labelled_queries import PARTS
 from cachewarm_pipeline.match_rules.rule_tables import evidence_table, rules_table, vectors_table
 from cachewarm_pipeline.match_rules.service import labelled_of_days, rules_of_plan
+from cachewarm_pipeline.ports import Judge
 from cachewarm_pipeline.query_log.service import DAILY, mined_days
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 @daily_asset(
     deps=[dg.AssetDep(DAILY, partition_mapping=lookback)],
-    group=CANDIDATES,
+    group=CANDIDATES_GROUP,
     kinds={"pyarrow", "parquet"},
 )
 def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """Distinct log queries of the look-back window, each with an answer of its own: what match rules are fitted on and
-    certified with. Every query belongs for ever to one of three parts, by hash: choose, fit or certify."""
+    """The distinct queries of the look-back window, each with its own logged answer, from `daily_query_counts`. Match
+    rules are fitted and certified on them. A hash assigns each query permanently to one of three parts: choose, fit or
+    certify, so that no query is used for two purposes."""
     for day in days_of(context):
         days = mined_days(workspace, day, workspace.settings.lookback_days)
         table, excluded = labelled_of_days(workspace, days)
         workspace.datasets.write("labelled_queries", day, table)
-        record(
+        record_day(
             context,
             day,
             table_metadata(
@@ -39,15 +50,15 @@ def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
 
 @daily_asset(
     deps=["warming_plan", "labelled_queries", "embeddings"],
-    group=VERIFICATION,
+    group=VERIFICATION_GROUP,
     kinds={"numpy", "parquet"},
-    pool=PAID,
+    pool=PAID_POOL,
 )
 def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """Per agent_type the rule that decides who may answer a semantic lookup: fitted on one part of the labelled log,
-    certified on another for the target wrong-hit rate, or exact hits only. Published with the generation as plain
-    data."""
-    settings, datasets = workspace.settings, workspace.datasets
+    """For each agent_type, the rule that decides whether the nearest entry may answer a lookup. A rule is fitted on one
+    part of the labelled log and certified on another for the target wrong-hit rate; without enough evidence it allows
+    exact hits only. The rules are published with the generation; the page shows the evidence and what is missing."""
+    datasets = workspace.datasets
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
         plan, labelled = datasets.read("warming_plan", day), datasets.read("labelled_queries", day)
@@ -57,19 +68,20 @@ def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
         datasets.write("match_vectors", day, vectors_table(logs, plan, learned.rules, learned.scorers))
         datasets.write("match_evidence", day, evidence)
         datasets.write("match_rules", day, table)
-        kinds = table["rule"].to_pylist()[1:]
-        record(
-            context,
-            day,
-            table_metadata(
-                table,
-                examples=("agent_type", "rule", "threshold", "hits", "wrong_hits", "upper", "why"),
-                wrong_hit_bound=pc.max(table.filter(table["certified"])["upper"]).as_py() or 0.0,
-                target_wrong_hit_rate=settings.max_wrong_hit_rate,
-                confidence=settings.confidence,
-                certifying_queries=evidence.num_rows,
-                **{kind: kinds.count(kind) for kind in ("learned", "distance", "exact_only")},
-                **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
-            ),
-            spent=workspace.ledger.usd(),
-        )
+        metadata = _rules_metadata(workspace, table, evidence, judge)
+        record_day(context, day, metadata, spent=workspace.ledger.usd())
+
+
+def _rules_metadata(workspace: Workspace, table: pa.Table, evidence: pa.Table, judge: Judge) -> dict[str, Any]:
+    """``table``: MATCH_RULES, its first row not of an agent_type; ``evidence``: MATCH_EVIDENCE."""
+    kinds = table["rule"].to_pylist()[1:]
+    return table_metadata(
+        table,
+        examples=("agent_type", "rule", "threshold", "hits", "wrong_hits", "upper", "why"),
+        wrong_hit_bound=pc.max(table.filter(table["certified"])["upper"]).as_py() or 0.0,
+        target_wrong_hit_rate=workspace.settings.max_wrong_hit_rate,
+        confidence=workspace.settings.confidence,
+        certifying_queries=evidence.num_rows,
+        **{kind: kinds.count(kind) for kind in ("learned", "distance", "exact_only")},
+        **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
+    )

@@ -1,4 +1,4 @@
-"""What was measured, as Dagster assets: counts of readers, payback of entries, lift and net return."""
+"""The measurements as Dagster assets: readers' counts, payback of entries, lift and net return."""
 
 from datetime import date
 from typing import Any
@@ -6,8 +6,14 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from cachewarm_pipeline.lineage.asset_page import observe, record
-from cachewarm_pipeline.lineage.daily_asset import MEASUREMENT, OWNERS, SOURCES, daily_asset, never_stops
+from cachewarm_pipeline.lineage.asset_page import observe_source, record_day
+from cachewarm_pipeline.lineage.daily_asset import (
+    MEASUREMENT_GROUP,
+    OWNERS,
+    SOURCES_GROUP,
+    daily_asset,
+    log_failure_and_go_on,
+)
 from cachewarm_pipeline.lineage.partitions import days_of, lookback
 from cachewarm_pipeline.measurement import net_return as net_returns
 from cachewarm_pipeline.measurement.entry_payback_page import entry_payback_metadata
@@ -33,18 +39,20 @@ from cachewarm_pipeline.storage.measurement_schemas import HOUR_COUNTS
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 _COUNTERS = {
-    "warm:{name}:stats:{hour}": "lookups by arm, outcome (exact, semantic, miss, error) and agent_type, hits by own "
-    "entries, would-be hits of the holdout, microseconds; 90 days",
-    "warm:{name}:arms:{day}": "lookups by arm, bucket of users, hit or miss, and agent_type; 90 days. A hit of the "
-    "holdout: answered, or a cold cache that everybody fills would have; what raised is a miss",
-    "warm:{name}:served:{hour}": "hits by warmed entry; 8 days",
+    "warm:{name}:stats:{hour}": "lookups by arm, outcome (exact, semantic, miss, error) and agent_type; hits by app "
+    "entries; would-be hits of the holdout; microseconds. Kept for 90 days",
+    "warm:{name}:arms:{day}": "lookups by arm, bucket of users, hit or miss, and agent_type. A holdout lookup counts "
+    "as a hit if it was answered, or a cold cache that all users fill would have answered it; an error counts as a "
+    "miss. Kept for 90 days",
+    "warm:{name}:served:{hour}": "hits by warmed entry. Kept for 8 days",
 }
 
 cache_counters = dg.AssetSpec(
     "cache_counters",
-    description="What readers count in Redis, in the same round trip as their lookups. No user id is in it. The row "
-    "count is of the lookups of the days that were read last.",
-    group_name=SOURCES,
+    description="The counters that readers update in Redis, in the same round trip as their lookups. They contain no "
+    "user ids. `serving_counts` reads them before they expire. The row count is the number of lookups on the days of "
+    "the latest run.",
+    group_name=SOURCES_GROUP,
     owners=OWNERS,
     kinds={"redis"},
     metadata={
@@ -57,74 +65,77 @@ cache_counters = dg.AssetSpec(
 
 @daily_asset(
     deps=["cache_counters"],
-    group=MEASUREMENT,
+    group=MEASUREMENT_GROUP,
     kinds={"redis", "parquet"},
 )
 def serving_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """What readers counted on a day, taken out of Redis before it expires there: lookups by arm, bucket of users, hour
-    and agent_type, and hits by entry, also of entries without any. A day that is not over is not stored; counts that
-    are stored are never replaced by fewer. It does not depend on `cache_entries`: the next plan rests on it."""
+    """What readers counted on a day: lookups by arm, bucket of users, hour and agent_type, and hits by entry, zeros
+    included. They are copied from Redis once the day is over, before they expire there, and stored counts are never
+    replaced by smaller ones. The asset does not depend on `cache_entries`, because the next plan uses these counts."""
     days, lookups = days_of(context), 0
     for day in days:
-        with never_stops(context, day):
+        with log_failure_and_go_on(context, day):
             lookups += _count(context, workspace, day)
-    observe(context, cache_counters.key.to_user_string(), lookups, days, "lookups that readers counted")
+    observe_source(context, cache_counters.key.to_user_string(), lookups, days, "lookups that readers counted")
 
 
 def _count(context: dg.AssetExecutionContext, workspace: Workspace, day: date) -> int:
-    """Stores the day; its lookups."""
+    """Stores the counts of the day. Returns its number of lookups."""
     found = day_counters_or_reason(workspace, day)
     if isinstance(found, str):
         context.log.info(f"{day} is not stored: {found}")
-        record(context, day, {"stored": "nothing", "why_not": found, **counts_metadata(HOUR_COUNTS.empty_table())})
+        record_day(context, day, {"stored": "nothing", "why_not": found, **counts_metadata(HOUR_COUNTS.empty_table())})
         return 0
     tables = {HOURS: found.hours, ARM_BUCKETS: found.arms, HITS: entry_hits_of_day(workspace, day, found)}
     kept = list(store_counts(workspace, day, tables))
     for why in kept:
         context.log.warning(why)
-    record(context, day, {**day_figures(tables), **({"kept": kept} if kept else {}), **counts_metadata(found.hours)})
+    record_day(
+        context, day, {**day_figures(tables), **({"kept": kept} if kept else {}), **counts_metadata(found.hours)}
+    )
     return tally_of(found.hours).lookups
 
 
 @daily_asset(
     deps=["serving_counts", DAILY],
-    group=MEASUREMENT,
+    group=MEASUREMENT_GROUP,
     kinds={"parquet"},
 )
 def entry_payback(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """What each entry earned in 90 days: hits, dollars, last hit, days without one, and what speaks against it
-    (reports, withdrawals, changed answers, rejections in the log). Entries without a hit in CACHEWARM_IDLE_DAYS days
-    or more, on which an average entry of their agent_type had 10 hits, leave the next plan, at most 5% of an
-    agent_type's live entries a day. They come back when their question is asked again, or after as many days.
-    `cachewarm entries` asks this table."""
+    """What each entry earned in 90 days: hits, dollars, last hit, days without a hit, and evidence against it (reports,
+    withdrawals, changed answers, rejections in the log). An entry without a hit in at least CACHEWARM_IDLE_DAYS days,
+    in which the average entry of its agent_type had 10 hits, is excluded from the next plan: at most 5% of an
+    agent_type's live entries a day, and only until its question is asked again or as many days have passed. Query this
+    table with `cachewarm entries`."""
     for day in days_of(context):
-        with never_stops(context, day):
+        with log_failure_and_go_on(context, day):
             table, counted_to = compute_entry_payback(workspace, day)
-            # What it rests on is told by the file itself: a day whose counts came later is no ground to go on from.
+            # The fingerprint records up to which day the counts reach, so that a later day can tell whether to build
+            # on this table.
             workspace.datasets.write(
                 ENTRY_PAYBACK_ASSET, day, table, fingerprint=counted_to.isoformat() if counted_to else ""
             )
-            record(context, day, entry_payback_metadata(table, counted_to))
+            record_day(context, day, entry_payback_metadata(table, counted_to))
 
 
 @daily_asset(
     deps=["serving_counts", "replay", DAILY],
-    group=MEASUREMENT,
+    group=MEASUREMENT_GROUP,
     kinds={"numpy", "parquet"},
 )
 def warming_impact(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """What warming brought, measured: the lift of lookups that may see warmed entries over a cold cache that everybody
-    fills, by lookups that may not see them (the holdout), with an interval; the forecast against what came; hits by
-    source; and the plain rates before and after."""
+    """What warming brought, measured from `serving_counts`: the lift of lookups that may see warmed entries over the
+    holdout, lookups that may not, which stands for a cold cache that all users fill. The page shows the lift with its
+    interval, the forecast against the measurement, hits by source, and the hit rates before and after warming."""
     counts: CountedDays | None = None
     for day in days_of(context):
-        with never_stops(context, day):
+        with log_failure_and_go_on(context, day):
             counts = counts or CountedDays(workspace.datasets, workspace.settings.impact_days)
-            record(context, day, _measure(workspace, counts, day))
+            record_day(context, day, _measure(workspace, counts, day))
 
 
 def _measure(workspace: Workspace, counts: CountedDays, day: date) -> dict[str, Any]:
-    """Stores the day; what its page shows."""
+    """Stores the impact of the day. Returns the metadata of its page."""
     found = counts.measured_impact(day)
     before = counts.before(day)
     after = counts.after(day, found)
@@ -135,24 +146,25 @@ def _measure(workspace: Workspace, counts: CountedDays, day: date) -> dict[str, 
 
 @daily_asset(
     deps=["warming_impact", "replay", "warming_plan", dg.AssetDep(DAILY, partition_mapping=lookback)],
-    group=MEASUREMENT,
+    group=MEASUREMENT_GROUP,
     kinds={"numpy", "parquet"},
 )
 def net_return(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """What warming nets: savings a day = extra right hits x cost of a call - wrong hits x harm - running cost, expected
-    by the replay and measured over the holdout; payback, and the harm of a wrong hit at which it stops paying."""
+    """The net savings of warming: extra right hits x cost of a call - wrong hits x harm - running cost, per day. It is
+    computed twice: as expected from the `replay`, and as measured against the holdout. The page also shows the payback
+    time, and the harm per wrong hit at which warming stops paying."""
     read: tuple[CountedDays, pa.Table] | None = None
     for day in days_of(context):
-        with never_stops(context, day):
+        with log_failure_and_go_on(context, day):
             read = read or (
                 CountedDays(workspace.datasets, workspace.settings.impact_days),
                 read_usage(workspace.usage_folder, date.min, workspace.today),
             )
-            record(context, day, _net(workspace, *read, day))
+            record_day(context, day, _net(workspace, *read, day))
 
 
 def _net(workspace: Workspace, counts: CountedDays, usage: pa.Table, day: date) -> dict[str, Any]:
-    """Stores the day; what its page shows. ``usage``: USAGE, all of it."""
+    """Stores the net return of the day. Returns the metadata of its page. ``usage``: the whole USAGE ledger."""
     known = read_return_inputs(workspace, day, usage, counts.first_live().plan)
     bases = [net_returns.expected_return(known), net_returns.measured_return(known, counts.measured_impact(day))]
     table = net_return_table(known, bases)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from cachewarm_pipeline.lineage.asset_page import PageValue, picture, records, table_metadata
 from cachewarm_pipeline.measurement.lift.impact_text import before_after_sentence, forecast_sentence, lift_sentence
 from cachewarm_pipeline.measurement.lift.measured_impact import MeasuredImpact, PlainHitRate
-from cachewarm_pipeline.plots.charts import came_plot
+from cachewarm_pipeline.plots.charts import impact_plot
 
 _EXAMPLES = ("scope", "name", "lookups", "hit_rate", "holdout_hit_rate", "lift", "lift_low", "lift_high", "why")
 
@@ -75,4 +75,4 @@ def _records(table: pa.Table, scopes: Iterable[str]) -> PageValue:
 
 def _plot(table: pa.Table) -> PageValue:
     alt = "hit rate by day: forecast, warmed arm, holdout and lift"
-    return picture(came_plot(_rows(table, ("day",))), alt)
+    return picture(impact_plot(_rows(table, ("day",))), alt)

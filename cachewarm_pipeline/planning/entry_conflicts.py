@@ -1,7 +1,7 @@
-"""Entries that cannot stand side by side: two answers for what no lookup can tell apart.
+"""Pairs of prompts that cannot both be entries with different answers, because no lookup can tell them apart.
 
-Near entries of different answers are wanted, they are the contrast that a match rule learns from. What cannot stand is
-two answers for one canonical prompt, and a pair of prompts that differ in nothing that a match rule looks at.
+Entries that are near each other and have different answers are wanted: a match rule learns from the contrast. Two
+answers for one canonical prompt are not, nor is a pair of prompts that differ in nothing that a match rule reads.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,21 @@ from cachewarm_client.words import Tokens
 
 from cachewarm_pipeline.numerics.nearest_neighbours import nearest_neighbours
 
-SAME_PLACE = 0.02
-"""Cosine distance up to which two prompts may stand at one place; rewordings with other words are further apart."""
+MAX_DISTANCE = 0.02
+"""Largest cosine distance of an inseparable pair; rewordings that use other words are further apart."""
 
-SAME_WORDS = 0.95
-"""Share of the words in common from which nothing but filling is left to differ; one word of 20."""
+MIN_SHARED_WORDS = 0.95
+"""Least share of words that an inseparable pair has in common: one word of 20 may differ, which leaves only filler."""
 
-_LOOKED_AT = 8
+_NEIGHBOURS = 8
 
 _EXACT_LIMIT = 1_000_000_000
-"""Pairs up to which all are compared; past it an index finds at least 98% of those that stand at one place."""
+"""Number of pairs up to which all are compared. Above it, an index finds at least 98% of the pairs within the
+distance."""
 
 
 @dataclass(frozen=True)
-class Pair:
+class InseparablePair:
     """Two prompts that no feature tells apart, by position; ``first`` < ``second``."""
 
     first: int
@@ -35,24 +36,25 @@ class Pair:
     distance: float
 
 
-def inseparable_pairs(vectors: Floats, words: Sequence[Tokens]) -> list[Pair]:
-    """Pairs of prompts of ONE agent_type that stand at one place, with the same words, numbers, names and negations.
+def inseparable_pairs(vectors: Floats, words: Sequence[Tokens]) -> list[InseparablePair]:
+    """Pairs of prompts of ONE agent_type within MAX_DISTANCE that share their words, numbers, names and negations.
 
-    ``vectors`` float32 (n, d), unit rows. Looks at the 8 nearest of each: all pairs to 31,000 prompts, past that by an
-    index that may miss one in fifty. In the order of (second, first).
+    ``vectors``: float32 (n, d), unit rows. Each prompt is compared with its 8 nearest neighbours. Up to 31,000 prompts
+    the neighbours are exact; above that an index finds them, which may miss one in fifty. The pairs are ordered by
+    (second, first).
     """
     if len(words) < 2:
         return []
-    k = min(_LOOKED_AT + 1, len(words))
-    found = nearest_neighbours(vectors, vectors, k, exact_limit=_EXACT_LIMIT, wanted=1 - SAME_PLACE)
+    k = min(_NEIGHBOURS + 1, len(words))
+    found = nearest_neighbours(vectors, vectors, k, exact_limit=_EXACT_LIMIT, wanted=1 - MAX_DISTANCE)
     pairs: dict[tuple[int, int], float] = {}
-    for i, j in zip(*np.nonzero(found.cosine >= 1 - SAME_PLACE), strict=True):
+    for i, j in zip(*np.nonzero(found.cosine >= 1 - MAX_DISTANCE), strict=True):
         first, second = sorted((int(i), int(found.places[i, j])))
         if first != second and _same_words(words[first], words[second]):
             pairs[second, first] = 1 - float(found.cosine[i, j])
-    return [Pair(first, second, max(0.0, pairs[second, first])) for second, first in sorted(pairs)]
+    return [InseparablePair(first, second, max(0.0, pairs[second, first])) for second, first in sorted(pairs)]
 
 
 def _same_words(left: Tokens, right: Tokens) -> bool:
     shared = len(left.all & right.all)
-    return shared >= SAME_WORDS * len(left.all | right.all) and contradiction(left, right) is None
+    return shared >= MIN_SHARED_WORDS * len(left.all | right.all) and contradiction(left, right) is None

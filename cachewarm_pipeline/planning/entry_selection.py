@@ -1,66 +1,64 @@
-"""Selection by coverage: which candidates become entries under a budget, and the curve that says what more would bring.
+"""Selection by coverage: which candidates become entries under a budget.
 
-Sources are admitted in their order, golden first: but only what earns its place. What a place is worth (its price) is
-the gain of the last entry that all candidates together, sources forgotten, put into the budget. Where two candidates
-answer the same demand, the one of the earlier source thus wins, and a golden answer that nobody asks for does not crowd
-out what everybody asks. The order of sources may cost SOURCES_COST of the hits and no more: else it only breaks ties.
+Sources are admitted in order, golden first, but each candidate must earn its place. The price of a place is the gain of
+the last entry that fits into the budget when the source is ignored. So of two candidates that answer the same demand,
+the one from the earlier source wins, and a golden answer that nobody asks for does not displace what everybody asks.
+The order of sources may cost at most MAX_SOURCE_ORDER_COST of the expected worth; beyond that it only breaks ties.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.match_rules.reach_curve import Reach
+from cachewarm_pipeline.planning.candidate_row import CandidateRow
 from cachewarm_pipeline.planning.expected_demand import ITSELF, SAME, UNKNOWN, AgentDemand
-from cachewarm_pipeline.planning.greedy_coverage import Floats, Graph, along, greedy, greedy_by_places, make_graph
+from cachewarm_pipeline.planning.greedy_coverage import CoverageGraph, Floats, graph_of_pairs, greedy, greedy_by_places
 from cachewarm_pipeline.settings.selection_limits import Limits
 
 SOURCES = ("golden", "query_log", "synthetic")
-"""Order of admission, as the seed warms: best answers first, then what users ask, then what they may ask."""
+"""Order of admission: verified answers first, then what users ask, then what they might ask."""
 
-NEXT = 100
-"""Entries beyond the plan that the curve looks at."""
+MAX_SOURCE_ORDER_COST = 0.01
+"""Share of the expected worth that admitting golden before log before synthetic may cost."""
 
-SOURCES_COST = 0.01
-"""Share of the expected worth that golden before log before synthetic may cost."""
+THIN_LOG_QUERIES = 30
+"""Below this number of distinct queries the log of an agent_type does not show yet what users ask. Its golden answers
+are then warmed too, by confidence, in places that no other entry needs."""
 
-THIN = 30
-"""Distinct queries of an agent_type under which its log does not tell yet what is asked: its golden answers are warmed
-too, by confidence, in places that nobody else needs."""
-
-LEAST_GAIN = 1e-9
-"""Hits a day that are none: what rounding leaves of a gain."""
-
-Row = Mapping[str, Any]
+NEGLIGIBLE_GAIN = 1e-9
+"""Hits a day that count as none: what rounding leaves of a gain."""
 
 
 @dataclass(frozen=True)
 class Selected:
-    """``places``: positions of the chosen rows by rank; ``gains``: what each adds to those before it, in hits a day of
-    mean cost."""
+    """The rows that become entries."""
 
-    places: list[int]
+    positions: list[int]
+    """Positions of the chosen rows, by rank."""
     gains: list[float]
+    """Hits a day (of a call of mean cost) that each adds to those before it."""
     excluded: Counts
 
 
-def places_of(rows: Sequence[Row], entry_bytes: int) -> NDArray[np.int64]:
-    """Places of the budget that each row takes: memory goes with the response, so a large one takes several."""
+def budget_places(rows: Sequence[CandidateRow], entry_bytes: int) -> NDArray[np.int64]:
+    """Places of the budget that each row takes: memory grows with the response, so a large one takes several."""
     sizes = [len(row["response"].encode("utf-8", "surrogatepass")) for row in rows]
     return np.maximum(1, -(-np.array(sizes, np.int64) // entry_bytes))
 
 
-def graph_of(
+def coverage_graph(
     demands: Sequence[AgentDemand], place: NDArray[np.int64], reach: Callable[[str], Reach]
-) -> tuple[Graph, Floats]:
-    """Who would answer what under the ``reach`` of each agent_type's entries, and the lookups a day of each point.
+) -> tuple[CoverageGraph, Floats]:
+    """Which candidate would answer which demand point, and the expected lookups a day of each point (m,).
 
-    An entry answers its own text for certain; a text with the same answer with the chance of its reach; one whose
-    answer may not be known here with that chance times the chance that the answers at such a cosine are the same.
+    ``place`` (n,): budget places of each candidate; ``reach``: how far the entries of an agent_type reach. An entry
+    answers its own text with probability 1, and a text with the same answer with the probability that its reach gives.
+    Where the answer of a text may not be used (see expected_demand), that probability is multiplied by the chance that
+    two answers at this cosine are the same.
     """
     parts = []
     first = 0
@@ -77,28 +75,32 @@ def graph_of(
     value = [demand.value for demand in demands]
     lookups = [demand.lookups for demand in demands]
     if not parts:
-        return make_graph(np.empty(0), place, np.empty(0, int), np.empty(0, int), np.empty(0)), np.empty(0)
+        return graph_of_pairs(np.empty(0), place, np.empty(0, int), np.empty(0, int), np.empty(0)), np.empty(0)
     candidate, points, shares = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return make_graph(np.concatenate(value), place, candidate, points, shares), np.concatenate(lookups)
+    return graph_of_pairs(np.concatenate(value), place, candidate, points, shares), np.concatenate(lookups)
 
 
-def select(rows: Sequence[Row], graph: Graph, demands: Sequence[AgentDemand], limits: Limits) -> Selected:
-    """The rows that are warmed, in the order of their gain, and why the others are not.
+def select(
+    rows: Sequence[CandidateRow], graph: CoverageGraph, demands: Sequence[AgentDemand], limits: Limits
+) -> Selected:
+    """The rows to warm, ordered by gain, and the reasons why the others are excluded.
 
-    Agent types with a quota come first, each within its own; the others share what is left. An agent_type with a THIN
-    log, or none (a cold start), has its golden answers in the order of ``rows``, by confidence, behind all others.
-    Within a quota, and among those without one, the worth is at least 1 - SOURCES_COST of greedy's.
-    Left out: NO_DEMAND (would answer nothing), BELOW_FLOOR (the entries before it answer that already), OVER_QUOTA,
-    OVER_BUDGET.
+    Agent types with a quota come first, each within its own quota; the others share the rest of the budget. If the log
+    of an agent_type has fewer than THIN_LOG_QUERIES queries, or none (a cold start), its golden answers follow all
+    others, in the order of ``rows`` (by confidence). Within a quota, and among the agent types without one, the worth
+    is at least 1 - MAX_SOURCE_ORDER_COST of what greedy reaches.
+
+    Reasons: NO_DEMAND (would answer nothing), BELOW_FLOOR (the entries before it already answer its demand),
+    OVER_QUOTA, OVER_BUDGET.
     """
     own = {demand.agent_type: demand.candidates for demand in demands}
-    thin = {demand.agent_type for demand in demands if demand.queries < THIN}
-    floor = max(limits.floor, LEAST_GAIN)
+    thin = {demand.agent_type for demand in demands if demand.queries < THIN_LOG_QUERIES}
+    floor = max(limits.floor, NEGLIGIBLE_GAIN)
     reached = np.zeros(len(graph.weight))
     chosen: list[int] = []
 
     def fill(candidates: NDArray[np.int64], unasked: NDArray[np.int64], budget: int) -> int:
-        """Chooses what is asked, then the golden answers of thin logs; the places taken."""
+        """Chooses by demand, then adds the golden answers of thin logs. Returns the number of places taken."""
         taken = _admit(graph, rows, candidates, budget, floor, reached)
         left = budget - int(graph.place[taken].sum())
         for candidate in np.setdiff1d(unasked, taken).tolist():
@@ -114,10 +116,10 @@ def select(rows: Sequence[Row], graph: Graph, demands: Sequence[AgentDemand], li
         if name in own:
             left -= fill(own[name], own[name] if name in thin else _NONE, quota)
     others = [name for name in own if name not in limits.quotas]
-    # What is kept for an agent_type and not used is free for the others.
+    # Quota places that an agent_type does not use are free for the others.
     fill(_joined([own[name] for name in others]), _joined([own[name] for name in others if name in thin]), left)
     ranked = greedy(graph, sorted(chosen), np.inf, -np.inf, np.zeros(len(graph.weight)), per_place=False)
-    return Selected(ranked.places, ranked.gains, _why_not(rows, graph, set(chosen), thin, limits, reached))
+    return Selected(ranked.positions, ranked.gains, _exclusions(rows, graph, set(chosen), thin, limits, reached))
 
 
 _NONE = np.empty(0, np.int64)
@@ -128,34 +130,48 @@ def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def _admit(
-    graph: Graph, rows: Sequence[Row], among: NDArray[np.int64], budget: int, floor: float, reached: Floats
+    graph: CoverageGraph,
+    rows: Sequence[CandidateRow],
+    among: NDArray[np.int64],
+    budget: int,
+    floor: float,
+    reached: Floats,
 ) -> list[int]:
-    """Source by source at the price of a place, then all together for what is left; ``reached`` is carried on."""
+    """Admits source by source at the price of a place, then all sources together into the places left. Updates
+    ``reached``."""
     if budget < 1 or not len(among):
         return []
     sources = np.array([SOURCES.index(rows[candidate]["source"]) for candidate in among.tolist()])
     among, sources = among[np.argsort(sources, kind="stable")], np.sort(sources)
-    after = reached.copy()
-    together = greedy_by_places(graph, among, budget, floor, after)
-    rates = np.array(together.gains) / graph.place[together.places]
-    # Nobody pays for a place where all find room that are worth one.
-    wanting = any(graph.gain(c, after) >= floor * graph.place[c] for c in np.setdiff1d(among, together.places).tolist())
-    price = max(floor, float(rates.min())) if wanting and len(rates) else floor
-    by_source, chosen, left, worth = reached.copy(), list[int](), budget, 0.0
+    reached_together = reached.copy()
+    together = greedy_by_places(graph, among, budget, floor, reached_together)
+    rates = np.array(together.gains) / graph.place[together.positions]
+    # Where every candidate worth a place finds room, a place costs no more than the floor.
+    scarce = any(
+        graph.gain(c, reached_together) >= floor * graph.place[c]
+        for c in np.setdiff1d(among, together.positions).tolist()
+    )
+    price = max(floor, float(rates.min())) if scarce and len(rates) else floor
+    reached_by_source, chosen, left, worth = reached.copy(), list[int](), budget, 0.0
     for source in (*range(len(SOURCES)), None):
         rest = among[~np.isin(among, chosen) & (True if source is None else sources == source)]
-        found = greedy_by_places(graph, rest, left, floor if source is None else price, by_source)
-        chosen += found.places
-        left -= int(graph.place[found.places].sum())
+        found = greedy_by_places(graph, rest, left, floor if source is None else price, reached_by_source)
+        chosen += found.positions
+        left -= int(graph.place[found.positions].sum())
         worth += sum(found.gains)
-    if worth < (1 - SOURCES_COST) * sum(together.gains):
-        chosen, by_source = together.places, after
-    reached[:] = by_source
+    if worth < (1 - MAX_SOURCE_ORDER_COST) * sum(together.gains):
+        chosen, reached_by_source = together.positions, reached_together
+    reached[:] = reached_by_source
     return chosen
 
 
-def _why_not(
-    rows: Sequence[Row], graph: Graph, chosen: set[int], thin: set[str], limits: Limits, reached: Floats
+def _exclusions(
+    rows: Sequence[CandidateRow],
+    graph: CoverageGraph,
+    chosen: set[int],
+    thin: set[str],
+    limits: Limits,
+    reached: Floats,
 ) -> Counts:
     excluded = Counts()
     nothing = np.zeros_like(reached)
@@ -165,56 +181,10 @@ def _why_not(
         over = ExclusionReason.OVER_QUOTA if row["agent_type"] in limits.quotas else ExclusionReason.OVER_BUDGET
         if row["agent_type"] in thin and row["source"] == SOURCES[0]:
             excluded[over] += 1
-        elif graph.gain(candidate, nothing) < LEAST_GAIN:
+        elif graph.gain(candidate, nothing) < NEGLIGIBLE_GAIN:
             excluded[ExclusionReason.NO_DEMAND] += 1
-        elif graph.gain(candidate, reached) < max(limits.floor, LEAST_GAIN) * graph.place[candidate]:
+        elif graph.gain(candidate, reached) < max(limits.floor, NEGLIGIBLE_GAIN) * graph.place[candidate]:
             excluded[ExclusionReason.BELOW_FLOOR] += 1
         else:
             excluded[over] += 1
     return +excluded
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Expected hits a day of the first 1, 2, ... entries. ``plan`` goes on for NEXT entries beyond the plan's own
-    ``entries``, whatever the budget and the floor; ``frequency``: golden first, then those asked most; ``random``:
-    drawn. ``lookups``: all that are expected a day."""
-
-    entries: int
-    plan: Floats
-    frequency: Floats
-    random: Floats
-    lookups: float
-
-    def hits(self, entries: int) -> float:
-        """Expected hits a day of the plan's first entries."""
-        return float(self.plan[min(entries, len(self.plan)) - 1]) if entries and len(self.plan) else 0.0
-
-    @property
-    def next_hits(self) -> float:
-        """What the next NEXT entries would add, in hits a day."""
-        return self.hits(len(self.plan)) - self.hits(self.entries)
-
-
-def curves(
-    rows: Sequence[Row],
-    graph: Graph,
-    lookups: Floats,
-    selected: Selected,
-    demands: Sequence[AgentDemand],
-    rng: np.random.Generator,
-) -> Curves:
-    """The curves of a selection; ``rows`` are in the seed's order."""
-    reached = graph.reached_by(selected.places)
-    rest = np.setdiff1d(np.arange(len(rows)), selected.places)
-    one_place = replace(graph, place=np.ones_like(graph.place))
-    beyond = greedy(one_place, rest, NEXT, 0.0, reached, per_place=False)
-    on = [place for place, gain in zip(beyond.places, beyond.gains, strict=True) if gain > 0]
-    drawn = rng.permutation(len(rows))
-    return Curves(
-        len(selected.places),
-        along(graph, [*selected.places, *on], lookups),
-        along(graph, np.arange(len(rows)), lookups),
-        along(graph, drawn, lookups),
-        sum(demand.total for demand in demands),
-    )

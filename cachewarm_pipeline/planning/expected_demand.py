@@ -1,20 +1,21 @@
-"""Demand as the selection of entries sees it: who is asked how often, and which candidates are near.
+"""Expected demand of each agent_type: lookups a day of each text, and the candidates near it.
 
-Expected lookups. Of r lookups of one text, r - 1 repeat an earlier one: that share of its demand, of a text asked
-once half, can be hit exactly by an entry of this very text. The rest, and all of a text that is no candidate, stands
-for texts like it that are still to come, which only a match by meaning can hit.
+Expected lookups. Of r lookups of one text, r - 1 repeat an earlier one. That share of the text's demand (half of it for
+a text asked once) can be an exact hit on an entry with this text. The rest of it, and all demand of a text that is no
+candidate, stands for similar texts that users have not asked yet, which only a semantic hit can answer.
 
-What may be known of whom. Answers are only compared for queries of the parts that do not certify (``choose``, ``fit``):
-choosing entries that answer the certifying queries rightly would make their certificate worthless. So demand by meaning
-is that of these parts, scaled up by their share. A certifying query that is a candidate counts with its own lookups;
-how likely a near entry answers it rightly is taken from the other queries at that similarity, never from its answer.
-Its answer does say whom it would answer as an entry, so those that the others agree with become entries, and leave the
-certifying part, more often than the odd ones, which stay: that can only make the certificate harder.
+Use of answers. Answers are compared only for the labelled queries that do not certify (parts ``choose`` and ``fit``).
+If entries were chosen because they answer the certifying queries correctly, the certificate would be worthless. So
+semantic demand comes from these parts, scaled up by their share of the log. A certifying query that is itself a
+candidate counts with its own lookups. How likely a near entry answers it correctly is taken from the other queries at
+that similarity, never from its own answer. One use of its answer remains: it decides which other queries it would
+answer as an entry. Certifying queries that agree with others therefore become entries, and leave the certifying part,
+more often than unusual ones. That can only make certification stricter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,77 +24,85 @@ from numpy.typing import NDArray
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, SHARES
 from cachewarm_pipeline.match_rules.reach_curve import Reach, fit_curve
 from cachewarm_pipeline.numerics.nearest_neighbours import nearest_neighbours
+from cachewarm_pipeline.planning.candidate_row import CandidateRow, LabelledRow
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LOOKED_AT = 32
-"""Nearest candidates that may answer a demand point: more than the wordings of one answer that any source had within
-the radius, so that a crowded place loses little."""
+NEIGHBOURS = 32
+"""Number of nearest candidates that may answer a demand point. No source had this many wordings of one answer within
+the radius, so even a crowded region loses little."""
 
 EXACT_LIMIT = 1_000_000_000
-"""Pairs up to which all are compared here; past it an index of at least 98% recall will do: a pair that it misses costs
-a little coverage and no wrong answer."""
+"""Number of pairs up to which all are compared. Above it, an index with a recall of at least 98% is good enough: a
+pair that it misses costs a little coverage and causes no wrong answer."""
 
-WANTED = 0.5
-"""Cosine from which the index must find neighbours: below, hardly one pair in twenty has the same answer."""
+MIN_COSINE = 0.5
+"""Cosine from which the index must find neighbours. Below it, fewer than one pair in twenty has the same answer."""
 
-LEAST_COST = 0.05
-"""Of a call, relative to the mean: one that costs nothing still takes time."""
+MIN_RELATIVE_COST = 0.05
+"""Least cost of a call, relative to the mean: a call that costs nothing still takes time."""
 
 CURVE_NEIGHBOURS = 10
-"""Nearest candidates of a query that tell how often the same similarity means the same answer."""
+"""Number of nearest candidates of each query that the curve of "same answer" by cosine is fitted on."""
 
 SAME, OTHER, UNKNOWN = 1, 0, -1
 ITSELF = 2
+"""Whether a near candidate gives the answer of a demand point: the same one, another one, not known here, or the
+candidate is the point's own text."""
 
 
-class Grouping(Protocol):
-    """What of a judge is needed here."""
+class AnswerGrouping(Protocol):
+    """The part of a judge that groups answers."""
 
     def groups(self, responses: Sequence[str]) -> NDArray[np.int64]: ...
 
 
 @dataclass(frozen=True)
 class AgentDemand:
-    """One agent_type. ``candidates`` (n,): positions of its candidates in all rows. Demand points are m: first the
-    candidates' own texts, then texts like the training queries. ``lookups`` (m,): expected a day; ``value`` (m,): the
-    same times the cost saved, relative to the mean. ``near``, ``cosine``, ``same`` (m, k): the nearest candidates of
-    each point by their place among ``candidates``, and whether their answer is its own: SAME, OTHER, UNKNOWN, or
-    ITSELF.
+    """Demand of one agent_type with n candidates at m demand points.
 
-    ``queries``: its distinct labelled queries. ``right``: how likely the answers are the same at a cosine. ``total``:
-    all lookups a day, whoever could answer them.
+    The points are the candidates' own texts first, then texts similar to the training queries.
     """
 
     agent_type: str
     candidates: Ints
+    """(n,): positions of its candidates among all rows."""
     lookups: Floats
+    """(m,): expected lookups a day."""
     value: Floats
+    """(m,): lookups times the cost that a hit saves, relative to the mean call."""
     near: Ints
+    """(m, k): the nearest candidates of each point, as positions in ``candidates``."""
     cosine: NDArray[np.float32]
+    """(m, k): their similarity."""
     same: NDArray[np.int8]
+    """(m, k): SAME, OTHER, UNKNOWN or ITSELF."""
     right: Reach
+    """How likely two answers are the same at a cosine."""
     queries: int
+    """Number of distinct labelled queries."""
     total: float
+    """All lookups a day, whether or not a candidate could answer them."""
 
 
 def agent_demands(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[CandidateRow],
     labelled: pa.Table,
     vectors_of: Callable[[list[str]], NDArray[np.float32]],
     vectors_of_texts: Callable[[list[str]], NDArray[np.float32]],
-    judge: Grouping,
+    judge: AnswerGrouping,
 ) -> list[AgentDemand]:
-    """The demand of each agent_type that has candidates, by name. ``rows``: candidates with their embedding_key.
+    """The demand of each agent_type that has candidates, sorted by name.
 
-    ``vectors_of`` gives the vectors of keys, ``vectors_of_texts`` those of prompts. Memory: vectors and LOOKED_AT
-    neighbours (13 bytes each) of one agent_type's candidates and training queries, and the neighbours of all.
+    ``rows``: the candidates; ``labelled``: LABELLED_QUERIES. ``vectors_of`` returns the vectors of embedding keys,
+    ``vectors_of_texts`` those of prompts, both (n, d). Memory: the vectors of one agent_type's candidates and training
+    queries, and NEIGHBOURS neighbours (13 bytes each) of those of all agent types.
     """
     by_agent: dict[str, list[int]] = {}
     for position, row in enumerate(rows):
         by_agent.setdefault(row["agent_type"], []).append(position)
-    queries: dict[str, list[dict[str, Any]]] = {}
+    queries: dict[str, list[LabelledRow]] = {}
     for query in labelled.drop_columns(["last_day"]).to_pylist():
         queries.setdefault(query["agent_type"], []).append(query)
     mean_cost = _mean_cost([query for own in queries.values() for query in own])
@@ -105,13 +114,13 @@ def agent_demands(
 
 def _agent(
     name: str,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[CandidateRow],
     positions: list[int],
-    queries: list[dict[str, Any]],
+    queries: list[LabelledRow],
     mean_cost: float | None,
     vectors_of: Callable[[list[str]], NDArray[np.float32]],
     vectors_of_texts: Callable[[list[str]], NDArray[np.float32]],
-    judge: Grouping,
+    judge: AnswerGrouping,
 ) -> AgentDemand:
     own = [rows[position] for position in positions]
     place_of = {row["entry_id"]: place for place, row in enumerate(own)}
@@ -121,13 +130,13 @@ def _agent(
     heads = judge.groups([*(row["response"] for row in own), *(query["response"] for query in train)])
     group_of_train = dict(zip((query["entry_id"] for query in train), heads[len(own) :].tolist(), strict=True))
     vectors = vectors_of([row["embedding_key"] for row in own])
-    k = min(LOOKED_AT, len(own))
-    found = nearest_neighbours(vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
+    k = min(NEIGHBOURS, len(own))
+    found = nearest_neighbours(vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=MIN_COSINE)
     near, cosine = found.places, found.cosine
     if others:
         other_vectors = vectors_of_texts([query["prompt"] for query in others])
-        beside = nearest_neighbours(other_vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=WANTED)
-        other_near, other_cosine = beside.places, beside.cosine
+        of_others = nearest_neighbours(other_vectors, vectors, k, exact_limit=EXACT_LIMIT, wanted=MIN_COSINE)
+        other_near, other_cosine = of_others.places, of_others.cosine
     else:
         other_near, other_cosine = np.empty((0, k), np.int64), np.empty((0, k), np.float32)
     groups = heads[: len(own)]
@@ -135,7 +144,7 @@ def _agent(
     repeated, novel = np.zeros(len(own)), np.zeros(len(own))
     for place, row in enumerate(own):
         query = known.get(row["entry_id"])
-        # A frequent query over the cap of labelled ones is asked often.
+        # A frequent query that the cap on labelled queries dropped is asked often.
         demand, times = (query["demand"], query["frequency"]) if query else (row["demand"], np.inf)
         novel_share = min(0.5, 1 / times)
         repeated[place] = demand * (1 - novel_share)
@@ -153,19 +162,19 @@ def _agent(
         np.concatenate((itself[is_train], np.zeros(other_near.shape, bool))),
     )
     share = 1 - SHARES[CERTIFY]
-    like = np.flatnonzero(is_train)  # texts like the candidates of the training parts
-    of_others = np.array([query["demand"] * query["stands_for"] for query in others], np.float64)
-    lookups = np.concatenate((repeated, novel[like] / share, of_others / share))
-    saved = _relative_cost([*own, *(own[place] for place in like), *others], known, mean_cost)
+    training = np.flatnonzero(is_train)  # candidates that are training queries: similar texts are expected too
+    other_demand = np.array([query["demand"] * query["stands_for"] for query in others], np.float64)
+    lookups = np.concatenate((repeated, novel[training] / share, other_demand / share))
+    saved = _relative_cost([*own, *(own[place] for place in training), *others], known, mean_cost)
     all_lookups = sum(query["demand"] * query["stands_for"] for query in queries)
     return AgentDemand(
         name,
         np.array(positions, np.int64),
         lookups,
         lookups * saved,
-        np.concatenate((near, near[like], other_near)),
-        np.concatenate((cosine, cosine[like], other_cosine)),
-        np.concatenate((np.where(itself, ITSELF, same_own), same_own[like], same_others)).astype(np.int8),
+        np.concatenate((near, near[training], other_near)),
+        np.concatenate((cosine, cosine[training], other_cosine)),
+        np.concatenate((np.where(itself, ITSELF, same_own), same_own[training], same_others)).astype(np.int8),
         right,
         len(queries),
         float(all_lookups),
@@ -174,12 +183,12 @@ def _agent(
 
 def _right_curve(cosine: NDArray[np.float32], same: NDArray[np.int8], itself: NDArray[np.bool_]) -> Reach:
     first = min(CURVE_NEIGHBOURS + 1, cosine.shape[1])
-    asked = ~itself[:, :first]
-    return fit_curve(cosine[:, :first][asked], same[:, :first][asked] == SAME)
+    used = ~itself[:, :first]
+    return fit_curve(cosine[:, :first][used], same[:, :first][used] == SAME)
 
 
-def _mean_cost(queries: Sequence[Mapping[str, Any]]) -> float | None:
-    """Mean cost of a call in USD over the demand whose cost is known; None where none is."""
+def _mean_cost(queries: Sequence[LabelledRow]) -> float | None:
+    """Mean cost of a call in USD, weighted by demand, over the queries whose cost is known; None where none is."""
     known = [(query["demand"], query["cost_usd"]) for query in queries if query["cost_usd"] is not None]
     weight = sum(demand for demand, _ in known)
     total = sum(demand * cost for demand, cost in known)
@@ -187,10 +196,10 @@ def _mean_cost(queries: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _relative_cost(
-    texts: Sequence[Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]], mean_cost: float | None
+    texts: Sequence[CandidateRow | LabelledRow], known: Mapping[str, LabelledRow], mean_cost: float | None
 ) -> Floats:
-    """Cost that a hit saves, relative to the mean call, at least LEAST_COST; 1 where it is not known."""
+    """Cost that a hit saves, relative to the mean call, at least MIN_RELATIVE_COST; 1 where it is not known."""
     if mean_cost is None:
         return np.ones(len(texts))
     costs = [known.get(text["entry_id"], text)["cost_usd"] for text in texts]
-    return np.array([1.0 if cost is None else max(LEAST_COST, cost / mean_cost) for cost in costs], np.float64)
+    return np.array([1.0 if cost is None else max(MIN_RELATIVE_COST, cost / mean_cost) for cost in costs], np.float64)

@@ -1,10 +1,10 @@
-"""Which entries together answer the most demand: lazy greedy over a sparse facility-location objective. Pure numpy.
+"""Which entries together answer the most demand: lazy greedy on a sparse facility-location objective. Pure numpy.
 
-F(S) = sum over demand points p of weight[p] * max over entries s in S of share(s, p): monotone and submodular, so
-greedy reaches 1 - 1/e of the best S of a size (Nemhauser, Wolsey, Fisher 1978). Gains only fall as S grows, so an
-entry's old gain is an upper bound and most are never counted again (Minoux 1978). Where entries take different numbers
-of places, the better of greedy by gain and greedy by gain per place is at least (1 - 1/e) / 2 of the best (Leskovec et
-al. 2007).
+F(S) = sum over demand points p of weight[p] * max over entries s in S of share(s, p). F is monotone and submodular, so
+greedy reaches 1 - 1/e of the best S of the same size (Nemhauser, Wolsey, Fisher 1978). Gains only fall as S grows, so
+an earlier gain is an upper bound, and most gains are never computed again (Minoux 1978). Where entries take different
+numbers of places, the better of greedy by gain and greedy by gain per place reaches at least (1 - 1/e) / 2 of the best
+(Leskovec et al. 2007).
 """
 
 import heapq
@@ -18,41 +18,47 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 TIE = 1e-12
-"""Gains that differ by less are equal: the earlier candidate comes first, whatever the order of additions."""
+"""Gains that differ by less count as equal, so that the earlier candidate wins whatever the rounding of a sum."""
 
 
 @dataclass(frozen=True)
-class Graph:
-    """Who would answer what. ``weight`` (m,): what answering a demand point is worth; ``place`` (n,) int: places of the
-    budget that a candidate takes, at least 1. Candidate c answers the points ``point[start[c]:start[c + 1]]``, each
-    with the probability ``share`` at the same position. Memory: 12 bytes a pair.
+class CoverageGraph:
+    """Which candidate would answer which demand point, and how likely.
+
+    Candidate c answers the points ``point[start[c]:start[c + 1]]``, each with the probability ``share`` at the same
+    position. Memory: 12 bytes a pair.
     """
 
     weight: Floats
+    """(m,): worth of answering each demand point."""
     place: Ints
+    """(n,): places of the budget that each candidate takes, at least 1."""
     start: Ints
+    """(n + 1,): where each candidate's pairs begin."""
     point: NDArray[np.int32]
+    """Demand point of each pair."""
     share: NDArray[np.float64]
+    """Probability of each pair, above 0 and at most 1."""
 
     @property
     def candidates(self) -> int:
         return len(self.place)
 
     def gain(self, candidate: int, reached: Floats) -> float:
-        """What a candidate adds where each point is ``reached`` (m,) with that probability already."""
+        """What a candidate adds when each point is already answered with probability ``reached`` (m,)."""
         here = slice(self.start[candidate], self.start[candidate + 1])
         points = self.point[here]
         more = self.share[here] - reached[points]
         return float(self.weight[points] @ np.where(more > 0, more, 0.0))
 
     def add(self, candidate: int, reached: Floats) -> None:
-        """Marks in ``reached`` what a candidate answers."""
+        """Raises ``reached`` in place to what a candidate answers."""
         here = slice(self.start[candidate], self.start[candidate + 1])
         points = self.point[here]
         reached[points] = np.maximum(reached[points], self.share[here])
 
     def reached_by(self, candidates: Sequence[int] | Ints) -> Floats:
-        """Probability that each point is answered by some of the candidates."""
+        """(m,): probability that the best of the candidates answers each point."""
         reached = np.zeros(len(self.weight))
         for candidate in candidates:
             self.add(int(candidate), reached)
@@ -64,18 +70,17 @@ class Graph:
 
 
 @dataclass
-class Picked:
-    """Candidates in the order of choice, and what each added to those before it."""
+class GreedyChoice:
+    """The chosen candidates in order, and the gain of each over those before it."""
 
-    places: list[int]
+    positions: list[int]
     gains: list[float]
 
 
-def make_graph(
+def graph_of_pairs(
     weight: Floats, place: Ints, candidate: NDArray[np.integer], point: NDArray[np.integer], share: Floats
-) -> Graph:
-    """A graph of pairs (candidate, point, share) in any order; a pair that comes twice counts once, at its larger
-    share.
+) -> CoverageGraph:
+    """The graph of pairs (candidate, point, share) in any order. Of a repeated pair, the larger share counts.
 
     Raises ValueError for shares outside [0, 1], weights that are negative or not finite, and places below 1.
     """
@@ -93,26 +98,27 @@ def make_graph(
     first[1:] = (candidate[1:] != candidate[:-1]) | (point[1:] != point[:-1])
     counts = np.bincount(candidate[first], minlength=len(place))
     start = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    return Graph(
+    return CoverageGraph(
         np.asarray(weight, np.float64), np.asarray(place, np.int64), start, point[first].astype(np.int32), share[first]
     )
 
 
 def greedy(
-    graph: Graph,
+    graph: CoverageGraph,
     among: Sequence[int] | Ints,
     budget: float,
     floor: float,
     reached: Floats,
     *,
     per_place: bool = True,
-) -> Picked:
-    """Candidates ``among`` in the order of their gain, per place or not, while it is at least ``floor`` per place and
-    the ``budget`` of places lasts. ``reached`` is what was answered before and is carried on.
+) -> GreedyChoice:
+    """Chooses among the candidates ``among`` by gain, or by gain per place, until the ``budget`` of places is spent or
+    no gain reaches ``floor`` per place.
 
-    A candidate that does not fit any more is passed over for smaller ones. Equal gains: the first in ``among``.
+    ``reached`` (m,): what is answered already; updated in place. A candidate that no longer fits is skipped for smaller
+    ones. Of equal gains, the first in ``among`` wins.
     """
-    picked = Picked([], [])
+    chosen = GreedyChoice([], [])
 
     def rate(candidate: int) -> float:
         return graph.gain(candidate, reached) / (graph.place[candidate] if per_place else 1)
@@ -124,10 +130,10 @@ def greedy(
         negative, position, candidate, seen = heapq.heappop(heap)
         if graph.place[candidate] > left:
             continue
-        if seen < len(picked.places):
+        if seen < len(chosen.positions):
             now = _rounded(rate(candidate))
             if heap and (-now, position) > heap[0][:2]:
-                heapq.heappush(heap, (-now, position, candidate, len(picked.places)))
+                heapq.heappush(heap, (-now, position, candidate, len(chosen.positions)))
                 continue
             negative = -now
         gain = -negative * (graph.place[candidate] if per_place else 1)
@@ -135,19 +141,21 @@ def greedy(
             if per_place:
                 break
             continue
-        picked.places.append(candidate)
-        picked.gains.append(float(gain))
+        chosen.positions.append(candidate)
+        chosen.gains.append(float(gain))
         left -= int(graph.place[candidate])
         graph.add(candidate, reached)
-    return picked
+    return chosen
 
 
 def _rounded(gain: float) -> float:
     return round(gain / TIE) * TIE if gain < 1e3 else gain
 
 
-def greedy_by_places(graph: Graph, among: Sequence[int] | Ints, budget: float, floor: float, reached: Floats) -> Picked:
-    """The better of greedy by gain and by gain per place; one run where all take the same number of places."""
+def greedy_by_places(
+    graph: CoverageGraph, among: Sequence[int] | Ints, budget: float, floor: float, reached: Floats
+) -> GreedyChoice:
+    """The better of greedy by gain and greedy by gain per place. Runs once where all take the same number of places."""
     before = reached.copy()
     by_place = greedy(graph, among, budget, floor, reached)
     places = graph.place[np.asarray(among, np.int64)]
@@ -161,8 +169,11 @@ def greedy_by_places(graph: Graph, among: Sequence[int] | Ints, budget: float, f
     return by_gain
 
 
-def along(graph: Graph, order: Sequence[int] | Ints, weight: Floats | None = None) -> Floats:
-    """What the first 1, 2, ... of an order answer together, (len(order),); ``weight`` in place of the graph's."""
+def cumulative_gains(graph: CoverageGraph, order: Sequence[int] | Ints, weight: Floats | None = None) -> Floats:
+    """Worth of what the first 1, 2, ... candidates of an order answer together, (len(order),).
+
+    ``weight`` (m,) replaces the graph's own.
+    """
     weight = graph.weight if weight is None else weight
     reached, total, out = np.zeros(len(weight)), 0.0, np.empty(len(order))
     for position, candidate in enumerate(order):

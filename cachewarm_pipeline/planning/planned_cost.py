@@ -1,4 +1,4 @@
-"""What a run would pay, before anything is paid: an estimate, and the most that it can be."""
+"""What a run would cost, before anything is paid: an estimate and an upper bound, in tokens and dollars. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,22 @@ from typing import Any
 from cachewarm_pipeline.models.usage_prices import Price
 
 BYTES_A_TOKEN = 4.5
-"""Of English text, measured. A token is one byte at least: so bytes are the most."""
+"""Mean bytes per token of English text, measured. A token has at least one byte, so the number of bytes is an upper
+bound of the number of tokens."""
 
 VERDICT_TOKENS = 8
-"""What a judge writes about a pair."""
+"""Completion tokens of a judge's verdict on one pair."""
 
 ANSWER_TOKENS = 200
-"""A guess of what a short answer takes."""
+"""Completion tokens of a short answer, a guess."""
 
 _ITEM_TOKENS = 4
-"""Quotes and commas around a variant."""
+"""Tokens of the quotes and commas around one variant."""
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """Of one or more requests, prompt and completion; ``most``: upper bounds of both."""
+class TokenEstimate:
+    """Tokens of one or more requests: expected ones, and upper bounds."""
 
     prompt: float = 0
     completion: float = 0
@@ -30,39 +31,46 @@ class Tokens:
     most_completion: float = 0
 
 
-def of_texts(texts: Iterable[str], most: int) -> Tokens:
-    """To embed texts. ``most``: upper bound, over all of them."""
-    return Tokens(ceil(sum(len(text.encode("utf-8", "replace")) for text in texts) / BYTES_A_TOKEN), 0, most, 0)
+def tokens_to_embed(texts: Iterable[str], most: int) -> TokenEstimate:
+    """Tokens to embed texts. ``most``: upper bound for all of them together."""
+    return TokenEstimate(ceil(sum(len(text.encode("utf-8", "replace")) for text in texts) / BYTES_A_TOKEN), 0, most, 0)
 
 
-def of_pairs(most: Sequence[tuple[int, int]], asks: int) -> Tokens:
-    """To judge pairs, asked once each. ``most``: upper bounds, of ``asks`` tries each."""
+def tokens_to_judge(most: Sequence[tuple[int, int]], attempts: int) -> TokenEstimate:
+    """Tokens to judge pairs, each in one attempt. ``most``: upper bounds (prompt, completion) of each pair with
+    ``attempts`` attempts."""
     prompt = sum(pair[0] for pair in most)
-    return Tokens(
-        ceil(prompt / asks / BYTES_A_TOKEN), VERDICT_TOKENS * len(most), prompt, sum(pair[1] for pair in most)
+    return TokenEstimate(
+        ceil(prompt / attempts / BYTES_A_TOKEN), VERDICT_TOKENS * len(most), prompt, sum(pair[1] for pair in most)
     )
 
 
-def of_bases(bases: Sequence[tuple[str, int | None, tuple[int, int]]], tries: int) -> Tokens:
-    """To write for bases: (text, variants or None for an answer, upper bound of one try)."""
+def tokens_to_write(bases: Sequence[tuple[str, int | None, tuple[int, int]]], attempts: int) -> TokenEstimate:
+    """Tokens to write texts for bases, each a tuple (text, number of variants or None for an answer, upper bounds
+    (prompt, completion) of one attempt)."""
     prompt = sum(most[0] for *_, most in bases)
     written = sum(
         ANSWER_TOKENS if n is None else n * (len(text.encode("utf-8", "replace")) / BYTES_A_TOKEN + _ITEM_TOKENS)
         for text, n, _ in bases
     )
     most_written = sum(most[1] for *_, most in bases)
-    return Tokens(ceil(prompt / BYTES_A_TOKEN), ceil(min(written, most_written)), tries * prompt, tries * most_written)
+    return TokenEstimate(
+        ceil(prompt / BYTES_A_TOKEN), ceil(min(written, most_written)), attempts * prompt, attempts * most_written
+    )
 
 
 @dataclass(frozen=True)
-class Step:
-    """One purpose. ``number`` of texts, bases or pairs; ``cap``: what it may cost at most, by its own setting."""
+class PaidStep:
+    """One purpose that a run pays for."""
 
     number: int
-    tokens: Tokens
+    """Texts, bases or pairs."""
+    tokens: TokenEstimate
     price: Price
     share: float = 1.0
+    """Share of the list price that is paid: less than 1 for batches."""
     cap: float | None = None
+    """Dollars that the step may cost at most, from its own setting."""
 
     def as_dict(self) -> dict[str, Any]:
         at = self.tokens
@@ -84,7 +92,7 @@ class Step:
 
 
 def planned_cost(
-    steps: Mapping[str, Step],
+    steps: Mapping[str, PaidStep],
     *,
     prices_as_of: str,
     planned_with: str,
@@ -92,10 +100,10 @@ def planned_cost(
     local: bool,
     max_usd: float | None,
 ) -> dict[str, Any]:
-    """The report's ``planned_cost``: each purpose, and all together under the cap of the run.
+    """The report's ``planned_cost``: each purpose, and all of them together under the run's cap ``max_usd``.
 
-    ``planned_with``: the model whose vectors the plan rests on; ``stand_in``: that this is not the one of the settings;
-    ``local``: that the one of the settings runs on this machine.
+    ``planned_with``: the model whose vectors the plan uses; ``stand_in``: this is not the model in the settings;
+    ``local``: the model in the settings runs on this machine.
     """
     each = {purpose: step.as_dict() for purpose, step in steps.items()}
     usd, most = (sum(found[name] for found in each.values()) for name in ("usd", "usd_at_most"))

@@ -1,9 +1,9 @@
-"""The plan of a day, shared by the asset and the replay: in two passes, as how far an entry reaches depends on the
-match rules, and they on the entries.
+"""The plan of a day, used by the asset ``warming_plan`` and by the replay. Reads and decides, never writes.
 
-First pass: an entry answers texts of its answer within a radius. From that plan the rules are foreseen, on the training
-part of the log alone. Second pass: an entry reaches as far as they let it; where nothing is likely to be certified, not
-beyond its own text.
+Selection takes two passes, because how far an entry reaches depends on the match rules, and the match rules depend on
+the entries. First pass: an entry answers texts with the same answer within a radius. From the resulting plan the match
+rules are predicted, using only the training part of the log. Second pass: an entry reaches as far as those rules let
+it, and where no rule is likely to be certified it answers only its own text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,37 +26,41 @@ from cachewarm_pipeline.match_rules.foreseen_reach import foreseen_reach
 from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, step
 from cachewarm_pipeline.match_rules.rule_tables import agent_logs
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
-from cachewarm_pipeline.planning.entry_selection import Curves, Selected, curves, graph_of, places_of, select
+from cachewarm_pipeline.planning.candidate_row import CandidateRow
+from cachewarm_pipeline.planning.entry_selection import Selected, budget_places, coverage_graph, select
 from cachewarm_pipeline.planning.expected_demand import AgentDemand, agent_demands
-from cachewarm_pipeline.planning.warming_plan import Plan, Rows, build_plan, by_frequency, plan_table
+from cachewarm_pipeline.planning.gain_curves import GainCurves, gain_curves
+from cachewarm_pipeline.planning.warming_plan import Plan, build_plan, by_frequency, plan_table
 from cachewarm_pipeline.ports import Judge, Ports, Progress
 from cachewarm_pipeline.settings.selection_limits import Limits
 
-SEED = 0
-"""Of the random order that the curve compares with."""
+RANDOM_ORDER_SEED = 0
+"""Seed of the random order on the gain curves: the same candidates give the same picture."""
 
 
 @dataclass(frozen=True)
 class SecondPass:
-    """What knowing the rules changed. ``changed``: entries of the plan that the first pass did not have; ``before``:
-    expected hits a day of the first plan, as the rules let entries reach; ``by_meaning``: agent types whose
-    entries are expected to answer more than their own text."""
+    """What the second pass changed."""
 
-    changed: int
-    before: float
-    by_meaning: list[str]
+    new_entries: int
+    """Entries of the plan that the first pass did not choose."""
+    first_pass_hits: float
+    """Expected hits a day of the first pass's entries under the predicted rules."""
+    semantic_agent_types: list[str]
+    """Agent types whose entries are expected to answer more than their own text."""
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A day's plan; with ``selection`` frequency the curves, the second pass and ``agents`` are None or empty.
-    ``admitted``: what became of candidates with a stale, a refreshed or a withdrawn answer, and of idle ones."""
+class PlannedDay:
+    """The plan of a day. With ``selection`` set to ``frequency`` there are no curves, second pass or agent rows."""
 
     plan: Plan
     admitted: Admitted
-    curves: Curves | None = None
-    second: SecondPass | None = None
-    agents: tuple[dict[str, Any], ...] = ()
+    """What happened to candidates with a stale, refreshed or withdrawn answer, and to idle ones."""
+    curves: GainCurves | None = None
+    second_pass: SecondPass | None = None
+    agent_rows: tuple[dict[str, Any], ...] = ()
+    """One row per agent_type: its places of the budget and its expected hits."""
 
 
 def plan_day(
@@ -67,34 +71,37 @@ def plan_day(
     embedded: set[str],
     judge: Judge,
     progress: Progress,
-) -> Planned:
-    """The entries of a day. ``candidates``: tables in the order of admission; ``labelled``: the day's labelled queries;
-    ``embedded``: keys of prompts that have vectors."""
+) -> PlannedDay:
+    """The entries of a day. ``candidates``: tables in the order of admission; ``labelled``: the day's LABELLED_QUERIES;
+    ``embedded``: embedding keys of the prompts that have vectors."""
     settings = ports.settings
     known = replace(standing(ports, day), limits=age_limits(ports, day))
     if known.withdrawn:
-        known = replace(known, withdrawn=_with_near(ports, known.withdrawn, candidates, embedded))
+        known = replace(known, withdrawn=_with_paraphrases(ports, known.withdrawn, candidates, embedded))
     admitted = admit(candidates, known, judge.same)
-    chooser = _Coverage(ports, labelled, judge, progress) if settings.selection == "coverage" else None
+    coverage = _CoverageSelection(ports, labelled, judge, progress) if settings.selection == "coverage" else None
     plan = build_plan(
         admitted.tables,
         model_id=ports.embedder.info.id,
         embedded=embedded,
         floors=settings.floors,
-        select=chooser or by_frequency(settings.budget),
+        select=coverage or by_frequency(settings.budget),
         judge=judge,
         vectors_of=ports.vectors.get,
     )
     plan = replace(plan, table=stamp(plan.table, known), excluded=plan.excluded + admitted.excluded)
-    if chooser is None:
-        return Planned(plan, admitted)
-    return Planned(plan, admitted, chooser.curves, chooser.second, chooser.agents)
+    if coverage is None:
+        return PlannedDay(plan, admitted)
+    return PlannedDay(plan, admitted, coverage.curves, coverage.second_pass, coverage.agent_rows)
 
 
 def standing(ports: Ports, day: date) -> Standing:
-    """What is known of answers for the plan of a day: the newest checks at or before it, what the plan before it rests
-    on, what earned nothing by then, and all withdrawals, whatever the day: what is wrong now is not warmed for the past
-    either."""
+    """What is known about answers when the plan of a day is made.
+
+    This is the newest answer checks up to that day, the provenance of the previous plan's entries, the entries that
+    earned nothing by then, and all withdrawals, whatever their date: an answer that is known to be wrong today is not
+    warmed for a past day either.
+    """
     datasets, settings = ports.datasets, ports.settings
     checked, before = datasets.newest("answer_checks", day), datasets.newest("warming_plan", day - timedelta(1))
     rows = datasets.read("answer_checks", checked).to_pylist() if checked else []
@@ -110,11 +117,11 @@ def standing(ports: Ports, day: date) -> Standing:
     )
 
 
-def _with_near(
+def _with_paraphrases(
     ports: Ports, withdrawn: Mapping[str, Sequence[str]], candidates: Sequence[pa.Table], embedded: set[str]
 ) -> dict[str, list[str]]:
-    """The withdrawn answers by entry_id, and by that of candidates that word a withdrawn prompt in another way (within
-    ``coverage_radius``): what was wrong for the one is for the others."""
+    """The withdrawn answers by entry_id, extended to candidates that paraphrase a withdrawn prompt (within
+    ``coverage_radius``): an answer that is wrong for the prompt is wrong for its paraphrases too."""
     found = {entry: list(answers) for entry, answers in withdrawn.items()}
     model, radius = ports.embedder.info.id, ports.settings.coverage_radius
     bad = active_rows(withdrawn_entries(ports.datasets))
@@ -138,58 +145,63 @@ def _with_near(
     return found
 
 
-class _Coverage:
-    """Chooses in two passes, and keeps what the asset's page tells about it."""
+class _CoverageSelection:
+    """Selects in two passes, and keeps what the asset's page shows about it."""
 
     def __init__(self, ports: Ports, labelled: pa.Table, judge: Judge, progress: Progress) -> None:
         self._ports, self._labelled, self._judge, self._progress = ports, labelled, judge, progress
-        self.curves: Curves | None = None
-        self.second: SecondPass | None = None
-        self.agents: tuple[dict[str, Any], ...] = ()
+        self.curves: GainCurves | None = None
+        self.second_pass: SecondPass | None = None
+        self.agent_rows: tuple[dict[str, Any], ...] = ()
 
-    def __call__(self, rows: Rows) -> Selected:
+    def __call__(self, rows: list[CandidateRow]) -> Selected:
         settings, vectors = self._ports.settings, self._ports.vectors
         limits = settings.limits
-        self._progress(f"finding what {len(rows):,} candidates would answer")
+        self._progress(f"estimating which lookups {len(rows):,} candidates would answer")
         of_texts = partial(vectors_of, self._ports.embedder, self._ports.vectors)
         demands = agent_demands(rows, self._labelled, vectors.get, of_texts, self._judge)
-        place = places_of(rows, limits.entry_bytes)
-        near_withdrawn = step(settings.coverage_radius)
-        graph, _ = graph_of(demands, place, lambda _: near_withdrawn)
+        place = budget_places(rows, limits.entry_bytes)
+        within_radius = step(settings.coverage_radius)
+        graph, _ = coverage_graph(demands, place, lambda _: within_radius)
         first = select(rows, graph, demands, limits)
-        self._progress(f"first pass: {len(first.places):,} entries; foreseeing their match rules")
-        reach = self._foresee(rows, first)
-        graph, lookups = graph_of(demands, place, lambda name: reach.get(name, NEVER))
+        self._progress(f"first pass: {len(first.positions):,} entries; predicting their match rules")
+        reach = self._predicted_reach(rows, first)
+        graph, lookups = coverage_graph(demands, place, lambda name: reach.get(name, NEVER))
         second = select(rows, graph, demands, limits)
-        self.curves = curves(rows, graph, lookups, second, demands, np.random.default_rng(SEED))
-        self.second = SecondPass(
-            len(set(second.places) - set(first.places)),
-            float(lookups @ graph.reached_by(first.places)),
+        self.curves = gain_curves(rows, graph, lookups, second, demands, np.random.default_rng(RANDOM_ORDER_SEED))
+        self.second_pass = SecondPass(
+            len(set(second.positions) - set(first.positions)),
+            float(lookups @ graph.reached_by(first.positions)),
             sorted(name for name, curve in reach.items() if curve(np.ones(1))[0] > 0),
         )
-        self._progress(f"second pass: {len(second.places):,} entries, {self.second.changed:,} of them others")
+        self._progress(f"second pass: {len(second.positions):,} entries, {self.second_pass.new_entries:,} of them new")
         for name in sorted(set(limits.quotas) - {demand.agent_type for demand in demands}):
-            self._progress(f"CACHEWARM_QUOTAS names {name!r}, which no candidate belongs to: is it misspelt?")
-        hits = lookups * graph.reached_by(second.places)
-        self.agents = tuple(_of_agents(rows, demands, second, hits, place, limits))
+            self._progress(f"CACHEWARM_QUOTAS names {name!r}, but no candidate has this agent_type: is it misspelt?")
+        hits = lookups * graph.reached_by(second.positions)
+        self.agent_rows = tuple(_agent_rows(rows, demands, second, hits, place, limits))
         return second
 
-    def _foresee(self, rows: Rows, selected: Selected) -> dict[str, Reach]:
+    def _predicted_reach(self, rows: list[CandidateRow], selected: Selected) -> dict[str, Reach]:
         settings = self._ports.settings
-        entries = plan_table([rows[place] for place in selected.places], self._judge)
+        entries = plan_table([rows[position] for position in selected.positions], self._judge)
         logs = agent_logs(
             entries, self._labelled, partial(vectors_of, self._ports.embedder, self._ports.vectors), self._judge
         )
         return foreseen_reach(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta)
 
 
-def _of_agents(
-    rows: Rows, demands: Sequence[AgentDemand], selected: Selected, hits: np.ndarray, place: np.ndarray, limits: Limits
+def _agent_rows(
+    rows: Sequence[CandidateRow],
+    demands: Sequence[AgentDemand],
+    selected: Selected,
+    hits: np.ndarray,
+    place: np.ndarray,
+    limits: Limits,
 ) -> list[dict[str, Any]]:
-    """A row an agent_type: its part of the budget and what it is expected to bring. Places sum to those of the plan."""
+    """One row per agent_type: its places of the budget and its expected hits. The places add up to the plan's."""
     taken: dict[str, list[int]] = {}
-    for chosen in selected.places:
-        taken.setdefault(rows[chosen]["agent_type"], []).append(chosen)
+    for position in selected.positions:
+        taken.setdefault(rows[position]["agent_type"], []).append(position)
     table = []
     first = 0
     for demand in demands:

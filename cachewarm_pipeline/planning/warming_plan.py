@@ -1,4 +1,4 @@
-"""The warming plan: which candidates become entries, in which order, and why the others do not."""
+"""The warming plan: which candidates become entries, in which order, and the reasons why the others are excluded."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from cachewarm_client.text import embedding_key, sha256_hex
 from cachewarm_client.words import tokens
 
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
+from cachewarm_pipeline.planning.candidate_row import CandidateRow, PlanRow
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.planning.entry_selection import Selected
 from cachewarm_pipeline.query_log.responses import canonical_response
@@ -23,33 +24,33 @@ _CANDIDATE_COLUMNS = [field.name for field in CANDIDATE_FIELDS]
 
 @dataclass(frozen=True)
 class Plan:
-    """``table``: WARMING_PLAN by rank. ``conflicts``: PLAN_CONFLICTS, what could not stand beside what."""
+    """The plan of a day."""
 
     table: pa.Table
+    """WARMING_PLAN, by rank."""
     conflicts: pa.Table
+    """PLAN_CONFLICTS: candidates excluded for a conflict, each with the entry that it conflicts with."""
     excluded: Counts
 
 
 class PlanJudge(Protocol):
-    """What of a judge is needed here."""
+    """The part of a judge that a plan needs."""
 
     def same(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray: ...
 
     def groups(self, responses: Sequence[str]) -> np.ndarray: ...
 
 
-Rows = list[dict[str, Any]]
-
-Select = Callable[[Rows], Selected]
-"""Chooses among candidates that could stand together, in the seed's order: golden by quality, then the log by
-frequency, then synthetic."""
+Select = Callable[[list[CandidateRow]], Selected]
+"""Chooses among candidates without conflicts, ordered: golden by quality, then the log by frequency, then synthetic."""
 
 
 def by_frequency(budget: int) -> Select:
-    """The seed's choice: the first ones, as many as the budget has. Raises ConfigurationError for a budget below 1."""
+    """Takes the first candidates up to the budget: golden first, then those asked most. Raises ConfigurationError for a
+    budget below 1."""
     limits = Limits(budget)
 
-    def select(rows: Rows) -> Selected:
+    def select(rows: list[CandidateRow]) -> Selected:
         chosen = list(range(min(len(rows), limits.budget)))
         return Selected(chosen, [], +Counts({ExclusionReason.OVER_BUDGET: len(rows) - len(chosen)}))
 
@@ -66,19 +67,20 @@ def build_plan(
     judge: PlanJudge,
     vectors_of: Callable[[list[str]], np.ndarray],
 ) -> Plan:
-    """Union of the candidate tables, gated by quality, one entry a canonical prompt and agent_type, without conflicts,
-    of which ``select`` chooses, with the answer group of each.
+    """The plan: the union of the candidate tables, from which ``select`` chooses, with the answer group of each entry.
 
-    ``candidates`` come in the order of admission, each best first; ``floors`` is the lowest quality_score a source.
-    A prompt that two sources know is warmed once: with the first source's answer and the highest demand of all; it is
-    left out as DUPLICATE_PROMPT, or as CONFLICTING_ANSWER where the ``judge`` says that the two answers differ. Of two
-    prompts that nothing tells apart (planning.entry_conflicts) with different answers the later one is INSEPARABLE.
-    ``embedded`` are the embedding keys that have vectors; ``vectors_of`` gives those of keys (n, d). Memory: the
-    candidates and their vectors once.
+    The union has one row per canonical prompt and agent_type, no row below its quality floor, and no conflicts.
+    ``candidates``: tables in the order of admission, each best first; ``floors``: lowest quality_score by source;
+    ``embedded``: embedding keys that have vectors; ``vectors_of`` returns the vectors of keys (n, d).
+
+    A prompt that two sources have is warmed once, with the first source's answer and the highest demand. The other row
+    is excluded as DUPLICATE_PROMPT, or as CONFLICTING_ANSWER if the ``judge`` finds that the two answers differ. Of two
+    prompts that no lookup can tell apart (planning.entry_conflicts) and that have different answers, the later one is
+    excluded as INSEPARABLE. Memory: the candidates and their vectors once.
     """
     excluded = Counts()
-    union: dict[str, dict[str, Any]] = {}
-    twice: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    union: dict[str, CandidateRow] = {}
+    repeated: list[tuple[CandidateRow, CandidateRow]] = []
     for table in candidates:
         for row in table.select(_CANDIDATE_COLUMNS).to_pylist():
             kept = union.get(row["entry_id"])
@@ -86,36 +88,39 @@ def build_plan(
                 kept["demand"] = max(kept["demand"], row["demand"])
                 if kept["cost_usd"] is None:
                     kept["cost_usd"] = row["cost_usd"]
-                twice.append((kept, row))
+                repeated.append((kept, row))
             elif row["quality_score"] < floors[row["source"]]:
                 excluded[ExclusionReason.LOW_QUALITY] += 1
             elif (key := embedding_key(model_id, row["prompt"])) not in embedded:
                 excluded[ExclusionReason.NO_EMBEDDING] += 1
             else:
-                union[row["entry_id"]] = {**row, "embedding_key": key}
+                row["embedding_key"] = key
+                union[row["entry_id"]] = row
     conflicts = []
-    for (kept, row), same in zip(twice, judge.same([(k["response"], r["response"]) for k, r in twice]), strict=True):
+    verdicts = judge.same([(kept["response"], row["response"]) for kept, row in repeated])
+    for (kept, row), same in zip(repeated, verdicts, strict=True):
         excluded[ExclusionReason.DUPLICATE_PROMPT if same else ExclusionReason.CONFLICTING_ANSWER] += 1
         if not same:
             conflicts.append(_conflict(ExclusionReason.CONFLICTING_ANSWER, kept, row, 0.0))
     rows = list(union.values())
     dropped = _drop_inseparable(rows, judge, vectors_of, conflicts)
     while True:
-        standing = [row for i, row in enumerate(rows) if i not in dropped]
-        excluded[ExclusionReason.INSEPARABLE] += len(rows) - len(standing)
-        selected = select(standing)
-        chosen = [standing[place] for place in selected.places]
-        # Of very many candidates an index looked for conflicts; among the chosen ones it is certain.
-        if not (again := _drop_inseparable(chosen, judge, vectors_of, conflicts)):
+        remaining = [row for i, row in enumerate(rows) if i not in dropped]
+        excluded[ExclusionReason.INSEPARABLE] += len(rows) - len(remaining)
+        selected = select(remaining)
+        chosen = [remaining[position] for position in selected.positions]
+        # With very many candidates an index searched for conflicts and may have missed some; the search among the
+        # chosen ones is exact.
+        if not (missed := _drop_inseparable(chosen, judge, vectors_of, conflicts)):
             break
-        rows, dropped = standing, {selected.places[i] for i in again}
+        rows, dropped = remaining, {selected.positions[i] for i in missed}
     table = plan_table(chosen, judge, selected.gains)
     return Plan(table, pa.Table.from_pylist(conflicts, schema=PLAN_CONFLICTS), +(excluded + selected.excluded))
 
 
-def plan_table(rows: Sequence[Mapping[str, Any]], judge: PlanJudge, gains: Sequence[float] = ()) -> pa.Table:
-    """WARMING_PLAN of chosen rows by rank, with the answer group of each."""
-    ranked: Rows = [
+def plan_table(rows: Sequence[CandidateRow], judge: PlanJudge, gains: Sequence[float] = ()) -> pa.Table:
+    """WARMING_PLAN of the chosen rows, ordered by rank, with the answer group of each."""
+    ranked: list[PlanRow] = [
         {**row, "rank": rank, "gain": gains[rank] if gains else None, "answer_group": ""}
         for rank, row in enumerate(rows)
     ]
@@ -124,17 +129,17 @@ def plan_table(rows: Sequence[Mapping[str, Any]], judge: PlanJudge, gains: Seque
 
 
 def _drop_inseparable(
-    pool: Rows,
+    pool: Sequence[CandidateRow],
     judge: PlanJudge,
     vectors_of: Callable[[list[str]], np.ndarray],
     conflicts: list[dict[str, Any]],
 ) -> set[int]:
-    """Positions of the candidates that cannot stand beside an earlier one; their conflicts are added."""
+    """Positions of the candidates that conflict with an earlier one. Appends their rows to ``conflicts``."""
     pairs = []
-    for places in _places_by_agent(pool).values():
-        vectors = vectors_of([pool[i]["embedding_key"] for i in places])
-        words = [tokens(pool[i]["prompt"]) for i in places]
-        pairs += [(places[p.first], places[p.second], p.distance) for p in inseparable_pairs(vectors, words)]
+    for positions in _positions_by_agent(pool).values():
+        vectors = vectors_of([pool[i]["embedding_key"] for i in positions])
+        words = [tokens(pool[i]["prompt"]) for i in positions]
+        pairs += [(positions[p.first], positions[p.second], p.distance) for p in inseparable_pairs(vectors, words)]
     same = judge.same([(pool[i]["response"], pool[j]["response"]) for i, j, _ in pairs])
     dropped: set[int] = set()
     for (i, j, distance), equivalent in sorted(zip(pairs, same, strict=True), key=lambda found: found[0][1::-1]):
@@ -144,42 +149,43 @@ def _drop_inseparable(
     return dropped
 
 
-def _places_by_agent(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = {}
+def _positions_by_agent(rows: Sequence[CandidateRow]) -> dict[str, list[int]]:
+    positions: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
-        places.setdefault(row["agent_type"], []).append(i)
-    return places
+        positions.setdefault(row["agent_type"], []).append(i)
+    return positions
 
 
-def _conflict(
-    reason: ExclusionReason, kept: Mapping[str, Any], row: Mapping[str, Any], distance: float
-) -> dict[str, Any]:
+def _conflict(reason: ExclusionReason, kept: CandidateRow, dropped: CandidateRow, distance: float) -> dict[str, Any]:
+    """One row of PLAN_CONFLICTS."""
     return {
         "agent_type": kept["agent_type"],
         "reason": str(reason),
-        **{f"kept_{name}": kept[source] for name, source in _SHOWN},
-        **{f"dropped_{name}": row[source] for name, source in _SHOWN},
-        "dropped_source": row["source"],
+        "kept_id": kept["entry_id"],
+        "kept_prompt": kept["prompt"],
+        "kept_response": kept["response"],
+        "dropped_id": dropped["entry_id"],
+        "dropped_prompt": dropped["prompt"],
+        "dropped_response": dropped["response"],
+        "dropped_source": dropped["source"],
         "distance": distance,
     }
 
 
-_SHOWN = (("id", "entry_id"), ("prompt", "prompt"), ("response", "response"))
-
-
-def _group_answers(rows: Rows, judge: PlanJudge) -> None:
-    """Sets ``answer_group`` of each row: 16 hex characters from the answer of the group's first entry."""
-    for agent_type, places in _places_by_agent(rows).items():
-        responses = [rows[i]["response"] for i in places]
-        for i, head in zip(places, judge.groups(responses).tolist(), strict=True):
+def _group_answers(rows: Sequence[PlanRow], judge: PlanJudge) -> None:
+    """Sets ``answer_group`` of each row: 16 hex characters, a hash of the answer of the group's first entry."""
+    for agent_type, positions in _positions_by_agent(rows).items():
+        responses = [rows[i]["response"] for i in positions]
+        for i, head in zip(positions, judge.groups(responses).tolist(), strict=True):
             rows[i]["answer_group"] = sha256_hex(agent_type, canonical_response(responses[head]))[:16]
 
 
 def plan_hash(plan: pa.Table, rules: Mapping[str, Any] | None = None) -> str:
-    """Hash of all that a generation of this plan holds: entries in order, with their places in the learned space where
-    the plan has that column, and match rules where given.
+    """Hash of everything that a generation of this plan stores: the entries in order, their positions in the learned
+    space if the plan has that column, and the match rules if given.
 
-    Equal hash, equal cache. Gates that judge the entries alone store their verdict for the hash without rules.
+    Two plans with the same hash give the same cache. Gates that judge only the entries store their verdict under the
+    hash without rules.
     """
     stored = [
         "entry_id",

@@ -1,5 +1,4 @@
-"""Plots for Dagster's pages: PNG pictures as data URIs, drawn by matplotlib without a screen. What is plotted is made
-elsewhere."""
+"""Line plots for Dagster's pages: PNG pictures as data URIs, drawn by matplotlib without a screen."""
 
 import base64
 import io
@@ -15,19 +14,19 @@ if TYPE_CHECKING:
 Point = tuple[float, float]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9")
-"""Okabe and Ito's, which colour-blind people tell apart; yellow is darkened for a white page."""
+"""The palette of Okabe and Ito, which colour-blind people can distinguish; yellow is darkened for a white page."""
 _DASHES = ("-", "--", "-.", ":")
 _INCHES = (7.0, 4.0)
-_DPI = 100  # 700 x 400 pixels: a page shows it as it is
+_DPI = 100  # 700 x 400 pixels: a page shows the picture without scaling
 _PALETTE = 128
-"""Colours a picture: all lines with their soft edges."""
+"""Colours of a picture: enough for all lines with their smoothed edges."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-"""Not by the locale: the same input gives the same bytes."""
+"""Independent of the locale, so that the same input gives the same bytes."""
 _INK = "#333333"
 _PALE = "#707070"
-_TEXT_LINE = 0.056  # of the plot's height
-_BESIDE = 1.05
-"""Height of all names beside the plot together, of the plot's: as many lines are named as fit."""
+_TEXT_LINE = 0.056  # height of a line of text, as a share of the plot's height
+_LABELS_HEIGHT = 1.05
+"""Height of all names beside the plot together, as a share of the plot's height: as many lines are named as fit."""
 _NAME_CHARS = 26
 _LEADER = {"arrowstyle": "-", "linewidth": 0.7, "alpha": 0.6, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 2}
 """The thin line from a line's end to its name."""
@@ -47,20 +46,21 @@ def line_plot(
     days: bool = False,
     bands: "Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]] | None" = None,
 ) -> str:
-    """Data URI of a PNG of 700 x 400 pixels: one line for each name, which stands beside the line's end.
+    """Data URI of a PNG of 700 x 400 pixels, with each line's name beside its end.
 
-    ``lines``: name to (x, y) of equal length, the most important first: those whose names do not fit beside the plot
-    are drawn pale and without one. Points that are not finite are left out; without any the plot says so.
-    ``percent``: axes ("x", "y" or "xy") whose values are shares. ``limit``: (y, what it is), a dashed line.
-    ``marks``: a point to ring by name of its line. ``notes``: what stands under a line's name. ``y_range``: else as
-    the values need it, from 0 where none is below. ``days``: x are days, as ``date.toordinal()``.
-    ``bands``: (x, low, high) to shade by name of a line. The same input gives the same bytes, in practice below 60 KB.
+    ``lines``: name to (x, y) of equal length, the most important first. Lines whose names do not fit beside the plot
+    are drawn pale and without a name. Points that are not finite are omitted; without any point, the plot says so.
+    ``percent``: the axes ("x", "y" or "xy") whose values are shares. ``limit``: (y, name) of a dashed line.
+    ``marks``: line name to a point to ring. ``notes``: line name to a text below the name. ``y_range``: limits of the y
+    axis; by default they follow the values, and start at 0 if no value is negative. ``days``: x are days, as
+    ``date.toordinal()``. ``bands``: line name to (x, low, high) to shade. The same input gives the same bytes, in
+    practice fewer than 60 KB.
     """
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.style.context("default", after_reset=True):  # not what somebody's matplotlibrc says
+    with matplotlib.style.context("default", after_reset=True):  # ignore any matplotlibrc
         figure = Figure(figsize=_INCHES, dpi=_DPI)
         axes = figure.add_axes((0.08, 0.13, 0.63, 0.71))
         figure.text(0.02, 0.94, title, fontsize=11, color=_INK, parse_math=False)
@@ -75,7 +75,7 @@ def line_plot(
                 axis.set_major_formatter(lambda value, _: percent_label(value))
         if days:
             axes.xaxis.set_major_formatter(lambda value, _: _day(value))
-        room = _BESIDE - (_height(limit[1]) if limit else 0)
+        room = _LABELS_HEIGHT - (_height(limit[1]) if limit else 0)
         labels = _draw(axes, lines, marks or {}, notes or {}, room)
         _shade(axes, list(lines), bands or {})
         if not axes.lines:
@@ -97,13 +97,13 @@ def line_plot(
 
 
 def markdown_image(uri: str, alt: str) -> str:
-    """Markdown that shows a picture; ``alt`` is what is read where it is not seen."""
+    """Markdown that shows a picture. ``alt``: the alternative text."""
     plain = " ".join(alt.split()).replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
     return f"![{plain}]({uri})"
 
 
 Label = tuple[Point, str, str]
-"""Where a line ends, what stands beside it, and its colour."""
+"""Where a line ends, the text beside it, and its colour."""
 
 
 def _draw(
@@ -140,7 +140,7 @@ def _draw(
 
 
 def _shade(axes: "Axes", names: Sequence[str], bands: "Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]") -> None:
-    """Bands in their lines' colours; one of a single point is a bar."""
+    """Shades bands in their lines' colours. A band of a single point becomes a bar."""
     import numpy as np
 
     for name, given in bands.items():
@@ -153,7 +153,7 @@ def _shade(axes: "Axes", names: Sequence[str], bands: "Mapping[str, tuple[ArrayL
 
 
 def _write(axes: "Axes", labels: Sequence[Label]) -> None:
-    """Texts beside the plot at the height of their lines' ends, moved apart where they would cover each other."""
+    """Writes texts beside the plot at the height of their lines' ends, moved apart so that they do not overlap."""
     low, high = axes.get_ylim()
     ordered = sorted(labels, key=lambda label: (-label[0][1], label[1]))
     wanted = [min(1.0, max(0.0, (y - low) / (high - low))) for (_, y), _, _ in ordered]
@@ -167,14 +167,15 @@ def _write(axes: "Axes", labels: Sequence[Label]) -> None:
             va="center",
             fontsize=9,
             color=colour,
-            parse_math=False,  # a "$" in an agent_type is no formula
+            parse_math=False,  # a "$" in an agent_type does not start a formula
             annotation_clip=False,
             arrowprops=dict(_LEADER, color=colour),
         )
 
 
 def _apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
-    """Middles of texts, highest first, each as near to where it is wanted as those above it and the bottom allow."""
+    """Vertical centres of texts, highest first, each as near to its wanted position as the texts above it and the
+    bottom allow."""
     places: list[float] = []
     edge = 1.1
     for middle, height in zip(wanted, heights, strict=True):
@@ -197,12 +198,12 @@ def _short(name: str) -> str:
 
 
 def _whole_days(axes: "Axes") -> None:
-    """At most six ticks, each a day; a single day stands in the middle of its neighbours."""
+    """Sets at most six ticks, each on a day. A single day is shown between its neighbours."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     if axes.lines and axes.dataLim.width < 1:
-        middle = axes.dataLim.x0  # the limits of a single point are made up, wide as its distance from 0
+        middle = axes.dataLim.x0  # matplotlib's limits around a single point grow with its distance from 0
         axes.set_xlim(middle - 1.5, middle + 1.5)
 
 
@@ -212,11 +213,12 @@ def _day(ordinal: float) -> str:
 
 
 def percent_label(share: float) -> str:
+    """A share as a percentage with at most three decimals."""
     return f"{round(100 * share, 3):g}%"
 
 
 def _data_uri(pixels: memoryview) -> str:
-    """The picture with a palette of its own: a third of the bytes, which live in Dagster's event log."""
+    """The picture reduced to a palette: a third of the bytes, and Dagster keeps them in its event log."""
     import numpy as np
     from PIL import Image  # matplotlib's own requirement
 

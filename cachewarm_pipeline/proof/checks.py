@@ -1,4 +1,4 @@
-"""The gates before the cache as asset checks. Blocking ones stop the run before anything reaches Redis."""
+"""The gates before the cache as asset checks. All of them block: a failure stops the run before it reaches Redis."""
 
 from datetime import date
 
@@ -7,11 +7,10 @@ import dagster as dg
 from cachewarm_pipeline.lineage.check_result import check_result
 from cachewarm_pipeline.lineage.partitions import daily
 from cachewarm_pipeline.planning.warming_plan import plan_hash
-from cachewarm_pipeline.proof import evidence_gates as proof_gates
-from cachewarm_pipeline.proof import plan_gates as gates
-from cachewarm_pipeline.proof.gate_verdict_store import limits_of, planned, store_verdict
-from cachewarm_pipeline.proof.plan_gates import GateVerdict
-from cachewarm_pipeline.proof.replay_summary import summary
+from cachewarm_pipeline.proof import plan_gates, wrong_hit_gate
+from cachewarm_pipeline.proof.gate_verdict import GateVerdict
+from cachewarm_pipeline.proof.gate_verdict_store import gate_limits, publishable_plan, store_verdict
+from cachewarm_pipeline.proof.replay_summary import summarise_replay
 from cachewarm_pipeline.proof.service import BOOTSTRAP_SEED
 from cachewarm_pipeline.workspace.workspace import Workspace
 
@@ -20,7 +19,7 @@ from cachewarm_pipeline.workspace.workspace import Workspace
     asset="embeddings",
     blocking=True,
     partitions_def=daily,
-    description="Every vector has the model's dimension, is finite and of unit length.",
+    description="Every vector has the model's number of dimensions, is finite and of unit length.",
 )
 def embedding_sanity(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
@@ -29,7 +28,7 @@ def embedding_sanity(
         rows = workspace.datasets.read("embeddings", day)
         vectors = workspace.vectors.get(rows["embedding_key"].to_pylist())
         dimensions = rows["dimensions"][0].as_py() if rows.num_rows else 0
-        return gates.embedding_sanity(rows["text"].to_pylist(), vectors, dimensions)
+        return plan_gates.embedding_sanity(rows["text"].to_pylist(), vectors, dimensions)
 
     return check_result(context, judge, every_day_blocks=True)
 
@@ -45,8 +44,8 @@ def quality_threshold(
 ) -> dg.AssetCheckResult:
     def judge(day: date) -> GateVerdict:
         plan = workspace.datasets.read("warming_plan", day)
-        verdict = gates.quality_threshold(plan, workspace.settings.floors)
-        return _kept(workspace, "quality_threshold", day, plan_hash(plan), verdict)
+        verdict = plan_gates.quality_threshold(plan, workspace.settings.floors)
+        return _stored(workspace, "quality_threshold", day, plan_hash(plan), verdict)
 
     return check_result(context, judge)
 
@@ -55,7 +54,7 @@ def quality_threshold(
     asset="warming_plan",
     blocking=True,
     partitions_def=daily,
-    description="No two entries answer what no lookup can tell apart in different ways, and no answer group holds "
+    description="No two entries that a lookup cannot tell apart have different answers, and no answer group mixes "
     "answers that differ in a number, version, negation or name.",
 )
 def no_conflicting_entries(
@@ -63,13 +62,13 @@ def no_conflicting_entries(
 ) -> dg.AssetCheckResult:
     def judge(day: date) -> GateVerdict:
         plan = workspace.datasets.read("warming_plan", day)
-        verdict = proof_gates.no_conflicting_entries(
+        verdict = plan_gates.no_conflicting_entries(
             plan,
             workspace.vectors.get(plan["embedding_key"].to_pylist()),
             workspace.datasets.read("plan_conflicts", day),
             workspace.settings.judge == "exact",
         )
-        return _kept(workspace, "no_conflicting_entries", day, plan_hash(plan), verdict)
+        return _stored(workspace, "no_conflicting_entries", day, plan_hash(plan), verdict)
 
     return check_result(context, judge)
 
@@ -79,21 +78,21 @@ def no_conflicting_entries(
     additional_deps=["frequent_queries"],
     blocking=True,
     partitions_def=daily,
-    description="No entry holds personal data or a secret, and not too much of the frequent demand is volatile or "
-    "personal.",
+    description="No entry contains personal data or a secret, and the share of frequent demand that is volatile or "
+    "personal stays within the limit.",
 )
 def volatile_or_personal_share(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.AssetCheckResult:
     def judge(day: date) -> GateVerdict:
         plan = workspace.datasets.read("warming_plan", day)
-        verdict = proof_gates.volatile_or_personal_share(
+        verdict = plan_gates.volatile_or_personal_share(
             plan,
             workspace.datasets.read("frequent_queries", day, columns=["demand"]),
             workspace.datasets.read("unfit_queries", day),
             workspace.settings.max_unfit_share,
         )
-        return _kept(workspace, "volatile_or_personal_share", day, plan_hash(plan), verdict)
+        return _stored(workspace, "volatile_or_personal_share", day, plan_hash(plan), verdict)
 
     return check_result(context, judge)
 
@@ -104,7 +103,8 @@ def volatile_or_personal_share(
     blocking=True,
     partitions_def=daily,
     description="Held-out queries bound the wrong-hit rate of every match rule by the target, and the replay of later "
-    "days does not contradict it. A warning: agent types with too little evidence answer exact hits only.",
+    "days does not contradict the bound. Warns about agent types that have too little evidence and serve exact hits "
+    "only.",
 )
 def false_positive_rate(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
@@ -112,22 +112,23 @@ def false_positive_rate(
     settings, datasets = workspace.settings, workspace.datasets
 
     def judge(day: date) -> GateVerdict:
-        plan, rules = planned(datasets, day)
+        plan, rules = publishable_plan(datasets, day)
         decisions = datasets.read("replay_decisions", day)
-        verdict = proof_gates.false_positive_rate(
+        rows = datasets.read("replay", day)
+        verdict = wrong_hit_gate.false_positive_rate(
             rules,
             datasets.read("match_evidence", day),
-            summary(datasets.read("replay", day), decisions, delta=settings.delta, seed=BOOTSTRAP_SEED),
+            summarise_replay(rows, decisions, delta=settings.delta, seed=BOOTSTRAP_SEED),
             decisions,
             target=settings.max_wrong_hit_rate,
             delta=settings.delta,
         )
-        return _kept(workspace, "false_positive_rate", day, plan_hash(plan, rules.as_dict()), verdict)
+        return _stored(workspace, "false_positive_rate", day, plan_hash(plan, rules.as_dict()), verdict)
 
     return check_result(context, judge)
 
 
-def _kept(workspace: Workspace, gate: str, day: date, judged: str, verdict: GateVerdict) -> GateVerdict:
-    """The verdict, after it was stored for the publish."""
-    store_verdict(workspace.datasets, gate, day, judged, limits_of(workspace.settings, gate), verdict)
+def _stored(workspace: Workspace, gate: str, day: date, plan_hash: str, verdict: GateVerdict) -> GateVerdict:
+    """Stores the verdict for the publish, and returns it."""
+    store_verdict(workspace.datasets, gate, day, plan_hash, gate_limits(workspace.settings, gate), verdict)
     return verdict

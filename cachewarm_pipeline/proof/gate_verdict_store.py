@@ -1,4 +1,4 @@
-"""Verdicts of the gates, stored for exactly what was judged: a publish asks for them, whichever run it is in."""
+"""The gates' verdicts, stored with the hash of what was judged. A publish reads them, in whichever run it happens."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from cachewarm_client.match_decision import packed_length
 from cachewarm_client.redis_search_commands import RULE_VECTORS
 
 from cachewarm_pipeline.errors import CacheError
-from cachewarm_pipeline.proof.plan_gates import GateVerdict
+from cachewarm_pipeline.proof.gate_verdict import GateVerdict
 from cachewarm_pipeline.storage.schemas import GATES, VERDICT
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cachewarm_pipeline.storage.datasets import DatasetStore
 
 
-def limits_of(settings: "Settings", gate: str) -> dict[str, Any]:
-    """The settings that a gate judges by: a verdict by others does not count."""
+def gate_limits(settings: "Settings", gate: str) -> dict[str, Any]:
+    """The settings that a gate judges by. A verdict under other settings does not count."""
     limits: dict[str, dict[str, Any]] = {
         "quality_threshold": {"floors": settings.floors},
         "no_conflicting_entries": {"judge": settings.judge},
@@ -39,7 +39,7 @@ def limits_of(settings: "Settings", gate: str) -> dict[str, Any]:
 def store_verdict(
     datasets: "DatasetStore", gate: str, day: date, plan_hash: str, limits: Mapping[str, Any], verdict: GateVerdict
 ) -> None:
-    """Keep a gate's verdict about one plan of a day; it replaces the one before."""
+    """Stores a gate's verdict on one plan of a day. It replaces an earlier one."""
     import pyarrow as pa
 
     row = {
@@ -56,49 +56,50 @@ def store_verdict(
 def passed_verdict(
     datasets: "DatasetStore", gate: str, day: date, plan_hash: str, limits: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Agent types that this gate lets be published for exact hits only, and why.
+    """The agent types that this gate allows for exact hits only, with the reason.
 
-    Raises CacheError, so that nothing is published, when the gate has not judged exactly this plan by exactly these
+    Raises CacheError, so that nothing is published, if the gate has not judged exactly this plan under exactly these
     limits, or has failed it.
     """
     row = _read(datasets, gate, day)
     if row["plan_hash"] != plan_hash or row["limits"] != _limits(limits):
         changed = "another plan" if row["plan_hash"] != plan_hash else f"other limits ({row['limits']})"
-        raise CacheError(f"{gate}: its verdict of {day} is about {changed}; run the check, then publish again")
+        raise CacheError(f"{gate}: its verdict on {day} is about {changed}; run the check, then publish again")
     if not row["passed"]:
         raise CacheError(f"{gate}: {row['sentence']}")
     return _withheld(gate, row)
 
 
-def planned(datasets: "DatasetStore", day: date) -> "tuple[pa.Table, MatchRules]":
-    """What a publish of the day would load: the plan's entries with what their rules read of them, and the rules.
+def publishable_plan(datasets: "DatasetStore", day: date) -> "tuple[pa.Table, MatchRules]":
+    """What a publish of the day would load: the plan with the column RULE_VECTORS (the entries' positions in the
+    learned space), and the match rules.
 
-    Its ``plan_hash`` is what `false_positive_rate` judges. Raises CacheError where an entry of a learned rule has
-    nothing to read: such a generation could not be read.
+    `false_positive_rate` judges the ``plan_hash`` of these two. Raises CacheError if an entry of a learned rule has no
+    position: readers could not use such a generation.
     """
     import pyarrow as pa
 
     from cachewarm_pipeline.match_rules.rule_tables import rules_of
 
     plan, rules = datasets.read("warming_plan", day), rules_of(datasets.read("match_rules", day))
-    placed = datasets.read("match_vectors", day)
-    places = dict(zip(placed["entry_id"].to_pylist(), placed["rule_vectors"].to_pylist(), strict=True))
-    of_entries = [places.get(entry, "") for entry in plan["entry_id"].to_pylist()]
-    for agent_type, entry, place in zip(
-        plan["agent_type"].to_pylist(), plan["entry_id"].to_pylist(), of_entries, strict=True
+    vectors = datasets.read("match_vectors", day)
+    vector_of = dict(zip(vectors["entry_id"].to_pylist(), vectors["rule_vectors"].to_pylist(), strict=True))
+    rule_vectors = [vector_of.get(entry, "") for entry in plan["entry_id"].to_pylist()]
+    for agent_type, entry, vector in zip(
+        plan["agent_type"].to_pylist(), plan["entry_id"].to_pylist(), rule_vectors, strict=True
     ):
-        if rules.for_agent_type(agent_type).model and len(place) != packed_length(rules.space):
+        if rules.for_agent_type(agent_type).model and len(vector) != packed_length(rules.space):
             raise CacheError(
-                f"entry {entry[:12]} of agent_type {agent_type!r} has no place in the learned space of its match rule: "
-                f"materialise match_rules of {day} again"
+                f"entry {entry[:12]} of agent_type {agent_type!r} has no position in the learned space of its match "
+                f"rule: materialize match_rules for {day} again"
             )
-    return plan.append_column(RULE_VECTORS, pa.array(of_entries, pa.string())), rules
+    return plan.append_column(RULE_VECTORS, pa.array(rule_vectors, pa.string())), rules
 
 
-def as_judged(datasets: "DatasetStore", day: date) -> "tuple[pa.Table, MatchRules]":
-    """The day's plan and rules as they are published where the stored verdicts still hold: ``planned``, with what they
-    withhold. Raises CacheError as ``planned`` does, and where a gate has no verdict."""
-    plan, rules = planned(datasets, day)
+def judged_plan(datasets: "DatasetStore", day: date) -> "tuple[pa.Table, MatchRules]":
+    """``publishable_plan``, with the rules withheld that the stored verdicts withhold. Raises CacheError as
+    ``publishable_plan`` does, and if a gate has no verdict."""
+    plan, rules = publishable_plan(datasets, day)
     withheld: dict[str, str] = {}
     for gate in GATES:
         withheld.update(_withheld(gate, _read(datasets, gate, day)))

@@ -1,6 +1,7 @@
-"""Held-out traffic against a recipe's entries: who would be served what, and what their own answers say of it.
+"""Held-out traffic against a recipe's entries: which entry would serve each query, and whether its answer agrees with
+the one that the log has.
 
-Puts together what proof.replay_simulation counts. The judge comes as a callable; embedding is for the caller.
+Prepares what proof.replay_simulation counts. The judge is passed in as a callable; the caller embeds.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,8 +23,8 @@ from cachewarm_pipeline.match_rules.learn_rules import rows_similarity
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer, describe
 from cachewarm_pipeline.proof.replay_simulation import (
     COUNTS,
+    AnswersFromStored,
     JudgedLookups,
-    Own,
     ReplayTraffic,
     ServedLookups,
     plain_distance,
@@ -32,31 +33,35 @@ from cachewarm_pipeline.proof.replay_simulation import (
 )
 from cachewarm_pipeline.storage.schemas import REPLAY, REPLAY_DECISIONS
 
-NEAR_MISS = 0.0
-"""Log-odds from which a query that is not served is shown and judged all the same: it is as likely right as wrong, and
-the curve tells what a looser threshold would bring."""
+NEAR_MISS_SCORE = 0.0
+"""Log-odds from which a query that is not served is judged and shown anyway. At 0 it is as likely right as wrong; the
+precision curve uses such queries to show what a looser threshold would do."""
 
-NEAR_DISTANCE = 0.1
-"""The same under a plain distance: so much further away."""
+NEAR_MISS_DISTANCE = 0.1
+"""The same under a plain distance rule: how much further away than the threshold."""
 
-Same = Callable[[Sequence[tuple[str, str]]], NDArray[np.bool_]]
+JudgeSame = Callable[[Sequence[tuple[str, str]]], NDArray[np.bool_]]
+"""A judge's ``same``: whether the two answers of each pair are equivalent."""
 
 
 @dataclass
 class AgentTraffic:
-    """Held-out lookups of one agent_type: a row a (day, distinct query), in the order of days."""
+    """Held-out lookups of one agent_type: one row per (day, distinct query), ordered by day."""
 
     prompts: list[str] = field(default_factory=list)
-    """Of each distinct query."""
+    """Prompt of each distinct query."""
     day: list[int] = field(default_factory=list)
+    """Number of the day of each row, from 0."""
     query: list[int] = field(default_factory=list)
+    """Number of the distinct query of each row, from 0."""
     lookups: list[int] = field(default_factory=list)
+    """Lookups of each row."""
     answers: list[list[tuple[str, int]]] = field(default_factory=list)
-    """Of each row: logged answers that did not come from the cache, and how often each."""
+    """Logged answers of each row that did not come from the cache, each with its count."""
 
 
-def traffic_of(days: Iterable[tuple[date, pa.Table]]) -> dict[str, AgentTraffic]:
-    """The held-out days' ``daily_query_counts`` by agent_type. Memory: the days once."""
+def traffic_by_agent_type(days: Iterable[tuple[date, pa.Table]]) -> dict[str, AgentTraffic]:
+    """The held-out days' DAILY_QUERY_COUNTS by agent_type. Memory: the days once."""
     traffic: dict[str, AgentTraffic] = {}
     numbers: dict[tuple[str, str], int] = {}
     for number, (_, table) in enumerate(days):
@@ -74,13 +79,15 @@ def traffic_of(days: Iterable[tuple[date, pa.Table]]) -> dict[str, AgentTraffic]
 
 @dataclass(frozen=True)
 class AgentRecipe:
-    """What serves one agent_type: its entries (WARMING_PLAN rows) with their vectors (n, d), and its match rule.
-    ``scorer``: what the rule reads of the entries; None where it reads nothing."""
+    """What serves one agent_type."""
 
     entries: pa.Table
+    """WARMING_PLAN rows (n)."""
     vectors: Floats
+    """(n, d): vectors of the entries."""
     rule: MatchRule
     scorer: Scorer | None
+    """The entries' positions in the learned space; None if the rule does not use one."""
 
 
 def replay_agent(
@@ -90,22 +97,22 @@ def replay_agent(
     days: Sequence[date],
     vectors: Callable[[Sequence[int]], Floats],
     skip: NDArray[np.bool_],
-    same: Same,
+    same: JudgeSame,
 ) -> tuple[pa.Table, pa.Table]:
-    """REPLAY rows (one a day) and REPLAY_DECISIONS of one agent_type.
+    """REPLAY rows (one per day) and REPLAY_DECISIONS of one agent_type.
 
-    ``vectors``: unit vectors of distinct queries by number; ``skip`` (q,): queries that are not looked up by meaning
-    (personal data is not embedded): an exact hit, or a miss.
+    ``vectors``: returns unit vectors (m, d) of distinct queries by their numbers. ``skip`` (q,): queries without a
+    semantic lookup, because personal data is not embedded: each is an exact hit or a miss.
     """
     q = len(traffic.prompts)
-    place_of = {entry: place for place, entry in enumerate(recipe.entries["entry_id"].to_pylist())}
-    exact = np.array([place_of.get(entry_id(prompt, agent_type), -1) for prompt in traffic.prompts], np.int64)
+    position_of = {entry: position for position, entry in enumerate(recipe.entries["entry_id"].to_pylist())}
+    exact = np.array([position_of.get(entry_id(prompt, agent_type), -1) for prompt in traffic.prompts], np.int64)
     asked = np.flatnonzero((exact < 0) & ~skip)
-    # Of the exactly hit ones too: a cold cache stores them and may answer others with them.
-    placed = np.zeros((q, recipe.vectors.shape[1]), np.float32)
+    # Exact hits get a vector too: a cold cache stores these queries and may answer others with them.
+    query_vectors = np.zeros((q, recipe.vectors.shape[1]), np.float32)
     if recipe.rule.rule != "exact_only" and not skip.all():
-        placed[~skip] = vectors(np.flatnonzero(~skip).tolist())
-    found = _by_meaning(traffic.prompts, asked, placed, recipe)
+        query_vectors[~skip] = vectors(np.flatnonzero(~skip).tolist())
+    found = _semantic_lookups(traffic.prompts, asked, query_vectors, recipe)
     near = np.where(exact >= 0, exact, np.where(found.score >= found.near_miss, found.pick, -1))
     semantic = np.where((exact < 0) & (found.score >= found.threshold), found.pick, -1)
     judged_rows, wrong_rows = _judge(traffic, near, recipe.entries["response"].to_pylist(), same)
@@ -116,7 +123,7 @@ def replay_agent(
         ServedLookups(exact, semantic, found.by_distance),
         JudgedLookups(np.where(served[query], judged_rows, 0), np.where(served[query], wrong_rows, 0)),
         len(days),
-        _own(traffic.prompts, placed, recipe.rule),
+        _app_entry_rule(traffic.prompts, query_vectors, recipe.rule),
     )
     names = pa.array([agent_type] * len(days), pa.string())
     rows = pa.table([names, pa.array(list(days), pa.date32()), *(counts[n] for n in COUNTS.names)], schema=REPLAY)
@@ -153,34 +160,39 @@ def replay_agent(
 
 
 @dataclass(frozen=True)
-class _Found:
-    """Of each distinct query: the entry that the rule looks at, its score (-inf: not asked) and similarity, and whether
-    the certified plain distance serves the nearest. ``threshold``: of the rule; ``near_miss``: least score shown."""
+class _SemanticLookups:
+    """The semantic lookup of each distinct query, all of shape (q,)."""
 
     pick: NDArray[np.int64]
+    """The entry that the rule considers, by position; -1 without a lookup."""
     score: Floats
+    """The rule's score of that entry; -inf without a lookup."""
     similarity: Floats
+    """Cosine of that entry; -1 without a lookup."""
     by_distance: NDArray[np.bool_]
+    """Whether the certified plain distance serves the nearest entry."""
     threshold: float = np.inf
+    """Score from which the rule serves."""
     near_miss: float = np.inf
+    """Score from which a query is judged and shown."""
 
 
-def _by_meaning(
+def _semantic_lookups(
     prompts: Sequence[str],
     asked: NDArray[np.integer],
-    placed: Floats,
+    query_vectors: Floats,
     recipe: AgentRecipe,
-) -> _Found:
+) -> _SemanticLookups:
     q, n, rule = len(prompts), recipe.entries.num_rows, recipe.rule
     pick, score, similarity = np.full(q, -1), np.full(q, -np.inf), np.full(q, -1.0)
     by_distance = np.zeros(q, bool)
     if not n or not len(asked) or (rule.model is None and rule.distance_threshold is None):
-        return _Found(pick, score, similarity, by_distance)
+        return _SemanticLookups(pick, score, similarity, by_distance)
     texts = [*recipe.entries["prompt"].to_pylist(), *(prompts[i] for i in asked)]
     groups = {group: code for code, group in enumerate(dict.fromkeys(recipe.entries["answer_group"].to_pylist()))}
     codes = [groups[group] for group in recipe.entries["answer_group"].to_pylist()]
     data = Labelled(
-        np.concatenate((recipe.vectors, placed[asked])),
+        np.concatenate((recipe.vectors, query_vectors[asked])),
         np.array([*codes, *[-1] * len(asked)]),
         [tokens(text) for text in texts],
     )
@@ -191,34 +203,37 @@ def _by_meaning(
         by_distance[asked] = 1 - nearness <= rule.distance_threshold
     if rule.model:
         pick[asked], score[asked], threshold = picked, rule.model.score(rows), rule.score_threshold
-        near_miss = min(NEAR_MISS, threshold)
+        near_miss = min(NEAR_MISS_SCORE, threshold)
     else:
         pick[asked], score[asked] = nearest, nearness
         threshold = 1 - (rule.distance_threshold or 0.0)
-        near_miss = threshold - NEAR_DISTANCE
+        near_miss = threshold - NEAR_MISS_DISTANCE
     similarity[asked] = rows_similarity(data, queries, pick[asked])
-    return _Found(pick, score, similarity, by_distance, threshold, near_miss)
+    return _SemanticLookups(pick, score, similarity, by_distance, threshold, near_miss)
 
 
-def _own(prompts: Sequence[str], placed: Floats, rule: MatchRule) -> Own | None:
-    """What the application stores itself answers others by the certified plain distance alone, as in serving. A query
-    without a vector (not embedded, all zero) is near nothing."""
+def _app_entry_rule(prompts: Sequence[str], query_vectors: Floats, rule: MatchRule) -> AnswersFromStored | None:
+    """How app entries answer other queries: by the certified plain distance alone, as in serving. A query that was not
+    embedded has a zero vector, which is near nothing."""
     if rule.distance_threshold is None:
         return None
     words = [tokens(prompt) for prompt in prompts]
-    return plain_distance(placed, rule.distance_threshold, lambda a, b: contradiction(words[a], words[b]) is not None)
+    return plain_distance(
+        query_vectors, rule.distance_threshold, lambda a, b: contradiction(words[a], words[b]) is not None
+    )
 
 
 def _judge(
-    traffic: AgentTraffic, entry: NDArray[np.int64], responses: Sequence[str], same: Same
+    traffic: AgentTraffic, entry: NDArray[np.int64], responses: Sequence[str], same: JudgeSame
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each row of the traffic: its logged answers that were compared with its entry's, and how many differ."""
+    """For each row of the traffic: how many of its logged answers were compared with its entry's, and how many of these
+    differ. ``entry`` (q,): position of each query's entry, or -1."""
     pairs: dict[tuple[str, str], int] = {}
     usable: dict[str, bool] = {}
     for query, answers in zip(traffic.query, traffic.answers, strict=True):
         if entry[query] >= 0:
             for text, _ in answers:
-                if usable.setdefault(text, not find_personal_data(text)):  # a judge may be somebody else's server
+                if usable.setdefault(text, not find_personal_data(text)):  # the judge may be an external server
                     pairs.setdefault((text, responses[int(entry[query])]), len(pairs))
     verdicts = same(list(pairs))
     judged, wrong = np.zeros(len(traffic.query), np.int64), np.zeros(len(traffic.query), np.int64)
@@ -231,5 +246,5 @@ def _judge(
 
 
 def _own_answers(traffic: AgentTraffic) -> dict[int, str]:
-    """An answer of each query that has one: the first of its newest row."""
+    """One logged answer of each query that has any: the first of its newest row."""
     return {query: answers[0][0] for query, answers in zip(traffic.query, traffic.answers, strict=True) if answers}

@@ -1,7 +1,7 @@
-"""Replay: what a warmed cache would have done on held-out days, next to a cold one; one agent_type at a time.
+"""Simulation of held-out lookups against a warmed and a cold cache, one agent_type at a time. Pure counting.
 
-Which entry serves a query and what the judge says of it is found elsewhere; here lookups are counted. What the counts
-add up to, with intervals, is proof.replay_summary.
+held_out_lookups finds which entry serves a query and what the judge says about it; replay_summary adds up the counts
+that are made here.
 """
 
 from collections.abc import Callable
@@ -18,67 +18,73 @@ from cachewarm_pipeline.storage.schemas import REPLAY_COUNTS
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-Own = Callable[[Ints, Ints], Bools]
-"""Which of the stored queries answer which queries, by numbers: (m,), (s,) -> (m, s). Never asked for more than
-neighbours.CELLS pairs at a time, or neighbours.BLOCK squared."""
+AnswersFromStored = Callable[[Ints, Ints], Bools]
+"""Which stored queries answer which queries, all given by number: (m,), (s,) -> (m, s). Called with at most
+nearest_neighbours.CELLS pairs at a time, or nearest_neighbours.BLOCK squared."""
 
 COUNTS = pa.schema(REPLAY_COUNTS)
-"""What ``simulate`` gives: REPLAY without agent_type and date."""
+"""What ``simulate_lookups`` returns: REPLAY without agent_type and date."""
 
 SHOWN_CHARS = 500
-"""Of a response in REPLAY_DECISIONS: enough for a reviewer to see why it is wrong, and the dataset stays small."""
+"""Characters of a response in REPLAY_DECISIONS: enough for a reviewer to see why it is wrong, and the dataset stays
+small."""
 
 
 @dataclass(frozen=True)
 class ReplayTraffic:
-    """One row for each day and distinct query, ordered by day, all of shape (n,).
+    """One row per day and distinct query, ordered by day, all of shape (n,).
 
-    ``day``: 0 is the first held-out day; ``query``: number of the distinct query, 0..q-1; ``lookups``: at least 1.
-    The rows of one day are taken to come one after the other: a day's counts do not tell the order.
+    The rows of a day are simulated one after the other, because daily counts do not record the order of lookups.
     """
 
     day: Ints
+    """0 is the first held-out day."""
     query: Ints
+    """Number of the distinct query, 0..q-1."""
     lookups: Ints
+    """At least 1."""
 
 
 @dataclass(frozen=True)
 class ServedLookups:
-    """What warmed entries do for each distinct query, all of shape (q,).
-
-    ``exact``: place of the plan's entry with the same canonical prompt, else -1. ``semantic``: place of the entry that
-    the match rule serves where there is no exact one, else -1 (a miss). ``distance``: whether the certified plain
-    distance, which a stock reader applies, serves the nearest entry; False where none is certified.
-    """
+    """What warmed entries do for each distinct query, all of shape (q,)."""
 
     exact: Ints
+    """Position of the plan's entry with the same canonical prompt, else -1."""
     semantic: Ints
+    """Position of the entry that the match rule serves if there is no exact one, else -1 (a miss)."""
     distance: Bools
+    """Whether the certified plain distance, which a stock reader applies, serves the nearest entry. False if no
+    distance is certified."""
 
 
 @dataclass(frozen=True)
 class JudgedLookups:
-    """What the judge says of each row of Traffic, both of shape (n,).
-
-    ``answers``: uncached logged answers of the row that were compared with the response that is served; 0 where no
-    warmed entry serves it or the row has no answer of its own. ``wrong``: of these, not equivalent.
-    """
+    """What the judge found for each row of the traffic, both of shape (n,)."""
 
     answers: Ints
+    """Uncached logged answers of the row that were compared with the served response. 0 if no warmed entry serves the
+    row, or the row has no answer of its own."""
     wrong: Ints
+    """Those of them that are not equivalent to the served response."""
 
 
 def simulate_lookups(
-    traffic: ReplayTraffic, served: ServedLookups, judged: JudgedLookups, days: int, own: Own | None = None
+    traffic: ReplayTraffic,
+    served: ServedLookups,
+    judged: JudgedLookups,
+    days: int,
+    app_entries: AnswersFromStored | None = None,
 ) -> pa.Table:
-    """Counts of each day 0..days-1 as a COUNTS table, in the order of days; a day without lookups has zeros.
+    """Counts of each day 0..days-1 as a COUNTS table, ordered by day. A day without lookups has zeros.
 
-    Two caches see the same lookups. The cold one begins empty: the first lookup of a query is a miss and is stored, all
-    later ones hit. The warmed one asks its warmed entries first and treats what they miss in the same way. With ``own``
-    a query is also answered by one that was stored before it; without, stored answers hit their own query only. Nothing
-    that is stored expires within the held-out days.
+    Two caches get the same lookups. The cold one starts empty: the first lookup of a query is a miss and the app stores
+    the answer, so all later ones hit. The warmed one asks its warmed entries first, and treats their misses in the same
+    way. With ``app_entries`` a stored answer also serves other queries, as that rule allows; without, it serves only
+    its own query. Nothing that is stored expires within the held-out days.
 
-    Time: rows, and with ``own`` distinct queries x stored ones, in blocks. Memory: a few numbers a row, and one block.
+    Time: the rows, and with ``app_entries`` the product of distinct and stored queries, in blocks. Memory: a few
+    numbers per row, and one block.
 
     Raises ValueError for arrays that do not fit together.
     """
@@ -92,12 +98,12 @@ def simulate_lookups(
     is_first[first] = True
 
     def hits(asked: Ints) -> Ints:
-        """Hits of each row in a cache that fills itself with what it misses of the ``asked`` queries."""
-        of = np.zeros(len(exact), bool)
-        of[asked] = True
+        """Hits of each row in a cache that stores what it misses of the ``asked`` queries (in order of appearance)."""
+        is_asked = np.zeros(len(exact), bool)
+        is_asked[asked] = True
         missed = np.zeros(len(exact), bool)
-        missed[_stored(asked, own)] = True
-        return np.asarray(of[query] * (lookups - (is_first & missed[query])), np.int64)
+        missed[_stored(asked, app_entries)] = True
+        return np.asarray(is_asked[query] * (lookups - (is_first & missed[query])), np.int64)
 
     is_exact, is_semantic = exact[query], semantic[query]
     own_hits = hits(order[~(exact | semantic)[order]])
@@ -117,11 +123,14 @@ def simulate_lookups(
     return pa.table([_by_day(columns[name], day, days) for name in COUNTS.names], schema=COUNTS)
 
 
-def plain_distance(vectors: Vectors, distance: float, veto: Callable[[int, int], bool] | None = None) -> Own:
-    """``own`` by the certified plain distance: a stored query answers another one at most so far away.
+def plain_distance(
+    vectors: Vectors, distance: float, veto: Callable[[int, int], bool] | None = None
+) -> AnswersFromStored:
+    """The rule that a stored query answers another one within the cosine distance ``distance``.
 
     ``vectors``: float32 (q, d), unit rows, of the distinct queries. ``veto``: whether the words of a query and of a
-    stored one contradict each other, which no nearness outweighs; asked only of pairs that are near enough.
+    stored one contradict each other; then the stored one does not answer, however near it is. Called only for pairs
+    that are near enough.
     """
 
     def answers(queries: Ints, stored: Ints) -> Bools:
@@ -135,25 +144,25 @@ def plain_distance(vectors: Vectors, distance: float, veto: Callable[[int, int],
 
 
 def shown_response(response: str) -> str:
-    """A response as REPLAY_DECISIONS shows it: cut, and personal data masked."""
+    """A response as REPLAY_DECISIONS stores it: cut, with personal data masked."""
     response = mask(response[: 2 * SHOWN_CHARS])
     return response if len(response) <= SHOWN_CHARS else response[: SHOWN_CHARS - 1] + "…"
 
 
-def _stored(order: Ints, own: Own | None) -> Ints:
-    """Which queries a cache stores that is asked them in this order, each for the first time: those it cannot answer.
+def _stored(order: Ints, app_entries: AnswersFromStored | None) -> Ints:
+    """The queries that a cache stores when it gets them once each, in this order: those that it cannot answer.
 
-    A block of queries is held against all that are stored, then what is left of it query by query against itself.
+    Each block of queries is compared with all stored ones, then the rest of the block one by one with itself.
     """
-    if own is None:
+    if app_entries is None:
         return order
     stored, count, start = np.empty(len(order), np.int64), 0, 0
     while start < len(order):
         step = block_rows(count)
         block = order[start : start + step]
         if count:
-            block = block[~own(block, stored[:count]).any(1)]
-        among = own(block, block)
+            block = block[~app_entries(block, stored[:count]).any(1)]
+        among = app_entries(block, block)
         kept = np.zeros(len(block), bool)
         for place in range(len(block)):
             kept[place] = not (among[place] & kept).any()
@@ -192,4 +201,4 @@ def _validate(traffic: ReplayTraffic, served: ServedLookups, judged: JudgedLooku
         raise ValueError(f"replay: row {int(np.argmin(in_order))}: not 0 <= wrong <= answers <= lookups")
     hit = (served.exact >= 0) | (served.semantic >= 0)
     if (judged.answers[~hit[traffic.query]] > 0).any():
-        raise ValueError("replay: answers were judged of a row that no warmed entry serves")
+        raise ValueError("replay: a row that no warmed entry serves has judged answers")

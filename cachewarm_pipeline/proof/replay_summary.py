@@ -1,50 +1,46 @@
-"""What the days of a replay add up to: rates, lift over a cold cache and bounds of the wrong-hit rate, and the curve
-that shows what another threshold would have done."""
+"""What the days of a replay add up to: hit rates, lift over a cold cache, and bounds of the wrong-hit rate. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 from cachewarm_pipeline.proof.replay_simulation import COUNTS
 
-Floats = NDArray[np.float64]
-
 RESAMPLES = 2000
-"""Of the days: the ends of the interval then move by less than a fiftieth of its width from seed to seed."""
+"""Resamples of the days. With this many, the ends of the interval move by less than a fiftieth of its width from one
+random seed to another."""
 
 _T975 = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
     *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
-"""97.5% quantiles of Student's t with 1 to 30 degrees of freedom; for more, the last one is on the safe side."""
-
-CURVE_POINTS = 200
-"""Of a curve at most: more than a plot of 700 pixels shows."""
+"""97.5% quantiles of Student's t with 1 to 30 degrees of freedom. For more, the last one is conservative."""
 
 
-def summary(rows: pa.Table, decisions: pa.Table, *, delta: float, seed: int) -> dict[str, Any]:
-    """The report's ``replay`` object of all agent types together, and under ``agent_types`` the same of each.
+def summarise_replay(rows: pa.Table, decisions: pa.Table, *, delta: float, seed: int) -> dict[str, Any]:
+    """The report's ``replay`` object for all agent types together, and under ``agent_types`` one for each.
 
-    ``rows``: REPLAY; ``decisions``: REPLAY_DECISIONS of the same replay. Rates are of ``lookups``, null without any:
-    ``hit_rate`` of the warmed cache with what it stored itself (the part that warmed entries served is
-    ``exact_hit_rate`` + ``semantic_hit_rate``), ``distance_rule_hit_rate`` of warmed entries under a stock reader.
-    ``lift`` = hit_rate - cold_hit_rate, ``lift_interval`` see there. ``hits`` are those of warmed entries;
-    ``judged_hits`` logged answers were compared, ``wrong_hits`` of them differ, and ``wrong_hit_rate`` is their ratio,
-    null without a judged one. ``_lower`` and ``_upper``: each holds with confidence 1 - delta (effective_bounds over
-    distinct queries). ``semantic_...``: the same of semantic hits alone.
+    ``rows``: REPLAY; ``decisions``: REPLAY_DECISIONS of the same replay; ``seed``: of the bootstrap. Keys:
 
-    Raises ValueError for rows and decisions that are not of one replay.
+    - ``lookups``, and rates per lookup, None without lookups: ``hit_rate`` of the warmed cache, including the app
+      entries that it stores on misses (warmed entries alone serve ``exact_hit_rate`` + ``semantic_hit_rate``);
+      ``distance_rule_hit_rate`` of warmed entries under a stock reader; ``cold_hit_rate``.
+    - ``lift`` = hit_rate - cold_hit_rate; ``lift_interval``: see the function of that name.
+    - ``hits`` of warmed entries; ``judged_hits``: those whose logged answer was compared with the served one;
+      ``wrong_hits``: those where the two differ; ``wrong_hit_rate``: their ratio, None without a judged hit.
+    - ``..._lower`` and ``..._upper``: bounds, each with confidence 1 - ``delta`` (effective_bounds over distinct
+      queries). ``semantic_...``: the same for semantic hits alone.
+
+    Raises ValueError if rows and decisions are not of one replay.
     """
     names = sorted(pc.unique(rows["agent_type"]).to_pylist())
     known = pc.unique(decisions["agent_type"]).to_pylist()
     if not set(known) <= set(names):
-        raise ValueError(f"replay: decisions of {sorted(set(known) - set(names))}, which have no row")
+        raise ValueError(f"replay: {sorted(set(known) - set(names))} have decisions but no rows")
     parts = {
         name: _summary(
             rows.filter(pc.equal(rows["agent_type"], name)),
@@ -59,13 +55,14 @@ def summary(rows: pa.Table, decisions: pa.Table, *, delta: float, seed: int) -> 
 
 
 def lift_interval(gain: Iterable[float], lookups: Iterable[int], seed: int) -> list[float] | None:
-    """95% interval [lo, hi] of the lift, by a bootstrap over days; None with fewer than two days that have lookups.
+    """95% interval [lo, hi] of the lift, by a bootstrap over days. None with fewer than two days that have lookups.
 
-    ``gain``: warmed - cold hits of each day. A day is drawn whole, since its lookups are not independent, and the lift
-    of a draw is the ratio of sums (all gain / all lookups), so that a busy day weighs more. The plain percentile
-    interval is too narrow for few days: it covered 53%, 87% and 90% at 2, 7 and 14 days of normal daily lifts. So its
-    ends are pushed from the estimate by Student's t over the normal quantile and by sqrt(n / (n - 1)): 94%, 94% and
-    94% (88% at 7 days where daily lifts are skewed). It speaks of days like these: a later month may differ by more.
+    ``gain``: warmed - cold hits of each day. Days are resampled whole, because the lookups of a day are not
+    independent. The lift of a resample is a ratio of sums (all gain / all lookups), so busy days weigh more. With few
+    days the plain percentile interval is too narrow: at 2, 7 and 14 days of normally distributed daily lifts it covered
+    53%, 87% and 90%. So both ends are moved away from the estimate by the factor Student's t / normal quantile *
+    sqrt(n / (n - 1)), which covers 94%, 94% and 94% (88% at 7 days with skewed daily lifts). The interval describes
+    days like the replayed ones; a later month may differ by more.
     """
     pairs = np.array([(g, n) for g, n in zip(gain, lookups, strict=True) if n > 0], np.float64).reshape(-1, 2)
     days = len(pairs)
@@ -79,42 +76,8 @@ def lift_interval(gain: Iterable[float], lookups: Iterable[int], seed: int) -> l
     return [float(low), float(high)]
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Precision against hit rate as a threshold loosens, strictest first; all of shape (p,), p <= CURVE_POINTS."""
-
-    threshold: Floats
-    hit_rate: Floats
-    precision: Floats
-
-
-def curve(score: Floats, right_weight: Floats, wrong_weight: Floats, lookups_total: float) -> Curve:
-    """What each threshold would serve: a query is a hit where its score >= threshold.
-
-    One row for each distinct query, all (m,): ``right_weight`` and ``wrong_weight`` are its lookups that would be
-    answered rightly and wrongly (of a query judged in part, its lookups in the proportion of the judged). A query with
-    neither is left out, and so is one that no threshold serves (score -inf or NaN). ``lookups_total``: what the hit
-    rate is of. Equal scores stand or fall together; points are thinned evenly in hit rate, both ends kept.
-    """
-    weight = right_weight + wrong_weight
-    used = (weight > 0) & (score > -np.inf)
-    if not used.any():
-        return Curve(*(np.empty(0) for _ in range(3)))
-    order = np.argsort(-score[used], kind="stable")
-    ranked = score[used][order]
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # of each run of equal scores
-    hits = np.cumsum(weight[used][order])[last]
-    right = np.cumsum(right_weight[used][order])[last]
-    if len(last) > CURVE_POINTS:
-        levels = np.linspace(hits[0], hits[-1], CURVE_POINTS)
-        at = np.unique(np.searchsorted(hits, levels).clip(0, len(hits) - 1))
-    else:
-        at = np.arange(len(last))
-    return Curve(ranked[last[at]], hits[at] / lookups_total, right[at] / hits[at])
-
-
 def forecast_hit_rate(rows: pa.Table) -> float | None:
-    """Share of lookups, 0 to 1, that the warmed cache answered in the replay; None where nothing was held out."""
+    """Share of lookups, 0 to 1, that the warmed cache answered in the replay. None if nothing was held out."""
     return _share(pc.sum(rows["warmed_hits"]).as_py() or 0, pc.sum(rows["lookups"]).as_py() or 0)
 
 
@@ -122,10 +85,10 @@ def _summary(rows: pa.Table, decisions: pa.Table, name: str, delta: float, seed:
     total = {column: int(pc.sum(rows[column]).as_py() or 0) for column in COUNTS.names}
     kinds = {kind: decisions.filter(pc.equal(decisions["kind"], kind)) for kind in ("exact", "semantic")}
     for kind, part in kinds.items():
-        for column, told in (("lookups", "hits"), ("judged", "judged"), ("wrong", "wrong")):
-            here, there = total[f"{kind}_{told}"], int(pc.sum(part[column]).as_py() or 0)
-            if here != there:
-                raise ValueError(f"replay of {name}: {kind} {told} {here} in rows, {there} in decisions")
+        for column, count in (("lookups", "hits"), ("judged", "judged"), ("wrong", "wrong")):
+            in_rows, in_decisions = total[f"{kind}_{count}"], int(pc.sum(part[column]).as_py() or 0)
+            if in_rows != in_decisions:
+                raise ValueError(f"replay of {name}: {kind} {count} {in_rows} in rows, {in_decisions} in decisions")
     lookups = total["lookups"]
     sums = [(column, "sum") for column in ("warmed_hits", "cold_hits", "lookups")]
     days = rows.group_by("date").aggregate(sums).sort_by("date")

@@ -1,4 +1,4 @@
-"""What must hold after publishing, as an asset check."""
+"""The check after publishing: the live generation is the plan."""
 
 from datetime import date
 
@@ -6,15 +6,15 @@ import dagster as dg
 
 from cachewarm_pipeline.lineage.check_result import check_result
 from cachewarm_pipeline.lineage.partitions import daily
-from cachewarm_pipeline.proof import plan_gates as gates
-from cachewarm_pipeline.proof.plan_gates import GateVerdict
+from cachewarm_pipeline.proof import plan_gates
+from cachewarm_pipeline.proof.gate_verdict import GateVerdict
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 @dg.asset_check(
     asset="cache_entries",
     partitions_def=daily,
-    description="After publishing: the live generation holds exactly the planned entries.",
+    description="After publishing, the live generation has exactly the planned entries.",
 )
 def loaded_equals_planned(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
@@ -25,18 +25,20 @@ def loaded_equals_planned(
         if pin:
             return GateVerdict(True, f"{day} was not published: {pin.describe()}.", warning=True)
         if filling or (live is None and workspace.settings.progressive):
-            loaded = f"{filling.loaded:,} of {filling.entries:,} of {filling.id}" if filling else "nothing so far"
+            loaded = f"{filling.loaded:,} of {filling.entries:,} entries of {filling.id}" if filling else "none so far"
             return GateVerdict(
-                True, f"Loading goes on in the off-peak window ({loaded}); until then what was live serves."
+                True,
+                f"Loading continues in the off-peak window (loaded: {loaded}). Until it is complete, the previous "
+                "generation serves.",
             )
         if live is None:
             return GateVerdict(False, f"Nothing is live under the name {workspace.settings.name!r}.")
         if live.as_of != day:
-            return GateVerdict(True, f"The live generation is of {live.as_of}; {day} was not published over it.")
+            return GateVerdict(True, f"The live generation is of {live.as_of}; {day} did not replace it.")
         plan = set(workspace.datasets.read("warming_plan", day, columns=["entry_id"])["entry_id"].to_pylist())
         found = cache.entry_ids(live.id)
         if workspace.settings.progressive and len(found) == live.entries and found != plan:
-            return GateVerdict(True, f"{day} was planned again; loading that begins in the off-peak window.")
-        return gates.loaded_equals_planned(plan, found)
+            return GateVerdict(True, f"{day} was planned again; loading it starts in the next off-peak window.")
+        return plan_gates.loaded_equals_planned(plan, found)
 
     return check_result(context, judge)

@@ -10,7 +10,7 @@ from cachewarm_client.redis_search_commands import RULE_VECTORS
 from cachewarm_pipeline.freshness.service import ttl_days_by_agent
 from cachewarm_pipeline.planning.warming_plan import plan_hash
 from cachewarm_pipeline.ports import Progress
-from cachewarm_pipeline.proof.gate_verdict_store import limits_of, passed_verdict, planned
+from cachewarm_pipeline.proof.gate_verdict_store import gate_limits, passed_verdict, publishable_plan
 from cachewarm_pipeline.proof.replay_summary import forecast_hit_rate
 from cachewarm_pipeline.publishing.cache_ports import CachePorts
 from cachewarm_pipeline.publishing.redis.publish_request import PublishOptions, PublishResult
@@ -92,10 +92,10 @@ def proven_plan(ports: CachePorts, day: date) -> tuple[pa.Table, MatchRules]:
     for exactly this plan. Raises CacheError when a verdict is negative, missing, or about another plan.
     """
     settings, datasets = ports.settings, ports.datasets
-    plan, rules = planned(datasets, day)
+    plan, rules = publishable_plan(datasets, day)
     entries_hash, whole_hash = plan_hash(plan.drop_columns([RULE_VECTORS])), plan_hash(plan, rules.as_dict())
     withheld = {}
     for gate in GATES:
         judged = whole_hash if gate == "false_positive_rate" else entries_hash
-        withheld.update(passed_verdict(datasets, gate, day, judged, limits_of(settings, gate)))
+        withheld.update(passed_verdict(datasets, gate, day, judged, gate_limits(settings, gate)))
     return plan, rules.withhold(withheld)

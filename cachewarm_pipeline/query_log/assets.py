@@ -1,19 +1,19 @@
-"""The log as Dagster sees it: the application's own tables (external) and one day of counts."""
+"""The application's own tables as external assets, and the daily counts of the query log."""
 
 import dagster as dg
 
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.lineage.asset_page import observe, record, table_metadata
-from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, DAILY_FRESH, OWNERS, SOURCES, daily_asset
+from cachewarm_pipeline.lineage.asset_page import observe_source, record_day, table_metadata
+from cachewarm_pipeline.lineage.daily_asset import CANDIDATES_GROUP, DAILY_FRESH, OWNERS, SOURCES_GROUP, daily_asset
 from cachewarm_pipeline.lineage.partitions import days_of
-from cachewarm_pipeline.query_log.daily_counts import count_day as count_day
-from cachewarm_pipeline.query_log.service import DAILY as ASSET
+from cachewarm_pipeline.query_log.daily_counts import count_day
+from cachewarm_pipeline.query_log.service import DAILY
 from cachewarm_pipeline.workspace.workspace import Workspace
 
-_OPTIONAL = "Optional: used when it is there. "
+_OPTIONAL = "Optional. "
 
 Column = tuple[str, str]
-"""Type, and what it holds."""
+"""Type and description."""
 
 
 def _external(name: str, description: str, columns: dict[str, Column]) -> dg.AssetSpec:
@@ -23,7 +23,7 @@ def _external(name: str, description: str, columns: dict[str, Column]) -> dg.Ass
     return dg.AssetSpec(
         name,
         description=description,
-        group_name=SOURCES,
+        group_name=SOURCES_GROUP,
         owners=OWNERS,
         kinds={"table"},
         metadata={"dagster/column_schema": schema},
@@ -32,44 +32,46 @@ def _external(name: str, description: str, columns: dict[str, Column]) -> dg.Ass
 
 analyses = _external(
     "analyses",
-    "Contents that the app's agents analysed. Column names are mapped with `CACHEWARM_COLUMNS`.",
+    "The contents that the application's agents analysed, read from its own table and never written. Each is the "
+    "prompt of golden candidates. If the table has other column names, map them with `CACHEWARM_COLUMNS`.",
     {
-        "id": ("text", "What findings name as analysis_id."),
-        "url": ("text", "Where the content is from."),
+        "id": ("text", "Referenced by findings as analysis_id."),
+        "url": ("text", "Where the content comes from."),
         "content_preview": ("text", "The prompt of golden entries: its first 2,000 characters."),
-        "created_at": ("timestamp", "When; later ones than the day are not seen."),
+        "created_at": ("timestamp", "Time of the analysis. A run ignores rows that are later than its day."),
     },
 )
 
 findings = _external(
     "findings",
-    "What an agent found in an analysis, with its confidence: the golden dataset of answers. The row count is of "
-    "findings up to the day that was run last.",
+    "What each agent found in an analysis, with its confidence, read from the application's own table. Findings with "
+    "high confidence are the golden answers. The row count is the number of findings up to the day of the latest run.",
     {
-        "analysis_id": ("text", "The analysis it is of."),
-        "agent_type": ("text", "The agent that found it: a lookup only matches entries of its own."),
+        "analysis_id": ("text", "The analysis that the finding belongs to."),
+        "agent_type": ("text", "The agent that found it. A lookup only matches entries of its own agent_type."),
         "output": ("JSON", "The answer that is warmed."),
-        "confidence_score": ("0..1", "From CACHEWARM_MIN_QUALITY on it is golden."),
+        "confidence_score": ("0..1", "A finding is golden if this is at least CACHEWARM_MIN_QUALITY."),
     },
 )
 
 llm_query_logs = _external(
     "llm_query_logs",
-    "Every LLM request of the app. Columns after `created_at` are optional and used when there. The row count is of "
-    "the days that were mined last: a run reads its own days and no others.",
+    "Every LLM request of the application, read from its own table. It shows what users ask, and how the model "
+    "answered. Columns after `created_at` are optional. The row count covers the days of the latest run: a run reads "
+    "only its own days.",
     {
-        "query": ("text", "What the app embeds to look the cache up."),
+        "query": ("text", "The text that the application embeds to look up the cache."),
         "agent_type": ("text", "Tenant or category of the request."),
-        "response": ("text", "What was answered."),
-        "created_at": ("timestamp", "When; its UTC day is the partition."),
-        "user_id": ("text", _OPTIONAL + "Who asked: what too few ask is not warmed. Only hashes are kept."),
-        "cache_hit": ("bool", _OPTIONAL + "Served by a cache: counts as demand, never as evidence for an answer."),
-        "feedback": ("int", _OPTIONAL + "-1, 0 or 1: answers that users rejected are not warmed."),
-        "model": ("text", _OPTIONAL + "The model that answered: a change of it makes entries stale."),
-        "prompt_tokens": ("int", _OPTIONAL + "Of the request."),
-        "completion_tokens": ("int", _OPTIONAL + "Of the answer."),
-        "cost_usd": ("float", _OPTIONAL + "Of the call: what a hit saves."),
-        "latency_ms": ("float", _OPTIONAL + "Of the call."),
+        "response": ("text", "The answer."),
+        "created_at": ("timestamp", "Time of the request. Its UTC day is the partition."),
+        "user_id": ("text", _OPTIONAL + "Queries of too few users are not warmed. Only hashes are stored."),
+        "cache_hit": ("bool", _OPTIONAL + "Rows served by a cache count as demand, never as evidence for an answer."),
+        "feedback": ("int", _OPTIONAL + "-1, 0 or 1. Answers that users rejected are not warmed."),
+        "model": ("text", _OPTIONAL + "The model that answered. If it changes, entries become stale."),
+        "prompt_tokens": ("int", _OPTIONAL + "Tokens of the request."),
+        "completion_tokens": ("int", _OPTIONAL + "Tokens of the answer."),
+        "cost_usd": ("float", _OPTIONAL + "Cost of the call: what a hit saves."),
+        "latency_ms": ("float", _OPTIONAL + "Latency of the call."),
     },
 )
 
@@ -77,19 +79,20 @@ external_assets = [analyses, findings, llm_query_logs]
 
 
 _ANSWERS = {ExclusionReason.EMPTY_RESPONSE, ExclusionReason.UNPARSABLE_OUTPUT, ExclusionReason.RESPONSE_TOO_LARGE}
-"""Reasons why an answer is left out: its row still counts as a lookup."""
+"""Reasons that exclude an answer; its row still counts as a lookup."""
 
 
 @daily_asset(
-    name=ASSET,
+    name=DAILY,
     deps=["llm_query_logs"],
-    group=CANDIDATES,
+    group=CANDIDATES_GROUP,
     kinds={"ibis", "duckdb", "parquet"},
     freshness_policy=DAILY_FRESH,
 )
 def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """One day of the query log reduced to canonical query and agent_type: how often, how many users, which answers,
-    what it cost. The backfill target: it reads its own day and nothing else, so a long look-back costs no more."""
+    """One day of the query log, counted by canonical query and agent_type: how often each was asked, by how many users,
+    with which answers, and at what cost. Each partition reads only its own day of `llm_query_logs`, so this is the
+    asset to backfill, and a long look-back window costs nothing extra."""
     days, rows = days_of(context), 0
     for day in days:
         groups = workspace.source.day_groups(day)
@@ -97,8 +100,8 @@ def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.Resource
         lookups = sum(table["count"].to_pylist())
         excluded += groups.excluded
         rows += lookups + sum(number for reason, number in excluded.items() if reason not in _ANSWERS)
-        workspace.datasets.write(ASSET, day, table, fingerprint=workspace.counts_fingerprint(day))
-        record(
+        workspace.datasets.write(DAILY, day, table, fingerprint=workspace.counts_fingerprint(day))
+        record_day(
             context,
             day,
             table_metadata(
@@ -109,4 +112,4 @@ def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.Resource
                 served_by_cache=sum(table["cache_hits"].to_pylist()),
             ),
         )
-    observe(context, "llm_query_logs", rows, days, "log rows of the days that the latest run has mined")
+    observe_source(context, "llm_query_logs", rows, days, "log rows of the days of the latest run")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cachewarm_pipeline.plots.charts import came_plot, curve_plot
+from cachewarm_pipeline.plots.charts import gain_curves_plot, impact_plot
 from cachewarm_pipeline.reporting import report_templates
 from cachewarm_pipeline.reporting.run_report import SHOWN
 from cachewarm_pipeline.reporting.run_report_sections import CurvePoint, RunReport
@@ -44,7 +44,7 @@ def pictures_of(report: RunReport) -> dict[str, str]:
         found["curve"] = _curve_picture(curve, report["warmed"]["entries"])
     measured = report["measured"]
     if measured is not None and measured["by_day"]:
-        found["by_day"] = came_plot(measured["by_day"])
+        found["by_day"] = impact_plot(measured["by_day"])
     return found
 
 
@@ -54,4 +54,5 @@ def _curve_picture(curve: Sequence[CurvePoint], entries: int) -> str:
         return [0, *(row["entries"] for row in rows)], [0.0, *(row[column] for row in rows)]
 
     planned = next((row["plan"] for row in curve if row["entries"] == entries), None)
-    return curve_plot(line("plan"), line("frequency"), line("random"), None if planned is None else (entries, planned))
+    marked = None if planned is None else (entries, planned)
+    return gain_curves_plot(line("plan"), line("frequency"), line("random"), marked)

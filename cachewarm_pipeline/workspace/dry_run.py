@@ -23,7 +23,13 @@ from cachewarm_pipeline.models.chat_model import ASKS
 from cachewarm_pipeline.models.embedders import open_embedder
 from cachewarm_pipeline.models.usage_ledger import FOLDER, Ledger
 from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, Price
-from cachewarm_pipeline.planning.planned_cost import Step, of_bases, of_pairs, of_texts, planned_cost
+from cachewarm_pipeline.planning.planned_cost import (
+    PaidStep,
+    planned_cost,
+    tokens_to_embed,
+    tokens_to_judge,
+    tokens_to_write,
+)
 from cachewarm_pipeline.ports import Judge, Llm
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.storage.datasets import DatasetStore
@@ -171,17 +177,17 @@ class DryWorkspace(Workspace):
         texts = self._without_vector(embedder.texts) if settings.embedder != "minilm" else list(embedder.texts)
         unwritten = list(self._unwritten_bases.values())
         share = SHARE if settings.llm_batch else 1.0
-        written = of_bases(unwritten, 1 if settings.llm_batch else ASKS)
+        written = tokens_to_write(unwritten, 1 if settings.llm_batch else ASKS)
         # Texts that are not written yet (variants and answers) will be embedded too. They are as long as the model may
         # write, at most.
         most = most_tokens(texts) + int(written.most_completion)
         own = self._settings_embedder.info
         return planned_cost(
             {
-                EMBEDDING: Step(
-                    len(texts), of_texts(texts, most), Price(EMBEDDING, own.model, own.usd_per_million_tokens)
+                EMBEDDING: PaidStep(
+                    len(texts), tokens_to_embed(texts, most), Price(EMBEDDING, own.model, own.usd_per_million_tokens)
                 ),
-                GENERATION: Step(
+                GENERATION: PaidStep(
                     len(unwritten),
                     written,
                     Price(
@@ -193,9 +199,9 @@ class DryWorkspace(Workspace):
                     share,
                     settings.llm_max_usd,
                 ),
-                JUDGING: Step(
+                JUDGING: PaidStep(
                     len(self._unjudged_pairs),
-                    of_pairs(list(self._unjudged_pairs.values()), ASKS),
+                    tokens_to_judge(list(self._unjudged_pairs.values()), ASKS),
                     Price(
                         JUDGING,
                         settings.judge_model,

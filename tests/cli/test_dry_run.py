@@ -17,7 +17,7 @@ from cachewarm_pipeline.cli.dry_run import PLANNED
 from cachewarm_pipeline.cli.dry_run_text import counts_line, planned_lines
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.models.usage_prices import PURPOSES, Price, totals
-from cachewarm_pipeline.planning.planned_cost import Step, Tokens, planned_cost
+from cachewarm_pipeline.planning.planned_cost import PaidStep, TokenEstimate, planned_cost
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.workspace.dry_run import DryWorkspace
@@ -240,8 +240,8 @@ def test_each_asset_of_a_run_is_planned_or_left_out_for_a_reason() -> None:
 
 def planned(max_usd: float | None = None, local: bool = False, **prices: float) -> str:
     """What is told of a step each with 1,000 tokens, at most 4,000, in one line."""
-    tokens = Tokens(1000, 0, 4000, 0)
-    steps = {name: Step(3, tokens, Price(name, "m", prices.get(name, 0.0))) for name in PURPOSES}
+    tokens = TokenEstimate(1000, 0, 4000, 0)
+    steps = {name: PaidStep(3, tokens, Price(name, "m", prices.get(name, 0.0))) for name in PURPOSES}
     told = {"prices_as_of": "2026-11-25", "planned_with": "m", "stand_in": False, "local": local, "max_usd": max_usd}
     found = planned_cost(steps, **told)  # type: ignore[arg-type]
     return " ".join(" ".join(planned_lines(found)).split())

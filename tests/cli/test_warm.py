@@ -10,7 +10,7 @@ import pytest
 import redis
 from cachewarm_client.cache import WarmedSemanticCache
 
-from cachewarm_pipeline.embedded.sample.truth import Truth
+from cachewarm_pipeline.embedded.sample.ground_truth import Truth
 from tests.support.pipeline import LAST_DAY, Buffers, Cachewarm, home_with_shared_vectors, merge_vectors, small_sample
 from tests.support.small_app import App, settings_of
 
@@ -103,7 +103,7 @@ def test_warm_publishes_what_a_reader_then_finds(report: Any, redis_url: str, so
 
 def truth_queries(source: Path) -> list[tuple[str, str]]:
     """Clean questions of the last day with one right answer, each once."""
-    from cachewarm_pipeline.embedded.sample.truth import day_rows
+    from cachewarm_pipeline.embedded.sample.ground_truth import day_rows
 
     rows = day_rows(source, LAST_DAY).to_pylist()
     asked = {(r["agent_type"], r["query"]) for r in rows if not r["dirty"] and r["answer_id"] and r["query"]}

@@ -1,4 +1,4 @@
-"""The supervisor of the embedded Redis, on the real server: every way it can be found, lost, killed or refused."""
+"""The supervisor of the embedded Redis, on the real server: how it can be found, lost, killed or refused."""
 
 import importlib.metadata
 import os
@@ -46,7 +46,7 @@ def _processes_in(folder: Path) -> list[str]:
 
 
 def _kill(url: str, number: int = signal.SIGKILL) -> None:
-    """Send the signal; for SIGKILL wait until the process is gone (reaped, as it is a child of this one)."""
+    """Sends the signal. After SIGKILL, waits until the process, a child of this one, is reaped."""
     pid = _pid_of(url)
     os.kill(pid, number)
     if number == signal.SIGKILL:
@@ -68,7 +68,7 @@ def test_a_server_is_started_once_and_found_again(home: Path) -> None:
     assert ensure_redis(home) == url
 
 
-def test_stop_ends_it_and_says_whether_there_was_one(home: Path) -> None:
+def test_stop_ends_the_server_and_returns_whether_there_was_one(home: Path) -> None:
     assert stop_redis(home) is False
     assert not home.exists()
     pid = _pid_of(ensure_redis(home))
@@ -125,7 +125,7 @@ def test_the_server_outlives_the_command_and_holds_none_of_its_pipes_or_keys(hom
     assert b"sk-very-secret" not in Path(f"/proc/{_pid_of(url)}/environ").read_bytes()
 
 
-def test_commands_at_once_get_one_server(home: Path) -> None:
+def test_commands_at_the_same_time_get_one_server(home: Path) -> None:
     script = ENSURE + "sys.stdin.read()\nprint(ensure_redis(pathlib.Path(sys.argv[1])))"
     commands = [
         subprocess.Popen([sys.executable, "-c", script, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -144,7 +144,7 @@ def test_commands_at_once_get_one_server(home: Path) -> None:
     assert len(_processes_in(home / "redis")) == 1
 
 
-def test_threads_at_once_get_one_server(home: Path) -> None:
+def test_threads_at_the_same_time_get_one_server(home: Path) -> None:
     urls: list[str] = []
     threads = [threading.Thread(target=lambda: urls.append(ensure_redis(home))) for _ in range(4)]
     for thread in threads:
@@ -207,8 +207,8 @@ def test_another_homes_server_at_our_old_port_is_neither_used_nor_stopped(home: 
         assert redis.Redis.from_url(other).ping()
 
 
-def test_a_pid_that_was_given_to_another_process_is_not_taken_for_the_server(home: Path) -> None:
-    """Whatever process has the old pid or works in the folder: only a redis-server that works there is ours."""
+def test_another_process_with_the_old_pid_is_not_mistaken_for_the_server(home: Path) -> None:
+    """Only a redis-server whose working folder this is counts as ours, whichever process has the old pid or folder."""
     url = ensure_redis(home)
     _kill(url)
     with subprocess.Popen([sys.executable, "-c", "input()"], cwd=home / "redis", stdin=subprocess.PIPE) as bystander:
@@ -254,7 +254,7 @@ def test_a_port_taken_between_choosing_and_binding_is_tried_again(home: Path, mo
         assert redis.Redis.from_url(url).ping()
 
 
-def test_ports_that_are_always_taken_end_in_one_clear_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ports_that_are_always_taken_give_a_one_line_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -264,7 +264,9 @@ def test_ports_that_are_always_taken_end_in_one_clear_line(home: Path, monkeypat
             ensure_redis(home)
 
 
-def test_a_hanging_server_is_told_not_doubled_and_can_be_stopped(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_server_is_reported_not_duplicated_and_can_be_stopped(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = ensure_redis(home)
     monkeypatch.setattr(redis_server, "BOOT_SECONDS", 0.1)
     monkeypatch.setattr(redis_server, "ANSWER_SECONDS", 0.2)
@@ -288,7 +290,7 @@ def test_a_lost_port_file_never_leads_to_two_servers_on_one_data_folder(
     assert stop_redis(home) is True
 
 
-def test_damaged_data_is_told_with_the_servers_own_last_words(home: Path) -> None:
+def test_damaged_data_is_reported_with_the_last_line_of_the_servers_log(home: Path) -> None:
     url = ensure_redis(home)
     with redis.Redis.from_url(url) as client:
         for number in range(20):
@@ -311,7 +313,7 @@ def test_missing_wheels_name_the_variable_and_a_container(home: Path, monkeypatc
         ensure_redis(home)
 
 
-def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:
+def test_a_home_that_is_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     with pytest.raises(EmbeddedError, match=r"cannot write .*home.*CACHEWARM_HOME"):
         ensure_redis(tmp_path / "home")
@@ -320,7 +322,7 @@ def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:
 
 @contextmanager
 def _as_ordinary_user() -> Iterator[None]:
-    """Root may write anywhere: take an ordinary user's rights for a while."""
+    """Drops to an ordinary user's rights for a while, because root may write anywhere."""
     if os.geteuid() != 0:
         yield
         return
@@ -332,7 +334,7 @@ def _as_ordinary_user() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("prepare", [lambda home: None, lambda home: (home / "redis").mkdir()])
-def test_a_read_only_home_is_told(prepare: Callable[[Path], None]) -> None:
+def test_a_read_only_home_is_reported(prepare: Callable[[Path], None]) -> None:
     top = Path(tempfile.mkdtemp(prefix="cachewarm-test-"))  # not tmp_path: an ordinary user cannot look into root's
     try:
         home = top / "home"
@@ -348,7 +350,7 @@ def test_a_read_only_home_is_told(prepare: Callable[[Path], None]) -> None:
         shutil.rmtree(top)
 
 
-def test_a_file_size_limit_or_full_disk_is_told_before_anything_runs(home: Path) -> None:
+def test_a_file_size_limit_or_full_disk_is_reported_before_anything_runs(home: Path) -> None:
     script = (
         ENSURE + "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))\n"
         "from cachewarm_pipeline.errors import EmbeddedError\n"
@@ -363,7 +365,7 @@ def test_a_file_size_limit_or_full_disk_is_told_before_anything_runs(home: Path)
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk needs root")
 @pytest.mark.parametrize("pages", [0, 1, 2, 3])
-def test_a_disk_that_fills_while_starting_is_told_and_leaves_no_server(tmp_path: Path, pages: int) -> None:
+def test_a_disk_that_fills_while_starting_is_reported_and_leaves_no_server(tmp_path: Path, pages: int) -> None:
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True)
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")

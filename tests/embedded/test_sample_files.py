@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from cachewarm_pipeline.embedded.sample import ensure_sample, generate_log, golden
-from cachewarm_pipeline.embedded.sample.log import CHUNK
-from cachewarm_pipeline.embedded.sample.writer import MARKER, log_file, truth_file
+from cachewarm_pipeline.embedded.sample import ensure_sample, generate_log, golden_tables
+from cachewarm_pipeline.embedded.sample.query_log import CHUNK
+from cachewarm_pipeline.embedded.sample.sample_folder import MARKER, log_file, truth_file
 from cachewarm_pipeline.errors import EmbeddedError
 
 LAST = date(2026, 11, 22)
@@ -30,17 +30,17 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 
 def day_files(folder: Path) -> dict[str, bytes]:
-    """The files of days, log and truth."""
+    """The daily files of log and truth."""
     return {name: data for name, data in tables(folder).items() if Path(name).name[0].isdigit()}
 
 
 def child(code: str, folder: Path) -> subprocess.Popen[str]:
-    """A process of its own with ``folder`` and the names of this module's needs at hand."""
+    """Runs code in a separate process that has ``folder`` and the imports of this module."""
     head = (
         "from datetime import date\nfrom pathlib import Path\nimport sys\n"
         "from cachewarm_pipeline.errors import EmbeddedError\n"
         "from cachewarm_pipeline.embedded.sample import ensure_sample, generate_log\n"
-        "from cachewarm_pipeline.embedded.sample.catalogue import catalogue\n"
+        "from cachewarm_pipeline.embedded.sample.intent_catalogue import catalogue\n"
         f"folder, last = Path({str(folder)!r}), date({LAST.year}, {LAST.month}, {LAST.day})\n"
     )
     out = subprocess.PIPE
@@ -98,7 +98,7 @@ def test_an_empty_or_missing_day_file_is_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"seed": 8}, {"rows_per_day": 301}])
-def test_a_folder_of_another_sample_is_written_anew(tmp_path: Path, change: dict[str, int]) -> None:
+def test_a_folder_of_another_sample_is_written_again(tmp_path: Path, change: dict[str, int]) -> None:
     settings = {**SMALL, **change}
     folder = ensure_sample(tmp_path / "s", last_day=LAST, days=5, **SMALL)
     ensure_sample(folder, last_day=LAST, days=2, **settings)
@@ -106,7 +106,7 @@ def test_a_folder_of_another_sample_is_written_anew(tmp_path: Path, change: dict
     assert tables(folder) == tables(fresh)
 
 
-def test_a_folder_of_an_older_generator_is_written_anew(tmp_path: Path) -> None:
+def test_a_folder_of_an_older_generator_is_written_again(tmp_path: Path) -> None:
     folder = ensure_sample(tmp_path / "s", last_day=LAST, days=2, **SMALL)
     whole = tables(folder)
     log_file(folder, LAST).write_bytes(b"what version 0 wrote")
@@ -128,9 +128,9 @@ def test_somebody_elses_tables_are_never_overwritten(tmp_path: Path) -> None:
     log = tmp_path / "llm_query_logs" / "2026-11-22.parquet"
     log.parent.mkdir()
     log.write_bytes(b"precious")
-    with pytest.raises(EmbeddedError, match=r"holds tables that no sample wrote.*CACHEWARM_SOURCE_URL"):
+    with pytest.raises(EmbeddedError, match=r"has tables that the sample did not write.*CACHEWARM_SOURCE_URL"):
         ensure_sample(tmp_path, last_day=LAST, days=1, **SMALL)
-    with pytest.raises(EmbeddedError, match="no sample wrote"):
+    with pytest.raises(EmbeddedError, match="the sample did not write"):
         generate_log(tmp_path, first_day=LAST, days=1, **SMALL)
     assert log.read_bytes() == b"precious"
 
@@ -143,14 +143,14 @@ def test_other_files_of_the_folder_survive_a_new_seed(tmp_path: Path) -> None:
     assert note.read_bytes() == b"mine"
 
 
-def test_a_broken_marker_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_broken_marker_gives_a_one_line_error(tmp_path: Path) -> None:
     folder = ensure_sample(tmp_path / "s", last_day=LAST, days=1, **SMALL)
     (folder / MARKER).write_text("{")
     with pytest.raises(EmbeddedError, match=r"_sample\.json is broken: delete the folder"):
         ensure_sample(folder, last_day=LAST, days=1, **SMALL)
 
 
-def test_a_path_that_is_no_folder_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_path_that_is_no_folder_gives_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EmbeddedError, match=r"cannot be written to .*file/s") as raised:
         ensure_sample(tmp_path / "file" / "s", last_day=LAST, days=1, **SMALL)
@@ -159,7 +159,7 @@ def test_a_path_that_is_no_folder_is_told_in_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that another account can reach; pytest's own is private to this one."""
+    """A folder that another account can open; pytest's own is private to the current one."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -173,7 +173,7 @@ ATTEMPT = (
 )
 
 
-def test_a_read_only_folder_is_told_in_one_line(open_folder: Path) -> None:
+def test_a_read_only_folder_gives_a_one_line_error(open_folder: Path) -> None:
     folder = open_folder / "s"
     folder.mkdir(mode=0o555)
     process = child(UNPRIVILEGED + ATTEMPT, folder)
@@ -185,7 +185,7 @@ def test_a_read_only_folder_is_told_in_one_line(open_folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_a_complete_read_only_folder_is_good_enough(open_folder: Path) -> None:
+def test_a_complete_read_only_folder_is_accepted(open_folder: Path) -> None:
     folder = ensure_sample(open_folder / "s", last_day=LAST, days=2, **SMALL)
     for file in folder.rglob("*"):
         file.chmod(0o555 if file.is_dir() else 0o444)
@@ -195,7 +195,7 @@ def test_a_complete_read_only_folder_is_good_enough(open_folder: Path) -> None:
     assert process.returncode == 0, err
 
 
-def test_a_full_disk_is_told_in_one_line_and_leaves_no_half_file(tmp_path: Path) -> None:
+def test_a_full_disk_gives_a_one_line_error_and_leaves_no_partial_file(tmp_path: Path) -> None:
     # A limit on the size of files fails the same write calls as a full disk does.
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
     process = child(limit + ATTEMPT, tmp_path / "s")
@@ -209,7 +209,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_no_half_file(tmp_path: Path)
     assert tables(tmp_path / "s") == tables(ensure_sample(tmp_path / "fresh", last_day=LAST, days=2, **SMALL))
 
 
-def test_two_processes_at_once_give_one_whole_sample(tmp_path: Path) -> None:
+def test_two_processes_at_the_same_time_write_one_complete_sample(tmp_path: Path) -> None:
     code = "ensure_sample(folder, seed=7, last_day=last, rows_per_day=300, days=6)\n"
     both = [child(code, tmp_path / "s") for _ in range(2)]
     for process in both:
@@ -219,7 +219,7 @@ def test_two_processes_at_once_give_one_whole_sample(tmp_path: Path) -> None:
     assert not list((tmp_path / "s").rglob(".*.tmp"))
 
 
-def test_a_killed_run_leaves_whole_files_and_the_next_one_finishes(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_complete_files_and_the_next_one_finishes(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     process = child("ensure_sample(folder, seed=7, last_day=last, rows_per_day=300, days=400)\n", folder)
     deadline = time.monotonic() + 60
@@ -239,7 +239,7 @@ def test_a_killed_run_leaves_whole_files_and_the_next_one_finishes(tmp_path: Pat
 
 
 def peak_megabytes(folder: Path, rows_per_day: int) -> float:
-    """Peak resident memory of a process that writes one day of so many rows."""
+    """Peak resident memory of a process that writes one day of ``rows`` rows."""
     code = (
         f"generate_log(folder, seed=7, first_day=last, days=1, rows_per_day={rows_per_day})\n"
         # Not ru_maxrss: it keeps what the parent had at the fork.
@@ -260,7 +260,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
     assert large < 600
 
 
-def test_a_large_day_is_in_order_of_time_over_all_its_chunks(tmp_path: Path) -> None:
+def test_a_large_day_is_ordered_by_time_across_its_chunks(tmp_path: Path) -> None:
     folder = generate_log(tmp_path, seed=7, first_day=LAST, days=1, rows_per_day=140_000)
     assert pq.read_metadata(log_file(folder, LAST)).num_row_groups == 3
     at = [t for t in pq.read_table(log_file(folder, LAST))["created_at"].to_pylist() if t and t.date() == LAST]
@@ -271,14 +271,16 @@ def test_a_large_day_is_in_order_of_time_over_all_its_chunks(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("last_day", [date(2024, 2, 29), LAST, date(2031, 7, 1)])
 def test_golden_dates_never_lie_after_the_last_day_and_some_are_recent(last_day: date) -> None:
-    made = golden.build(7)
+    made = golden_tables.build_golden(7)
     days = [
-        golden.created_on(one.first_day, one.recent, last_day) for one in made.analyses if one.first_day is not None
+        golden_tables.created_on(one.first_day, one.recent, last_day)
+        for one in made.analyses
+        if one.first_day is not None
     ]
     assert max(days) <= last_day
     assert sum(day > last_day - timedelta(days=364) for day in days) >= 15
     tomorrow = [
-        golden.created_on(one.first_day, one.recent, last_day + timedelta(days=1))
+        golden_tables.created_on(one.first_day, one.recent, last_day + timedelta(days=1))
         for one in made.analyses
         if one.first_day is not None
     ]

@@ -1,4 +1,4 @@
-"""What can be asked in the sample and what is right: wordings, rewordings, traps, one-offs. No files here."""
+"""The questions of the sample and their right answers: wordings, rewordings, traps, one-off questions. No files."""
 
 import json
 import re
@@ -13,9 +13,15 @@ from cachewarm_client.text import canonical, cut
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.embedded.sample import catalogue as catalogues
-from cachewarm_pipeline.embedded.sample import dirty, golden, one_off, vocabulary, wording
-from cachewarm_pipeline.embedded.sample.catalogue import Catalogue, catalogue
+from cachewarm_pipeline.embedded.sample import (
+    faulty_rows,
+    golden_tables,
+    intent_catalogue,
+    one_off_questions,
+    rewording,
+    word_lists,
+)
+from cachewarm_pipeline.embedded.sample.intent_catalogue import Catalogue, catalogue
 from cachewarm_pipeline.embedded.sample.intents import Intent
 
 DAY = date(2026, 11, 22)
@@ -52,23 +58,23 @@ def test_no_two_intents_of_an_agent_share_a_wording_or_a_response(seed: int) -> 
     assert len(ids) == len(set(ids))
 
 
-def test_all_kinds_are_there_for_any_seed() -> None:
+def test_every_seed_has_all_kinds() -> None:
     for seed in (7, 123_456_789_012):
         kinds = {intent.kind for intent in catalogue(seed).intents}
-        traps = {f"trap_{kind}" for kind in vocabulary.load("traps")}
-        assert kinds == {"stable", *traps, *catalogues.SHARES}
+        traps = {f"trap_{kind}" for kind in word_lists.load("look_alike_questions")}
+        assert kinds == {"stable", *traps, *intent_catalogue.SHARES}
 
 
-def test_the_shares_of_a_day_add_up_and_each_kind_has_its_own(cat: Catalogue) -> None:
+def test_the_shares_of_a_day_add_up_and_each_kind_has_its_share(cat: Catalogue) -> None:
     weights = cat.weights(DAY)
     assert weights.min() > 0
-    assert weights.sum() == pytest.approx(1 - catalogues.ONE_OFF)
-    for kind, share in catalogues.SHARES.items():
+    assert weights.sum() == pytest.approx(1 - intent_catalogue.ONE_OFF)
+    for kind, share in intent_catalogue.SHARES.items():
         part = np.array([intent.kind == kind for intent in cat.intents])
         assert weights[part].sum() == pytest.approx(share)
 
 
-def test_every_trap_kind_has_groups_in_demand_with_other_answers(
+def test_every_trap_kind_has_groups_in_demand_with_different_answers(
     cat: Catalogue, traps: dict[str, list[Intent]]
 ) -> None:
     assert set(traps) == {"trap_negation", "trap_version", "trap_swap", "trap_language"}
@@ -92,9 +98,7 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[\w#+.]+", text.lower()))
 
 
-def test_the_members_of_a_trap_differ_in_no_more_than_their_token(
-    cat: Catalogue, traps: dict[str, list[Intent]]
-) -> None:
+def test_the_members_of_a_trap_differ_only_in_their_token(cat: Catalogue, traps: dict[str, list[Intent]]) -> None:
     by_id = {intent.id: intent for intent in cat.intents}
     for intent in traps["trap_swap"]:
         for one, other in zip(plain(intent), plain(by_id[intent.near[0]]), strict=True):
@@ -164,20 +168,20 @@ def test_only_the_format_differs_in_the_fourth_wording(cat: Catalogue) -> None:
 
 
 @given(sentences, st.integers(0, 2**32))
-def test_other_casing_and_marks_keep_the_canonical_form(text: str, seed: int) -> None:
-    assert canonical(wording.cased(text, Random(seed))) == canonical(text)
+def test_other_casing_and_punctuation_keep_the_canonical_form(text: str, seed: int) -> None:
+    assert canonical(rewording.cased(text, Random(seed))) == canonical(text)
 
 
 @given(sentences, st.integers(0, 2**32))
 def test_control_characters_keep_the_canonical_form(text: str, seed: int) -> None:
-    soiled = dirty._with_controls(text, np.random.default_rng(seed))
-    assert soiled != text
-    assert canonical(soiled) == canonical(text)
+    changed = faulty_rows._with_controls(text, np.random.default_rng(seed))
+    assert changed != text
+    assert canonical(changed) == canonical(text)
 
 
 @given(sentences, st.integers(0, 2**32), st.text("abcdef", min_size=6, max_size=9))
 def test_a_typing_error_spares_protected_tokens_and_short_words(text: str, seed: int, token: str) -> None:
-    wrong = wording.mistyped(f"{token} {text} abc", Random(seed), protected=[token])
+    wrong = rewording.mistyped(f"{token} {text} abc", Random(seed), protected=[token])
     assert wrong.startswith(f"{token} ")
     assert wrong.endswith(" abc")
     assert abs(len(wrong) - len(f"{token} {text} abc")) <= 1
@@ -185,15 +189,15 @@ def test_a_typing_error_spares_protected_tokens_and_short_words(text: str, seed:
 
 @given(st.lists(sentences, min_size=1, max_size=8, unique=True), st.integers(0, 2**32), st.booleans())
 def test_weights_of_surfaces_sum_to_one_and_plain_wordings_come_first(texts: list[str], seed: int, noise: bool) -> None:
-    found = wording.surfaces(texts, Random(seed), noise=noise)
+    found = rewording.surfaces(texts, Random(seed), noise=noise)
     assert [text for text, _ in found[: len(texts)]] == texts
     assert sum(weight for _, weight in found) == pytest.approx(1)
     assert all(weight > 0 for _, weight in found)
 
 
-def test_revised_contents_differ_in_one_line_and_have_other_findings() -> None:
-    made = golden.build(7)
-    for number in range(0, 2 * golden.REVISED, 2):
+def test_revised_contents_differ_in_one_line_and_have_different_findings() -> None:
+    made = golden_tables.build_golden(7)
+    for number in range(0, 2 * golden_tables.REVISED, 2):
         old, new = (one.preview or "" for one in made.analyses[number : number + 2])
         changed = [(a, b) for a, b in zip(old.splitlines(), new.splitlines(), strict=True) if a != b]
         assert len(changed) == 1
@@ -207,7 +211,7 @@ def test_revised_contents_differ_in_one_line_and_have_other_findings() -> None:
 
 
 def test_some_contents_are_longer_than_a_prompt() -> None:
-    lengths = [len(one.preview or "") for one in golden.build(7).analyses]
+    lengths = [len(one.preview or "") for one in golden_tables.build_golden(7).analyses]
     assert sum(length > 2000 for length in lengths) >= 10
     assert sum(0 < length <= 2000 for length in lengths) >= 60
 
@@ -219,7 +223,7 @@ def test_a_one_off_that_comes_twice_has_the_same_answer_and_its_text_is_valid_js
         return (told["severity"], *place)
 
     agent = np.zeros(25_000, np.int64)
-    drawn = [one_off.draw(cat, np.random.default_rng(seed), agent) for seed in (1, 2)]
+    drawn = [one_off_questions.draw_one_offs(cat, np.random.default_rng(seed), agent) for seed in (1, 2)]
     answers: dict[str, tuple[str, tuple[str, ...]]] = {}
     again = 0
     for tail in drawn:
@@ -233,13 +237,13 @@ def test_a_one_off_that_comes_twice_has_the_same_answer_and_its_text_is_valid_js
 
 
 def test_no_fragment_of_a_one_off_needs_escaping() -> None:
-    for name, fragments in vocabulary.incidents().items():
+    for name, fragments in word_lists.fragments().items():
         for text in fragments:
             assert json.dumps(text, ensure_ascii=False)[1:-1] == text, name
 
 
-def test_a_one_off_of_nobody_is_no_row(cat: Catalogue) -> None:
-    tail = one_off.draw(cat, np.random.default_rng(0), np.zeros(0, np.int64))
+def test_drawing_for_no_agents_gives_no_rows(cat: Catalogue) -> None:
+    tail = one_off_questions.draw_one_offs(cat, np.random.default_rng(0), np.zeros(0, np.int64))
     assert (len(tail.queries), len(tail.responses), len(tail.ids)) == (0, 0, 0)
     assert tail.queries.type == pa.string()
 
@@ -250,8 +254,8 @@ def test_importing_the_sample_reads_no_word_list() -> None:
 
     code = (
         "import cachewarm_pipeline.embedded.sample as s\n"
-        "from cachewarm_pipeline.embedded.sample import vocabulary, catalogue\n"
-        "print(vocabulary.load.cache_info().currsize, catalogue.catalogue.cache_info().currsize)\n"
+        "from cachewarm_pipeline.embedded.sample import word_lists, intent_catalogue\n"
+        "print(word_lists.load.cache_info().currsize, intent_catalogue.catalogue.cache_info().currsize)\n"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["0", "0"]

@@ -1,4 +1,4 @@
-"""What the sample's log holds: repetition, drift, traps, dirt, costs; read from the default 45 days and their truth."""
+"""The sample's log: repetition, drift, traps, faults, costs; read from the default 45 days and their truth."""
 
 import json
 from collections import Counter, defaultdict
@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.embedded.sample import dirty, ensure_sample, log, truth, vocabulary
-from cachewarm_pipeline.embedded.sample.catalogue import catalogue
-from cachewarm_pipeline.embedded.sample.writer import truth_file
+from cachewarm_pipeline.embedded.sample import ensure_sample, faulty_rows, ground_truth, query_log, word_lists
+from cachewarm_pipeline.embedded.sample.intent_catalogue import catalogue
+from cachewarm_pipeline.embedded.sample.sample_folder import truth_file
 
 LAST, DAYS = date(2026, 11, 22), 45
 Row = dict[str, Any]
@@ -32,7 +32,7 @@ def rows(folder: Path) -> list[Row]:
     found: list[Row] = []
     for back in reversed(range(DAYS)):
         day = LAST - timedelta(days=back)
-        found += [{**row, "day": day} for row in truth.day_rows(folder, day).to_pylist()]
+        found += [{**row, "day": day} for row in ground_truth.day_rows(folder, day).to_pylist()]
     return found
 
 
@@ -49,8 +49,8 @@ def test_every_day_has_all_its_rows_and_the_contracts_columns(folder: Path) -> N
     files = sorted((folder / "llm_query_logs").iterdir())
     assert [file.stem for file in files] == [str(LAST - timedelta(days=back)) for back in reversed(range(DAYS))]
     assert {pq.read_metadata(file).num_rows for file in files} == {2200}
-    assert pq.read_schema(files[0]).equals(log.LOG_SCHEMA)
-    assert log.LOG_SCHEMA.names == [
+    assert pq.read_schema(files[0]).equals(query_log.LOG_SCHEMA)
+    assert query_log.LOG_SCHEMA.names == [
         "query", "agent_type", "response", "created_at", "user_id", "cache_hit", "feedback", "model", "prompt_tokens",
         "completion_tokens", "cost_usd", "latency_ms",
     ]  # fmt: skip
@@ -95,8 +95,8 @@ def test_each_large_agent_has_60_to_150_intents_with_5_to_12_wordings() -> None:
     assert all(2 <= len(intent.answers[0].responses) <= 4 for intent in asked)
 
 
-def test_a_few_questions_make_most_of_an_agents_traffic(clean: list[Row]) -> None:
-    for agent in vocabulary.agents()[:4]:
+def test_a_few_questions_make_up_most_of_an_agents_traffic(clean: list[Row]) -> None:
+    for agent in word_lists.agents()[:4]:
         counts = Counter(
             row["intent_id"]
             for row in clean
@@ -147,7 +147,7 @@ def test_some_intents_appear_and_some_fade(clean: list[Row]) -> None:
     assert sum(early[intent] >= 20 and late[intent] <= 2 for intent in early) >= 3
 
 
-def test_one_meaning_comes_in_many_spellings(clean: list[Row]) -> None:
+def test_one_intent_comes_in_many_spellings(clean: list[Row]) -> None:
     spellings = defaultdict(set)
     for row in of_kind(clean, "stable"):
         spellings[row["intent_id"]].add(canonical(cut(row["query"])))
@@ -156,7 +156,7 @@ def test_one_meaning_comes_in_many_spellings(clean: list[Row]) -> None:
     assert counts[0] <= 12 * 3
 
 
-def test_responses_are_reworded_between_calls_and_keep_one_answer(clean: list[Row]) -> None:
+def test_responses_are_reworded_between_calls_and_give_one_answer(clean: list[Row]) -> None:
     texts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for row in of_kind(clean, "stable"):
         if not row["cache_hit"]:
@@ -192,8 +192,8 @@ def test_personal_queries_carry_values_that_a_detector_should_find(clean: list[R
     assert sum(len(names) >= 2 for names in users.values()) > 10
 
 
-def test_no_file_of_the_package_holds_anything_like_a_key() -> None:
-    package = Path(truth.__file__).parent
+def test_no_file_of_the_package_contains_anything_like_a_key() -> None:
+    package = Path(ground_truth.__file__).parent
     for file in [*package.glob("*.py"), *package.glob("*.toml")]:
         text = file.read_text(encoding="utf-8")
         assert not [mark for mark in ("AK" + "IA", "sk" + "-", "ey" + "J", "gh" + "p_") if mark in text], file
@@ -202,14 +202,14 @@ def test_no_file_of_the_package_holds_anything_like_a_key() -> None:
 def test_one_user_alone_asks_one_question_hundreds_of_times(clean: list[Row]) -> None:
     poison = of_kind(clean, "poison")
     assert len(poison) > 300
-    assert {row["user_id"] for row in poison} == {log.POISONER}
+    assert {row["user_id"] for row in poison} == {query_log.POISONER}
     assert len({row["query"] for row in poison}) == 1
     assert not any(row["cache_hit"] for row in poison)
-    assert all(row["kind"] == "poison" for row in clean if row["user_id"] == log.POISONER)
+    assert all(row["kind"] == "poison" for row in clean if row["user_id"] == query_log.POISONER)
 
 
-def test_each_dirty_kind_is_there_and_is_what_it_says(rows: list[Row]) -> None:
-    found = {kind: [row for row in rows if row["dirty"] == kind] for kind in dirty.KINDS}
+def test_each_kind_of_fault_occurs_and_is_what_its_name_says(rows: list[Row]) -> None:
+    found = {kind: [row for row in rows if row["dirty"] == kind] for kind in faulty_rows.FAULT_KINDS}
     assert all(len(some) >= 5 for some in found.values())
     assert 0.007 < sum(map(len, found.values())) / len(rows) < 0.013
 
@@ -223,7 +223,7 @@ def test_each_dirty_kind_is_there_and_is_what_it_says(rows: list[Row]) -> None:
     assert all_of("control_characters", lambda row: not row["query"].isprintable())
     assert all_of("null_agent_type", lambda row: row["agent_type"] is None)
     assert all_of("empty_agent_type", lambda row: row["agent_type"] == "")
-    assert all_of("bad_agent_type", lambda row: row["agent_type"] in dirty.BAD_AGENT_TYPES)
+    assert all_of("bad_agent_type", lambda row: row["agent_type"] in faulty_rows.BAD_AGENT_TYPES)
     assert all_of("null_response", lambda row: row["response"] is None)
     assert all_of("empty_response", lambda row: row["response"] == "")
     assert all_of("long_response", lambda row: len(row["response"]) > 50_000)
@@ -257,7 +257,7 @@ def test_contents_are_analysed_again_word_for_word(folder: Path, clean: list[Row
     assert all(row["query"] in previews or row["query"][:-1] in previews for row in again)
 
 
-def test_clean_rows_lie_in_their_day_in_order_and_keep_office_hours(clean: list[Row]) -> None:
+def test_clean_rows_are_in_their_day_in_order_and_follow_office_hours(clean: list[Row]) -> None:
     assert all(row["created_at"].date() == row["day"] for row in clean)
     assert all(a["created_at"] <= b["created_at"] for a, b in pairwise(clean))
     hours = Counter(row["created_at"].hour for row in clean if row["day"].weekday() < 5)
@@ -268,7 +268,7 @@ def test_clean_rows_lie_in_their_day_in_order_and_keep_office_hours(clean: list[
 def test_costs_follow_from_tokens_and_cached_rows_are_free(clean: list[Row]) -> None:
     paid = [row for row in clean if not row["cache_hit"]]
     for row in paid[:5000]:
-        prompt, completion = log.MODELS[row["model"]]
+        prompt, completion = query_log.MODELS[row["model"]]
         expected = (row["prompt_tokens"] * prompt + row["completion_tokens"] * completion) / 1e6
         assert row["cost_usd"] == pytest.approx(expected, abs=1e-6)
     costs = np.array([row["cost_usd"] for row in paid])
@@ -289,19 +289,19 @@ def test_feedback_is_rare_and_users_are_many_and_uneven(clean: list[Row]) -> Non
     assert 380 < len(people) <= 401
     assert max(people) > 20 * min(people)
     assert users[None] / len(clean) < 0.05
-    assert all(users[bot] > 100 for bot in log.BOTS)
+    assert all(users[bot] > 100 for bot in query_log.BOTS)
 
 
 def test_every_clean_row_has_its_truth(clean: list[Row], rows: list[Row]) -> None:
     assert all(row["intent_id"] and row["answer_id"] and row["kind"] for row in clean)
     lost = {row["dirty"] for row in rows if row["intent_id"] is None}
-    assert lost == dirty.NO_TRUTH
-    assert all(row["intent_id"] is None for row in rows if row["dirty"] in dirty.NO_TRUTH)
+    assert lost == faulty_rows.NO_TRUTH
+    assert all(row["intent_id"] is None for row in rows if row["dirty"] in faulty_rows.NO_TRUTH)
 
 
 def test_truth_names_the_answer_of_every_prompt_and_response(folder: Path, clean: list[Row]) -> None:
     days = [LAST, LAST - timedelta(days=1)]
-    known = truth.Truth(folder, days=days)
+    known = ground_truth.Truth(folder, days=days)
     for row in [row for row in clean if row["day"] in days]:
         intent = known.intent(row["agent_type"], row["query"])
         assert intent is not None
@@ -316,8 +316,8 @@ def test_truth_names_the_answer_of_every_prompt_and_response(folder: Path, clean
             assert (known.answer_of(row["agent_type"], row["response"]) == row["answer_id"]) is right
 
 
-def test_the_earlier_cache_was_sometimes_wrong_but_only_where_it_served(folder: Path, clean: list[Row]) -> None:
-    known = truth.Truth(folder)
+def test_only_rows_that_the_earlier_cache_served_can_be_wrong(folder: Path, clean: list[Row]) -> None:
+    known = ground_truth.Truth(folder)
     wrong = [
         row
         for row in clean
@@ -328,8 +328,8 @@ def test_the_earlier_cache_was_sometimes_wrong_but_only_where_it_served(folder: 
     assert np.mean([row["feedback"] == -1 for row in wrong]) > 0.15
 
 
-def test_truth_is_not_fooled_by_agent_casing_format_or_an_unknown_text(folder: Path) -> None:
-    known = truth.Truth(folder)
+def test_truth_handles_agent_types_casing_formats_and_unknown_texts(folder: Path) -> None:
+    known = ground_truth.Truth(folder)
     trap = next(intent for intent in catalogue(7).intents if intent.kind == "trap_swap")
     other = next(intent for intent in catalogue(7).intents if intent.id == trap.near[0])
     prompt, response = trap.surfaces[0][0], trap.answers[0].responses[0]
@@ -342,14 +342,14 @@ def test_truth_is_not_fooled_by_agent_casing_format_or_an_unknown_text(folder: P
 
 def test_the_truth_of_findings_names_their_answers(folder: Path) -> None:
     found = pq.read_table(folder / "findings.parquet").to_pylist()
-    known = truth.Truth(folder)
+    known = ground_truth.Truth(folder)
     for finding, right in zip(found, pq.read_table(truth_file(folder, "findings")).to_pylist(), strict=True):
         assert (finding["analysis_id"], finding["agent_type"]) == (right["analysis_id"], right["agent_type"])
         if right["flaw"] not in ("broken_json", "null_output", "empty_output"):
             assert known.answer_of(finding["agent_type"], finding["output"]) == right["answer_id"]
 
 
-def test_the_pipelines_tables_hold_nothing_of_the_truth(folder: Path) -> None:
+def test_the_pipelines_tables_contain_nothing_of_the_truth(folder: Path) -> None:
     for file in [folder / "analyses.parquet", folder / "findings.parquet", *(folder / "llm_query_logs").iterdir()]:
         assert not {"intent_id", "answer_id", "kind", "dirty", "row"} & set(pq.read_schema(file).names)
     table = pa.concat_tables([pq.read_table(file) for file in (folder / "llm_query_logs").iterdir()])

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from cachewarm_pipeline.definitions import defs
-from cachewarm_pipeline.lineage.asset_page import column_schema, record, records
+from cachewarm_pipeline.lineage.asset_page import column_schema, record_day, records
 
 GRAPH = defs.resolve_asset_graph()
 ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
@@ -69,31 +69,31 @@ def recorded(metadata: dict[str, Any], spent: float | None = None) -> dict[str, 
 
     @dg.asset(partitions_def=days)
     def one(context: dg.AssetExecutionContext) -> None:
-        record(context, date(2026, 3, 20), metadata, spent)
+        record_day(context, date(2026, 3, 20), metadata, spent)
 
     result = dg.materialize([one], partition_key="2026-03-20")
     (event,) = result.get_asset_materialization_events()
     return {name: value.value for name, value in event.materialization.metadata.items()}
 
 
-def test_a_day_that_could_cost_has_its_cost_as_a_number_also_when_it_was_free() -> None:
+def test_a_paid_asset_records_its_cost_for_free_days_too() -> None:
     assert recorded({"judge": "embedding"}, spent=0.0)["cost_usd"] == 0
     assert recorded({"judge": "llm"}, spent=1.75)["cost_usd"] == 1.75
     assert "cost_usd" not in recorded({"rows": 1})
 
 
-def test_numbers_have_as_many_digits_as_a_person_reads() -> None:
-    told = recorded({"hit_rate": 0.2614991482112436, "lift_interval": [-0.009748978240700298, 1.0], "rows": 1234567})
-    assert (told["hit_rate"], told["lift_interval"], told["rows"]) == (0.261499148, [-0.00974897824, 1.0], 1234567)
+def test_numbers_are_rounded_for_reading() -> None:
+    shown = recorded({"hit_rate": 0.2614991482112436, "lift_interval": [-0.009748978240700298, 1.0], "rows": 1234567})
+    assert (shown["hit_rate"], shown["lift_interval"], shown["rows"]) == (0.261499148, [-0.00974897824, 1.0], 1234567)
 
 
-def test_nested_types_are_told_by_their_parts() -> None:
+def test_nested_types_are_shown_by_the_names_of_their_parts() -> None:
     answers = pa.list_(pa.struct([("response", pa.string()), ("count", pa.int64())]))
     (column,) = column_schema(pa.schema([("responses", answers)])).columns
     assert column.type == "list of (response, count)"
 
 
-def test_days_and_personal_data_in_tables_are_shown_as_a_person_may_see_them() -> None:
+def test_tables_show_dates_in_iso_format_and_mask_personal_data() -> None:
     table = records(
         [{"day": date(2026, 3, 20), "prompt": "call +43 1 5337123 or write to jane.doe@corp.at", "rate": 0.123456}]
     )

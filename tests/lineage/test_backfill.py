@@ -1,4 +1,4 @@
-"""Backfills: a range of past days is one run, whoever starts it, and leaves what runs of single days would leave."""
+"""Backfills: a range of past days is one run, however it is started, with the same result as runs of single days."""
 
 import logging
 import subprocess
@@ -20,11 +20,11 @@ from tests.support.source_data import DAY, at, log_row, write_parquet
 DAYS = [LAST_DAY - timedelta(days=back) for back in (2, 1, 0)]
 MINED = [LAST_DAY - timedelta(days=back) for back in range(7, -1, -1)]
 ROWS = 80
-"""Of the log a day."""
+"""Rows of the log per day."""
 
 ONE_DAY = {"CACHEWARM_LOOKBACK_DAYS": "1", "CACHEWARM_JUDGE": "exact"}
 CHANGES = {"seconds", "unchanged", "written", "ttls_renewed", "generations_removed"}
-"""Of the clock, or of what Redis held before: everything else is the day's own."""
+"""Metadata that depends on the clock or on the earlier content of Redis; everything else depends on the day alone."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def values_of(home: Path, source: Path, redis_url: str, name: str) -> dict[str, 
 def run(
     job: str, first: date, last: date, instance: dg.DagsterInstance, only: Sequence[str] | None = None
 ) -> dg.ExecuteInProcessResult:
-    """The job for a day, or for a range of days as the tags of one run; ``only``: of its assets these."""
+    """Runs the job for a day, or for a range of days as one run. ``only``: runs only these of its assets."""
     from cachewarm_pipeline.definitions import defs
 
     span = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
@@ -60,8 +60,8 @@ def run(
     )
 
 
-def told_by(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dict[str, Any]]:
-    """(asset, day) to its metadata, without what changes from run to run."""
+def metadata_by_day(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dict[str, Any]]:
+    """Metadata by (asset, day), without what changes from run to run."""
     return {
         (m.asset_key.to_user_string(), m.partition or ""): {
             name: value.value for name, value in m.metadata.items() if name not in CHANGES
@@ -71,7 +71,7 @@ def told_by(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dict[str
 
 
 def files_of(home: Path) -> dict[str, tuple[int, bytes]]:
-    """Every dataset with the time it was written at."""
+    """Every dataset file with its modification time."""
     return {
         str(file.relative_to(home)): (file.stat().st_mtime_ns, file.read_bytes())
         for folder in (home / "data").iterdir()
@@ -86,17 +86,17 @@ class Home:
 
     values: dict[str, str]
     path: Path
-    told: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    metadata: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     files: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     rerun: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     generations: list[str] = field(default_factory=list)
     checks: list[Any] = field(default_factory=list)
-    """Results of `quality_threshold`, a record each."""
+    """Records of the results of `quality_threshold`."""
 
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory, source: Path, redis_url: str) -> Home:
-    """Three days, a run each, and then the last one again; texts were embedded by the first runs."""
+    """Three days, one run each, then the last day again. Earlier runs have embedded all texts."""
     home = home_with_shared_vectors(tmp_path_factory)
     done = Home(values_of(home, source, redis_url, "t-backfill-single"), home)
     with environment(done.values), dg.instance_for_test() as instance:
@@ -106,7 +106,7 @@ def single(tmp_path_factory: pytest.TempPathFactory, source: Path, redis_url: st
         for day in DAYS:
             result = run("warm_cache", day, day, instance)
             assert result.success
-            done.told |= told_by(result)
+            done.metadata |= metadata_by_day(result)
             merge_vectors(done.values)
         live = Workspace().cache.live()
         assert live
@@ -121,30 +121,30 @@ def single(tmp_path_factory: pytest.TempPathFactory, source: Path, redis_url: st
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, source: Path, redis_url: str, single: Home) -> Home:
-    """The same three days as one run, in a home of its own."""
+    """The same three days as one run, in a separate home."""
     home = home_with_shared_vectors(tmp_path_factory)
     done = Home(values_of(home, source, redis_url, "t-backfill-range"), home)
     with environment(done.values), dg.instance_for_test() as instance:
         assert run("mine_log", MINED[0], MINED[-1], instance).success
         result = run("warm_cache", DAYS[0], DAYS[-1], instance)
         assert result.success
-        done.told, done.files = told_by(result), files_of(home)
+        done.metadata, done.files = metadata_by_day(result), files_of(home)
         key = dg.AssetCheckKey(dg.AssetKey("warming_plan"), "quality_threshold")
         done.checks = list(instance.event_log_storage.get_asset_check_execution_history(key, limit=20))
     return done
 
 
-def test_a_range_tells_of_each_day_what_a_run_of_that_day_tells(single: Home, whole: Home) -> None:
+def test_a_range_shows_for_each_day_what_a_run_of_that_day_shows(single: Home, whole: Home) -> None:
     embedded = {"embedded", "reused", "tokens", "usd"}  # the first home paid for the texts of both
-    assert set(single.told) == set(whole.told)
-    for (asset, day), alone in single.told.items():
-        in_range = whole.told[asset, day]
+    assert set(single.metadata) == set(whole.metadata)
+    for (asset, day), alone in single.metadata.items():
+        in_range = whole.metadata[asset, day]
         if asset == "cache_entries":
             continue
         assert {k: v for k, v in in_range.items() if k not in embedded} == {
             k: v for k, v in alone.items() if k not in embedded
         }, (asset, day)
-    assert len({whole.told["replay", str(day)]["hits_and_wrong_hits_by_day"] for day in DAYS}) == 3
+    assert len({whole.metadata["replay", str(day)]["hits_and_wrong_hits_by_day"] for day in DAYS}) == 3
 
 
 def test_a_range_writes_the_bytes_that_single_runs_write(single: Home, whole: Home) -> None:
@@ -158,13 +158,13 @@ def test_running_a_day_again_rewrites_nothing_and_keeps_the_generation(single: H
     assert single.generations[0] == single.generations[1]
 
 
-def test_a_range_publishes_its_last_day_and_says_so_of_the_others(whole: Home) -> None:
-    said = [whole.told["cache_entries", str(day)] for day in DAYS]
-    assert [told["published"] for told in said] == [False, False, True]
-    assert "last day" in said[0]["why_not"]
+def test_a_range_publishes_its_last_day_and_the_other_days_say_why_they_are_not(whole: Home) -> None:
+    shown = [whole.metadata["cache_entries", str(day)] for day in DAYS]
+    assert [page["published"] for page in shown] == [False, False, True]
+    assert "last day" in shown[0]["why_not"]
 
 
-def test_a_historical_day_replaces_a_newer_generation_only_when_told_to(single: Home) -> None:
+def test_a_past_day_replaces_a_newer_generation_only_when_forced(single: Home) -> None:
     with environment(single.values), dg.instance_for_test() as instance:
         from cachewarm_pipeline.workspace.workspace import Workspace
 
@@ -172,9 +172,9 @@ def test_a_historical_day_replaces_a_newer_generation_only_when_told_to(single: 
         before = cache.live()
         result = run("warm_cache", DAYS[0], DAYS[0], instance, ["cache_entries"])
         assert result.success
-        told = told_by(result)["cache_entries", str(DAYS[0])]
-        assert told["published"] is False
-        assert "newer" in told["why_not"]
+        page = metadata_by_day(result)["cache_entries", str(DAYS[0])]
+        assert page["published"] is False
+        assert "newer" in page["why_not"]
         after = cache.live()
         assert before
         assert after
@@ -186,12 +186,12 @@ def test_a_historical_day_replaces_a_newer_generation_only_when_told_to(single: 
         assert after.as_of == DAYS[0]
 
 
-def test_every_day_of_a_range_has_a_check_result_of_its_own_and_none_stays_planned(whole: Home) -> None:
+def test_every_day_of_a_range_has_its_own_check_result_and_none_stays_planned(whole: Home) -> None:
     by_day = {record.partition: record for record in whole.checks}
     assert set(by_day) == {None, *(str(day) for day in DAYS)}  # None: of the run, which decides whether it goes on
     assert {record.status.value for record in whole.checks} == {"SUCCEEDED"}
     sentences = [evaluation_of(by_day[str(day)]).description or "" for day in DAYS]
-    assert all(sentence.startswith("All ") for sentence in sentences)
+    assert all("checked: all reach the quality floor" in sentence for sentence in sentences)
 
 
 def evaluation_of(record: Any) -> dg.AssetCheckEvaluation:
@@ -201,7 +201,7 @@ def evaluation_of(record: Any) -> dg.AssetCheckEvaluation:
 
 @pytest.fixture
 def thin_and_full(tmp_path: Path, redis_url: str, cache_name: str) -> Iterator[tuple[Path, date, date]]:
-    """A log whose one day has a single query, the next one enough of one, and none before them."""
+    """A log of two days: the first has a single query, the second has one that is asked often enough."""
     thin, full = DAY, DAY + timedelta(days=1)
     rows = [log_row("Asked once?", created_at=at(12))]
     rows += [log_row("Asked often?", created_at=at(24 + hour), user_id=f"u{hour}") for hour in range(1, 8)]
@@ -212,13 +212,13 @@ def thin_and_full(tmp_path: Path, redis_url: str, cache_name: str) -> Iterator[t
 
 
 def quality(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
-    """The whole run's verdict; those of single days are events of the log."""
+    """The verdict on the whole run; verdicts on single days are events in the log."""
     return next(
         e for e in result.get_asset_check_evaluations() if e.check_name == "quality_threshold" and e.partition is None
     )
 
 
-def test_a_bad_day_in_the_past_is_named_and_does_not_hold_up_the_rest(thin_and_full: tuple[Path, date, date]) -> None:
+def test_a_bad_day_in_the_past_is_named_and_does_not_stop_the_rest(thin_and_full: tuple[Path, date, date]) -> None:
     from cachewarm_pipeline.workspace.workspace import Workspace
 
     _, thin, full = thin_and_full
@@ -228,7 +228,7 @@ def test_a_bad_day_in_the_past_is_named_and_does_not_hold_up_the_rest(thin_and_f
     assert result.success
     found = quality(result)
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert (found.description or "").startswith(f"1 of 2 days fail: {thin}: The plan is empty")
+    assert (found.description or "").startswith(f"1 of 2 days failed: {thin}: The plan is empty")
     assert "what_to_do" in found.metadata
     live = Workspace().cache.live()
     assert live
@@ -307,7 +307,7 @@ def test_the_daemon_mines_a_range_as_one_run(source: Path, tmp_path: Path) -> No
 def test_the_daemon_runs_the_whole_job_over_exactly_these_days_as_one_run(
     thin_and_full: tuple[Path, date, date],
 ) -> None:
-    """From the job's page, that is: a selection of assets would also take the days after it that read these."""
+    """As from the job's page: a backfill of selected assets would also take later days that read these days."""
     from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
     from cachewarm_pipeline.workspace.workspace import Workspace
@@ -339,7 +339,7 @@ def test_the_daemon_runs_the_whole_job_over_exactly_these_days_as_one_run(
 
 @contextmanager
 def in_daemon() -> Iterator[tuple[dg.DagsterInstance, Any]]:
-    """A new instance, and what a daemon of it works with: the definitions in a code server of their own."""
+    """A new instance, and the context of its daemon: the definitions run in a separate code server."""
     from dagster._core.test_utils import create_test_daemon_workspace_context
     from dagster._core.workspace.load_target import ModuleTarget
 
@@ -349,7 +349,7 @@ def in_daemon() -> Iterator[tuple[dg.DagsterInstance, Any]]:
 
 
 def carry_out(daemon: Any, instance: dg.DagsterInstance) -> None:
-    """Ticks of the daemon until the backfill "past" is done; fails where it fails."""
+    """Ticks the daemon until the backfill "past" is done. Fails if the backfill fails."""
     from dagster._core.execution.backfill import BulkActionStatus
     from dagster._daemon.backfill import execute_backfill_iteration
     from dagster._daemon.run_coordinator import QueuedRunCoordinatorDaemon
@@ -367,7 +367,7 @@ def carry_out(daemon: Any, instance: dg.DagsterInstance) -> None:
 
 
 def assert_one_run_mined(instance: dg.DagsterInstance, days: list[date]) -> None:
-    """One run, and of each day the dataset, and its own metadata."""
+    """There is one run, and each day has its dataset and its own metadata."""
     from cachewarm_pipeline.workspace.workspace import Workspace
 
     assert instance.get_runs_count() == 1
@@ -376,8 +376,8 @@ def assert_one_run_mined(instance: dg.DagsterInstance, days: list[date]) -> None
     datasets = Workspace().datasets
     assert rows == {str(day): datasets.read("daily_query_counts", day).num_rows for day in days}
     (seen,) = instance.fetch_observations(dg.AssetKey("llm_query_logs"), limit=9).records
-    told = seen.event_log_entry.asset_observation
-    assert told
-    assert told.metadata["read_for"].value == f"{days[0]} to {days[-1]}"
+    observation = seen.event_log_entry.asset_observation
+    assert observation
+    assert observation.metadata["read_for"].value == f"{days[0]} to {days[-1]}"
     # 200 rows a day; the sample puts no date, or an absurd one, on a few of them.
-    assert 0.95 * ROWS * len(days) < told.metadata["dagster/row_count"].value <= ROWS * len(days)
+    assert 0.95 * ROWS * len(days) < observation.metadata["dagster/row_count"].value <= ROWS * len(days)

@@ -1,4 +1,4 @@
-"""The Dagster graph itself: ranges as one run, metadata a day, gates that a separate run cannot slip past."""
+"""The Dagster graph itself: ranges as one run, metadata per day, gates that a separate run cannot bypass."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -56,7 +56,7 @@ def test_a_range_of_days_is_one_run_with_each_days_own_metadata() -> None:
 
 
 @pytest.mark.usefixtures("_in_project")
-def test_every_asset_page_has_row_count_schema_examples_and_left_out_counts() -> None:
+def test_every_asset_page_has_row_count_schema_examples_and_exclusions() -> None:
     with dg.instance_for_test() as instance:
         assert run_range("mine_log", LAST_DAY, LAST_DAY, instance).success
         from cachewarm_pipeline.definitions import defs
@@ -94,7 +94,7 @@ def test_every_asset_page_has_row_count_schema_examples_and_left_out_counts() ->
             "entry_payback",
         )
         assert {"dagster/column_schema", "examples", "left_out"} <= set(metadata)
-    assert "it takes 4" in found["replay"]["held_out"].value
+    assert "a replay needs 4" in found["replay"]["held_out"].value
     checks = {e.check_name: (e.passed, e.severity.value) for e in result.get_asset_check_evaluations()}
     assert checks.pop("false_positive_rate") == (False, "WARN")  # no evidence: exact hits only, which is published
     passed = ["embedding_sanity", "no_conflicting_entries", "quality_threshold", "volatile_or_personal_share"]
@@ -103,7 +103,7 @@ def test_every_asset_page_has_row_count_schema_examples_and_left_out_counts() ->
     )
 
 
-def test_a_day_whose_log_was_not_mined_is_refused_by_name(tmp_path: Path, source: Path) -> None:
+def test_a_day_without_mined_counts_is_refused_by_name(tmp_path: Path, source: Path) -> None:
     values = {"CACHEWARM_HOME": str(tmp_path), "CACHEWARM_SOURCE_URL": str(source)}
     with environment(values), dg.instance_for_test() as instance:
         from cachewarm_pipeline.candidates.assets import frequent_queries

@@ -193,7 +193,7 @@ def test_a_failure_to_measure_stops_no_run_and_is_reported_on_the_page_and_by_th
         raise_on_error=True,
     ).get_asset_check_evaluations()
     assert [(one.passed, one.severity, one.description) for one in results] == [
-        (False, dg.AssetCheckSeverity.WARN, "Measuring of 2026-11-24 is not whole: no entry_hits of it.")
+        (False, dg.AssetCheckSeverity.WARN, "The measurements of 2026-11-24 are incomplete: entry_hits missing.")
     ]
     (folder / f"{DAY}.parquet").unlink()
     assert "lookups" in run(workspace)

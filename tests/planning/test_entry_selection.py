@@ -1,4 +1,4 @@
-"""Selection by coverage: what earns a place, and the reason of everything that does not."""
+"""Selection by coverage: what earns a place, and the reason why each other candidate is excluded."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -18,16 +18,15 @@ from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, SHARES, par
 from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, fit_curve, step
 from cachewarm_pipeline.planning import entry_selection as selection_module
 from cachewarm_pipeline.planning.entry_selection import (
-    SOURCES_COST,
-    THIN,
+    MAX_SOURCE_ORDER_COST,
+    THIN_LOG_QUERIES,
     Selected,
-    curves,
-    graph_of,
-    places_of,
+    budget_places,
+    coverage_graph,
     select,
 )
 from cachewarm_pipeline.planning.expected_demand import agent_demands
-from cachewarm_pipeline.planning.gain_curve import curve_table, next_entries
+from cachewarm_pipeline.planning.gain_curves import curve_table, gain_curves, next_entries_sentence
 from cachewarm_pipeline.planning.greedy_coverage import greedy_by_places
 from cachewarm_pipeline.query_log.day_weights import day_weights
 from cachewarm_pipeline.settings.selection_limits import Limits
@@ -39,7 +38,7 @@ TODAY = date(2026, 11, 24)
 
 
 class World:
-    """Texts on a circle: a text's place is the number of degrees behind its "@"."""
+    """Texts on a circle: the number after the "@" of a text is its position in degrees."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -80,11 +79,11 @@ class World:
 
     def chosen(self, limits: Limits, reach: Reach = NEAR) -> tuple[list[str], dict[ExclusionReason, int]]:
         found = self.select(limits, reach)
-        return [self.rows[place]["prompt"] for place in found.places], dict(found.excluded)
+        return [self.rows[place]["prompt"] for place in found.positions], dict(found.excluded)
 
     def select(self, limits: Limits, reach: Reach = NEAR) -> Selected:
         demands = self.demands()
-        graph, _ = graph_of(demands, places_of(self.rows, limits.entry_bytes), lambda _: reach)
+        graph, _ = coverage_graph(demands, budget_places(self.rows, limits.entry_bytes), lambda _: reach)
         return select(self.rows, graph, demands, limits)
 
 
@@ -109,7 +108,7 @@ def test_near_texts_of_another_answer_are_not_covered() -> None:
     assert world.chosen(Limits(2, floor=0.5))[0] == ["a@0", "b@2"]
 
 
-def test_a_wording_that_is_covered_already_is_left_out_below_the_floor() -> None:
+def test_a_wording_that_is_already_covered_is_excluded_below_the_floor() -> None:
     world = World()
     world.both("a@0", "x", 5)
     world.both("b@2", "x", 4)
@@ -117,8 +116,8 @@ def test_a_wording_that_is_covered_already_is_left_out_below_the_floor() -> None
     assert (prompts, excluded) == (["a@0"], {ExclusionReason.BELOW_FLOOR: 1})
 
 
-def test_a_candidate_that_nobody_asks_for_is_no_demand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection_module, "THIN", 1)
+def test_a_candidate_that_nobody_asks_for_is_excluded_for_no_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection_module, "THIN_LOG_QUERIES", 1)
     world = World()
     world.both("a@0", "x", 5)
     world.candidate("unasked@120", "z", "golden")
@@ -158,7 +157,7 @@ def test_a_variant_is_warmed_only_for_what_the_log_does_not_cover() -> None:
 
 
 def test_answers_of_certifying_queries_do_not_choose_entries() -> None:
-    """Whatever a certifying query's own answer is, the entries are the same."""
+    """The entries are the same whatever a certifying query's own answer is."""
 
     def plan(answer: str) -> list[str]:
         world = World()
@@ -173,7 +172,7 @@ def test_answers_of_certifying_queries_do_not_choose_entries() -> None:
     assert plan("x") == plan("y")
 
 
-def test_rare_texts_of_the_certifying_part_are_stood_for_by_the_others() -> None:
+def test_training_queries_stand_for_the_rare_texts_of_the_certifying_part() -> None:
     world = World()
     world.both("a@0", "x", 0)
     world.asked("rare@1", "x", 1)
@@ -181,7 +180,7 @@ def test_rare_texts_of_the_certifying_part_are_stood_for_by_the_others() -> None
     assert demand.lookups.sum() == pytest.approx(1 / (1 - SHARES[CERTIFY]))
 
 
-def test_a_text_asked_once_is_half_a_proof_that_it_comes_again() -> None:
+def test_half_of_the_demand_of_a_text_asked_once_is_expected_to_repeat() -> None:
     world = World()
     world.both("once@0", "x", 1, times=1, part="certify")
     world.both("ten times@90", "y", 1, times=10, part="certify")
@@ -189,11 +188,11 @@ def test_a_text_asked_once_is_half_a_proof_that_it_comes_again() -> None:
     assert demand.lookups[:2] == pytest.approx([0.5, 0.9])
 
 
-def test_dear_calls_weigh_more_than_cheap_ones() -> None:
+def test_expensive_calls_weigh_more_than_cheap_ones() -> None:
     world = World()
     world.both("cheap@0", "x", 5, cost_usd=0.001)
-    world.both("dear@90", "y", 4, cost_usd=0.01)
-    assert world.chosen(Limits(1), NEVER)[0] == ["dear@90"]
+    world.both("expensive@90", "y", 4, cost_usd=0.01)
+    assert world.chosen(Limits(1), NEVER)[0] == ["expensive@90"]
 
 
 def test_a_large_response_takes_several_places() -> None:
@@ -201,12 +200,12 @@ def test_a_large_response_takes_several_places() -> None:
     world.both("large@0", "x" * 25_000, 5)
     world.both("small@90", "y", 4)
     world.both("other@180", "z", 3)
-    assert places_of(world.rows, 8192).tolist() == [4, 1, 1]
+    assert budget_places(world.rows, 8192).tolist() == [4, 1, 1]
     assert world.chosen(Limits(2))[0] == ["small@90", "other@180"]
     assert world.chosen(Limits(4))[0] == ["small@90", "other@180"]
 
 
-def test_a_quota_is_kept_for_its_agent_type_and_limits_it_and_what_it_leaves_is_shared() -> None:
+def test_a_quota_reserves_and_limits_places_and_its_unused_places_are_shared() -> None:
     world = World()
     for place in (0, 90, 180):
         world.both(f"loud@{place}", f"{place}", 50, agent="loud")
@@ -222,11 +221,11 @@ def test_a_quota_is_kept_for_its_agent_type_and_limits_it_and_what_it_leaves_is_
 
 
 @pytest.mark.parametrize(
-    ("budget", "quotas", "told"),
+    ("budget", "quotas", "message"),
     [(0, {}, "budget"), (5, {"a": -1}, "below 0"), (5, {"a": 3, "b": 3}, "over the budget")],
 )
-def test_limits_that_cannot_be_kept_say_what_to_set(budget: int, quotas: dict[str, int], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_impossible_limits_name_the_setting_to_change(budget: int, quotas: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         Limits(budget, quotas)
 
 
@@ -245,19 +244,19 @@ def test_a_cold_start_warms_golden_by_confidence_behind_what_is_asked() -> None:
     assert world.chosen(Limits(9, floor=0.5))[1] == {ExclusionReason.NO_DEMAND: 1}
 
 
-def test_the_first_look_ups_of_a_tenant_do_not_end_its_cold_start() -> None:
+def test_the_first_lookups_of_a_tenant_do_not_end_its_cold_start() -> None:
     world = World()
     for place in (0, 90, 180):
         world.candidate(f"golden@{place}", f"{place}", "golden", agent="new")
     world.asked("a first question@45", "45", 0.1, agent="new")
     assert len(world.chosen(Limits(9, floor=0.5))[0]) == 3
-    for number in range(THIN):
+    for number in range(THIN_LOG_QUERIES):
         world.asked(f"question {number}@{200 + number}", "other", 0.1, agent="new")
     assert world.chosen(Limits(9, floor=0.5)) == ([], {ExclusionReason.NO_DEMAND: 3})
 
 
-def test_golden_before_log_costs_at_most_a_hundredth_of_the_hits() -> None:
-    """Two golden answers cover parts of what one log answer covers whole."""
+def test_admitting_golden_first_costs_at_most_a_hundredth_of_the_hits() -> None:
+    """Two golden answers together cover what one log answer covers alone."""
     world = World()
     world.candidate("golden@0", "x", "golden")
     world.candidate("other golden@40", "x", "golden")
@@ -293,7 +292,7 @@ worlds = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(worlds, st.integers(1, 30), st.floats(0, 3), st.booleans(), st.integers(0, 5))
-def test_every_candidate_is_chosen_once_or_left_out_with_one_reason(
+def test_every_candidate_is_chosen_once_or_excluded_with_one_reason(
     texts: list, budget: int, floor: float, reaching: bool, quota: int
 ) -> None:
     world = World()
@@ -304,35 +303,35 @@ def test_every_candidate_is_chosen_once_or_left_out_with_one_reason(
             world.asked(text, answer, demand, agent, part_of(entry_id(text, agent)), times=7)
     limits = Limits(budget, {"a": min(quota, budget)} if quota else {}, floor)
     found = world.select(limits, NEAR if reaching else NEVER)
-    assert len(found.places) == len(set(found.places)) <= budget
-    assert len(found.places) + found.excluded.total() == len(world.rows)
+    assert len(found.positions) == len(set(found.positions)) <= budget
+    assert len(found.positions) + found.excluded.total() == len(world.rows)
     assert all(later <= earlier + 1e-6 for earlier, later in zip(found.gains, found.gains[1:], strict=False))
     if quota:
-        assert sum(world.rows[place]["agent_type"] == "a" for place in found.places) <= min(quota, budget)
+        assert sum(world.rows[place]["agent_type"] == "a" for place in found.positions) <= min(quota, budget)
     assert found == world.select(limits, NEAR if reaching else NEVER)
     if not quota:
         demands = world.demands()
-        graph, _ = graph_of(demands, places_of(world.rows, 8192), lambda _: NEAR if reaching else NEVER)
+        graph, _ = coverage_graph(demands, budget_places(world.rows, 8192), lambda _: NEAR if reaching else NEVER)
         nothing = np.zeros(len(graph.weight))
         best = greedy_by_places(graph, range(len(world.rows)), budget, max(floor, 1e-9), nothing)
-        assert graph.value(found.places) >= (1 - SOURCES_COST) * sum(best.gains) - 1e-9
+        assert graph.value(found.positions) >= (1 - MAX_SOURCE_ORDER_COST) * sum(best.gains) - 1e-9
 
 
-def test_the_curves_agree_with_the_plan_and_go_on_beyond_it() -> None:
+def test_the_curves_agree_with_the_plan_and_continue_past_it() -> None:
     world = World()
     for place in range(0, 360, 30):
         world.both(f"t@{place}", f"{place}", 1 + place / 30)
     demands = world.demands()
-    graph, lookups = graph_of(demands, places_of(world.rows, 8192), lambda _: NEAR)
+    graph, lookups = coverage_graph(demands, budget_places(world.rows, 8192), lambda _: NEAR)
     selected = select(world.rows, graph, demands, Limits(5))
-    found = curves(world.rows, graph, lookups, selected, demands, np.random.default_rng(0))
+    found = gain_curves(world.rows, graph, lookups, selected, demands, np.random.default_rng(0))
     assert found.entries == 5
     assert found.hits(5) == pytest.approx(sum(selected.gains))
     assert len(found.plan) == 12
     assert found.plan[-1] == pytest.approx(found.frequency[-1]) == pytest.approx(found.random[-1])
     assert (found.plan + 1e-9 >= found.frequency).all()
-    assert next_entries(found) == (
-        f"The 7 candidates that are left would bring {found.next_hits:,.1f} hits a day more "
+    assert next_entries_sentence(found) == (
+        f"The 7 remaining candidates would add {found.next_hits:,.1f} hits a day "
         f"({found.next_hits / found.lookups:.1%} of the lookups)."
     )
     table = curve_table(found).to_pylist()
@@ -340,7 +339,7 @@ def test_the_curves_agree_with_the_plan_and_go_on_beyond_it() -> None:
     assert table[-1]["entries"] == 12
 
 
-def test_recent_days_weigh_more_and_all_together_are_one_day() -> None:
+def test_recent_days_weigh_more_and_all_weights_add_up_to_one_day() -> None:
     days = [TODAY - timedelta(days=back) for back in range(30)]
     weights = day_weights(days, TODAY, 14)
     assert sum(weights.values()) == pytest.approx(1)
@@ -349,7 +348,7 @@ def test_recent_days_weigh_more_and_all_together_are_one_day() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.booleans()), max_size=80))
-def test_a_curve_never_falls_and_stays_a_chance(outcomes: list[tuple[float, bool]]) -> None:
+def test_a_reach_curve_never_falls_and_stays_within_0_and_1(outcomes: list[tuple[float, bool]]) -> None:
     curve = fit_curve(np.array([c for c, _ in outcomes], np.float32), np.array([y for _, y in outcomes], bool))
     chances = curve(np.linspace(-1, 1, 50))
     assert ((chances >= 0) & (chances <= 1)).all()

@@ -1,4 +1,4 @@
-"""The plan of a day through the real job: two passes, the curve, cold starts, quotas and the seed's order."""
+"""The plan of a day through the real job: two passes, the curves, cold starts, quotas and selection by frequency."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ LAST = date(2026, 3, 20)
 
 
 def log_rows(agent_type: str, asked: dict[str, tuple[str, int]]) -> list[dict[str, Any]]:
-    """Each text so many times, on the last days, by users of its own."""
+    """Each text the given number of times, on the last days, by its own users."""
     return [
         {
             "query": text,
@@ -77,7 +77,7 @@ def home(capsys: pytest.CaptureFixture[str], tmp_path: Path, redis_url: str, cac
     return Home(capsys, tmp_path, redis_url, cache_name)
 
 
-def test_the_plan_says_what_it_expects_and_what_more_would_bring(home: Home) -> None:
+def test_the_plan_shows_expected_hits_and_what_further_entries_would_add(home: Home) -> None:
     asked = {f"How do I mend engine number {n}?": (f"Answer {n}", 12 - n) for n in range(10)}
     pq.write_table(pa.Table.from_pylist(log_rows("a", asked)), home.source / "llm_query_logs.parquet")
     report, rows = home.warm("--budget", "4")
@@ -86,15 +86,15 @@ def test_the_plan_says_what_it_expects_and_what_more_would_bring(home: Home) -> 
     assert gains == sorted(gains, reverse=True)
     plan = report["plan"]
     assert plan["expected_hits_a_day"] == pytest.approx(sum(gains))
-    assert plan["next_100"].startswith("The 6 candidates that are left would bring")
+    assert plan["next_100"].startswith("The 6 remaining candidates would add")
     (here,) = [row for row in plan["curve"] if row["entries"] == 4]
     assert here["planned"]
     assert here["plan"] == pytest.approx(here["frequency"]) == pytest.approx(plan["expected_hits_a_day"])
     assert report["counts"]["over_budget"] == 6
 
-    told = home.run("warm", "--budget", "4").out
-    assert "lookups a day are answered by these entries" in told
-    assert "<- the plan" in told
+    printed = home.run("warm", "--budget", "4").out
+    assert "lookups a day are answered by these entries" in printed
+    assert "<- the plan" in printed
 
 
 def test_the_floor_stops_a_plan_before_its_budget(home: Home) -> None:
@@ -115,7 +115,7 @@ def test_without_a_log_golden_answers_are_warmed_by_confidence(home: Home) -> No
     assert report["counts"]["over_budget"] == 2
 
 
-def test_golden_that_nobody_asks_does_not_crowd_out_the_log_and_a_new_tenant_is_not_forgotten(home: Home) -> None:
+def test_golden_that_nobody_asks_does_not_displace_the_log_and_a_new_tenant_is_warmed(home: Home) -> None:
     golden_rows(home.source, "new tenant", [f"Contents of file {n}, unlike any other" for n in range(5)])
     asked = {f"How do I mend engine number {n}?": (f"Answer {n}", 9) for n in range(4)}
     pq.write_table(pa.Table.from_pylist(log_rows("a", asked)), home.source / "llm_query_logs.parquet")
@@ -126,7 +126,7 @@ def test_golden_that_nobody_asks_does_not_crowd_out_the_log_and_a_new_tenant_is_
     assert {row["gain"] for row in rows} == {None}
 
 
-def test_quotas_hold_through_the_job_and_too_large_ones_are_told(home: Home) -> None:
+def test_quotas_hold_through_the_job_and_too_large_ones_are_reported(home: Home) -> None:
     rows = [
         *log_rows("loud", {f"How do I mend engine number {n}?": (f"Answer {n}", 12) for n in range(6)}),
         *log_rows("quiet", {f"When is train number {n} due?": (f"Time {n}", 2) for n in range(6)}),

@@ -1,4 +1,4 @@
-"""The plan: union, gate, order, budget, hash."""
+"""The plan: union, quality floor, order, conflicts, budget, hash."""
 
 import json
 
@@ -76,7 +76,7 @@ def test_golden_comes_first_and_its_answer_wins_over_the_log() -> None:
     assert excluded == {ExclusionReason.CONFLICTING_ANSWER: 1}
 
 
-def test_a_prompt_with_two_answers_shows_both_and_the_same_answer_is_a_mere_duplicate() -> None:
+def test_a_prompt_with_two_answers_is_a_conflict_and_with_the_same_answer_a_duplicate() -> None:
     golden = table(candidate("How?", response="golden answer"), candidate("Why?", response="Because."))
     log = table(candidate("how", "query_log", response="log answer"), candidate("why", "query_log", response="because"))
     plan = made(golden, log)
@@ -89,7 +89,7 @@ def test_a_prompt_with_two_answers_shows_both_and_the_same_answer_is_a_mere_dupl
 SAFE = "is it safe to call eval on what a stranger typed"
 
 
-def test_of_prompts_that_nothing_tells_apart_only_the_better_one_stays() -> None:
+def test_of_inseparable_prompts_only_the_better_one_stays() -> None:
     same_words = candidate(SAFE + "; thanks", response="yes"), candidate(SAFE + ", thanks", "query_log", response="no")
     plan = made(table(same_words[0]), table(same_words[1]))
     assert plan.table["response"].to_pylist() == ["yes"]
@@ -100,20 +100,20 @@ def test_of_prompts_that_nothing_tells_apart_only_the_better_one_stays() -> None
 @pytest.mark.parametrize(
     "other", [SAFE.replace("is it", "is it not"), SAFE + " 3", SAFE.replace("call eval", "eval call")]
 )
-def test_near_prompts_with_other_answers_both_stay_for_the_contrast(other: str) -> None:
+def test_near_but_separable_prompts_with_different_answers_both_stay(other: str) -> None:
     plan = made(table(candidate(SAFE, response="no"), candidate(other, response="yes")))
     assert plan.table.num_rows == 2
     assert len(set(plan.table["answer_group"].to_pylist())) == 2
 
 
-def test_what_a_conflict_leaves_free_is_filled_from_the_rest() -> None:
+def test_the_place_of_a_conflicting_candidate_is_filled_from_the_rest() -> None:
     rows = [candidate(SAFE + mark, response=f"{i}") for i, mark in enumerate(("; thanks", ", thanks", ": thanks"))]
     plan = made(table(*rows, candidate("another question", response="x")), budget=2)
     assert plan.table["prompt"].to_pylist() == [SAFE + "; thanks", "another question"]
     assert plan.excluded == {ExclusionReason.INSEPARABLE: 2}
 
 
-def test_a_conflict_that_was_missed_among_all_is_found_among_the_chosen_and_its_place_filled(
+def test_a_conflict_that_the_index_missed_is_found_among_the_chosen_and_its_place_is_filled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers = iter([lambda vectors, words: []])
@@ -127,7 +127,7 @@ def test_a_conflict_that_was_missed_among_all_is_found_among_the_chosen_and_its_
     assert plan.conflicts.num_rows == 1
 
 
-def test_candidates_below_their_sources_floor_are_left_out_and_counted() -> None:
+def test_candidates_below_their_sources_floor_are_excluded_and_counted() -> None:
     plan, excluded = plan_of(table(candidate("a", quality=0.79), candidate("b", "synthetic", quality=0.7)))
     assert plan["prompt"].to_pylist() == ["b"]
     assert excluded == {ExclusionReason.LOW_QUALITY: 1}
@@ -142,7 +142,7 @@ def test_a_nan_quality_is_below_every_floor_in_the_gate() -> None:
     assert quality_threshold(plan, FLOORS).passed
 
 
-def test_a_candidate_without_a_vector_is_left_out_and_counted() -> None:
+def test_a_candidate_without_a_vector_is_excluded_and_counted() -> None:
     plan, excluded = plan_of(table(candidate("a"), candidate("b")), embedded={embedding_key(MODEL, "b")})
     assert plan["prompt"].to_pylist() == ["b"]
     assert excluded == {ExclusionReason.NO_EMBEDDING: 1}
@@ -155,7 +155,7 @@ def test_a_budget_below_one_is_refused_by_name(budget: int) -> None:
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=20), st.integers(1, 10))
-def test_every_candidate_is_an_entry_or_counted(prompts: list[str], budget: int) -> None:
+def test_every_candidate_is_an_entry_or_excluded_with_a_reason(prompts: list[str], budget: int) -> None:
     plan, excluded = plan_of(table(*(candidate(p) for p in prompts)), budget=budget)
     assert plan.num_rows + sum(excluded.values()) == len(prompts)
     assert plan.num_rows <= budget

@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 from cachewarm_pipeline.plots.drawing import _apart, _day, _whole_days, line_plot, markdown_image
-from cachewarm_pipeline.proof.precision_plot import precision_hit_rate
-from cachewarm_pipeline.proof.replay_summary import Curve, curve
+from cachewarm_pipeline.proof.precision_curve import PrecisionCurve, precision_curve, precision_plot
 
 
 def picture(uri: str) -> np.ndarray:
@@ -35,20 +34,20 @@ def inked(pixels: np.ndarray, colour: str) -> np.ndarray:
     return np.argwhere(np.abs(pixels - wanted).max(2) < 12)
 
 
-def drawn_curve(queries: int, seed: int) -> Curve:
+def drawn_curve(queries: int, seed: int) -> PrecisionCurve:
     rng = np.random.default_rng(seed)
     place = rng.random(queries)
     right = (rng.random(queries) >= np.interp(place, (0, 0.4, 0.7, 1), (0.01, 0.03, 0.12, 0.9))).astype(float)
-    return curve(1 - place, right, 1 - right, queries)
+    return precision_curve(1 - place, right, 1 - right, queries)
 
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 
 
 def test_each_curve_is_drawn_in_its_colour_and_the_better_one_higher() -> None:
-    better = Curve(np.array([2.0, 1.0]), np.array([0.1, 0.8]), np.array([0.99, 0.95]))
-    worse = Curve(np.array([2.0, 1.0]), np.array([0.1, 0.8]), np.array([0.92, 0.80]))
-    pixels = picture(precision_hit_rate({"learned": better, "distance": worse}, 0.05))
+    better = PrecisionCurve(np.array([2.0, 1.0]), np.array([0.1, 0.8]), np.array([0.99, 0.95]))
+    worse = PrecisionCurve(np.array([2.0, 1.0]), np.array([0.1, 0.8]), np.array([0.92, 0.80]))
+    pixels = picture(precision_plot({"learned": better, "distance": worse}, 0.05))
     high, low = inked(pixels, BLUE), inked(pixels, VERMILLION)
     assert len(high) > 300
     assert len(low) > 300
@@ -57,7 +56,7 @@ def test_each_curve_is_drawn_in_its_colour_and_the_better_one_higher() -> None:
 
 def test_the_operating_point_is_ringed_on_its_line() -> None:
     lines = {"learned": drawn_curve(900, 1)}
-    plain, ringed = (picture(precision_hit_rate(lines, 0.05, at)) for at in (None, {"learned": (0.5, 0.97)}))
+    plain, ringed = (picture(precision_plot(lines, 0.05, at)) for at in (None, {"learned": (0.5, 0.97)}))
     changed = np.argwhere(np.abs(plain - ringed).max(2) > 60)
     inside = changed[changed[:, 1] < 497]  # the note under the name stands to the right of the plot
     assert len(inside) > 50
@@ -77,9 +76,9 @@ def test_the_same_input_gives_the_same_bytes_whatever_matplotlibrc_says(tmp_path
     assert here == there.strip()
 
 
-def test_a_crowd_of_lines_stays_small_and_names_only_what_fits() -> None:
+def test_a_plot_of_many_lines_stays_small_and_names_only_the_lines_that_fit() -> None:
     curves = {f"agent type {number}": drawn_curve(300, number) for number in range(40)}
-    pixels = picture(precision_hit_rate(curves, 0.02, dict.fromkeys(curves, (0.3, 0.98))))
+    pixels = picture(precision_plot(curves, 0.02, dict.fromkeys(curves, (0.3, 0.98))))
     margins = np.concatenate([pixels[:8].reshape(-1, 3), pixels[-8:].reshape(-1, 3), pixels[:, -6:].reshape(-1, 3)])
     assert (margins > 200).all()  # no text runs over the edge
 
@@ -96,10 +95,10 @@ def test_a_crowd_of_lines_stays_small_and_names_only_what_fits() -> None:
     ],
     ids=str,
 )
-def test_odd_data_is_still_a_picture(lines: dict[str, tuple[list[float], list[float]]]) -> None:
+def test_odd_data_still_gives_a_picture(lines: dict[str, tuple[list[float], list[float]]]) -> None:
     picture(line_plot(lines, title="a $ title", x_label="x $", y_label="$ y", limit=(0.5, "limit")))
-    curves = {name: Curve(np.empty(0), np.empty(0), np.empty(0)) for name in lines}
-    picture(precision_hit_rate(curves, 0.05))
+    curves = {name: PrecisionCurve(np.empty(0), np.empty(0), np.empty(0)) for name in lines}
+    picture(precision_plot(curves, 0.05))
 
 
 def test_names_never_cover_each_other() -> None:
@@ -117,12 +116,12 @@ def test_markdown_keeps_the_alternative_text_on_one_line_and_in_its_brackets() -
     assert markdown_image("data:x", "a [b]\n c\\") == "![a \\[b\\] c\\\\](data:x)"
 
 
-def test_the_plotting_library_is_loaded_only_where_something_is_plotted() -> None:
+def test_matplotlib_is_loaded_only_when_something_is_plotted() -> None:
     code = "import sys, cachewarm_pipeline.plots.drawing; print({'matplotlib', 'numpy', 'PIL'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
-def test_days_are_told_as_days_and_a_single_one_is_seen() -> None:
+def test_days_are_labelled_as_dates_and_a_single_day_is_visible() -> None:
     first = date(2026, 3, 20).toordinal()
     many = {"warmed": (np.arange(first, first + 90), np.full(90, 0.5))}
     one = {"warmed": (np.array([first]), np.array([0.5]))}
@@ -131,7 +130,7 @@ def test_days_are_told_as_days_and_a_single_one_is_seen() -> None:
     assert line_plot(one, title="t", x_label="day", y_label="rate") != pictures[1]
 
 
-def test_the_axis_of_a_single_day_has_its_neighbours_and_no_more() -> None:
+def test_the_axis_of_a_single_day_shows_that_day_and_its_neighbours() -> None:
     from matplotlib.figure import Figure
 
     axes = Figure().add_subplot()
@@ -141,7 +140,7 @@ def test_the_axis_of_a_single_day_has_its_neighbours_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(("x", "text"), [(date(2026, 3, 1).toordinal(), "1 Mar"), (0.0, ""), (739_000.5, "")])
-def test_a_tick_between_two_days_has_no_name(x: float, text: str) -> None:
+def test_a_tick_between_two_days_has_no_label(x: float, text: str) -> None:
     assert _day(x) == text
 
 

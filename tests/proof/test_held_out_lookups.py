@@ -1,4 +1,4 @@
-"""Held-out traffic against a recipe: who is served what, and what the queries' own answers say of it."""
+"""Held-out traffic against a recipe: which entry serves each query, and whether its own logged answer agrees."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,8 +9,8 @@ from cachewarm_client.certificate import Certificate
 from cachewarm_client.match_rules import MatchRule
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, replay_agent, traffic_of
-from cachewarm_pipeline.proof.replay_summary import summary
+from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, replay_agent, traffic_by_agent_type
+from cachewarm_pipeline.proof.replay_summary import summarise_replay
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.candidates.test_window_rollup import FIRST, Days, Row, asked, said
 from tests.support.cache_fakes import TrigramEmbedder, make_plan
@@ -29,7 +29,7 @@ def replayed(
 ) -> tuple[pa.Table, dict[str, Row], dict[str, object]]:
     plan = make_plan([{"prompt": ROTATE, "response": "so", "agent_type": "a"}]) if plan is None else plan
     embedder = TrigramEmbedder()
-    traffic = traffic_of(Days(*days)(DAILY_QUERY_COUNTS.names))["a"]
+    traffic = traffic_by_agent_type(Days(*days)(DAILY_QUERY_COUNTS.names))["a"]
     asked_for: list[str] = []
 
     def vectors(numbers: Sequence[int]) -> np.ndarray:
@@ -39,12 +39,12 @@ def replayed(
     recipe = AgentRecipe(plan, embedder.embed(plan["prompt"].to_pylist()), rule, None)
     left = np.array([prompt in skip for prompt in traffic.prompts])
     rows, decisions = replay_agent("a", traffic, recipe, DAYS, vectors, left, ExactJudge().same)
-    found = summary(rows, decisions, delta=0.05, seed=0)
+    found = summarise_replay(rows, decisions, delta=0.05, seed=0)
     assert not set(asked_for) & set(skip)
     return rows, {row["prompt"]: row for row in decisions.to_pylist()}, found
 
 
-def test_exact_near_and_far_queries_are_counted_as_what_they_are() -> None:
+def test_exact_semantic_and_missed_queries_are_counted_as_such() -> None:
     day = [
         asked("how do i rotate the signing key", 5, said("so", 5), prompt=ROTATE),
         asked(NEAR, 3, said("so", 3)),
@@ -58,7 +58,7 @@ def test_exact_near_and_far_queries_are_counted_as_what_they_are() -> None:
     assert (found["wrong_hits"], found["judged_hits"], found["hits"]) == (0, 16, 16)
 
 
-def test_an_answer_that_differs_from_the_served_one_is_a_wrong_hit_with_its_weight() -> None:
+def test_a_logged_answer_that_differs_from_the_served_one_is_a_wrong_hit_with_its_weight() -> None:
     day = [asked(NEAR, 4, said("so", 1), said("otherwise", 3))]
     _, decisions, found = replayed(BY_DISTANCE, day)
     assert (decisions[NEAR]["judged"], decisions[NEAR]["wrong"]) == (4, 3)
@@ -66,13 +66,13 @@ def test_an_answer_that_differs_from_the_served_one_is_a_wrong_hit_with_its_weig
     assert decisions[NEAR]["served_response"] == "so"
 
 
-def test_what_the_earlier_cache_answered_is_demand_and_no_evidence() -> None:
+def test_answers_of_an_earlier_cache_count_as_demand_not_as_evidence() -> None:
     _, _, found = replayed(BY_DISTANCE, [asked(NEAR, 4, cache_hits=4)])
     assert (found["lookups"], found["hits"], found["judged_hits"]) == (4, 4, 0)
     assert found["wrong_hit_rate"] is None
 
 
-def test_exact_only_embeds_nothing_and_serves_nothing_by_meaning() -> None:
+def test_exact_only_embeds_nothing_and_has_no_semantic_hit() -> None:
     rows, decisions, _ = replayed(EXACT_ONLY, [asked(NEAR, 3, said("so", 3))], skip=[NEAR])
     assert rows["semantic_hits"].to_pylist() == [0, 0]
     assert rows["own_hits"].to_pylist() == [2, 0]

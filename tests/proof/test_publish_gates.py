@@ -1,4 +1,4 @@
-"""A publish asks the gates' stored verdicts about exactly its plan: a run of its own cannot slip past them."""
+"""A publish needs the gates' stored verdicts on exactly its plan, so a separate run cannot bypass them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,8 +21,8 @@ from cachewarm_pipeline.lineage.workspace_resource import WorkspaceResource
 from cachewarm_pipeline.match_rules.rule_tables import rules_table
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.planning.warming_plan import plan_hash
-from cachewarm_pipeline.proof.gate_verdict_store import limits_of, passed_verdict, planned, store_verdict
-from cachewarm_pipeline.proof.plan_gates import GateVerdict
+from cachewarm_pipeline.proof.gate_verdict import GateVerdict
+from cachewarm_pipeline.proof.gate_verdict_store import gate_limits, passed_verdict, publishable_plan, store_verdict
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.schemas import GATES, MATCH_VECTORS
 from cachewarm_pipeline.workspace.workspace import Workspace
@@ -65,15 +65,15 @@ def write_plan(workspace: Workspace, plan: pa.Table, rules: MatchRules = RULES) 
 
 
 def judge(workspace: Workspace, gate: str, verdict: GateVerdict | None = None) -> None:
-    plan, rules = planned(workspace.datasets, DAY)
+    plan, rules = publishable_plan(workspace.datasets, DAY)
     whole, entries = plan_hash(plan, rules.as_dict()), plan_hash(plan.drop_columns([RULE_VECTORS]))
     judged = whole if gate == "false_positive_rate" else entries
     verdict = verdict or GateVerdict(True, "all is well")
-    store_verdict(workspace.datasets, gate, DAY, judged, limits_of(workspace.settings, gate), verdict)
+    store_verdict(workspace.datasets, gate, DAY, judged, gate_limits(workspace.settings, gate), verdict)
 
 
 def publish() -> tuple[bool, str]:
-    """Runs the publishing asset alone, as a person could in the UI; whether it succeeded, and what it said."""
+    """Runs the publishing asset alone, as a person could in the UI; whether it succeeded, and its error."""
     from cachewarm_pipeline.publishing.assets import cache_entries
 
     upstream = ("warming_plan", "embeddings", "match_rules", "replay")
@@ -95,19 +95,19 @@ def test_a_gate_that_has_not_judged_stops_the_publish(workspace: Workspace, miss
     for gate in GATES:
         if gate != missing:
             judge(workspace, gate)
-    done, said = publish()
+    done, error = publish()
     assert not done
-    assert f"{missing}: it has not judged the plan of {DAY}" in said
+    assert f"{missing}: it has not judged the plan of {DAY}" in error
     assert workspace.cache.live() is None
 
 
 @pytest.mark.parametrize("failing", GATES)
-def test_a_gate_that_failed_stops_the_publish_with_its_own_words(workspace: Workspace, failing: str) -> None:
+def test_a_failed_gate_stops_the_publish_with_its_sentence(workspace: Workspace, failing: str) -> None:
     for gate in GATES:
         judge(workspace, gate, GateVerdict(False, "three of them are wrong") if gate == failing else None)
-    done, said = publish()
+    done, error = publish()
     assert not done
-    assert f"{failing}: three of them are wrong" in said
+    assert f"{failing}: three of them are wrong" in error
     assert workspace.cache.live() is None
 
 
@@ -115,59 +115,59 @@ def test_a_verdict_about_another_plan_does_not_count(workspace: Workspace) -> No
     for gate in GATES:
         judge(workspace, gate)
     write_plan(workspace, make_plan([{**PLAN[0], "response": "something else"}]))
-    done, said = publish()
+    done, error = publish()
     assert not done
-    assert "is about another plan" in said
+    assert "is about another plan" in error
 
 
 def test_a_verdict_about_other_rules_does_not_count(workspace: Workspace) -> None:
     for gate in GATES:
         judge(workspace, gate)
     write_plan(workspace, make_plan(PLAN), MatchRules(MatchRule("", "exact_only")))
-    done, said = publish()
+    done, error = publish()
     assert not done
-    assert "false_positive_rate: its verdict" in said
+    assert "false_positive_rate: its verdict" in error
 
 
-def test_a_verdict_about_other_places_in_the_learned_space_does_not_count(workspace: Workspace) -> None:
+def test_a_verdict_about_other_positions_in_the_learned_space_does_not_count(workspace: Workspace) -> None:
     for gate in GATES:
         judge(workspace, gate)
     ids = workspace.datasets.read("warming_plan", DAY)["entry_id"].to_pylist()
     moved = pa.table({"entry_id": ids, "rule_vectors": ["AAAA"] * len(ids)})
     workspace.datasets.write("match_vectors", DAY, moved)
-    done, said = publish()
+    done, error = publish()
     assert not done
-    assert "false_positive_rate: its verdict" in said
+    assert "false_positive_rate: its verdict" in error
 
 
-def test_a_verdict_about_other_weights_of_words_does_not_count(workspace: Workspace) -> None:
+def test_a_verdict_about_other_word_weights_does_not_count(workspace: Workspace) -> None:
     rules = MatchRules(MatchRule("", "exact_only"), words={"revoke": -1.0})
     write_plan(workspace, make_plan(PLAN), rules)
     for gate in GATES:
         judge(workspace, gate)
     write_plan(workspace, make_plan(PLAN), replace(rules, words={"revoke": -1.001}))
-    done, said = publish()
+    done, error = publish()
     assert not done
-    assert "false_positive_rate: its verdict" in said
+    assert "false_positive_rate: its verdict" in error
 
 
-def test_a_learned_rule_whose_entries_have_no_places_is_refused(workspace: Workspace) -> None:
+def test_a_learned_rule_whose_entries_have_no_positions_is_refused(workspace: Workspace) -> None:
     model = MatchModel(VERSION, 0.0, (0.0,) * len(FEATURES), 1.0)
     learned = MatchRule("auditor", "learned", None, True, model, PROOF)
     space = Space(np.zeros((384, 4), np.float16))
     write_plan(workspace, make_plan(PLAN), MatchRules(MatchRule("", "exact_only"), {"auditor": learned}, space))
-    done, said = publish()
+    done, error = publish()
     assert not done
-    assert "no place in the learned space" in said
+    assert "no position in the learned space" in error
 
 
-def test_a_verdict_by_a_looser_target_does_not_count(workspace: Workspace) -> None:
+def test_a_verdict_under_a_looser_target_does_not_count(workspace: Workspace) -> None:
     for gate in GATES:
         judge(workspace, gate)
     with environment({**_here(), "CACHEWARM_MAX_WRONG_HIT_RATE": "0.01"}):
-        done, said = publish()
+        done, error = publish()
     assert not done
-    assert "other limits" in said
+    assert "other limits" in error
 
 
 def _here() -> dict[str, str]:
@@ -176,7 +176,7 @@ def _here() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("CACHEWARM_")}
 
 
-def test_what_all_gates_let_pass_is_published_and_a_withheld_agent_type_for_exact_hits_only(
+def test_a_plan_that_passes_all_gates_is_published_and_a_withheld_agent_type_serves_exact_hits_only(
     workspace: Workspace,
 ) -> None:
     for gate in GATES:

@@ -1,4 +1,4 @@
-"""Replay: what is counted equals a cache that is asked lookup by lookup, in blocks of any size and at bounded cost."""
+"""Replay: the counts equal those of a cache that gets one lookup at a time, for any block size and at bounded cost."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def one_by_one(
 
 
 @given(cases(), st.booleans(), st.integers(1, 5))
-def test_the_counts_are_those_of_a_cache_asked_lookup_by_lookup(
+def test_the_counts_equal_those_of_a_cache_that_gets_one_lookup_at_a_time(
     case: tuple[ReplayTraffic, ServedLookups, JudgedLookups, np.ndarray], with_own: bool, block: int
 ) -> None:
     traffic, served, judged, own = case
@@ -138,7 +138,7 @@ def test_an_example_by_hand() -> None:
     assert table["own_hits"] == [2, 0, 3]
 
 
-def test_plain_distance_answers_up_to_the_threshold_and_never_against_the_words() -> None:
+def test_plain_distance_answers_up_to_the_threshold_and_never_if_the_words_contradict() -> None:
     angles = np.array([0.0, 0.1, 0.3])
     vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
     own = plain_distance(vectors, float(1 - np.cos(0.11)))
@@ -155,7 +155,7 @@ def test_plain_distance_answers_up_to_the_threshold_and_never_against_the_words(
     assert asked == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
-def test_own_answers_cost_no_more_than_distinct_queries_by_stored_ones() -> None:
+def test_app_entries_cost_at_most_distinct_queries_times_stored_ones() -> None:
     q, kinds = 5_000, 40
     traffic = ReplayTraffic(np.zeros(3 * q, np.int64), np.tile(np.arange(q), 3), np.full(3 * q, 1_000))
     nothing = ServedLookups(*(np.full(q, -1),) * 2, np.zeros(q, bool))
@@ -197,6 +197,6 @@ def test_arrays_that_do_not_fit_are_named(change: dict[str, np.ndarray], message
         )
 
 
-def test_a_long_response_is_shown_by_its_beginning() -> None:
+def test_a_long_response_is_cut() -> None:
     assert shown_response("a" * 500) == "a" * 500
     assert shown_response("a" * 501) == "a" * 499 + "…"

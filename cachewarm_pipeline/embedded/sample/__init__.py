@@ -1,9 +1,20 @@
-"""The synthetic sample of an application's tables: agents that review and plan code, their questions and answers.
+"""Synthetic tables of an application: agents that review and plan code, their questions and their answers.
 
-``ensure_sample`` and ``generate_log`` write it; ``truth`` tells tests what is right. Everything is made up from the
-word lists of this package; nothing of it is real.
+``ensure_sample`` and ``generate_log`` write a folder with the tables ``analyses``, ``findings`` and ``llm_query_logs``;
+``ground_truth.Truth`` tells tests which answer is right. Everything is made up from the word lists in this folder, and
+every table is a pure function of the random seed.
+
+- ``word_lists.py`` reads the word lists: ``subjects.toml`` (what each agent is asked about), ``phrases.toml`` (how
+  questions and answers are worded), ``look_alike_questions.toml`` (similar wording, different answer),
+  ``special_questions.toml`` (volatile, personal, foreign, poisoned) and ``question_fragments.toml`` (parts of one-off
+  questions and of contents)
+- ``intents.py``: every question with its wordings and answers. ``rewording.py``: noise on questions, rewording of
+  answers. ``intent_catalogue.py``: all intents as arrays
+- ``golden_tables.py``: analyses and findings. ``one_off_questions.py``: questions that are asked once
+- ``query_log.py``: a day of the log. ``faulty_rows.py``: the faults in one row of a hundred
+- ``sample_folder.py``: the files. ``ground_truth.py``: reads the truth beside them
 """
 
-from cachewarm_pipeline.embedded.sample.writer import ensure_sample, generate_log, sample_ready
+from cachewarm_pipeline.embedded.sample.sample_folder import ensure_sample, generate_log, sample_ready
 
 __all__ = ["ensure_sample", "generate_log", "sample_ready"]

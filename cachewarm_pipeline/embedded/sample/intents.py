@@ -1,23 +1,23 @@
-"""What is asked and answered: every intent of the sample with its wordings and answers. A pure function of the seed.
+"""Every intent of the sample with its wordings and answers: a pure function of the random seed.
 
-Contents that agents analyse are in golden.py, one-off questions in one_off.py.
+Contents that agents analyse are in golden_tables.py, one-off questions in one_off_questions.py.
 """
 
 from dataclasses import dataclass
 from random import Random
 
-from cachewarm_pipeline.embedded.sample import vocabulary
-from cachewarm_pipeline.embedded.sample.vocabulary import Agent, Subject, cells, drawn, lines
-from cachewarm_pipeline.embedded.sample.wording import answer_json, rewordings, slug, surfaces, upper_first
+from cachewarm_pipeline.embedded.sample import word_lists
+from cachewarm_pipeline.embedded.sample.rewording import answer_json, rewordings, slug, surfaces, upper_first
+from cachewarm_pipeline.embedded.sample.word_lists import Agent, Subject, cells, detail_lists, lines
 
 TRAPS_PER_AGENT = {"negation": 5, "version": 4, "swap": 3, "language": 2}
-"""Groups of near-identical questions an agent has: 5 x 2, 4 x 2, 3 x 2 and 2 x 3 intents."""
+"""Groups of look-alike questions per agent and kind: 5 x 2, 4 x 2, 3 x 2 and 2 x 3 intents."""
 
 OTHER_NAMES = 3
-"""Wordings that may use the subject's other name."""
+"""Number of wordings that may use the subject's other name."""
 
 VOLATILE_STATES = 24
-"""Answers that a volatile intent moves through; no call is likely to repeat the last one."""
+"""Number of answers of a volatile intent: a call is unlikely to repeat the previous answer."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Intent:
-    """One thing that users want. ``kind`` says which rule it obeys; ``near`` names the intents of the same trap."""
+    """One question, whatever its wording. ``near``: ids of the other intents of the same trap."""
 
     id: str
     agent_type: str
     kind: str  # stable | trap_* | volatile | personal | poison | content | foreign
-    wordings: int  # the first so many surfaces are the plain wordings, the rest is noise on them
+    wordings: int  # number of plain wordings: they are the first surfaces, the rest is noise on them
     surfaces: tuple[tuple[str, float], ...]  # (text, share of the intent's rows)
     answers: tuple[Answer, ...]
     near: tuple[str, ...] = ()
@@ -46,20 +46,20 @@ def _random(seed: int, *parts: object) -> Random:
 
 
 def evidence(rng: Random) -> tuple[str, str]:
-    """A place in the code that an answer points to, in two wordings: every answer has one of its own."""
-    place = vocabulary.incidents()
+    """A place in the code that an answer points to, in two wordings. Every answer has its own place."""
+    place = word_lists.fragments()
     slots = {
         "fn": rng.choice(place["functions"]),
         "path": f"{rng.choice(place['folders'])}/{rng.choice(place['files'])}{rng.choice(place['extensions'])}",
         "line": rng.randint(3, 990),
     }
-    first, other = (text.format(**slots) for text in drawn()["evidence"])
+    first, other = (text.format(**slots) for text in detail_lists()["evidence"])
     return first, other
 
 
 def _details(subject: Subject, rng: Random) -> dict[str, str]:
     """The values of a template's slots, drawn once per intent."""
-    policy_a, policy_b = rng.sample(drawn()["policies"], 2)
+    policy_a, policy_b = rng.sample(detail_lists()["policies"], 2)
     numbers = {name: str(rng.randint(low, high)) for name, low, high in (("n", 3, 48), ("m", 2, 29), ("days", 2, 60))}
     return {
         **{name: getattr(subject, name) for name in ("cause", "harm", "fix", "check", "tool")},
@@ -67,8 +67,8 @@ def _details(subject: Subject, rng: Random) -> dict[str, str]:
         "s": subject.name,
         "Fix": upper_first(subject.fix),
         "Check": upper_first(subject.check),
-        "unit": rng.choice(drawn()["units"]),
-        "when": rng.choice(drawn()["whens"]),
+        "unit": rng.choice(detail_lists()["units"]),
+        "when": rng.choice(detail_lists()["whens"]),
         "rank": str(rng.randint(1, 5)),
         "policy_a": policy_a,
         "policy_b": policy_b,
@@ -81,7 +81,7 @@ def _ordinary(seed: int, agent: Agent) -> list[Intent]:
         for aspect in agent.aspects:
             id = f"{slug(agent.name)}/{slug(subject.name)}/{aspect}"
             rng = _random(seed, id)
-            phrases = vocabulary.phrases(agent.family, aspect)
+            phrases = word_lists.phrases(agent.family, aspect)
             asks = phrases.asks or agent.leads
             named = [ask.format(s=subject.name) for ask in asks]
             other = [ask.format(s=subject.alias) for ask in asks]
@@ -94,7 +94,7 @@ def _ordinary(seed: int, agent: Agent) -> list[Intent]:
             texts = rewordings(
                 [text.format(**slots) for text in phrases.summaries],
                 [*((a.format(**slots), b.format(**slots)) for a, b in phrases.recommendations), evidence(rng)],
-                rng.choice(drawn()["severities"]),
+                rng.choice(detail_lists()["severities"]),
                 rng.choice((2, 3, 3, 4)),
             )
             typed = tuple(surfaces(wordings, rng))
@@ -126,18 +126,18 @@ def _trap_members(kind: str, line: str) -> list[tuple[dict[str, str], str, str, 
 def _traps(seed: int, agent: Agent) -> list[Intent]:
     found: list[Intent] = []
     for kind, number in TRAPS_PER_AGENT.items():
-        table = vocabulary.load("traps")[kind]
+        table = word_lists.load("look_alike_questions")[kind]
         groups = _random(seed, agent.name, kind).sample(lines(table["groups"]), number)
         for line in groups:
             members = _trap_members(kind, line)
             ids = [f"{slug(agent.name)}/{kind}/{slug(name)}" for _, name, _, _ in members]
-            # One choice of wordings for the whole group, in one order: the members meet in each of them.
+            # The whole group uses the same wordings in the same order, so its members look alike in each of them.
             shared = _random(seed, ids[0])
             asks = shared.sample(table["asks"], shared.randint(5, len(table["asks"])))
             for id, (slots, _, opening, text) in zip(ids, members, strict=True):
                 rng = _random(seed, id, "answer")
                 clause, todo = cells(text)
-                unit = rng.choice(drawn()["units"])
+                unit = rng.choice(detail_lists()["units"])
                 texts = rewordings(
                     [
                         f"{opening}: {clause}.",
@@ -145,7 +145,7 @@ def _traps(seed: int, agent: Agent) -> list[Intent]:
                         f"{opening}, because {clause}.",
                     ],
                     [(todo, f"Our advice: {todo}"), (f"Begin with {unit}", f"{unit} should go first"), evidence(rng)],
-                    rng.choice(drawn()["severities"]),
+                    rng.choice(detail_lists()["severities"]),
                     rng.choice((2, 3, 3)),
                 )
                 typed = surfaces([ask.format(**slots) for ask in asks], rng, protected=tuple(slots.values()))
@@ -157,7 +157,7 @@ def _traps(seed: int, agent: Agent) -> list[Intent]:
 
 
 def _volatile(seed: int, agent: Agent) -> list[Intent]:
-    table = vocabulary.load("special")["volatile"]
+    table = word_lists.load("special_questions")["volatile"]
     rng = _random(seed, agent.name, "volatile")
     states = [cells(line) for line in lines(table["states"])]
     found = []
@@ -168,7 +168,9 @@ def _volatile(seed: int, agent: Agent) -> list[Intent]:
         for state in range(VOLATILE_STATES):
             summary, todo = states[state % len(states)]
             slots = {"n": rng.randint(1000, 9999), "m": rng.randint(2, 39), "h": rng.randint(0, 23)}
-            text = answer_json(summary.format(**slots), [todo.format(**slots)], rng.choice(drawn()["severities"]))
+            text = answer_json(
+                summary.format(**slots), [todo.format(**slots)], rng.choice(detail_lists()["severities"])
+            )
             answers.append(Answer(f"{id}#{state + 1}", (text,)))
         typed = tuple(surfaces(wordings, rng))
         found.append(Intent(id, agent.name, "volatile", len(wordings), typed, tuple(answers)))
@@ -176,7 +178,7 @@ def _volatile(seed: int, agent: Agent) -> list[Intent]:
 
 
 def _fakes(rng: Random) -> dict[str, str]:
-    """Fake personal values, put together here so that no file of the repository holds anything like a key."""
+    """Fake personal values. They are assembled here, so that no file of the repository contains anything like a key."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
     def mixed(length: int) -> str:
@@ -211,7 +213,7 @@ def _fakes(rng: Random) -> dict[str, str]:
 
 
 def _personal(seed: int, agent: Agent) -> list[Intent]:
-    table = vocabulary.load("special")["personal"]
+    table = word_lists.load("special_questions")["personal"]
     pairs = list(zip(lines(table["asks"]), lines(table["answers"]), strict=True))
     rng = _random(seed, agent.name, "personal")
     found = []
@@ -233,7 +235,7 @@ def _personal(seed: int, agent: Agent) -> list[Intent]:
 
 def _foreign(agent: Agent) -> list[Intent]:
     found = []
-    for number, line in enumerate(lines(vocabulary.load("special")["foreign"]["groups"])):
+    for number, line in enumerate(lines(word_lists.load("special_questions")["foreign"]["groups"])):
         ask, summary, todo = cells(line)
         wordings = cells(ask, " / ")
         id = f"{slug(agent.name)}/foreign/{number + 1}"
@@ -244,16 +246,16 @@ def _foreign(agent: Agent) -> list[Intent]:
 
 
 def _poison(agent: Agent) -> Intent:
-    table = vocabulary.load("special")["poison"]
+    table = word_lists.load("special_questions")["poison"]
     id = f"{slug(agent.name)}/poison/1"
     text = answer_json(table["summary"], [table["do"]], "low")
     return Intent(id, agent.name, "poison", 1, ((table["ask"], 1.0),), (Answer(f"{id}#1", (text,)),))
 
 
-def build(seed: int) -> list[Intent]:
-    """All intents of a seed but the contents, in a fixed order."""
+def build_intents(seed: int) -> list[Intent]:
+    """All intents of a random seed except those of contents, in a fixed order."""
     found: list[Intent] = []
-    everyone = vocabulary.agents()
+    everyone = word_lists.agents()
     for agent in everyone:
         found += _ordinary(seed, agent)
         if agent.traps:

@@ -1,4 +1,5 @@
-"""Reads the truth beside a sample, so that a test can say whether a response is right. The pipeline never does."""
+"""Reads the ground truth beside a sample, so that tests can check whether a response is right. The pipeline never reads
+it."""
 
 import json
 from collections.abc import Iterable
@@ -10,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.embedded.sample.writer import log_file, truth_file
+from cachewarm_pipeline.embedded.sample.sample_folder import log_file, truth_file
 
 
 @dataclass(frozen=True)
 class TrueIntent:
-    """What a question wants. ``answer_id`` is None where the answer changes between calls (kind ``volatile``)."""
+    """The intent of a question. ``answer_id`` is None if the answer changes between calls (kind ``volatile``)."""
 
     id: str
     kind: str
@@ -23,7 +24,7 @@ class TrueIntent:
 
 
 def day_rows(folder: Path, day: date) -> pa.Table:
-    """The day's log with the columns of its truth beside it: row, intent_id, answer_id, kind, dirty."""
+    """The day's log, with the columns of its truth added: row, intent_id, answer_id, kind, dirty."""
     rows = pq.read_table(log_file(folder, day))
     truth = pq.read_table(truth_file(folder, day))
     for name in truth.column_names:
@@ -31,8 +32,9 @@ def day_rows(folder: Path, day: date) -> pa.Table:
     return rows
 
 
-def _same(response: str) -> str:
-    """Equal for texts that hold the same JSON: whoever stores a response may format it anew."""
+def _canonical_json(response: str) -> str:
+    """A form that is equal for texts of the same JSON value: an application may reformat a response when it stores
+    it."""
     try:
         return json.dumps(json.loads(response), sort_keys=True, ensure_ascii=False)
     except ValueError:
@@ -40,16 +42,16 @@ def _same(response: str) -> str:
 
 
 class Truth:
-    """Answers of a sample by question and by response.
+    """The answers of a sample, by question and by response.
 
     >>> truth = Truth(folder, days=[held_out_day])            # doctest: +SKIP
     >>> truth.is_right("security_auditor", prompt, served)    # doctest: +SKIP
     """
 
     def __init__(self, folder: Path, days: Iterable[date] = ()) -> None:
-        """Knows every intent's wordings and responses, and the one-off questions of ``days``.
+        """Reads every intent's wordings and responses, and the one-off questions of ``days``.
 
-        Memory: about 100 MB for the intents of a sample, and 1 KB for each one-off question.
+        Memory: about 100 MB for the intents of a sample, and 1 KB per one-off question.
         """
         self._intents: dict[tuple[str, str], TrueIntent] = {}
         self._answers: dict[tuple[str, str], str] = {}
@@ -60,27 +62,27 @@ class Truth:
                 self._intents[row["agent_type"], canonical(cut(text))] = intent
         for row in pq.read_table(truth_file(folder, "answers")).to_pylist():
             for text in row["responses"]:
-                self._answers[row["agent_type"], _same(text)] = row["answer_id"]
+                self._answers[row["agent_type"], _canonical_json(text)] = row["answer_id"]
         for day in days:
             for row in day_rows(folder, day).to_pylist():
                 if row["kind"] != "one_off" or row["dirty"]:
                     continue
                 intent = TrueIntent(row["intent_id"], "one_off", row["answer_id"])
                 self._intents[row["agent_type"], canonical(cut(row["query"]))] = intent
-                self._answers[row["agent_type"], _same(row["response"])] = row["answer_id"]
+                self._answers[row["agent_type"], _canonical_json(row["response"])] = row["answer_id"]
 
     def intent(self, agent_type: str, prompt: str) -> TrueIntent | None:
-        """What the prompt asks; None for a text that the sample does not know. Casing and marks do not matter."""
+        """The prompt's intent; None for a text that is not in the sample. Casing and punctuation do not matter."""
         return self._intents.get((agent_type, canonical(cut(prompt))))
 
     def answer_of(self, agent_type: str, response: str) -> str | None:
-        """Id of the answer that a response gives, in any of its wordings or formats; None for an unknown text."""
-        return self._answers.get((agent_type, _same(response)))
+        """Id of the answer that a response gives, in any wording or format; None for an unknown text."""
+        return self._answers.get((agent_type, _canonical_json(response)))
 
     def is_right(self, agent_type: str, prompt: str, response: str) -> bool | None:
-        """Whether the response answers the prompt. False for volatile questions: no stored answer is right for long.
+        """Whether the response answers the prompt. None for a prompt that is not in the sample.
 
-        None where the sample does not know the prompt.
+        False for volatile questions: no stored answer stays right.
         """
         intent = self.intent(agent_type, prompt)
         if intent is None:

@@ -1,7 +1,7 @@
 """The golden tables of the sample: 98 analyses with 415 findings, and the questions that repeat their contents.
 
-Everything but ``created_at`` is a pure function of the seed. Most dates lie in a fixed past; the rest are the newest
-anniversaries up to the last day, so that there is always something recent and only a few rows move in a month.
+Everything except ``created_at`` is a pure function of the random seed. Most dates lie in a fixed past. The others are
+the newest anniversaries up to the last day, so that some rows are always recent and only a few move in a month.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from random import Random
 
 import pyarrow as pa
 
-from cachewarm_pipeline.embedded.sample import vocabulary
+from cachewarm_pipeline.embedded.sample import word_lists
 from cachewarm_pipeline.embedded.sample.intents import Answer, Intent, evidence
-from cachewarm_pipeline.embedded.sample.vocabulary import Agent, drawn
-from cachewarm_pipeline.embedded.sample.wording import rewordings, slug, upper_first
+from cachewarm_pipeline.embedded.sample.rewording import rewordings, slug, upper_first
+from cachewarm_pipeline.embedded.sample.word_lists import Agent, detail_lists
 
 ANALYSES, FINDINGS = 98, 415
 """The sizes of the golden data set that the project was created from."""
@@ -22,10 +22,10 @@ GOOD_SHARE = 0.66
 """Share of findings with a confidence of 0.8 or more."""
 
 REVISED = 4
-"""Pairs of contents that differ in one line and still have other findings."""
+"""Number of pairs of contents that differ in one line and yet have different findings."""
 
 _FIXED, _YEAR = date(2025, 1, 6), 364  # days in a cycle of anniversaries: whole weeks
-_RECENT_FROM = 78  # analyses from here on are done again every year
+_RECENT_FROM = 78  # analyses from this number on are repeated every year
 _LONG_SHARE = 0.25
 _FLAWS = {
     11: "broken_json", 58: "broken_json", 203: "broken_json", 23: "null_confidence", 150: "null_confidence",
@@ -53,7 +53,7 @@ FINDINGS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Analysis:
-    """One analysed content. ``preview`` is null or empty where the app failed to store it."""
+    """One analysed content. ``preview`` is None or empty if the app failed to store it."""
 
     id: str
     url: str
@@ -64,7 +64,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding. ``flaw`` names what is wrong with it on purpose."""
+    """One finding. ``flaw`` names its deliberate fault, if it has one."""
 
     analysis_id: str
     agent_type: str
@@ -85,8 +85,8 @@ class Golden:
 
 
 def _content(template: str, agent: Agent, rng: Random) -> str:
-    place, subject = vocabulary.incidents(), rng.choice(agent.subjects)
-    stem, unit = f"{rng.choice(place['folders'])}/{rng.choice(place['files'])}", rng.choice(drawn()["units"])
+    place, subject = word_lists.fragments(), rng.choice(agent.subjects)
+    stem, unit = f"{rng.choice(place['folders'])}/{rng.choice(place['files'])}", rng.choice(detail_lists()["units"])
     column = rng.choice(place["columns"])
     text = template.format(
         Title=upper_first(subject.name), unit=unit, Unit=upper_first(unit), s=subject.name, cause=subject.cause,
@@ -105,8 +105,8 @@ def _content(template: str, agent: Agent, rng: Random) -> str:
 
 
 def _analyses(rng: Random) -> list[Analysis]:
-    templates = vocabulary.load("incidents")["contents"]
-    everyone = [agent for agent in vocabulary.agents() if agent.traps]
+    templates = word_lists.load("question_fragments")["contents"]
+    everyone = [agent for agent in word_lists.agents() if agent.traps]
     found: list[Analysis] = []
     for number in range(ANALYSES):
         agent = rng.choice(everyone)
@@ -130,12 +130,13 @@ def _confidence(rng: Random) -> float:
 
 
 def _answer(analysis: Analysis, agent: Agent, number: int, rng: Random) -> Answer:
-    """``number`` counts the agent's contents: no two of an agent share both subject and reason."""
+    """The answer of an agent about a content. ``number``: how many contents the agent had before; no two contents of an
+    agent share both subject and reason."""
     subject = agent.subjects[number % len(agent.subjects)]
-    reasons = vocabulary.incidents()["causes"]
+    reasons = word_lists.fragments()["causes"]
     at = number % len(reasons)  # 14 subjects and 24 reasons meet again after 168 contents
-    reason, remedy = reasons[at], vocabulary.incidents()["remedies"][at]
-    unit = rng.choice(drawn()["units"])
+    reason, remedy = reasons[at], word_lists.fragments()["remedies"][at]
+    unit = rng.choice(detail_lists()["units"])
     summaries = [
         f"In {unit} we see {subject.name}: {reason}.",
         f"{unit} shows {subject.name}, as {reason}.",
@@ -147,25 +148,25 @@ def _answer(analysis: Analysis, agent: Agent, number: int, rng: Random) -> Answe
         evidence(rng),
     ]
     id = f"content/{analysis.id}/{slug(agent.name)}#1"
-    return Answer(id, rewordings(summaries, advice, rng.choice(drawn()["severities"]), rng.choice((2, 3))))
+    return Answer(id, rewordings(summaries, advice, rng.choice(detail_lists()["severities"]), rng.choice((2, 3))))
 
 
-def build(seed: int) -> Golden:
-    """The golden tables of a seed and the intents behind them."""
+def build_golden(seed: int) -> Golden:
+    """The golden tables of a random seed, and their intents."""
     rng = Random(f"{seed}/golden")
     analyses = _analyses(rng)
-    everyone = [agent for agent in vocabulary.agents() if agent.traps]
+    everyone = [agent for agent in word_lists.agents() if agent.traps]
     answers: dict[tuple[int, str], Answer] = {}
     chosen: list[Agent] = []
     for number, analysis in enumerate(analyses):
-        # Both contents of a revised pair are seen by the same agents, or the pair would be no trap.
+        # The same agents analyse both contents of a revised pair; otherwise the pair would be no trap.
         if number >= 2 * REVISED or not number % 2:
             chosen = rng.sample(everyone, (4, 3, 4, 5)[number % 4] if REVISED * 2 <= number < 96 else 4)
         for agent in chosen:
             seen = sum(name == agent.name for _, name in answers)
             answers[number, agent.name] = _answer(analysis, agent, seen, rng)
     pairs = [(pair, 0) for pair in answers]
-    # Some contents have a second, reworded finding of the same agent ("chunks" of one answer).
+    # Some contents have a second finding of the same agent: the same answer in other words.
     pairs += [(pair, 1) for pair in rng.sample(list(answers), FINDINGS - len(pairs))]
     findings = []
     for row, ((number, agent_type), wording) in enumerate(pairs):
@@ -194,7 +195,7 @@ def build(seed: int) -> Golden:
 
 
 def created_on(first_day: date, recent: bool, last_day: date) -> date:
-    """The day of an analysis as seen on ``last_day``: never after it; recent ones on their newest anniversary."""
+    """The date of an analysis as of ``last_day``, never after it. Recent analyses are on their newest anniversary."""
     cycles = (last_day - first_day).days // _YEAR
     return first_day + timedelta(days=_YEAR * (cycles if recent else min(0, cycles)))
 

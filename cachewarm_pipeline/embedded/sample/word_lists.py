@@ -1,4 +1,4 @@
-"""Reads the package's word lists (TOML) into small typed tables. No choices are made here, and nothing is random."""
+"""Reads the word lists of this folder (TOML) into small typed tables. Nothing is random here."""
 
 import functools
 import tomllib
@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 ASPECTS = ("find", "fix", "verify", "explain", "tool", "rank", "prevent")
-"""What can be asked about a subject; each is an intent of its own with an answer of its own."""
+"""What users ask about a subject. Each aspect is its own intent with its own answer."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Agent:
-    """One agent_type: its share of the traffic, its subjects and its own way of being asked."""
+    """One agent_type: its share of the traffic, its subjects, and the phrases with which users address it."""
 
     name: str
     family: str
@@ -38,7 +38,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class Phrases:
-    """One aspect of one family: questions, three wordings of the summary, recommendations as (wording, another)."""
+    """One aspect of one family: questions, three wordings of the summary, and recommendations in two wordings each."""
 
     asks: tuple[str, ...]
     summaries: tuple[str, ...]
@@ -47,23 +47,23 @@ class Phrases:
 
 @functools.cache
 def load(name: str) -> dict[str, Any]:
-    """One of the package's TOML files, parsed: ``subjects``, ``phrases``, ``traps``, ``special`` or ``incidents``."""
+    """One of the TOML files of this folder, parsed. ``name``: without the extension."""
     text = resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 
 def cells(line: str, mark: str = "|") -> tuple[str, ...]:
-    """The parts of one line between marks, trimmed."""
+    """The parts of a line that a mark separates, trimmed."""
     return tuple(cell.strip() for cell in line.split(mark))
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a block that hold something."""
+    """The lines of a block that are not blank."""
     return [line for line in text.splitlines() if line.strip()]
 
 
 def items(text: str) -> tuple[str, ...]:
-    """Items separated by semicolons or line ends."""
+    """Items separated by semicolons or line breaks."""
     return tuple(item for line in lines(text) for item in cells(line, ";") if item)
 
 
@@ -93,8 +93,8 @@ def phrases(family: str, aspect: str) -> Phrases:
 
 
 @functools.cache
-def drawn() -> dict[str, tuple[str, ...]]:
-    """The lists that an intent draws its own details from: units, whens, policies, severities, evidence (a pair)."""
+def detail_lists() -> dict[str, tuple[str, ...]]:
+    """The lists from which an intent draws its details: units, whens, policies, severities, evidence (two wordings)."""
     table = load("phrases")["draw"]
     return {
         "units": items(table["units"]),
@@ -106,6 +106,7 @@ def drawn() -> dict[str, tuple[str, ...]]:
 
 
 @functools.cache
-def incidents() -> dict[str, tuple[str, ...]]:
-    """The lists of incidents.toml: folders, files, extensions, functions, symptoms, events, causes, remedies, ..."""
-    return {key: items(value) for key, value in load("incidents").items() if isinstance(value, str)}
+def fragments() -> dict[str, tuple[str, ...]]:
+    """The lists of question_fragments.toml: folders, files, extensions, functions, symptoms, events, causes, remedies,
+    ..."""
+    return {key: items(value) for key, value in load("question_fragments").items() if isinstance(value, str)}

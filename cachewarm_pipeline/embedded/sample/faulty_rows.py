@@ -1,50 +1,55 @@
-"""What is wrong with one row in a hundred, on purpose. Rows stay in the file of their day, whatever their date."""
+"""Deliberate faults in one log row of a hundred. A faulty row stays in the file of its day, whatever its date says."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-SHARE = 0.01
-"""Share of log rows that are dirty."""
+FAULT_SHARE = 0.01
+"""Share of log rows with a fault."""
 
-KINDS = {
+FAULT_KINDS = {
     "null_query": 8, "empty_query": 5, "blank_query": 4, "long_query": 2, "control_characters": 9,
     "null_agent_type": 8, "empty_agent_type": 4, "bad_agent_type": 4,
     "null_response": 9, "empty_response": 6, "broken_json": 10, "plain_text_response": 8, "long_response": 2,
     "null_created_at": 7, "epoch_date": 4, "far_date": 4, "nan_cost": 8,
 }  # fmt: skip
-"""Kind of fault and its relative frequency."""
+"""Kinds of faults and their relative frequencies."""
 
 NO_TRUTH = frozenset(
     {"null_query", "empty_query", "blank_query", "long_query", "null_agent_type", "empty_agent_type", "bad_agent_type"}
 )
-"""Kinds whose row asks nothing that could be answered: they have no intent."""
+"""Kinds whose row asks nothing that could be answered; such a row has no intent."""
 
 LONG = 50_000
-"""Characters of a text beyond any limit."""
+"""Characters of a text that exceeds every limit."""
 
 FAR = 253_402_214_400_000_000
-"""9999-12-31 in microseconds since 1970: past what nanosecond timestamps hold."""
+"""9999-12-31 in microseconds since 1970: beyond the range of nanosecond timestamps."""
 
 BAD_AGENT_TYPES = ("", "   ", "security\nauditor", "agent" * 60)
 
-# NUL is not among them: PostgreSQL cannot store it, and the sample must load anywhere.
+# Without NUL: PostgreSQL cannot store it, and the sample must load into any database.
 _CONTROLS = ("\x07", "\x0b", "\x1b", "\u200b", "\u202e", "\x7f", "\ufeff")
 
 
 @dataclass
-class Column:
-    """A text column to be: values, and which of them each row takes. Rows in ``null`` take none."""
+class TextColumn:
+    """A text column under construction."""
 
     values: list[pa.Array]
+    """Parts of the list of values."""
     index: np.ndarray
+    """The value that each row takes."""
     null: np.ndarray
+    """Rows without a value."""
     size: int
+    """Number of values in all parts."""
     added: list[str] = field(default_factory=list)
+    """Further values, each for one row."""
 
     def text(self, row: int) -> str:
-        """What the row holds before it is made dirty."""
+        """The value of a row."""
         at = int(self.index[row])
         for values in self.values:
             if at < len(values):
@@ -53,28 +58,28 @@ class Column:
         return self.added[at]
 
     def put(self, row: int, text: str) -> None:
-        """Gives one row a text of its own."""
+        """Gives one row a new text."""
         self.index[row] = self.size + len(self.added)
         self.added.append(text)
 
     def array(self) -> pa.Array:
-        """The column."""
+        """The finished column."""
         values = pa.concat_arrays([*self.values, pa.array(self.added, pa.string())])
         return values.take(pa.array(self.index, mask=self.null))
 
 
-def column(values: list[pa.Array], index: np.ndarray) -> Column:
+def text_column(values: list[pa.Array], index: np.ndarray) -> TextColumn:
     """A column without nulls."""
-    return Column(values, index, np.zeros(len(index), bool), sum(map(len, values)))
+    return TextColumn(values, index, np.zeros(len(index), bool), sum(map(len, values)))
 
 
 @dataclass
-class Rows:
-    """The columns that can be dirty."""
+class LogColumns:
+    """The columns that can have faults."""
 
-    query: Column
-    agent_type: Column
-    response: Column
+    query: TextColumn
+    agent_type: TextColumn
+    response: TextColumn
     created_at: np.ndarray  # microseconds since 1970
     no_date: np.ndarray
     cost_usd: np.ndarray
@@ -85,23 +90,24 @@ def _long(text: str) -> str:
 
 
 def _with_controls(text: str, rng: np.random.Generator) -> str:
-    """Control characters between the words, so that the canonical form stays."""
+    """Adds control characters between the words, which do not change the canonical form."""
     words = [word + str(rng.choice(_CONTROLS)) if rng.random() < 0.5 else word for word in text.split(" ")]
     return " ".join(words) + str(rng.choice(_CONTROLS))
 
 
-def soil(rows: Rows, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Makes about ``SHARE`` of the rows dirty, in place. Returns their numbers and the number of each one's kind."""
-    names = list(KINDS)
-    share = np.array(list(KINDS.values()), float)
-    dirty = np.flatnonzero(rng.random(len(rows.created_at)) < SHARE)
-    kinds = rng.choice(len(names), size=len(dirty), p=share / share.sum())
-    for row, kind in zip(dirty.tolist(), kinds.tolist(), strict=True):
-        _soil(rows, row, names[kind], rng)
-    return dirty, kinds
+def add_faults(rows: LogColumns, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Adds a fault to about ``FAULT_SHARE`` of the rows, in place. Returns the numbers of these rows, and the number of
+    each one's kind in FAULT_KINDS."""
+    names = list(FAULT_KINDS)
+    share = np.array(list(FAULT_KINDS.values()), float)
+    faulty = np.flatnonzero(rng.random(len(rows.created_at)) < FAULT_SHARE)
+    kinds = rng.choice(len(names), size=len(faulty), p=share / share.sum())
+    for row, kind in zip(faulty.tolist(), kinds.tolist(), strict=True):
+        _add_fault(rows, row, names[kind], rng)
+    return faulty, kinds
 
 
-def _soil(rows: Rows, row: int, kind: str, rng: np.random.Generator) -> None:
+def _add_fault(rows: LogColumns, row: int, kind: str, rng: np.random.Generator) -> None:
     if kind.startswith("null_") and kind != "null_created_at":
         getattr(rows, kind.removeprefix("null_")).null[row] = True
     elif kind.startswith("empty_"):

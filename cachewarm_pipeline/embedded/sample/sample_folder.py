@@ -1,8 +1,9 @@
-"""Puts the sample on disk: a folder that the parquet source opens, with the truth beside it. All file handling is here.
+"""Writes the sample to a folder that the pipeline reads as its source, with the ground truth beside it. All file
+handling of the sample is here.
 
-- `_sample.json` says that all of this is synthetic, and from which seed
-- `analyses.parquet`, `findings.parquet`, `llm_query_logs/YYYY-MM-DD.parquet` are the application's tables
-- `_truth/` holds what the pipeline never reads
+- `_sample.json` marks the folder as synthetic and records the random seed
+- `analyses.parquet`, `findings.parquet` and `llm_query_logs/YYYY-MM-DD.parquet` are the application's tables
+- `_truth/` has the ground truth, which the pipeline never reads
 """
 
 import contextlib
@@ -16,16 +17,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cachewarm_pipeline.embedded.sample import golden, log
-from cachewarm_pipeline.embedded.sample.catalogue import Catalogue, catalogue
+from cachewarm_pipeline.embedded.sample import golden_tables, query_log
+from cachewarm_pipeline.embedded.sample.intent_catalogue import Catalogue, catalogue
 from cachewarm_pipeline.errors import EmbeddedError
 
 VERSION = 1
-"""Of the generator. Raise it with every change of what is written: older folders are then written anew."""
+"""Version of the generator. Raise it with every change of the output, so that older folders are written again."""
 
 MARKER, LOCK, LOG, TRUTH = "_sample.json", "_sample.lock", "llm_query_logs", "_truth"
 
-Progress = Callable[[int, int], None]
+FileProgress = Callable[[int, int], None]
+"""Called with the number of files done and the total."""
 
 
 def ensure_sample(
@@ -35,16 +37,15 @@ def ensure_sample(
     last_day: date,
     rows_per_day: int = 2200,
     days: int = 45,
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
 ) -> Path:
-    """Makes the folder hold the sample of ``days`` days of log up to ``last_day``, and returns it.
+    """Makes sure that the folder has the sample with ``days`` days of log up to ``last_day``, and returns the folder.
 
-    Writes only what is missing: tomorrow that is one more day. A day's file is a pure function of
-    (seed, day, rows_per_day); earlier days than asked for stay. Each file appears whole or not at all, and a second
-    process waits for the first. A folder of another seed, size or generator version is written anew.
-    ``progress(done, total)`` counts files.
+    Writes only what is missing: on the next day, one more file. A day's file is a pure function of (seed, day,
+    rows_per_day); earlier days stay. Each file appears complete or not at all, and a second process waits for the
+    first. A folder of another seed, size or generator version is written again. ``progress(done, total)`` counts files.
 
-    Raises EmbeddedError where the folder cannot be written, or holds tables that are not a sample.
+    Raises EmbeddedError if the folder cannot be written, or has tables that are not a sample.
     """
     all_days = [last_day - timedelta(days=back) for back in reversed(range(days))]
     return _fill(Path(folder), _wanted(seed, rows_per_day), all_days, progress, again=False)
@@ -63,12 +64,12 @@ def generate_log(
     first_day: date,
     days: int,
     rows_per_day: int,
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
 ) -> Path:
-    """Writes a sample of any size: ``days`` days of log from ``first_day`` on, whether or not they are there.
+    """Writes a sample of any size: ``days`` days of log from ``first_day`` on, even if they exist already.
 
-    Memory is bounded by one chunk of ``log.CHUNK`` rows (about 400 MB for the whole process), whatever the number of
-    rows. Otherwise as ``ensure_sample``.
+    Memory is bounded by one chunk of ``query_log.CHUNK`` rows (about 400 MB for the whole process), whatever the number
+    of rows. Otherwise like ``ensure_sample``.
     """
     all_days = [first_day + timedelta(days=forth) for forth in range(days)]
     return _fill(Path(folder), _wanted(seed, rows_per_day), all_days, progress, again=True)
@@ -84,7 +85,9 @@ def _wanted(seed: int, rows_per_day: int) -> dict[str, Any]:
     }
 
 
-def _fill(folder: Path, wanted: dict[str, Any], days: list[date], progress: Progress | None, *, again: bool) -> Path:
+def _fill(
+    folder: Path, wanted: dict[str, Any], days: list[date], progress: FileProgress | None, *, again: bool
+) -> Path:
     try:
         if not again and _ready(folder, wanted, days):
             return folder
@@ -117,12 +120,12 @@ def _ready(folder: Path, wanted: dict[str, Any], days: list[date]) -> bool:
 
 
 def _own(folder: Path, wanted: dict[str, Any]) -> None:
-    """Makes the folder one of this seed, size and version. What another sample wrote goes, all else stays."""
+    """Claims the folder for this seed, size and version. Deletes the files of another sample, and no other files."""
     marker = _marker(folder)
     if marker is None and any(_ours(folder)):
         raise EmbeddedError(
-            f"{folder} holds tables that no sample wrote: nothing was changed; set CACHEWARM_HOME to another folder, "
-            "or CACHEWARM_SOURCE_URL to read them"
+            f"{folder} has tables that the sample did not write, so nothing was changed; set CACHEWARM_HOME to another "
+            "folder, or CACHEWARM_SOURCE_URL to read these tables"
         )
     if marker is None or any(marker.get(key) != value for key, value in wanted.items()):
         for file in list(_ours(folder)):
@@ -138,7 +141,7 @@ def log_file(folder: Path, day: date) -> Path:
 
 
 def truth_file(folder: Path, name: date | str) -> Path:
-    """The truth of a day, or of ``intents``, ``answers`` or ``findings``."""
+    """The file with the truth of a day, or of ``intents``, ``answers`` or ``findings``."""
     return folder / TRUTH / f"{name if isinstance(name, str) else name.isoformat()}.parquet"
 
 
@@ -150,17 +153,17 @@ def _marker(folder: Path) -> dict[str, Any] | None:
     except ValueError:
         found = None
     if not isinstance(found, dict) or found.get("synthetic") is not True:
-        raise EmbeddedError(f"{folder / MARKER} is broken: delete the folder {folder}, it will be made again")
+        raise EmbeddedError(f"{folder / MARKER} is broken: delete the folder {folder}, and it will be written again")
     return found
 
 
 def _written(folder: Path, day: date) -> bool:
-    # A file of no bytes is what a power cut leaves behind.
+    # A power cut can leave an empty file behind.
     return all(file.exists() and file.stat().st_size > 0 for file in (log_file(folder, day), truth_file(folder, day)))
 
 
 def _ours(folder: Path) -> Iterator[Path]:
-    """The files that a sample may hold, and no others."""
+    """The files that a sample writes, as far as they exist."""
     yield from (folder / name for name in ("analyses.parquet", "findings.parquet") if (folder / name).exists())
     yield from (folder / LOG).glob("????-??-??.parquet")
     yield from (folder / TRUTH).glob("*.parquet")
@@ -168,10 +171,10 @@ def _ours(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One writer at a time. The lock goes with its process, so a killed one leaves nothing behind."""
+    """Allows one writer at a time. The lock ends with its process, so a killed process does not block others."""
     try:
         import fcntl
-    except ImportError:  # Windows: files still appear whole, two writers only do the same work twice
+    except ImportError:  # Windows: files still appear complete; two writers only do the same work twice
         yield
         return
     with (folder / LOCK).open("a") as handle:
@@ -181,7 +184,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _whole(target: Path) -> Iterator[Path]:
-    """A temporary name beside the target that takes its place when the block ends well, and goes when it does not."""
+    """A temporary file beside the target. It replaces the target when the block succeeds, and is deleted when not."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -202,21 +205,21 @@ def _put_table(target: Path, table: pa.Table) -> None:
 
 
 def _write_day(folder: Path, seed: int, day: date, rows_per_day: int) -> None:
-    """The truth first: a day counts as written when both are there, and its log is what others look at."""
+    """Writes a day's log and truth. The truth appears first: the log is what others look for."""
     with (
         _whole(log_file(folder, day)) as log_temporary,
         _whole(truth_file(folder, day)) as truth_temporary,
-        pq.ParquetWriter(log_temporary, log.LOG_SCHEMA, compression="zstd") as log_out,
-        pq.ParquetWriter(truth_temporary, log.TRUTH_SCHEMA, compression="zstd") as truth_out,
+        pq.ParquetWriter(log_temporary, query_log.LOG_SCHEMA, compression="zstd") as log_out,
+        pq.ParquetWriter(truth_temporary, query_log.TRUTH_SCHEMA, compression="zstd") as truth_out,
     ):
-        for rows, truth in log.chunks(seed, day, rows_per_day):
+        for rows, truth in query_log.day_chunks(seed, day, rows_per_day):
             log_out.write_table(rows)
             truth_out.write_table(truth)
 
 
 def _write_tables(folder: Path, cat: Catalogue, last_day: date) -> None:
-    _put_table(folder / "analyses.parquet", golden.analyses_table(cat.golden, last_day))
-    _put_table(folder / "findings.parquet", golden.findings_table(cat.golden))
+    _put_table(folder / "analyses.parquet", golden_tables.analyses_table(cat.golden, last_day))
+    _put_table(folder / "findings.parquet", golden_tables.findings_table(cat.golden))
     intents = [
         {
             "intent_id": intent.id,

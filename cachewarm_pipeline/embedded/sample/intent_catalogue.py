@@ -1,4 +1,4 @@
-"""All intents of a seed as flat arrays, so that a million log rows are drawn by a few vector operations."""
+"""All intents of a random seed as flat arrays, so that a few vector operations draw a million log rows."""
 
 import functools
 from dataclasses import dataclass
@@ -8,33 +8,34 @@ import numpy as np
 import pyarrow as pa
 from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.embedded.sample import golden, intents, vocabulary
+from cachewarm_pipeline.embedded.sample import golden_tables, intents, word_lists
 from cachewarm_pipeline.embedded.sample.intents import Intent
 
 SHARES = {"content": 0.05, "volatile": 0.012, "personal": 0.008, "poison": 0.005, "foreign": 0.003}
-"""Shares of the traffic of the small kinds. Ordinary and trap intents take the rest."""
+"""Share of the traffic of each small kind. Ordinary and trap intents take the rest."""
 
 ONE_OFF = 0.18
-"""Share of questions that are asked once."""
+"""Share of the traffic that consists of questions asked once."""
 
 ZIPF = 1.05
-"""Exponent of popularity over the intents of one agent."""
+"""Exponent of the Zipf popularity of an agent's intents."""
 
 FIRST_RESPONSE = 0.6
-"""Share of calls that answer with the first wording; the rest is spread over the other wordings."""
+"""Share of calls that answer with the first wording; the other wordings share the rest equally."""
 
 _SEASONAL = 0.25  # share of ordinary intents that appear and fade
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Arrays over intents (N), surfaces, answers and responses; ``*_at`` holds where an intent's part begins.
+    """Arrays over intents (N), surfaces (texts that users type), answers and responses.
 
-    ``surface_cum`` and ``response_cum`` rise by 1 per intent (answer): i + u, u in [0, 1), finds one by weight.
+    ``*_at``: where the part of each intent (or answer) begins. ``surface_cum`` and ``response_cum`` rise by 1 per
+    intent (or answer): searching for i + u with u uniform in [0, 1) draws one of i's by weight.
     """
 
     intents: tuple[Intent, ...]
-    golden: golden.Golden
+    golden: golden_tables.Golden
     agents: pa.Array
     agent: np.ndarray
     kinds: pa.Array
@@ -55,16 +56,16 @@ class Catalogue:
     seasonal: np.ndarray
 
     def weights(self, day: date) -> np.ndarray:
-        """Share of the day's rows for each intent; they sum to 1 - ONE_OFF.
+        """Share of the day's rows for each intent, (N,); they add up to 1 - ONE_OFF.
 
-        Popularity moves with the date alone, smoothly: every intent waves, seasonal ones appear and fade.
+        Popularity is a smooth function of the date alone: every intent rises and falls, seasonal ones appear and fade.
         """
         strength, cycle, phase = self.drift
         wave = np.sin(2 * np.pi * (day.toordinal() / cycle + phase))
         weight = self.popularity * np.exp(strength * wave)
         weight = np.where(self.seasonal, weight * (0.001 + 2.5 * ((1 + wave) / 2) ** 6), weight)
         out = np.zeros(len(weight))
-        agent_share = np.array([agent.share for agent in vocabulary.agents()])
+        agent_share = np.array([agent.share for agent in word_lists.agents()])
         agent_share = agent_share / agent_share.sum() * (1 - ONE_OFF - sum(SHARES.values()))
         for number, share in enumerate(agent_share):
             part = self.regular & (self.agent == number)
@@ -77,11 +78,12 @@ class Catalogue:
 
 
 def _unambiguous(found: list[Intent]) -> list[Intent]:
-    """The intents without surfaces whose canonical form another intent of the agent has: truth must be one answer."""
+    """Removes the surfaces whose canonical form an earlier intent of the agent has: each text must have one right
+    answer."""
     owner: dict[tuple[str, str], str] = {}
     kept = []
     for intent in found:
-        if intent.kind == "content":  # long, unlike any question, and unlike each other
+        if intent.kind == "content":  # long texts, unlike any question and unlike each other
             kept.append(intent)
             continue
         own = [
@@ -98,7 +100,8 @@ def _unambiguous(found: list[Intent]) -> list[Intent]:
 
 
 def _popularity(found: list[Intent], rng: np.random.Generator) -> np.ndarray:
-    """Zipf weights per agent and kind. The intents of one trap share a rank in the upper half: both are in demand."""
+    """Zipf weights per agent and kind. The intents of one trap share a rank in the upper half, so that all of them are
+    in demand."""
     out = np.ones(len(found))
     trap_rank: dict[str, float] = {}
     ranks: dict[tuple[str, str], list[tuple[float, int]]] = {}
@@ -115,7 +118,7 @@ def _popularity(found: list[Intent], rng: np.random.Generator) -> np.ndarray:
 
 
 def _cumulative(weights: list[list[float]]) -> np.ndarray:
-    """Weights of each group summed up from the group's number on: group i ends at exactly i + 1."""
+    """Cumulative weights of each group, starting at the group's number: group i ends at exactly i + 1."""
     parts = []
     for number, group in enumerate(weights):
         sums = np.cumsum(group) / sum(group)
@@ -134,12 +137,12 @@ def _response_weights(count: int) -> list[float]:
 
 @functools.lru_cache(maxsize=2)
 def catalogue(seed: int) -> Catalogue:
-    """The catalogue of a seed; about 0.5 s the first time, 15 MB."""
-    gold = golden.build(seed)
-    found = _unambiguous([*intents.build(seed), *gold.intents])
+    """The catalogue of a random seed. It takes about 0.5 s the first time, and 15 MB."""
+    gold = golden_tables.build_golden(seed)
+    found = _unambiguous([*intents.build_intents(seed), *gold.intents])
     rng = np.random.default_rng([seed & (2**63 - 1), 1])
     answers = [answer for intent in found for answer in intent.answers]
-    agents = [agent.name for agent in vocabulary.agents()]
+    agents = [agent.name for agent in word_lists.agents()]
     kinds = sorted({intent.kind for intent in found})
     number_of = {intent.id: number for number, intent in enumerate(found)}
     size = len(found)

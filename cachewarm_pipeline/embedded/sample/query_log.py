@@ -1,4 +1,4 @@
-"""One chunk of a day's query log with its truth: a pure function of (seed, day, rows a day, chunk)."""
+"""A day of the query log with its truth, in chunks. A chunk is a pure function of (seed, day, rows per day, number)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.embedded.sample import dirty, one_off
-from cachewarm_pipeline.embedded.sample.catalogue import Catalogue, catalogue
+from cachewarm_pipeline.embedded.sample import faulty_rows, one_off_questions
+from cachewarm_pipeline.embedded.sample.intent_catalogue import Catalogue, catalogue
 from cachewarm_pipeline.storage.schemas import TIMESTAMP
 
 CHUNK = 65_536
-"""Rows drawn and written at once, one row group: about 250 MB at the peak, whatever the number of rows."""
+"""Rows that are drawn and written at once, as one row group. The peak is about 250 MB, whatever the number of rows."""
 
 USERS, BOTS = 400, ("bot-ci", "bot-ide", "bot-nightly")
 POISONER = "user-9999"
 
 CACHED = 0.1
-"""Share of rows that the app's earlier cache served, where it serves at all; about 8% of all rows."""
+"""Share of the cacheable rows that the app's earlier cache served; about 8% of all rows."""
 
 WRONG = 0.25
-"""Share of those served the answer of another intent of the same trap, where there is one."""
+"""Share of the cached trap rows that were served the answer of another intent of the same trap."""
 
 MODELS = {"sample-large": (3.0, 12.0), "sample-xl": (4.0, 16.0)}
-"""Made-up models with their made-up prices: dollars per million prompt and completion tokens."""
+"""Invented models with invented prices: dollars per million prompt and completion tokens."""
 
 LOG_SCHEMA = pa.schema(
     [
@@ -47,10 +47,10 @@ LOG_SCHEMA = pa.schema(
 TRUTH_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),  # position in the day's file
-        ("intent_id", pa.string()),  # null where the row asks nothing that could be answered
-        ("answer_id", pa.string()),  # the right answer; of a volatile intent the one of that moment
+        ("intent_id", pa.string()),  # null if the row asks nothing that could be answered
+        ("answer_id", pa.string()),  # the right answer; for a volatile intent, the one at that moment
         ("kind", pa.string()),  # the intent's kind, or one_off
-        ("dirty", pa.string()),  # what is wrong with the row on purpose, else null
+        ("dirty", pa.string()),  # the row's deliberate fault, or null
     ]
 )
 
@@ -60,8 +60,8 @@ _NO_FEEDBACK = 9
 _US_A_DAY = 86_400 * 1_000_000
 
 
-def chunks(seed: int, day: date, rows_per_day: int) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """The day's log and truth in order of time, in chunks of at most ``CHUNK`` rows."""
+def day_chunks(seed: int, day: date, rows_per_day: int) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """The day's log and truth, ordered by time, in chunks of at most ``CHUNK`` rows."""
     cat = catalogue(seed)
     count = -(-rows_per_day // CHUNK)
     for number in range(count):
@@ -71,7 +71,7 @@ def chunks(seed: int, day: date, rows_per_day: int) -> Iterator[tuple[pa.Table, 
 
 
 def _times(rng: np.random.Generator, day: date, size: int, first_row: int, of_rows: int) -> np.ndarray:
-    """Sorted microseconds since 1970; each chunk takes its own part of the day, so that the day is in order."""
+    """Sorted microseconds since 1970. Each chunk covers its own part of the day, so the whole day is in order."""
     share = (first_row + np.sort(rng.random(size)) * size) / of_rows
     hours = _WEEKEND if day.weekday() >= 5 else _HOURS
     passed = np.concatenate([[0], np.cumsum(hours) / hours.sum()])
@@ -80,7 +80,7 @@ def _times(rng: np.random.Generator, day: date, size: int, first_row: int, of_ro
 
 
 def _users(cat: Catalogue, rng: np.random.Generator, pick: np.ndarray) -> tuple[pa.Array, np.ndarray]:
-    """user_id, and which rows a bot asked. A bot repeats ordinary questions in one wording."""
+    """The column user_id, and which rows come from a bot. A bot repeats ordinary questions in one wording."""
     size, people = len(pick), [f"user-{number:04}" for number in range(USERS)]
     weight = 1 / np.arange(1, USERS + 1) ** 0.8
     user = np.searchsorted(np.cumsum(weight) / weight.sum(), rng.random(size))
@@ -99,7 +99,7 @@ def _is(cat: Catalogue, pick: np.ndarray, kind: str) -> np.ndarray:
 
 
 def _surfaces(cat: Catalogue, rng: np.random.Generator, known: np.ndarray, bot: np.ndarray) -> np.ndarray:
-    """Which surface of its intent each row types."""
+    """The surface of its intent that each row has typed."""
     at = np.searchsorted(cat.surface_cum, known + rng.random(len(known)), side="right")
     at = np.clip(at, cat.surface_at[known], cat.surface_at[known + 1] - 1)
     return np.where(bot, cat.surface_at[known], at)
@@ -107,7 +107,8 @@ def _surfaces(cat: Catalogue, rng: np.random.Generator, known: np.ndarray, bot: 
 
 @dataclass(frozen=True)
 class _Served:
-    """What each row was answered: the right answer, the response's text, whether the earlier cache served it."""
+    """The answer of each row: the right answer, the response text, whether the earlier cache served it, and whether it
+    is the wrong one."""
 
     right: np.ndarray
     response: np.ndarray
@@ -120,7 +121,7 @@ def _answers(cat: Catalogue, rng: np.random.Generator, known: np.ndarray, cachea
     states = np.diff(cat.answer_at)[known]
     right = cat.answer_at[known] + (rng.random(size) * states).astype(np.int64)
     cached = (rng.random(size) < CACHED) & cacheable
-    # The earlier cache held an older state of what changes, and sometimes took a trap's other intent for the same.
+    # The earlier cache served outdated answers of volatile intents, and sometimes confused the intents of a trap.
     answer = np.where(cached, cat.answer_at[known] + (rng.random(size) * states).astype(np.int64), right)
     wrong = cached & (cat.near[known] >= 0) & (rng.random(size) < WRONG)
     answer = np.where(wrong, cat.answer_at[cat.near[known]], answer)
@@ -132,7 +133,7 @@ def _chunk(
     cat: Catalogue, rng: np.random.Generator, day: date, size: int, *, first_row: int, of_rows: int
 ) -> tuple[pa.Table, pa.Table]:
     weights = cat.weights(day)
-    pick = np.searchsorted(np.cumsum(weights), rng.random(size), side="right")  # len(intents) stands for a one-off
+    pick = np.searchsorted(np.cumsum(weights), rng.random(size), side="right")  # len(intents) means a one-off question
     single = pick == len(cat.intents)
     singles = np.flatnonzero(single)
     known = np.where(single, 0, pick)
@@ -142,26 +143,28 @@ def _chunk(
     share = np.bincount(cat.agent, weights=weights, minlength=len(cat.agents))
     agent = cat.agent[known]
     agent[singles] = rng.choice(len(share), size=len(singles), p=share / share.sum())
-    tail = one_off.draw(cat, rng, agent[singles])
+    tail = one_off_questions.draw_one_offs(cat, rng, agent[singles])
     surface[singles] = len(cat.surfaces) + np.arange(len(singles))
     served.response[singles] = len(cat.responses) + np.arange(len(singles))
 
-    rows = dirty.Rows(
-        query=dirty.column([cat.surfaces, tail.queries], surface),
-        agent_type=dirty.column([cat.agents], agent),
-        response=dirty.column([cat.responses, tail.responses], served.response),
+    rows = faulty_rows.LogColumns(
+        query=faulty_rows.text_column([cat.surfaces, tail.queries], surface),
+        agent_type=faulty_rows.text_column([cat.agents], agent),
+        response=faulty_rows.text_column([cat.responses, tail.responses], served.response),
         created_at=_times(rng, day, size, first_row, of_rows),
         no_date=np.zeros(size, bool),
         cost_usd=np.zeros(size),
     )
-    spoilt, faults = dirty.soil(rows, rng)
+    faulty, faults = faulty_rows.add_faults(rows, rng)
     fault = np.full(size, -1)
-    fault[spoilt] = faults
+    fault[faulty] = faults
     numbers = _numbers(rng, served.cached, served.wrong)
     log = _log(rows, users, served.cached, numbers)
 
-    lost = np.isin(fault, [number for number, kind in enumerate(dirty.KINDS) if kind in dirty.NO_TRUTH])
-    nth = np.cumsum(single) - 1  # of a one-off, among the one-offs
+    lost = np.isin(
+        fault, [number for number, kind in enumerate(faulty_rows.FAULT_KINDS) if kind in faulty_rows.NO_TRUTH]
+    )
+    nth = np.cumsum(single) - 1  # number of a one-off question among all of them
 
     def either(known_values: pa.Array, at: np.ndarray, single_values: pa.Array, single_at: np.ndarray) -> pa.Array:
         index = np.where(single, len(known_values) + single_at, at)
@@ -173,14 +176,14 @@ def _chunk(
             either(cat.ids, known, tail.ids, nth),
             either(cat.answer_ids, served.right, tail.ids, nth),
             either(cat.kinds, cat.kind[known], pa.array(["one_off"]), np.zeros(size, np.int64)),
-            pa.array(list(dirty.KINDS)).take(pa.array(fault, mask=fault < 0)),
+            pa.array(list(faulty_rows.FAULT_KINDS)).take(pa.array(fault, mask=fault < 0)),
         ],
         schema=TRUTH_SCHEMA,
     )
     return log, truth
 
 
-def _log(rows: dirty.Rows, users: pa.Array, cached: np.ndarray, numbers: dict[str, np.ndarray]) -> pa.Table:
+def _log(rows: faulty_rows.LogColumns, users: pa.Array, cached: np.ndarray, numbers: dict[str, np.ndarray]) -> pa.Table:
     query = rows.query.array()
     typed = pc.fill_null(pc.binary_length(query), 0).to_numpy() // 4  # about 4 bytes a token
     prompt = np.where(cached, 0, numbers["prompt"] + typed)
@@ -204,7 +207,7 @@ def _log(rows: dirty.Rows, users: pa.Array, cached: np.ndarray, numbers: dict[st
 
 
 def _numbers(rng: np.random.Generator, cached: np.ndarray, wrong: np.ndarray) -> dict[str, np.ndarray]:
-    """Model, tokens, latency and feedback of each row. What the cache served cost nothing."""
+    """Model, tokens, latency and feedback of each row. Rows that the cache served cost nothing."""
     size = len(cached)
     completion = np.clip(rng.lognormal(np.log(650), 0.35, size), 350, 1600).astype(np.int64)
     latency = rng.lognormal(np.log(350), 0.4, size) + completion * rng.uniform(6, 11, size)

@@ -1,4 +1,4 @@
-"""Turns texts into what people type and what models answer: noise on questions, rewordings of answers. Pure."""
+"""Varies texts as users and models do: noise on questions, rewording of answers. Pure."""
 
 import json
 import re
@@ -12,7 +12,7 @@ _FILLERS = (
 _WORD = re.compile(r"[a-z]{6,}")
 
 CASED, FILLED, TYPED = 0.2, 0.17, 0.12
-"""Shares of a wording's traffic that come with other casing or marks, with a filler, with a typing error."""
+"""Shares of a wording's traffic with other casing or punctuation, with a filler, and with a typing error."""
 
 
 def upper_first(text: str) -> str:
@@ -21,18 +21,18 @@ def upper_first(text: str) -> str:
 
 
 def slug(text: str) -> str:
-    """A readable id of a name; '+' and '#' stay, C++ and C# are not C."""
+    """A readable id of a name. '+' and '#' stay, because C++ and C# are not C."""
     return re.sub(r"[^a-z0-9+#.]+", "-", text.lower()).strip("-")
 
 
 def cased(text: str, rng: Random) -> str:
-    """The same question with other casing or sentence marks: its canonical form stays."""
+    """The same question with other casing or punctuation. Its canonical form does not change."""
     bare = text.rstrip("?.!")
     return rng.choice((text.lower(), bare, bare.lower(), bare + "?", bare.lower() + "??", text.upper(), bare + " ..."))
 
 
 def mistyped(text: str, rng: Random, protected: Sequence[str] = ()) -> str:
-    """The text with one typing error, in a longer word that does not decide the answer, if there is one."""
+    """The text with one typing error in a long word that has no protected token; unchanged if there is no such word."""
     words = [m for m in _WORD.finditer(text) if not any(m.group() in token.lower() for token in protected)]
     if not words:
         return text
@@ -45,9 +45,10 @@ def mistyped(text: str, rng: Random, protected: Sequence[str] = ()) -> str:
 def surfaces(
     wordings: Sequence[str], rng: Random, *, noise: bool = True, protected: Sequence[str] = ()
 ) -> list[tuple[str, float]]:
-    """(text, weight) of everything that is typed for one intent; weights sum to 1, plain wordings come first.
+    """(text, weight) of every text that users type for one intent. The weights add up to 1, and plain wordings come
+    first.
 
-    ``protected``: tokens that carry the meaning and must not be mistyped.
+    ``protected``: tokens that decide the answer and must not be mistyped.
     """
     plain = [1 / (position + 1) ** 0.8 for position in range(len(wordings))]
     found: dict[str, float] = {}
@@ -78,7 +79,8 @@ def answer_json(summary: str, recommendations: Sequence[str], severity: str) -> 
 def rewordings(
     summaries: Sequence[str], recommendations: Sequence[tuple[str, str]], severity: str, count: int
 ) -> tuple[str, ...]:
-    """2 to 4 texts of one answer: all facts stay, words and order change; the fourth only changes the formatting."""
+    """The first ``count`` (2 to 4) texts of one answer. All have the same facts in other words or another order; the
+    fourth differs from the first only in its format."""
     first = [upper_first(a) for a, _ in recommendations]
     other = [upper_first(b) for _, b in recommendations]
     summary = [upper_first(text) for text in summaries]

@@ -1,7 +1,7 @@
-"""The long tail: questions that are asked once, made from fragments by vector operations.
+"""The long tail: questions that are asked once, assembled from fragments by vector operations.
 
-A question is a code (a whole number) of its fragments; cause and remedy are a hash of the code. So the same question,
-if it ever comes twice, has the same answer, and nothing has to be remembered.
+Each question has a code, an integer made from its fragments. Cause and remedy follow from a hash of the code. So a
+question that happens to come twice has the same answer, and nothing has to be remembered.
 """
 
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.embedded.sample import vocabulary
-from cachewarm_pipeline.embedded.sample.catalogue import Catalogue
-from cachewarm_pipeline.embedded.sample.wording import upper_first
+from cachewarm_pipeline.embedded.sample import word_lists
+from cachewarm_pipeline.embedded.sample.intent_catalogue import Catalogue
+from cachewarm_pipeline.embedded.sample.rewording import upper_first
 
 QUESTIONS = (
     "Do you know why {fn} in {module} {symptom} since {event}?",
     "{module} line {number}: {fn} {symptom}, what is wrong?",
     "Ticket {number}: {fn} {symptom} since {event}, find the reason",
     "Review commit {number} in {module}",
-    # The last two are near to intents and still need an answer of their own.
+    # The last two are near to intents and still have their own answers.
     "Check {module} for {subject}, ticket {number}",
     "How do we fix {subject} in {fn} of {module}?",
 )
@@ -44,7 +44,7 @@ class OneOffs:
 
 
 def _join(template: str, values: dict[str, pa.Array]) -> pa.Array:
-    """The template filled for all rows at once."""
+    """The template, filled for all rows at once."""
     pieces: list[pa.Array | str] = []
     for part in template.replace("{{", "\0").replace("}}", "\1").split("{"):
         name, mark, rest = part.rpartition("}")
@@ -68,11 +68,11 @@ def _uses(name: str) -> np.ndarray:
     return np.array([f"{{{name}}}" in question for question in QUESTIONS])
 
 
-def draw(cat: Catalogue, rng: np.random.Generator, agent: np.ndarray) -> OneOffs:
-    """One question per entry of ``agent`` (numbers of agents). Memory: a few hundred bytes a row."""
-    place = vocabulary.incidents()
+def draw_one_offs(cat: Catalogue, rng: np.random.Generator, agent: np.ndarray) -> OneOffs:
+    """One question for each element of ``agent`` (numbers of agents). Memory: a few hundred bytes per row."""
+    place = word_lists.fragments()
     modules = pa.array([f"{a}/{b}{c}" for a in place["folders"] for b in place["files"] for c in place["extensions"]])
-    subjects = [[subject.name for subject in one.subjects] for one in vocabulary.agents()]
+    subjects = [[subject.name for subject in one.subjects] for one in word_lists.agents()]
     sizes = np.array([len(names) for names in subjects])
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     size = len(agent)
@@ -99,7 +99,7 @@ def draw(cat: Catalogue, rng: np.random.Generator, agent: np.ndarray) -> OneOffs
         code = code * radix + np.where(_uses(name)[kind], draws[name], 0)
     mixed = _mixed(code)
     answer = (mixed % np.uint64(len(place["causes"]))).astype(np.int64)
-    # What a question does not say, its answer still names: that follows from the code as well.
+    # An answer also names fragments that the question does not contain; they follow from the code as well.
     for shift, name, choices in ((8, "fn", "functions"), (16, "symptom", "symptoms"), (24, "module", None)):
         other = (mixed >> np.uint64(shift)) % np.uint64(len(place[choices]) if choices else len(modules))
         draws[name] = np.where(_uses(name)[kind], draws[name], other.astype(np.int64))
@@ -112,7 +112,7 @@ def draw(cat: Catalogue, rng: np.random.Generator, agent: np.ndarray) -> OneOffs
         "cause": pa.array(place["causes"]),
         "remedy": pa.array(place["remedies"]),
         "Remedy": pa.array([upper_first(text) for text in place["remedies"]]),
-        "severity": pa.array(vocabulary.drawn()["severities"]),
+        "severity": pa.array(word_lists.detail_lists()["severities"]),
     }
     picks = {
         **draws,
@@ -135,7 +135,7 @@ def draw(cat: Catalogue, rng: np.random.Generator, agent: np.ndarray) -> OneOffs
 def _filled(
     templates: tuple[str, ...], which: np.ndarray, picks: dict[str, np.ndarray], lists: dict[str, pa.Array]
 ) -> pa.Array:
-    """Row i of template ``which[i]``, its slots filled by ``picks``."""
+    """Texts: row i is template ``which[i]`` with its slots filled by ``picks``."""
     order = np.argsort(which, kind="stable")
     parts = []
     for number, template in enumerate(templates):
