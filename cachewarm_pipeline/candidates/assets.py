@@ -9,7 +9,7 @@ from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.lineage.asset_page import judge_metadata, observe, record, records, table_metadata
 from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, PAID, daily_asset, paid_days
 from cachewarm_pipeline.lineage.partitions import days_of, lookback
-from cachewarm_pipeline.query_log.service import DAILY, mined_days
+from cachewarm_pipeline.query_log.mined_days import DAILY, mined_days
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 

@@ -22,7 +22,7 @@ from cachewarm_pipeline.measurement.service import CountedDays
 from cachewarm_pipeline.measurement.serving_counts_page import counts_metadata, tally_of
 from cachewarm_pipeline.measurement.serving_counts_service import BUCKETS, HITS, HOURS, hits_of, readable, store
 from cachewarm_pipeline.models.usage_ledger import read_usage
-from cachewarm_pipeline.query_log.service import DAILY
+from cachewarm_pipeline.query_log.mined_days import DAILY
 from cachewarm_pipeline.storage.measurement_schemas import HOUR_COUNTS
 from cachewarm_pipeline.workspace.workspace import Workspace
 

@@ -14,7 +14,7 @@ from cachewarm_pipeline.freshness.service import withdrawn_entries
 from cachewarm_pipeline.measurement.entry_payback import EntryFacts, Fold, InLog, PromptKey, in_log, withdrawn_verdicts
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.ports import Ports
-from cachewarm_pipeline.query_log.service import DAILY
+from cachewarm_pipeline.query_log.mined_days import DAILY
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
 ENTRY_PAYBACK_ASSET = "entry_payback"

@@ -11,7 +11,7 @@ from cachewarm_pipeline.measurement.net_return import ReturnInputs, paid, plan_b
 from cachewarm_pipeline.measurement.return_inputs import call_costs
 from cachewarm_pipeline.ports import Ports
 from cachewarm_pipeline.proof.service import stored_replay
-from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
+from cachewarm_pipeline.query_log.mined_days import DAILY, PARTIAL
 
 
 def known_of(ports: Ports, day: date, usage: pa.Table, published: date | None) -> ReturnInputs:

@@ -9,7 +9,7 @@ from cachewarm_pipeline.proof.replay_history_chart import ReplayHistory
 from cachewarm_pipeline.proof.replay_page import precision_picture, rates_row
 from cachewarm_pipeline.proof.replay_summary import summary
 from cachewarm_pipeline.proof.service import BOOTSTRAP_SEED, replay_day
-from cachewarm_pipeline.query_log.service import DAILY
+from cachewarm_pipeline.query_log.mined_days import DAILY
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 _FIRST = ("hit_rate", "cold_hit_rate", "lift", "lift_interval", "wrong_hit_rate", "wrong_hit_rate_upper", "lookups")

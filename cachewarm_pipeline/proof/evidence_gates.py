@@ -10,11 +10,12 @@ from cachewarm_client.match_rules import MatchRule, MatchRules
 from cachewarm_client.personal_data import find_personal_data, mask
 from cachewarm_client.words import tokens
 
-from cachewarm_pipeline.answers.contradictions import facts, facts_differ
+from cachewarm_pipeline.answers.contradictions import facts_differ
+from cachewarm_pipeline.answers.facts import facts
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.proof.plan_gates import GateVerdict, shorten
-from cachewarm_pipeline.query_log.responses import canonical_response
+from cachewarm_pipeline.query_log.response_text import canonical_response
 
 _WORST = 10
 

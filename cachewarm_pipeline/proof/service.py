@@ -26,7 +26,7 @@ from cachewarm_pipeline.planning.service import plan_day
 from cachewarm_pipeline.ports import Judge, Ports, Progress
 from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, AgentTraffic, replay_agent, traffic_of
 from cachewarm_pipeline.proof.replay_summary import summary
-from cachewarm_pipeline.query_log.service import DAILY, mined_days
+from cachewarm_pipeline.query_log.mined_days import DAILY, mined_days
 from cachewarm_pipeline.storage.schemas import REPLAY, REPLAY_DECISIONS
 
 BOOTSTRAP_SEED = 0

@@ -1,4 +1,4 @@
-"""The log as Dagster sees it: the application's own tables (external) and one day of counts."""
+"""The assets of the log: the application's own tables (external) and one day of counts."""
 
 import dagster as dg
 
@@ -6,14 +6,14 @@ from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.lineage.asset_page import observe, record, table_metadata
 from cachewarm_pipeline.lineage.daily_asset import CANDIDATES, DAILY_FRESH, OWNERS, SOURCES, daily_asset
 from cachewarm_pipeline.lineage.partitions import days_of
-from cachewarm_pipeline.query_log.daily_counts import count_day as count_day
-from cachewarm_pipeline.query_log.service import DAILY as ASSET
+from cachewarm_pipeline.query_log.daily_counts import count_day
+from cachewarm_pipeline.query_log.mined_days import DAILY as ASSET
 from cachewarm_pipeline.workspace.workspace import Workspace
 
-_OPTIONAL = "Optional: used when it is there. "
+_OPTIONAL = "Optional. "
 
 Column = tuple[str, str]
-"""Type, and what it holds."""
+"""(type, description)."""
 
 
 def _external(name: str, description: str, columns: dict[str, Column]) -> dg.AssetSpec:
@@ -34,42 +34,45 @@ analyses = _external(
     "analyses",
     "Contents that the app's agents analysed. Column names are mapped with `CACHEWARM_COLUMNS`.",
     {
-        "id": ("text", "What findings name as analysis_id."),
+        "id": ("text", "What findings refer to as analysis_id."),
         "url": ("text", "Where the content is from."),
         "content_preview": ("text", "The prompt of golden entries: its first 2,000 characters."),
-        "created_at": ("timestamp", "When; later ones than the day are not seen."),
+        "created_at": ("timestamp", "When it was analysed. A run of a day ignores later ones."),
     },
 )
 
 findings = _external(
     "findings",
-    "What an agent found in an analysis, with its confidence: the golden dataset of answers. The row count is of "
-    "findings up to the day that was run last.",
+    "What an agent found in an analysis, with its confidence: the golden dataset of answers. The row count covers "
+    "findings up to the day of the latest run.",
     {
-        "analysis_id": ("text", "The analysis it is of."),
-        "agent_type": ("text", "The agent that found it: a lookup only matches entries of its own."),
+        "analysis_id": ("text", "The analysis that it belongs to."),
+        "agent_type": ("text", "The agent that found it: a lookup only matches entries of its own agent_type."),
         "output": ("JSON", "The answer that is warmed."),
-        "confidence_score": ("0..1", "From CACHEWARM_MIN_QUALITY on it is golden."),
+        "confidence_score": ("0..1", "Findings from CACHEWARM_MIN_QUALITY up are golden."),
     },
 )
 
 llm_query_logs = _external(
     "llm_query_logs",
-    "Every LLM request of the app. Columns after `created_at` are optional and used when there. The row count is of "
-    "the days that were mined last: a run reads its own days and no others.",
+    "Every LLM request of the app. Columns after `created_at` are optional and used if present. The row count covers "
+    "the days of the latest run: a run reads its own days and no others.",
     {
         "query": ("text", "What the app embeds to look the cache up."),
         "agent_type": ("text", "Tenant or category of the request."),
-        "response": ("text", "What was answered."),
-        "created_at": ("timestamp", "When; its UTC day is the partition."),
-        "user_id": ("text", _OPTIONAL + "Who asked: what too few ask is not warmed. Only hashes are kept."),
-        "cache_hit": ("bool", _OPTIONAL + "Served by a cache: counts as demand, never as evidence for an answer."),
-        "feedback": ("int", _OPTIONAL + "-1, 0 or 1: answers that users rejected are not warmed."),
-        "model": ("text", _OPTIONAL + "The model that answered: a change of it makes entries stale."),
-        "prompt_tokens": ("int", _OPTIONAL + "Of the request."),
-        "completion_tokens": ("int", _OPTIONAL + "Of the answer."),
-        "cost_usd": ("float", _OPTIONAL + "Of the call: what a hit saves."),
-        "latency_ms": ("float", _OPTIONAL + "Of the call."),
+        "response": ("text", "The answer."),
+        "created_at": ("timestamp", "When it was asked; the UTC day is the partition."),
+        "user_id": ("text", _OPTIONAL + "Who asked: queries of too few users are not warmed. Only hashes are stored."),
+        "cache_hit": (
+            "bool",
+            _OPTIONAL + "Served by a cache: such rows count as demand, never as evidence for an answer.",
+        ),
+        "feedback": ("int", _OPTIONAL + "-1, 0 or 1. Answers that users rejected are not warmed."),
+        "model": ("text", _OPTIONAL + "The model that answered. When it changes, entries become stale."),
+        "prompt_tokens": ("int", _OPTIONAL + "Tokens of the request."),
+        "completion_tokens": ("int", _OPTIONAL + "Tokens of the answer."),
+        "cost_usd": ("float", _OPTIONAL + "Cost of the call: what a hit saves."),
+        "latency_ms": ("float", _OPTIONAL + "Latency of the call."),
     },
 )
 
@@ -77,7 +80,7 @@ external_assets = [analyses, findings, llm_query_logs]
 
 
 _ANSWERS = {ExclusionReason.EMPTY_RESPONSE, ExclusionReason.UNPARSABLE_OUTPUT, ExclusionReason.RESPONSE_TOO_LARGE}
-"""Reasons why an answer is left out: its row still counts as a lookup."""
+"""Reasons that exclude only the answer: the row still counts as a lookup."""
 
 
 @daily_asset(
@@ -88,8 +91,9 @@ _ANSWERS = {ExclusionReason.EMPTY_RESPONSE, ExclusionReason.UNPARSABLE_OUTPUT, E
     freshness_policy=DAILY_FRESH,
 )
 def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """One day of the query log reduced to canonical query and agent_type: how often, how many users, which answers,
-    what it cost. The backfill target: it reads its own day and nothing else, so a long look-back costs no more."""
+    """One day of the query log, by canonical query and agent_type: how often it was asked, by how many users, which
+    answers it got and what they cost. A partition reads its own day and no other, so a day of a long backfill costs no
+    more than any other day."""
     days, rows = days_of(context), 0
     for day in days:
         groups = workspace.source.day_groups(day)

@@ -11,8 +11,8 @@ import pytest
 from cachewarm_pipeline.errors import SourceError
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.ports import Source
-from cachewarm_pipeline.query_log.sources import open_source
 from cachewarm_pipeline.query_log.sources.folder_files import list_files, may_hold
+from cachewarm_pipeline.query_log.sources.open_source import open_source
 from tests.support.source_data import (
     DAY,
     NOON,

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.errors import ConfigurationError, SourceError
-from cachewarm_pipeline.query_log.log_formats import CONNECTORS
 from cachewarm_pipeline.query_log.log_formats.json_dialects import PostgresDialect, dialect_of
-from cachewarm_pipeline.query_log.sources import open_source
+from cachewarm_pipeline.query_log.log_formats.registry import CONNECTORS
+from cachewarm_pipeline.query_log.sources.open_source import open_source
 from cachewarm_pipeline.settings import load_settings
 from tests.support.log_format_data import (
     DAY,
@@ -100,7 +100,7 @@ def test_another_table_can_be_named(tmp_path: Path) -> None:
     write_jsonl(tmp_path, "spend", [spend_log()])
     source = open_source(tmp_path, tables={"llm_query_logs": "spend"}, columns={}, log_format="litellm")
     assert len(counted(source)[0]) == 1
-    with pytest.raises(SourceError, match=r"nowhere .*is not there; CACHEWARM_TABLES names it"):
+    with pytest.raises(SourceError, match=r"nowhere .*does not exist; CACHEWARM_TABLES names it"):
         open_source(tmp_path, tables={"llm_query_logs": "nowhere"}, columns={}, log_format="litellm")
 
 
@@ -168,11 +168,11 @@ def test_json_in_text_columns_of_an_old_postgres_is_told_and_jsonb_is_read(
     def old(*_: Any) -> PostgresDialect:
         return PostgresDialect(parses_text=False)
 
-    monkeypatch.setattr("cachewarm_pipeline.query_log.log_formats.log_format.dialect_of", old)
+    monkeypatch.setattr("cachewarm_pipeline.query_log.log_formats.connector.dialect_of", old)
     url = write_postgres(postgres_url, "LiteLLM_SpendLogs", [spend_log()])
     assert len(counted(read(url, "litellm"))[0]) == 1
     url = write_postgres(postgres_url, "LiteLLM_SpendLogs", [spend_log()], json_type="text")
-    with pytest.raises(SourceError, match="reading JSON out of it takes PostgreSQL 16: make the column jsonb"):
+    with pytest.raises(SourceError, match="reading JSON from it needs PostgreSQL 16: make the column jsonb"):
         read(url, "litellm").day_groups(DAY)
 
 

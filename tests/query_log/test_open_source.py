@@ -118,7 +118,7 @@ def test_a_day_of_postgres_is_read_at_one_moment(postgres_url: str) -> None:
 
     url = write_postgres(postgres_url, "moment", {"llm_query_logs": [log_row()]})
     source = opened(url)
-    with source._tables.hold("anything"), psycopg.connect(url, autocommit=True) as other:
+    with source._tables.snapshot("anything"), psycopg.connect(url, autocommit=True) as other:
         connection = source._tables.connection
         before = connection.table("llm_query_logs").count().execute()
         other.execute("INSERT INTO llm_query_logs SELECT * FROM llm_query_logs")

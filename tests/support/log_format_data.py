@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cachewarm_pipeline.ports import Source
-from cachewarm_pipeline.query_log.log_formats import connector_of
+from cachewarm_pipeline.query_log.log_formats.registry import connector_of
 from cachewarm_pipeline.query_log.sources import ibis_engines as engines
-from cachewarm_pipeline.query_log.sources import open_source
 from cachewarm_pipeline.query_log.sources.folder_files import FolderTables
+from cachewarm_pipeline.query_log.sources.open_source import open_source
 from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_EXCLUDED, EXCLUDED
 from tests.support.source_data import mined
 
@@ -237,7 +237,7 @@ def reasons(url: str, log_format: str, key: str) -> dict[str, tuple[str | None, 
     where = next((f"{name}.{key}" for name in ("SpanAttributes", "attributes") if name in table.columns), key)
     if "resourceSpans" in table.columns:
         where = f"attributes.{key}"
-    rows = connector.bound(tables.connection, table, {"user_id": where}, "the table", DAY).table
+    rows = connector.map_table(tables.connection, table, {"user_id": where}, "the table", DAY).table
     found = rows.select("user_id", EXCLUDED, ANSWER_EXCLUDED).to_pyarrow().to_pydict()
     return {key: (row, answer) for key, row, answer in zip(*found.values(), strict=True)}
 
