@@ -1,4 +1,4 @@
-"""Leader clustering against its plain definition, whatever the relation, the blocks and the order of questions."""
+"""Leader clustering gives the groups of its plain definition, for any relation, blocks and order of questions."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ Relation = Callable[[int, int], bool]
 
 
 def plainly(n: int, candidate: Relation, same: Relation) -> list[int]:
-    """The definition: in order, each joins the earliest head that it is a candidate of and equivalent to."""
+    """The definition: in order, each item joins the earliest head that is a candidate and equivalent."""
     groups: list[int] = []
     for item in range(n):
         heads = [head for head in range(item) if groups[head] == head]
@@ -30,7 +30,7 @@ def plainly(n: int, candidate: Relation, same: Relation) -> list[int]:
 
 
 class Asked:
-    """A relation as a judge that remembers what it was asked."""
+    """A relation as a judge that records the pairs it was asked about."""
 
     def __init__(self, same: Relation) -> None:
         self.same = same
@@ -64,7 +64,7 @@ BITS = st.lists(st.booleans(), min_size=66, max_size=66)
 
 
 @given(SIZES, BITS, BITS, st.integers(1, 5), st.integers(1, 5))
-def test_groups_are_those_of_the_plain_loop_for_any_relation_and_any_blocks(
+def test_groups_are_those_of_a_plain_loop_for_any_relation_and_any_blocks(
     n: int, near_bits: list[bool], same_bits: list[bool], block: int, at_once: int
 ) -> None:
     candidate, same = relation(n, near_bits), relation(n, same_bits)
@@ -84,7 +84,7 @@ def test_every_member_is_equivalent_to_its_head_which_is_the_first_of_its_group(
 
 
 @given(st.lists(st.integers(0, 3), max_size=14), st.integers(1, 5))
-def test_with_an_equivalence_groups_are_its_classes_and_each_pair_is_asked_at_most_once(
+def test_for_an_equivalence_the_groups_are_its_classes_and_no_pair_is_asked_twice(
     classes: list[int], block: int
 ) -> None:
     asked = Asked(lambda i, j: classes[i] == classes[j])
@@ -101,7 +101,7 @@ def test_independent_pairs_are_asked_in_one_call() -> None:
     assert [len(call) for call in asked.calls] == [50]
 
 
-def test_what_is_no_candidate_is_never_asked() -> None:
+def test_a_pair_that_is_not_a_candidate_is_never_asked() -> None:
     asked = Asked(lambda i, j: True)
     assert leader_groups(6, candidates_of(lambda i, j: False), asked, 2).tolist() == list(range(6))
     assert asked.pairs == []
@@ -113,7 +113,7 @@ def unit_rows(seed: int, n: int) -> np.ndarray:
 
 
 @given(st.integers(0, 10**6), st.integers(0, 30), st.integers(1, 4), st.floats(-1, 1))
-def test_near_finds_every_pair_of_a_bucket_that_reaches_the_floor(seed: int, n: int, kinds: int, floor: float) -> None:
+def test_near_pairs_are_all_pairs_of_a_bucket_that_reach_the_floor(seed: int, n: int, kinds: int, floor: float) -> None:
     vectors = unit_rows(seed, n)
     buckets = np.random.default_rng(seed + 1).integers(0, kinds, n)
     items, others = np.arange(n // 3, n), np.arange(0, 2 * n // 3)
@@ -126,7 +126,7 @@ def test_near_finds_every_pair_of_a_bucket_that_reaches_the_floor(seed: int, n: 
     assert all(float(vectors[i] @ vectors[j]) >= floor - 1e-3 for i, j in found)
 
 
-def test_a_cosine_is_the_same_bits_either_way_round_and_among_others() -> None:
+def test_a_cosine_is_the_same_bits_in_both_orders_and_among_others() -> None:
     vectors = np.random.default_rng(0).standard_normal((50, 384)).astype(np.float32)
     left, right = np.arange(50), np.arange(50)[::-1].copy()
     together = cosines(vectors, left, right)
@@ -137,7 +137,7 @@ def test_a_cosine_is_the_same_bits_either_way_round_and_among_others() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), max_size=40), st.data())
-def test_nearest_first_finds_each_items_one_yes_and_asks_no_more_than_is_left(
+def test_nearest_first_finds_each_items_one_yes_and_stops_asking_after_it(
     pairs: list[tuple[int, int]], data: st.DataObject
 ) -> None:
     items = np.array([item for item, _ in pairs], np.int64)
@@ -158,14 +158,14 @@ def test_nearest_first_finds_each_items_one_yes_and_asks_no_more_than_is_left(
     for item in set(items.tolist()):
         own = np.flatnonzero(items == item)
         right = [k for k in own.tolist() if wanted[k]]
-        if right:  # waves of 1, 2, 4: never more than twice the pairs that are as near, and one
+        if right:  # waves of 1, 2, 4: at most twice the pairs that are as near, plus one
             as_near = int((similarity[own] >= similarity[right[0]]).sum())
             assert len(set(asked) & set(own.tolist())) <= 2 * as_near + 1
         else:
             assert set(own.tolist()) <= set(asked)
 
 
-def test_the_nearest_pair_alone_is_asked_where_it_is_a_yes() -> None:
+def test_only_the_nearest_pair_is_asked_if_it_is_a_yes() -> None:
     asked: list[int] = []
 
     def ask(chosen: Positions) -> Flags:
@@ -181,6 +181,6 @@ def test_the_nearest_pair_alone_is_asked_where_it_is_a_yes() -> None:
     ("forms", "firsts", "places"),
     [([], [], []), (["a", "b", "a", "c", "b"], [0, 1, 3], [0, 1, 0, 2, 1]), (["x"] * 3, [0], [0, 0, 0])],
 )
-def test_equal_forms_are_merged_onto_their_first(forms: list[str], firsts: list[int], places: list[int]) -> None:
+def test_equal_forms_are_merged_into_the_first(forms: list[str], firsts: list[int], places: list[int]) -> None:
     found = merge_equal(forms)
     assert (found[0].tolist(), found[1].tolist()) == (firsts, places)

@@ -143,12 +143,12 @@ class MappedTable:
         if column is None:
             return ibis.literal(False)
         if kind.is_boolean():
-            return column.fillnull_of(False)
+            return column.fill_null(False)
         if kind.is_integer() or kind.is_floating() or kind.is_decimal():
-            return (column != 0).fillnull_of(False)
+            return (column != 0).fill_null(False)
         if kind.is_string():
             words = ["true", "t", "yes", "y", "1", "1.0", "hit"]
-            return column.strip().lower().isin(words).fillnull_of(False)
+            return column.strip().lower().isin(words).fill_null(False)
         raise self._wrong(name, kind, "a truth value")
 
     def _column(self, name: str) -> tuple[Any, Any]:
@@ -172,7 +172,7 @@ class MappedTable:
 
 def is_untyped(kind: Any) -> bool:
     """Whether a column has no type: Parquet writers do that when every value is null."""
-    return bool(kind.isnull_of() or (kind.is_unknown() and 'kind="NULL"' in str(kind)))
+    return bool(kind.is_null() or (kind.is_unknown() and 'kind="NULL"' in str(kind)))
 
 
 def find_name(name: str, found: list[str]) -> str | None:
