@@ -200,9 +200,11 @@ def test_merged_counts_are_those_of_a_plain_loop(
     assert excluded.total() == empty
     assert {(r["agent_type"], r["canonical"]): r["count"] for r in rows} == counts
     assert [(r["agent_type"], r["canonical"]) for r in rows] == sorted(counts)
+    spellings = {query for _, query in queries}
     merged: dict[tuple[str, str], dict[str, list[tuple[int, int, int]]]] = defaultdict(lambda: defaultdict(list))
     for ((agent, query), response), facts in responses.items():
-        if (agent, query) in queries:
+        # A spelling that the agent lacks and another agent has still belongs to its canonical query.
+        if query in spellings and (agent, canonical(query)) in counts:
             merged[agent, canonical(query)][response].append(facts)
     for row in rows:
         expected = [
