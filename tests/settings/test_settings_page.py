@@ -1,9 +1,9 @@
 """docs/settings.md is what scripts/settings_page.py makes of the settings classes."""
 
 import pytest
-from scripts.settings_page import COMMAND, PAGE, owner_of, page
 
 from cachewarm_pipeline.settings import Settings
+from scripts.settings_page import COMMAND, PAGE, owner_of, page
 
 
 def test_the_settings_page_is_up_to_date() -> None:

@@ -155,8 +155,8 @@ class IbisSource:
             return self._names.get(spec.name, spec.name)
         if self._log_name is None:
             names = self._connector.tables
-            found = next((name for name in names if self._tables.has(name)), names[0])
-            self._log_name = self._names.get(LOG.name) or found
+            mapped = self._names.get(LOG.name)
+            self._log_name = mapped or next((name for name in names if self._tables.has(name)), names[0])
         return self._log_name
 
     def _find(self, spec: TableSpec) -> bool:
@@ -201,12 +201,12 @@ class IbisSource:
         found: dict[str, TableInfo | None] = dict.fromkeys(SPECS)
         for spec in SPECS.values():
             if self._present[spec.name]:
-                bound = self._mapped(spec)
+                mapped = self._mapped(spec)
                 # Counting a large log would cost a database a full scan.
                 counted = self._tables.counts_are_cheap or spec is not LOG
-                times = self._times() if spec is LOG else bound
+                times = self._times() if spec is LOG else mapped
                 number = rows.number_of(connection, times.table) if counted else None
-                found[spec.name] = TableInfo(self._name(spec), bound.types(), number)
+                found[spec.name] = TableInfo(self._name(spec), mapped.types(), number)
         first, last, excluded = None, None, Counts()
         if self._has_log:
             first, last, excluded = log.log_days(connection, self._times(), today)
