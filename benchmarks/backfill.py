@@ -79,7 +79,7 @@ def by_loop(work: str, days: list[date]) -> int:
     from cachewarm_pipeline.candidates.window_rollup import roll_up_frequent_queries
     from cachewarm_pipeline.query_log.daily_counts import count_day
     from cachewarm_pipeline.query_log.day_weights import day_weights
-    from cachewarm_pipeline.query_log.sources import open_source
+    from cachewarm_pipeline.query_log.sources.open_source import open_source
     from cachewarm_pipeline.settings import load_settings
 
     settings = load_settings()

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from cachewarm_pipeline.candidates.window_rollup import roll_up_frequent_queries
 from cachewarm_pipeline.query_log.daily_counts import count_day
 from cachewarm_pipeline.query_log.day_weights import day_weights
-from cachewarm_pipeline.query_log.sources import open_source
 from cachewarm_pipeline.query_log.sources.folder_files import forget_footers
+from cachewarm_pipeline.query_log.sources.open_source import open_source
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, TIMESTAMP
 
 LAST = date(2026, 11, 22)

@@ -1,4 +1,4 @@
-"""UTC days as moments."""
+"""UTC days: where each begins and ends, and windows of days."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,10 +9,10 @@ def start_of(day: date) -> datetime:
 
 
 def end_of(day: date) -> datetime:
-    """The moment at which a UTC day is over: the first of the next."""
+    """The moment at which a UTC day is over: the first moment of the next day."""
     return start_of(day) + timedelta(days=1)
 
 
 def window(as_of: date, days: int) -> list[date]:
-    """The days of a window that ends at ``as_of``, oldest first."""
+    """The ``days`` days up to and including ``as_of``, oldest first."""
     return [as_of - timedelta(days=back) for back in range(days - 1, -1, -1)]

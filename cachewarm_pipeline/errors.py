@@ -1,6 +1,6 @@
-"""The errors a user meets. Each message says what is wrong, where, and what to do.
+"""The errors that a user can meet. Each message says what is wrong, where, and what to do.
 
-Those that a reader of the cache can meet too are defined by the client, so that both catch the same classes.
+Errors that a reader of the cache can meet too are defined by the client, so that both catch the same classes.
 """
 
 from cachewarm_client.errors import (
@@ -26,13 +26,13 @@ __all__ = [
 
 
 class SourceError(CachewarmError):
-    """The source tables cannot be read, or do not keep the contract."""
+    """The source tables cannot be read, or do not meet the contract (DESIGN.md section 4)."""
 
 
 class SpendCapError(EmbeddingError):
-    """A request could pass the run's spend cap: an embedding, which the run cannot do without, or another attempt.
+    """A request could exceed the run's spend cap: an embedding that the run cannot do without, or one more attempt.
 
-    ``alone``: this one request may cost more than the whole cap, so running again does not help either.
+    ``alone``: this request alone may cost more than the whole cap, so running again does not help.
     """
 
     def __init__(self, text: str, alone: bool = False) -> None:
@@ -41,12 +41,12 @@ class SpendCapError(EmbeddingError):
 
 
 class JudgeError(CachewarmError):
-    """The judge's model cannot be reached, refused the key, or returned something that is not a verdict."""
+    """The judge's model cannot be reached, refuses the key, or returns something that is not a verdict."""
 
 
 class LlmError(CachewarmError):
-    """The model that writes variants cannot be reached, refused the key, or does not know the base query."""
+    """The model that writes variants cannot be reached, refuses the key, or has no recording of the base query."""
 
 
 class DatasetError(CachewarmError):
-    """A dataset between assets is missing, cannot be written, or does not have its schema."""
+    """A dataset between assets is missing, cannot be written, or has another schema than its own."""

@@ -1,11 +1,11 @@
-"""Why a row was left out. Every row that does not go on is counted under one of these; there are no silent drops."""
+"""Why a row was excluded. Every row that a stage drops is counted under one of these reasons; no drop is silent."""
 
 from collections import Counter
 from enum import StrEnum
 
 
 class ExclusionReason(StrEnum):
-    """The one enumeration of reasons; values are what reports and the UI show."""
+    """All reasons. Reports and the UI show the values."""
 
     # Source rows
     EMPTY_PROMPT = "empty_prompt"
@@ -14,7 +14,7 @@ class ExclusionReason(StrEnum):
     BAD_AGENT_TYPE = "bad_agent_type"
     NO_DATE = "no_date"
     ABSURD_DATE = "absurd_date"
-    # Rows of another tool's log (CACHEWARM_LOG_FORMAT); the last two leave the row as demand without an answer
+    # Rows of another tool's log (CACHEWARM_LOG_FORMAT). The last two exclude only the answer: the row stays demand
     OTHER_CALL = "not_a_chat_call"
     FAILED_CALL = "failed_call"
     NOT_RECORDED = "text_not_recorded"
@@ -38,7 +38,7 @@ class ExclusionReason(StrEnum):
     NO_EVIDENCE = "no_evidence"
     NEGATIVE_FEEDBACK = "negative_feedback"
     VOLATILE = "volatile"
-    # Synthetic variants; bases that the model has not written for count once each
+    # Synthetic variants. A base query that the model has written nothing for counts once
     NOT_WRITTEN = "not_written"
     MEANING_CHANGED = "meaning_changed"
     NEARER_TO_ANOTHER_BASE = "nearer_to_another_base"
@@ -64,5 +64,5 @@ Counts = Counter[ExclusionReason]
 
 
 def as_metadata(counts: Counts) -> dict[str, int]:
-    """Reason to number of rows, largest first."""
+    """Reason to number of rows, most rows first; reasons without rows are absent."""
     return {str(reason): number for reason, number in counts.most_common() if number}

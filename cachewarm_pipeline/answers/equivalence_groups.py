@@ -1,143 +1,116 @@
-"""Answer groups by leader clustering: each response joins the first one that it is equivalent to. Pure: which pairs are
-equivalent is asked of a judge, many pairs at once, so that a judge behind a network can work in parallel.
+"""Groups of equivalent responses: facts, vectors and leader clustering together.
+
+Which vectors are used, and what decides about near pairs, is up to the judge that calls ``answer_groups``.
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
+from cachewarm_client.text import MAX_PROMPT_CHARS
 from numpy.typing import NDArray
 
-Positions: TypeAlias = NDArray[np.int64]
-Flags: TypeAlias = NDArray[np.bool_]
+from cachewarm_pipeline.answers.contradictions import facts_agree
+from cachewarm_pipeline.answers.facts import FACTS_CACHED, Facts, facts
+from cachewarm_pipeline.answers.leader_clustering import (
+    Flags,
+    Positions,
+    cosines,
+    leader_groups,
+    merge_equal,
+    near_pairs,
+    nearest_first,
+)
+from cachewarm_pipeline.query_log.response_text import canonical_response
 
-Candidates: TypeAlias = Callable[[Positions, Positions], tuple[Positions, Positions]]
-"""Called with items and others, both ascending: gives the pairs (item, other), other < item, that can be equivalent."""
+VectorsOf: TypeAlias = Callable[[Positions], NDArray[np.float32]]
+"""Unit vectors (k, d) of the responses at k positions."""
 
-Ask: TypeAlias = Callable[[Positions, Positions], Flags]
-"""Called with the items and the others of some pairs: says which pairs are equivalent."""
+Decide: TypeAlias = Callable[[Sequence[tuple[str, str]], NDArray[np.float64]], Flags]
+"""Decides which of k pairs of responses are equivalent, given their cosines (k,).
 
-BLOCK = 256
-"""Items settled at once. Small: among themselves they need a round for each new head."""
-
-HEADS = 8_192
-"""Heads that they are compared with at once: at most 2 million pairs are held, 32 MB."""
-
-_PAIRS = 8_192
-"""Pairs whose vectors are multiplied at once: 100 MB at 1,536 dimensions."""
-
-_MARGIN = 1e-4
-"""A matrix product rounds with its shape; pairs this far under the floor are let through and decided exactly."""
+It is only asked about pairs whose facts agree and whose cosine reaches the floor.
+"""
 
 
-def leader_groups(n: int, candidates: Candidates, ask: Ask, block: int = BLOCK, at_once: int = HEADS) -> Positions:
-    """Group of each of ``n`` items, as the position of the group's head: its first item.
+def answer_groups(
+    responses: Sequence[str],
+    vectors_of: VectorsOf,
+    floor: float,
+    *,
+    decide: Decide | None = None,
+    queries: Sequence[int] | None = None,
+) -> Positions:
+    """The answer group of each response (n,), as the position of the group's head: its first response.
 
-    In order, each item joins the earliest head that it is equivalent to, else it is a head itself; pairs that are no
-    candidates are different. The groups are those of the plain loop over all items, whatever the relation, the items in
-    a ``block`` and the heads ``at_once``, which bound memory. Each call of ``ask`` is about all pairs with the heads
-    known by then.
+    In the order of ``responses`` (best supported first) each response joins the first head that it is equivalent to.
+    That is a head that says exactly the same; or one with the same facts, a cosine of at least ``floor`` and, if
+    ``decide`` is given, its yes. So every member is equivalent to its head, and a group cannot drift through a chain of
+    small differences. With ``queries`` (the query of each response) only responses of one query are grouped.
+
+    ``vectors_of`` is called once, for the responses that their facts alone cannot keep apart. Memory: those vectors,
+    and blocks. ``decide`` may cost money: each response is compared with its nearest heads first, and with no more
+    after a yes.
     """
-    groups = np.arange(n, dtype=np.int64)
-    heads: Positions = np.empty(0, np.int64)
-    for start in range(0, n, block):
-        items = np.arange(start, min(start + block, n), dtype=np.int64)
-        for part in range(0, len(heads), at_once):
-            open_items = items[groups[items] == items]
-            _join(groups, *candidates(open_items, heads[part : part + at_once]), ask)
-        open_items = items[groups[items] == items]
-        _settle(groups, *candidates(open_items, open_items), ask)
-        heads = np.concatenate([heads, items[groups[items] == items]])
-    return groups
+    facts_of = lru_cache(FACTS_CACHED)(facts)
+    of_query = queries if queries is not None else [0] * len(responses)
+    firsts, places = merge_equal([(q, canonical_response(r)) for q, r in zip(of_query, responses, strict=True)])
+    buckets = _buckets(firsts, responses, of_query, facts_of)
+    compared = np.flatnonzero(np.bincount(buckets, minlength=1)[buckets] > 1)
+    groups = np.arange(len(firsts))
+    if len(compared):
+        at = firsts[compared]
+        texts = [responses[position] for position in at.tolist()]
+        vectors = vectors_of(at)
+
+        def equivalent(item: Positions, other: Positions) -> Flags:
+            cosine = cosines(vectors, item, other)
+            yes = np.flatnonzero(cosine >= floor)
+            yes = yes[np.argsort(other[yes], kind="stable")]  # head by head, so that the cache of facts is hit
+            agree = (facts_agree(texts[i], texts[j], facts_of) for i, j in zip(item[yes], other[yes], strict=True))
+            yes = yes[np.fromiter(agree, bool, len(yes))]
+            if decide is not None:
+                near = cosine[yes]
+                pairs = [(texts[i], texts[j]) for i, j in zip(item[yes], other[yes], strict=True)]
+                yes = yes[
+                    nearest_first(item[yes], near, lambda some: decide([pairs[k] for k in some.tolist()], near[some]))
+                ]
+            same = np.zeros(len(item), bool)
+            same[yes] = True
+            return same
+
+        groups[compared] = compared[leader_groups(len(at), near_pairs(vectors, buckets[compared], floor), equivalent)]
+    return firsts[groups][places]
 
 
-def _join(groups: Positions, item: Positions, head: Positions, ask: Ask) -> Positions:
-    """Asks, and gives each item its earliest head; returns the items that have one."""
-    if not len(item):
-        return item
-    same = ask(item, head)
-    np.minimum.at(groups, item[same], head[same])
-    return item[same]
+def _buckets(
+    positions: Positions, responses: Sequence[str], queries: Sequence[int], facts_of: Callable[[str], Facts]
+) -> Positions:
+    """The bucket of each position. Responses in different buckets are never equivalent: their queries or their facts
+    differ, or one of them must match exactly."""
+    numbers: dict[Hashable, int] = {}
+    return np.array(
+        [
+            numbers.setdefault(
+                (queries[at], at if must_match_exactly(responses[at]) else facts_of(responses[at]).key), at
+            )
+            for at in positions.tolist()
+        ],
+        np.int64,
+    )
 
 
-def _settle(groups: Positions, item: Positions, other: Positions, ask: Ask) -> None:
-    """The groups among items of which none is in one yet; the pairs are all that can be equivalent.
+def must_match_exactly(response: str) -> bool:
+    """Whether a response is equivalent only to a response that says exactly the same.
 
-    An item is a head when every earlier candidate is settled and none of the heads among them said yes. One that has a
-    yes is no head, whatever comes, but an earlier head may still claim it.
+    One of more than MAX_PROMPT_CHARS characters is cut before it is embedded, so its vector does not stand for all of
+    it. A blank one has no vector.
     """
-    unsettled = np.zeros(len(groups), bool)
-    unsettled[item] = True
-    while len(item):
-        ready = ~unsettled[other]
-        asked = ready & (groups[other] == other) & (other < groups[item])
-        unsettled[_join(groups, item[asked], other[asked], ask)] = False
-        item, other = item[~ready], other[~ready]
-        waits = np.zeros(len(groups), bool)
-        waits[item[unsettled[other]]] = True
-        unsettled &= waits  # those that wait for nothing are heads
+    return len(response) > MAX_PROMPT_CHARS or not response.strip()
 
 
-def near_pairs(vectors: NDArray[np.float32], buckets: Positions, floor: float) -> Candidates:
-    """Candidates are the pairs of one bucket whose cosine may reach the floor.
-
-    ``vectors`` (n, d) of unit length; ``buckets`` (n,): items of different buckets are never equivalent. Memory: one
-    matrix of items x others.
-    """
-
-    def candidates(items: Positions, others: Positions) -> tuple[Positions, Positions]:
-        items, others = (side[np.argsort(buckets[side], kind="stable")] for side in (items, others))
-        kinds = np.unique(buckets[items])
-        of_items = [np.searchsorted(buckets[items], kinds, side) for side in ("left", "right")]
-        of_others = [np.searchsorted(buckets[others], kinds, side) for side in ("left", "right")]
-        found: list[tuple[Positions, Positions]] = []
-        for first, last, start, stop in zip(*of_items, *of_others, strict=True):
-            rows, columns = items[first:last], others[start:stop]
-            if not len(columns) or columns[0] >= rows[-1]:
-                continue
-            close = vectors[rows] @ vectors[columns].T >= floor - _MARGIN
-            close &= columns[None, :] < rows[:, None]
-            row, column = np.nonzero(close)
-            found.append((rows[row], columns[column]))
-        if not found:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        return np.concatenate([pair[0] for pair in found]), np.concatenate([pair[1] for pair in found])
-
-    return candidates
-
-
-def cosines(vectors: NDArray[np.float32], left: Positions, right: Positions) -> NDArray[np.float64]:
-    """Cosine of each pair (n,) of rows of unit length: the same bits either way round, alone and among others."""
-    result = np.empty(len(left))
-    for start in range(0, len(left), _PAIRS):
-        part = slice(start, start + _PAIRS)
-        result[part] = np.multiply(vectors[left[part]], vectors[right[part]], dtype=np.float64).sum(axis=1)
-    return result
-
-
-def nearest_first(items: Positions, similarity: NDArray[np.float64], ask: Callable[[Positions], Flags]) -> Flags:
-    """Which pairs are equivalent, where every answer costs: an item that has a yes is asked no more.
-
-    Pair k is (``items[k]``, something) of that similarity. Each item's most similar pair is asked first, then its next
-    two, its next four, and so on; what is not asked is False. Where the relation is an equivalence and an item's pairs
-    are with heads of different groups nothing is lost: at most one of them is a yes. ``ask`` gets positions of pairs.
-    """
-    order = np.lexsort((-similarity, items))
-    first_of_item = np.searchsorted(items[order], items[order])
-    wave = np.frexp(np.arange(len(order)) - first_of_item + 1)[1]  # 1, 2 2, 4 4 4 4, ...
-    same = np.zeros(len(items), bool)
-    for number in range(1, int(wave.max(initial=0)) + 1):
-        pairs = order[wave == number]
-        pairs = pairs[~np.isin(items[pairs], items[same])]
-        if len(pairs):
-            same[pairs] = ask(pairs)
-    return same
-
-
-def merge_equal(forms: Sequence[Hashable]) -> tuple[Positions, Positions]:
-    """(positions of the first of each distinct form, for each form its place among those)."""
-    seen: dict[Hashable, int] = {}
-    places = np.fromiter((seen.setdefault(form, len(seen)) for form in forms), np.int64, len(forms))
-    firsts = np.full(len(seen), len(forms), np.int64)
-    np.minimum.at(firsts, places, np.arange(len(forms)))
-    return firsts, places
+def labels_of(groups: Positions) -> list[int]:
+    """Groups as labels 0, 1, 2, ... in the order of their first members."""
+    seen: dict[int, int] = {}
+    return [seen.setdefault(group, len(seen)) for group in groups.tolist()]

@@ -23,7 +23,7 @@ from cachewarm_pipeline.automation.tags import DAYS, REQUESTED_ON, started_by
 from cachewarm_pipeline.days import window
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.measurement.serving_counts_service import HITS, HOURS
-from cachewarm_pipeline.query_log.service import DAILY
+from cachewarm_pipeline.query_log.mined_days import DAILY
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
 

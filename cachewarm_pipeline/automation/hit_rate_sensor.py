@@ -24,7 +24,7 @@ from cachewarm_pipeline.automation.run_state import (
 from cachewarm_pipeline.automation.tags import EPISODE, started_by
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
+from cachewarm_pipeline.query_log.mined_days import DAILY, PARTIAL
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace
 

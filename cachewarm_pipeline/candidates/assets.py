@@ -13,7 +13,7 @@ from cachewarm_pipeline.lineage.asset_page import judge_metadata, observe_source
 from cachewarm_pipeline.lineage.daily_asset import CANDIDATES_GROUP, PAID_POOL, daily_asset, paid_days
 from cachewarm_pipeline.lineage.partitions import days_of, lookback
 from cachewarm_pipeline.ports import Judge
-from cachewarm_pipeline.query_log.service import DAILY, mined_days
+from cachewarm_pipeline.query_log.mined_days import DAILY, mined_days
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 

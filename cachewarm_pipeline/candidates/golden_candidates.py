@@ -9,7 +9,7 @@ from cachewarm_client.urls import redact_url
 
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row_hash
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
-from cachewarm_pipeline.query_log.responses import is_empty_json, json_value
+from cachewarm_pipeline.query_log.response_text import is_empty_json, json_value
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES
 
 

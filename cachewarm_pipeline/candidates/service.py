@@ -11,7 +11,7 @@ from cachewarm_pipeline.candidates.window_rollup import FrequentQueries, roll_up
 from cachewarm_pipeline.exclusion_reasons import Counts
 from cachewarm_pipeline.ports import Judge, Ports
 from cachewarm_pipeline.query_log.day_weights import day_weights
-from cachewarm_pipeline.query_log.service import read_days
+from cachewarm_pipeline.query_log.mined_days import read_days
 
 
 def frequent_of_days(ports: Ports, days: Sequence[date], judge: Judge) -> FrequentQueries:

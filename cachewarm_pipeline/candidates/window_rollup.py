@@ -17,7 +17,9 @@ import pyarrow as pa
 from cachewarm_client.personal_data import mask
 from cachewarm_client.text import entry_id
 
-from cachewarm_pipeline.answers.volatility import personal_data, stability, volatility
+from cachewarm_pipeline.answers.personal_data import personal_data
+from cachewarm_pipeline.answers.response_choice import GroupResponses, LoggedAnswer, ResponseChoice, choose_response
+from cachewarm_pipeline.answers.volatility import describe_volatility, is_volatile, stability
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row_hash
 from cachewarm_pipeline.candidates.window_responses import (
     ResponseNumbers,
@@ -26,13 +28,7 @@ from cachewarm_pipeline.candidates.window_responses import (
     hash_texts,
 )
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
-from cachewarm_pipeline.query_log.responses import (
-    GroupResponses,
-    LoggedAnswer,
-    ResponseChoice,
-    choose_response,
-    exact_groups,
-)
+from cachewarm_pipeline.query_log.response_text import exact_groups
 from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES
 
 DailyTables = Callable[[Sequence[str]], Iterable[tuple[date, pa.Table]]]
@@ -126,8 +122,10 @@ def roll_up_frequent_queries(
                 excluded[ExclusionReason.NEGATIVE_FEEDBACK] += 1
             else:
                 share = stability(judged, of_query, choice, answered)
-                if share < min_stability:
-                    exclude_unfit(query, ExclusionReason.VOLATILE, volatility(judged, of_query, answered, share), share)
+                if is_volatile(share, min_stability):
+                    exclude_unfit(
+                        query, ExclusionReason.VOLATILE, describe_volatility(judged, of_query, answered, share), share
+                    )
                 else:
                     rows.append(_row(window, query, choice, share))
     for table in (rows, unfit_rows):

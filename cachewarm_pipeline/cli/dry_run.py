@@ -136,7 +136,7 @@ def _run(
     from cachewarm_pipeline.candidates.variant_service import configured_bases
     from cachewarm_pipeline.cli.dagster_runs import RunOutcome, execute
     from cachewarm_pipeline.definitions import definitions
-    from cachewarm_pipeline.query_log.service import DAILY
+    from cachewarm_pipeline.query_log.mined_days import DAILY
 
     if workspace.settings.base_queries:
         configured_bases(workspace, set())  # an unusable file is reported before anything is mined

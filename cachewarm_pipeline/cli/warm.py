@@ -126,7 +126,7 @@ def run_warm(settings: Settings, asked: date | None, *, quiet: bool, started: fl
     from cachewarm_pipeline.candidates.variant_service import configured_bases
     from cachewarm_pipeline.cli.dagster_runs import RunOutcome, end_dead_runs, run_job, warm_lock
     from cachewarm_pipeline.models.usage_ledger import read_run
-    from cachewarm_pipeline.query_log.service import DAILY
+    from cachewarm_pipeline.query_log.mined_days import DAILY
     from cachewarm_pipeline.workspace.workspace import Workspace
 
     workspace = Workspace(settings)

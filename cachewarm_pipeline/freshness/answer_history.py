@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cachewarm_client.personal_data import find_personal_data
 
+from cachewarm_pipeline.answers.response_choice import GroupResponses, LoggedAnswer, ResponseChoice, choose_response
 from cachewarm_pipeline.candidates.window_rollup import DailyTables
 from cachewarm_pipeline.freshness.stale_answers import Same
-from cachewarm_pipeline.query_log.responses import GroupResponses, LoggedAnswer, ResponseChoice, choose_response
 
 WEEK = 7
 """Days of log that one answer is chosen from: the last ones for the later answer; for the earlier one those that end at

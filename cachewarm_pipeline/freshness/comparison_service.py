@@ -20,8 +20,8 @@ from cachewarm_pipeline.freshness.answer_history import History, compare, histor
 from cachewarm_pipeline.freshness.change_sample import ChangeCheck
 from cachewarm_pipeline.freshness.refresh_queue import CheckFinding, Checks, sampled
 from cachewarm_pipeline.ports import BaseQuery, Judge, Llm, Ports, Progress
-from cachewarm_pipeline.query_log.responses import why_no_answer
-from cachewarm_pipeline.query_log.service import mined_days, read_days
+from cachewarm_pipeline.query_log.mined_days import mined_days, read_days
+from cachewarm_pipeline.query_log.response_text import why_no_answer
 
 SPARE = 4
 """Times the sample that histories are read of: some queries have no answer a week ago, or none since."""

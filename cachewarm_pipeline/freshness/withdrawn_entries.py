@@ -13,7 +13,7 @@ import pyarrow as pa
 from cachewarm_client.personal_data import mask
 
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.query_log.responses import canonical_response
+from cachewarm_pipeline.query_log.response_text import canonical_response
 from cachewarm_pipeline.storage.answer_schemas import WITHDRAWN_ENTRIES
 from cachewarm_pipeline.storage.schemas import conform
 

@@ -19,7 +19,7 @@ from cachewarm_pipeline.match_rules.labelled_queries import PARTS
 from cachewarm_pipeline.match_rules.rule_tables import evidence_table, rules_table, vectors_table
 from cachewarm_pipeline.match_rules.service import labelled_of_days, rules_of_plan
 from cachewarm_pipeline.ports import Judge
-from cachewarm_pipeline.query_log.service import DAILY, mined_days
+from cachewarm_pipeline.query_log.mined_days import DAILY, mined_days
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 

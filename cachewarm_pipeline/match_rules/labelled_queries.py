@@ -11,9 +11,10 @@ import pyarrow as pa
 from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import entry_id, sha256_hex
 
+from cachewarm_pipeline.answers.response_choice import LoggedAnswer, choose_response
 from cachewarm_pipeline.candidates.window_rollup import DailyTables
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
-from cachewarm_pipeline.query_log.responses import LoggedAnswer, choose_response, exact_groups
+from cachewarm_pipeline.query_log.response_text import exact_groups
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 
 CHOOSE, FIT, CERTIFY = "choose", "fit", "certify"

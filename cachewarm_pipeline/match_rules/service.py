@@ -13,7 +13,7 @@ from cachewarm_pipeline.match_rules.rule_tables import agent_logs
 from cachewarm_pipeline.models.embed_new_texts import vectors_of
 from cachewarm_pipeline.ports import Judge, Ports, Progress
 from cachewarm_pipeline.query_log.day_weights import day_weights
-from cachewarm_pipeline.query_log.service import read_days
+from cachewarm_pipeline.query_log.mined_days import read_days
 
 
 def labelled_of_days(ports: Ports, days: Sequence[date]) -> tuple[pa.Table, Counts]:

@@ -34,7 +34,7 @@ from cachewarm_pipeline.measurement.serving_counts_service import (
     store_counts,
 )
 from cachewarm_pipeline.models.usage_ledger import read_usage
-from cachewarm_pipeline.query_log.service import DAILY
+from cachewarm_pipeline.query_log.mined_days import DAILY
 from cachewarm_pipeline.storage.measurement_schemas import HOUR_COUNTS
 from cachewarm_pipeline.workspace.workspace import Workspace
 

@@ -16,7 +16,7 @@ from cachewarm_pipeline.measurement.entry_verdicts import EntryFacts, withdrawn_
 from cachewarm_pipeline.measurement.prompts_in_log import PromptKey, PromptLogCount, prompts_in_log
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.ports import Ports
-from cachewarm_pipeline.query_log.service import DAILY
+from cachewarm_pipeline.query_log.mined_days import DAILY
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
 ENTRY_PAYBACK_ASSET = "entry_payback"

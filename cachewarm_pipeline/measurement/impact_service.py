@@ -18,7 +18,7 @@ from cachewarm_pipeline.measurement.lift.measured_impact import (
     measured_impact,
     plan_day_of,
 )
-from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
+from cachewarm_pipeline.query_log.mined_days import DAILY, PARTIAL
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
 _ENTRIES = ["source", "generation", "whole_day", "hits"]

@@ -10,7 +10,7 @@ from cachewarm_pipeline.days import window
 from cachewarm_pipeline.measurement.return_inputs import ReturnInputs, call_costs, paid, plan_bytes
 from cachewarm_pipeline.ports import Ports
 from cachewarm_pipeline.proof.service import stored_replay
-from cachewarm_pipeline.query_log.service import DAILY, PARTIAL
+from cachewarm_pipeline.query_log.mined_days import DAILY, PARTIAL
 
 
 def read_return_inputs(ports: Ports, day: date, usage: pa.Table, published: date | None) -> ReturnInputs:

@@ -15,7 +15,7 @@ from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.planning.candidate_row import CandidateRow, PlanRow
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.planning.entry_selection import Selected
-from cachewarm_pipeline.query_log.responses import canonical_response
+from cachewarm_pipeline.query_log.response_text import canonical_response
 from cachewarm_pipeline.settings.selection_limits import Limits
 from cachewarm_pipeline.storage.schemas import CANDIDATE_FIELDS, PLAN_CONFLICTS, WARMING_PLAN, conform
 

@@ -8,7 +8,7 @@ from cachewarm_pipeline.lineage.partitions import days_of, replay_window
 from cachewarm_pipeline.proof.replay_history_chart import ReplayHistory
 from cachewarm_pipeline.proof.replay_page import replay_metadata
 from cachewarm_pipeline.proof.service import replay_day
-from cachewarm_pipeline.query_log.service import DAILY
+from cachewarm_pipeline.query_log.mined_days import DAILY
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 

@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 from cachewarm_client.personal_data import find_personal_data, mask
 from cachewarm_client.words import tokens
 
-from cachewarm_pipeline.answers.contradictions import facts, facts_differ
+from cachewarm_pipeline.answers.contradictions import facts_differ
+from cachewarm_pipeline.answers.facts import facts
 from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.proof.gate_verdict import GateVerdict, shorten
-from cachewarm_pipeline.query_log.responses import canonical_response
+from cachewarm_pipeline.query_log.response_text import canonical_response
 
 UNIT_TOLERANCE = 1e-3
 """A float32 vector of 1,536 values that was normalised in float32 is off by less than 1e-5; a wrong one by far more."""

@@ -28,7 +28,7 @@ from cachewarm_pipeline.ports import Judge, Ports, Progress
 from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, AgentTraffic, replay_agent, traffic_by_agent_type
 from cachewarm_pipeline.proof.replay_split import DAYS_PER_HELD_OUT_DAY, split_days
 from cachewarm_pipeline.proof.replay_summary import summarise_replay
-from cachewarm_pipeline.query_log.service import DAILY, mined_days
+from cachewarm_pipeline.query_log.mined_days import DAILY, mined_days
 from cachewarm_pipeline.storage.schemas import REPLAY, REPLAY_DECISIONS
 
 BOOTSTRAP_SEED = 0

@@ -7,7 +7,7 @@ from datetime import datetime
 from cachewarm_client.text import entry_id
 from cachewarm_client.wrong_hit_reports import ServedAnswer
 
-from cachewarm_pipeline.query_log.responses import canonical_response
+from cachewarm_pipeline.query_log.response_text import canonical_response
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from cachewarm_pipeline.lineage.asset_page import observe_source, record_day, ta
 from cachewarm_pipeline.lineage.daily_asset import CANDIDATES_GROUP, DAILY_FRESH, OWNERS, SOURCES_GROUP, daily_asset
 from cachewarm_pipeline.lineage.partitions import days_of
 from cachewarm_pipeline.query_log.daily_counts import count_day
-from cachewarm_pipeline.query_log.service import DAILY
+from cachewarm_pipeline.query_log.mined_days import DAILY
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 _OPTIONAL = "Optional. "

@@ -1,6 +1,6 @@
-"""One day of the log as ``count_day``: the engine's groups of spellings become groups of canonical queries.
+"""The counts of one day: the engine's groups of exact spellings become groups of canonical queries.
 
-What a window of such days says is decided in candidates.window_rollup.
+A window of such days is evaluated in candidates.window_rollup.
 """
 
 from typing import Any
@@ -11,26 +11,26 @@ import pyarrow.compute as pc
 from cachewarm_client.text import canonical, hash_user
 
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
-from cachewarm_pipeline.query_log.responses import why_no_answer
+from cachewarm_pipeline.query_log.response_text import why_no_answer
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, RESPONSE
 
 _SUMS = ("count", "cache_hits", "answered", "cost_usd", "costed", "latency_ms", "timed", "tokens")
 
 
 def count_day(queries: pa.Table, responses: pa.Table, users: pa.Table) -> tuple[pa.Table, Counts]:
-    """A day's ``count_day``, by agent_type and canonical query, and the rows left out.
+    """One day's ``daily_query_counts``, by agent_type and canonical query, and the number of excluded rows.
 
-    The tables are those of ``DayGroups``: groups of one exact spelling. Spellings of one canonical query are merged;
-    a spelling of which nothing is left in canonical form (blank, only marks) is counted as EMPTY_PROMPT.
-    Responses that answer nothing (``why_no_answer``) are no evidence: their rows stay demand, are taken off
-    ``answered`` and are counted as EMPTY_RESPONSE or UNPARSABLE_OUTPUT.
+    The tables are those of ``DayGroups``: groups of one exact spelling. Spellings of one canonical query are merged. A
+    spelling whose canonical form is empty (blank, or only marks) is counted as EMPTY_PROMPT.
+    Responses that are no answer (``why_no_answer``) are no evidence: their rows stay demand, but are subtracted from
+    ``answered`` and counted as EMPTY_RESPONSE or UNPARSABLE_OUTPUT.
 
     Distinct users are a bounded set: the smallest MAX_USERS hashed ids. Merging such sets over spellings and over days
-    answers "at least k users?" exactly for k <= MAX_USERS: either every set that was merged is complete, then so is
-    their union; or one was full, and the answer is yes. Hashing hides an id from a reader of the dataset; whoever can
-    list all ids can find them again.
+    answers "at least k users?" exactly for k <= MAX_USERS: if all merged sets are complete, their union is complete;
+    if one of them was full, the answer is yes. Hashing hides the ids from a reader of the dataset, but not from someone
+    who can list all ids and hash them.
 
-    Memory and time go with the day's distinct queries, whatever the number of rows behind them.
+    Memory and time grow with the day's distinct queries, not with its rows.
     """
     groups = _Groups(queries)
     excluded: Counts = Counts()
@@ -47,16 +47,16 @@ def count_day(queries: pa.Table, responses: pa.Table, users: pa.Table) -> tuple[
         columns[name] = pa.array(total)
     columns["users"] = _hashed_users(*groups.kept(users), groups.number)
     responses, group = groups.kept(responses)
-    silent = _answer_nothing(responses, excluded)
-    lost = np.zeros(groups.number, np.int64)
-    np.add.at(lost, group[silent], responses["count"].to_numpy()[silent])
-    columns["answered"] = pa.array(np.maximum(columns["answered"].to_numpy() - lost, 0))
-    columns["responses"] = _best_responses(responses.filter(pa.array(~silent)), group[~silent], groups.number)
+    no_answer = _flag_no_answers(responses, excluded)
+    unanswered = np.zeros(groups.number, np.int64)
+    np.add.at(unanswered, group[no_answer], responses["count"].to_numpy()[no_answer])
+    columns["answered"] = pa.array(np.maximum(columns["answered"].to_numpy() - unanswered, 0))
+    columns["responses"] = _best_responses(responses.filter(pa.array(~no_answer)), group[~no_answer], groups.number)
     return pa.table([columns[name] for name in DAILY_QUERY_COUNTS.names], schema=DAILY_QUERY_COUNTS), +excluded
 
 
 class _Groups:
-    """Numbers the (agent_type, canonical query) groups 0.. in the order of agent_type, then canonical query."""
+    """Numbers the groups 0, 1, 2, ... by agent_type, then canonical query."""
 
     def __init__(self, queries: pa.Table) -> None:
         self._texts = pc.unique(queries["query"])
@@ -64,7 +64,7 @@ class _Groups:
         self._agents = pa.array(sorted(pc.unique(queries["agent_type"]).to_pylist()), pa.string())
         self._forms = pa.array(sorted({form for form in forms if form}), pa.string())
         ranks = {form: rank for rank, form in enumerate(self._forms.to_pylist())}
-        # One more, -1, for a text that is not there.
+        # The last one, -1, is the rank of a text that is not among them (position -1).
         self._rank_of_text = np.array([*(ranks.get(form, -1) for form in forms), -1], dtype=np.int64)
         wide = self._wide(queries)
         self._present = np.unique(wide[wide >= 0])
@@ -76,8 +76,8 @@ class _Groups:
         return np.where((form >= 0) & (agent >= 0), agent * len(self._forms) + form, -1)
 
     def of(self, table: pa.Table) -> np.ndarray:
-        """Group of each row; -1 for a query without canonical form, and for one that ``queries`` does not have
-        (rows that came in between two questions to an engine)."""
+        """The group of each row (n,); -1 if its query has no canonical form, or is not among ``queries``: rows may
+        arrive between two statements to an engine."""
         wide = self._wide(table)
         group = np.searchsorted(self._present, wide)
         known = np.append(self._present, -2)[group] == wide
@@ -102,7 +102,8 @@ def _positions(values: pa.ChunkedArray, of: pa.Array) -> np.ndarray:
 
 
 def _most_frequent_spellings(queries: pa.Table, group: np.ndarray) -> tuple[pa.Array, pa.Array]:
-    """Per group the spelling with most rows, on ties the first in the order of code points, and its rows."""
+    """For each group the spelling with the most rows, and the number of these rows. On ties the first spelling in the
+    order of code points."""
     spellings = (
         pa.table({"group": group, "query": queries["query"], "count": queries["count"]})
         .group_by(["group", "query"])
@@ -114,6 +115,7 @@ def _most_frequent_spellings(queries: pa.Table, group: np.ndarray) -> tuple[pa.A
 
 
 def _hashed_users(users: pa.Table, group: np.ndarray, number: int) -> pa.Array:
+    """For each group the smallest hashed user ids, at most MAX_USERS, as a list."""
     encoded = users["user_id"].combine_chunks().dictionary_encode()
     hashes = pa.array([hash_user(user) for user in encoded.dictionary.to_pylist()], pa.string())
     distinct = (
@@ -126,25 +128,26 @@ def _hashed_users(users: pa.Table, group: np.ndarray, number: int) -> pa.Array:
     return _lists(kept, kept["user"].combine_chunks(), number)
 
 
-def _answer_nothing(responses: pa.Table, excluded: Counts) -> np.ndarray:
-    """Which responses answer nothing (bool, one a row); their rows are added to ``excluded``."""
+def _flag_no_answers(responses: pa.Table, excluded: Counts) -> np.ndarray:
+    """Which responses are no answer (n,), bool. Adds their rows to ``excluded``."""
     texts = pc.unique(responses["response"])
     place = _positions(responses["response"], texts)
     reasons = [why_no_answer(text) for text in texts.to_pylist()]
-    silent: np.ndarray = np.array([reason is not None for reason in reasons], dtype=bool)[place]
-    for i, number in zip(place[silent].tolist(), responses["count"].to_numpy()[silent].tolist(), strict=True):
+    flags: np.ndarray = np.array([reason is not None for reason in reasons], dtype=bool)[place]
+    for i, number in zip(place[flags].tolist(), responses["count"].to_numpy()[flags].tolist(), strict=True):
         if (reason := reasons[i]) is not None:
             excluded[reason] += number
-    return silent
+    return flags
 
 
 def _best_responses(responses: pa.Table, group: np.ndarray, number: int) -> pa.Array:
+    """For each group its responses with the most rows, at most MAX_RESPONSES, as a list of structs."""
     newest = pc.ScalarAggregateOptions(skip_nulls=False)
     sums: list[Any] = [("count", "sum"), ("last_at", "max"), ("negative", "sum"), ("model", "first", newest)]
     counted = (
         pa.table({"group": group, **{name: responses[name] for name in RESPONSE.names}})
         .sort_by([("group", "ascending"), ("last_at", "descending"), ("model", "ascending")])
-        # One thread: the first row of a group is its newest only where their order is kept.
+        # One thread: only then the rows keep their order, and the first row of a group is its newest.
         .group_by(["group", "response"], use_threads=False)
         .aggregate(sums)
         .rename_columns({f"{name}_{how}": name for name, how, *_ in sums})
@@ -158,13 +161,13 @@ def _best_responses(responses: pa.Table, group: np.ndarray, number: int) -> pa.A
 
 
 def _place_in_group(table: pa.Table) -> np.ndarray:
-    """0 for the first row of each group, 1 for the second, of a table that is sorted by group."""
+    """The place of each row within its group (n,): 0, 1, 2, ... The table is sorted by group."""
     group = table["group"].to_numpy()
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     return np.arange(len(group)) - np.repeat(starts, np.diff(np.append(starts, len(group))))
 
 
 def _lists(table: pa.Table, values: pa.Array, number: int) -> pa.Array:
-    """One list per group 0..number-1 of a table that is sorted by group; empty where a group has no row."""
+    """One list of values for each group 0..number-1, empty if the group has no row. The table is sorted by group."""
     lengths = np.bincount(table["group"].to_numpy(), minlength=number)
     return pa.ListArray.from_arrays(np.append(0, np.cumsum(lengths)).astype(np.int32), values)

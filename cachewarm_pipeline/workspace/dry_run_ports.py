@@ -8,7 +8,7 @@ import numpy as np
 from cachewarm_client.embedders.embedder import Embedder, EmbedderInfo, Usage
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.contradictions import RESPONSE_FLOOR
+from cachewarm_pipeline.answers.judges.embedding_similarity import EQUIVALENT_COSINE
 from cachewarm_pipeline.answers.judges.llm import LlmJudge
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches
@@ -120,7 +120,7 @@ class DryJudge(LlmJudge):
     """Pairs without a verdict: key to upper bounds of their tokens (prompt, completion)."""
 
     def _decide(self, pairs: Sequence[tuple[str, str]], cosine: NDArray[np.float64]) -> NDArray[np.bool_]:
-        result = cosine >= RESPONSE_FLOOR
+        result = cosine >= EQUIVALENT_COSINE
         for k, pair in enumerate(pairs):
             key = self._verdicts.key(*pair)
             verdict = self._verdicts.get(key)

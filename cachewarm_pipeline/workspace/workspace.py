@@ -15,7 +15,7 @@ from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, Price, totals
 from cachewarm_pipeline.ports import Judge, Llm, Source
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from cachewarm_pipeline.query_log.service import PARTIAL
+from cachewarm_pipeline.query_log.mined_days import PARTIAL
 from cachewarm_pipeline.settings import SAMPLE, Settings, load_settings
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.files import below
@@ -82,7 +82,7 @@ class Workspace:
 
     @cached_property
     def source(self) -> Source:
-        from cachewarm_pipeline.query_log.sources import open_source
+        from cachewarm_pipeline.query_log.sources.open_source import open_source
 
         return open_source(
             self.source_url,
@@ -191,7 +191,7 @@ class Workspace:
 
     def judge(self, progress: Callable[[str], object]) -> Judge:
         """Decides whether two responses are equivalent. Each call returns a judge that counts its own usage."""
-        from cachewarm_pipeline.answers.judges import open_judge
+        from cachewarm_pipeline.answers.judges.open_judge import open_judge
 
         return open_judge(self, progress)
 

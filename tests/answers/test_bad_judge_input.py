@@ -1,4 +1,4 @@
-"""Thin or hostile evidence through the command line: what is not proven answers exact hits only, or stops the run."""
+"""Too little or hostile evidence, through the command line: only exact hits are served, or the run stops."""
 
 import os
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def chat() -> Iterator[ChatServer]:
 
 
 def reworded(question: str = "How do I rotate a key?") -> list[dict[str, object]]:
-    """A question with two wordings of an answer: somebody has to judge them."""
+    """A question with two wordings of its answer, which a judge must compare."""
     return [
         asked(question, response=f"Rotate the key in the vault {end}") for end in ("of the team.", "that the team has.")
     ] * 3
@@ -49,7 +49,7 @@ def with_chat(chat: ChatServer, **more: str) -> dict[str, str]:
     }
 
 
-def test_three_queries_are_published_for_exact_hits_and_say_what_is_missing(
+def test_three_queries_are_published_for_exact_hits_with_the_missing_evidence_named(
     cachewarm: Cachewarm, tmp_path: Path
 ) -> None:
     rows = [row for n in range(3) for row in [asked(f"question number {n}", response=f"answer {n}")] * 3]
@@ -74,7 +74,7 @@ def test_answers_that_are_all_different_are_volatile_and_the_gate_says_so(cachew
     assert "75.0% of the frequent demand is volatile" in ran.json["reason"]
 
 
-def test_a_chat_judge_that_says_yes_warms_what_it_holds_equivalent(
+def test_a_chat_judge_that_says_yes_warms_reworded_answers(
     cachewarm: Cachewarm, tmp_path: Path, chat: ChatServer
 ) -> None:
     chat.verdict = lambda left, right: True
@@ -90,7 +90,7 @@ def test_a_chat_judge_that_says_yes_warms_what_it_holds_equivalent(
     assert again.json["cost"]["judge_usd"] == 0
 
 
-def test_a_chat_judge_that_talks_nonsense_stops_the_run_and_the_live_generation_stays(
+def test_a_chat_judge_without_valid_verdicts_stops_the_run_and_the_live_generation_stays(
     cachewarm: Cachewarm, tmp_path: Path, chat: ChatServer
 ) -> None:
     write_source(tmp_path / "source", [asked()] * 3, None)
@@ -116,7 +116,7 @@ def test_a_chat_judge_that_does_not_answer_in_time_stops_the_run(
     assert "nothing is live" in one_line(ran.err)
 
 
-def test_a_chat_judge_out_of_budget_leaves_pairs_different_and_warms_nothing_on_a_guess(
+def test_a_chat_judge_over_its_cap_counts_pairs_as_different_and_warms_none_of_them(
     cachewarm: Cachewarm, tmp_path: Path, chat: ChatServer
 ) -> None:
     chat.verdict = lambda left, right: True

@@ -1,4 +1,4 @@
-"""How a model behind the `llm` judge can be wrong, over real HTTP: faults, time-outs, no verdicts, killed runs."""
+"""Faults of the model behind the `llm` judge, over real HTTP: errors, time-outs, invalid verdicts, killed runs."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def server(_openai_http: HTTPServer) -> ChatServer:
 
 
 def refusal(model: JudgeModel | LlmJudge) -> str:
-    """What a judgement is refused with: one short line without secrets."""
+    """The message of the JudgeError: one short line without secrets."""
     with pytest.raises(JudgeError) as caught:
         model.ask(*PAIR) if isinstance(model, JudgeModel) else model.same([PAIR])
     message = str(caught.value)
@@ -50,13 +50,13 @@ def refusal(model: JudgeModel | LlmJudge) -> str:
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503])
-def test_a_passing_fault_is_tried_again(server: ChatServer, status: int) -> None:
+def test_a_temporary_fault_is_retried(server: ChatServer, status: int) -> None:
     server.faults = [error_answer(status, "try again", SOON)] * 2
     assert open_model(server).ask(*PAIR).equivalent
     assert len(server.requests) == 3
 
 
-def test_the_wait_that_the_server_asks_for_is_kept(server: ChatServer) -> None:
+def test_the_servers_retry_after_is_respected(server: ChatServer) -> None:
     server.faults = [error_answer(429, "slow down", {"retry-after": "1"})]
     started = time.monotonic()
     assert open_model(server).ask(*PAIR).equivalent
@@ -64,7 +64,7 @@ def test_the_wait_that_the_server_asks_for_is_kept(server: ChatServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "tries", "told"),
+    ("status", "tries", "expected"),
     [
         (429, 3, "limits the rate or the quota is used up (HTTP 429 in up to 3 attempts): said why"),
         (500, 3, "failed (HTTP 500 in up to 3 attempts): said why"),
@@ -74,10 +74,12 @@ def test_the_wait_that_the_server_asks_for_is_kept(server: ChatServer) -> None:
         (400, 1, "refused the request (HTTP 400): said why"),
     ],
 )
-def test_a_lasting_fault_is_told_without_the_key(server: ChatServer, status: int, tries: int, told: str) -> None:
+def test_a_lasting_fault_is_an_error_without_the_key(
+    server: ChatServer, status: int, tries: int, expected: str
+) -> None:
     server.faults = [error_answer(status, f"said why,\n {KEY} and sk-other-Qsecret", SOON)] * tries
     message = refusal(open_model(server))
-    assert told.replace("said why", "said why, *** and ***") in message
+    assert expected.replace("said why", "said why, *** and ***") in message
     assert server.url in message
     assert MODEL in message
     assert len(server.requests) == tries
@@ -115,17 +117,19 @@ def wrong(body: object) -> Response:
     return Response(body, content_type="text/html") if isinstance(body, bytes) else as_response(body)
 
 
-@pytest.mark.parametrize(("body", "told"), WRONG)
-def test_what_is_no_verdict_is_asked_once_more_and_then_told(server: ChatServer, body: object, told: str) -> None:
+@pytest.mark.parametrize(("body", "expected"), WRONG)
+def test_a_reply_that_is_not_a_verdict_is_asked_once_more_and_then_is_an_error(
+    server: ChatServer, body: object, expected: str
+) -> None:
     server.faults = [wrong(body), wrong(body)]
     message = refusal(open_model(server))
-    assert told in message
+    assert expected in message
     assert "CACHEWARM_JUDGE_MODEL" in message
     assert "x" * 81 not in message
     assert len(server.requests) == 2
 
 
-def test_a_verdict_at_the_second_ask_counts_and_both_asks_are_paid(server: ChatServer, tmp_path: Path) -> None:
+def test_a_verdict_at_the_second_attempt_counts_and_both_attempts_are_paid(server: ChatServer, tmp_path: Path) -> None:
     server.faults = [as_response(saying("hm"))]
     judge = open_judge(server, tmp_path)
     assert judge.same([PAIR]).tolist() == [True]
@@ -133,14 +137,14 @@ def test_a_verdict_at_the_second_ask_counts_and_both_asks_are_paid(server: ChatS
     assert judge.usage.prompt_tokens == 2 * PROMPT_TOKENS
 
 
-def test_a_slow_server_is_told_after_the_time_outs(server: ChatServer) -> None:
+def test_a_slow_server_is_an_error_after_the_time_outs(server: ChatServer) -> None:
     server.hold = 0.3
     message = refusal(open_model(server, timeout=0.05, max_retries=0))
     assert "within 0.05 s in 1 attempt" in message
     assert "CACHEWARM_JUDGE_TIMEOUT_SECONDS" in message
 
 
-def test_an_unreachable_server_is_told() -> None:
+def test_an_unreachable_server_is_an_error() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://user:Qsecret@127.0.0.1:{unused.getsockname()[1]}/v1"
@@ -149,9 +153,9 @@ def test_an_unreachable_server_is_told() -> None:
     assert "check OPENAI_BASE_URL" in message
 
 
-def test_an_error_in_the_middle_keeps_what_was_paid(server: ChatServer, tmp_path: Path) -> None:
+def test_an_error_in_the_middle_keeps_the_paid_verdicts(server: ChatServer, tmp_path: Path) -> None:
     pairs = many(30)
-    answered = count(1)  # by the answer, not by the requests there are: several come at once
+    answered = count(1)  # count answers, not requests: several requests run at once
     server.change = lambda answer: answer if next(answered) <= 22 else saying("no more")
     judge = open_judge(server, tmp_path)
     with pytest.raises(JudgeError, match="no more"):
@@ -164,7 +168,7 @@ def test_an_error_in_the_middle_keeps_what_was_paid(server: ChatServer, tmp_path
     assert (again.usage.known, again.usage.asked, len(server.requests)) == (22, 8, 8)
 
 
-def test_a_killed_run_loses_no_more_than_the_answers_not_yet_stored(server: ChatServer, tmp_path: Path) -> None:
+def test_a_killed_run_loses_only_the_verdicts_not_yet_stored(server: ChatServer, tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "from tests.support.chat_server import open_judge\n"

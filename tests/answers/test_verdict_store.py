@@ -1,4 +1,4 @@
-"""Stored verdicts: content-addressed, immutable, whole, safe for several processes, and never worth more than a no."""
+"""Stored verdicts: content-addressed, immutable, whole, safe for several processes; a no wins over a yes."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ MODEL = "gpt-4.1-mini@0123abcd"
 
 @pytest.fixture(params=["folder", "fsspec"])
 def reopened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], VerdictStore]:
-    """Opens the store anew, as another process would see it."""
+    """Opens the store again, as another process would see it."""
     base = str(tmp_path / "a folder") if request.param == "folder" else f"memory://{uuid.uuid4()}/verdicts"
     return lambda: VerdictStore(base, MODEL)
 
@@ -41,7 +41,7 @@ def test_an_empty_store_knows_nothing(reopened: Callable[[], VerdictStore]) -> N
     batches=st.lists(st.dictionaries(st.text(max_size=5), st.booleans(), max_size=6), max_size=8),
     most=st.integers(1, 4),
 )
-def test_what_was_stored_is_there_however_it_was_merged_and_a_no_wins(
+def test_every_stored_verdict_is_found_after_any_merge_and_a_no_wins(
     tmp_path: Path, batches: list[dict[str, bool]], most: int
 ) -> None:
     base = str(tmp_path / uuid.uuid4().hex)
@@ -58,13 +58,13 @@ def test_what_was_stored_is_there_however_it_was_merged_and_a_no_wins(
         assert len(segments(Path(base))) <= most + 1
 
 
-def test_a_key_is_of_the_unordered_canonical_pair_and_the_model(tmp_path: Path) -> None:
+def test_a_key_depends_on_the_unordered_canonical_pair_and_the_model(tmp_path: Path) -> None:
     store, other = VerdictStore(str(tmp_path), MODEL), VerdictStore(str(tmp_path), "another")
     assert store.key('{"a": 1, "b": 2}', "Do it.") == store.key("do it", '{"b":2,"a":1}')
     assert len({store.key("a", "b"), store.key("a", "c"), store.key("ab", ""), other.key("a", "b")}) == 4
 
 
-def test_verdicts_of_another_model_or_question_are_not_seen(tmp_path: Path) -> None:
+def test_verdicts_of_another_model_or_question_do_not_count(tmp_path: Path) -> None:
     VerdictStore(str(tmp_path), MODEL).put({"k": True})
     assert VerdictStore(str(tmp_path), "gpt-4.1-mini@another1").get("k") is None
 
@@ -79,7 +79,7 @@ def test_many_segments_become_one_and_lose_nothing(tmp_path: Path, monkeypatch: 
     assert [again.get(f"k{number}") for number in range(25)] == [number % 2 == 0 for number in range(25)]
 
 
-def test_writers_and_merges_beside_each_other_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_writers_and_merges_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments_module, "MAX_SEGMENTS", 3)
     failures: list[BaseException] = []
 
@@ -121,7 +121,7 @@ def test_a_killed_writer_leaves_whole_segments_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 not a segment", None], ids=["empty", "nonsense", "flipped"])
-def test_a_damaged_segment_is_named_with_what_to_do(tmp_path: Path, damage: bytes | None) -> None:
+def test_a_damaged_segment_is_named_in_the_error_with_the_remedy(tmp_path: Path, damage: bytes | None) -> None:
     VerdictStore(str(tmp_path), MODEL).put({f"key{number}": True for number in range(100)})
     [segment] = segments(tmp_path)
     data = bytearray(segment.read_bytes())
@@ -133,7 +133,7 @@ def test_a_damaged_segment_is_named_with_what_to_do(tmp_path: Path, damage: byte
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(DatasetError, match="verdicts"):
         VerdictStore(str(tmp_path / "taken"), MODEL).put({"k": True})

@@ -273,7 +273,7 @@ def test_the_replay_asks_nothing_after_a_change_of_temperature(
     more = {"CACHEWARM_LLM_TEMPERATURE": "0.3", "CACHEWARM_LLM_BATCH": batch, "CACHEWARM_LOOKBACK_DAYS": "10"}
     with environment(openai | more):
         from cachewarm_pipeline.proof.service import _recipe
-        from cachewarm_pipeline.query_log.service import mined_days
+        from cachewarm_pipeline.query_log.mined_days import mined_days
         from cachewarm_pipeline.workspace.workspace import Workspace
 
         workspace = Workspace()

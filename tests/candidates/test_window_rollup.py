@@ -12,12 +12,13 @@ from cachewarm_client.text import entry_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cachewarm_pipeline.answers.response_choice import LoggedAnswer, choose_response
 from cachewarm_pipeline.candidates import window_rollup as rollup_module
 from cachewarm_pipeline.candidates.provenance import source_row_hash
 from cachewarm_pipeline.candidates.window_responses import MAX_CONTENDERS
 from cachewarm_pipeline.candidates.window_rollup import LOG_QUALITY, FrequentQueries, roll_up_frequent_queries
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.query_log.responses import LoggedAnswer, canonical_response, choose_response, exact_groups
+from cachewarm_pipeline.query_log.response_text import canonical_response, exact_groups
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES, conform
 
 Row = dict[str, Any]

@@ -14,7 +14,7 @@ from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.planning import warming_plan as plan_module
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.planning.warming_plan import Plan, build_plan, by_frequency, plan_hash
-from cachewarm_pipeline.query_log.responses import canonical_response
+from cachewarm_pipeline.query_log.response_text import canonical_response
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, WARMING_PLAN, conform
 from tests.support.cache_fakes import TrigramEmbedder
 

@@ -1,4 +1,4 @@
-"""What a user is told when something is wrong: one clear line, the contract's exit code, and no half-done cache."""
+"""Errors that a user sees: one clear line, the documented exit code, and no half-published cache."""
 
 import json
 from datetime import date, timedelta
@@ -64,7 +64,7 @@ def one_line(err: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["--budget", "0"], "CACHEWARM_BUDGET"),
         (["--budget", "-1"], "CACHEWARM_BUDGET"),
@@ -77,28 +77,28 @@ def one_line(err: str) -> str:
     ],
 )
 def test_wrong_usage_exits_2_and_names_the_option(
-    cachewarm: Cachewarm, tmp_path: Path, arguments: list[str], told: str
+    cachewarm: Cachewarm, tmp_path: Path, arguments: list[str], expected: str
 ) -> None:
     write_source(tmp_path / "source", [asked()] * 6, [FINDING])
     ran = cachewarm("warm", *arguments)
     assert ran.code == 2
-    assert told in one_line(ran.err)
+    assert expected in one_line(ran.err)
 
 
-def test_a_source_that_is_not_there_is_named(cachewarm: Cachewarm, tmp_path: Path) -> None:
+def test_a_missing_source_is_named_in_the_error(cachewarm: Cachewarm, tmp_path: Path) -> None:
     ran = cachewarm("warm")
     assert ran.code != 0
     assert str(tmp_path / "source") in one_line(ran.err)
 
 
-def test_a_source_without_any_of_the_tables_says_which_are_missing(cachewarm: Cachewarm, tmp_path: Path) -> None:
+def test_a_source_without_any_table_names_the_missing_ones(cachewarm: Cachewarm, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     ran = cachewarm("warm")
     assert ran.code == 1
     assert "llm_query_logs" in one_line(ran.err)
 
 
-def test_a_missing_column_is_named_with_the_way_to_map_it(cachewarm: Cachewarm, tmp_path: Path) -> None:
+def test_a_missing_column_is_named_with_the_setting_that_maps_it(cachewarm: Cachewarm, tmp_path: Path) -> None:
     rows = [{"question" if k == "query" else k: v for k, v in asked().items()}]
     source = write_source(tmp_path / "source", rows, None)
     ran = cachewarm("warm")
@@ -134,7 +134,7 @@ def test_empty_tables_block_the_publish_instead_of_emptying_the_cache(cachewarm:
     assert ran.json["generation"] == live
 
 
-def test_a_run_that_cannot_begin_replaces_an_older_report_with_its_reason(cachewarm: Cachewarm, tmp_path: Path) -> None:
+def test_a_run_that_cannot_start_replaces_an_older_report_with_its_reason(cachewarm: Cachewarm, tmp_path: Path) -> None:
     write_source(tmp_path / "source", [asked()] * 6, None)
     target = tmp_path / "report.json"
     assert cachewarm("warm", "--json", str(target)).code == 0
@@ -173,7 +173,7 @@ def test_dirty_rows_are_counted_under_their_reasons(cachewarm: Cachewarm, tmp_pa
     assert counts["absurd_date"] == 1
 
 
-def test_an_unreachable_redis_is_told_before_any_work(cachewarm: Cachewarm, tmp_path: Path) -> None:
+def test_an_unreachable_redis_is_reported_before_any_work(cachewarm: Cachewarm, tmp_path: Path) -> None:
     write_source(tmp_path / "source", [asked()] * 6, None)
     ran = cachewarm("warm", "--redis-url", "redis://:hunter2@127.0.0.1:1/0")
     assert ran.code == 1
@@ -182,7 +182,7 @@ def test_an_unreachable_redis_is_told_before_any_work(cachewarm: Cachewarm, tmp_
     assert "golden_candidates" not in ran.err
 
 
-def test_an_unreachable_postgres_is_told_without_its_password(cachewarm: Cachewarm) -> None:
+def test_an_unreachable_postgres_is_reported_without_its_password(cachewarm: Cachewarm) -> None:
     ran = cachewarm("warm", "--source", "postgresql://app:hunter2@127.0.0.1:1/app")
     assert ran.code == 1
     assert "127.0.0.1:1" in one_line(ran.err)
@@ -208,7 +208,7 @@ def test_a_refused_embedding_key_stops_the_run_and_publishes_nothing(
     assert cachewarm("generations", "--json").json == []
 
 
-def test_a_log_that_begins_before_the_first_partition_says_what_to_set(cachewarm: Cachewarm, tmp_path: Path) -> None:
+def test_a_log_older_than_the_first_partition_names_the_setting(cachewarm: Cachewarm, tmp_path: Path) -> None:
     rows = [asked(created_at=f"{DAY - timedelta(days=n)}T09:00:00Z") for n in range(8)]
     write_source(tmp_path / "source", rows, None)
     ran = cachewarm("warm", CACHEWARM_FIRST_DAY="2026-03-18")
@@ -216,7 +216,7 @@ def test_a_log_that_begins_before_the_first_partition_says_what_to_set(cachewarm
     assert "CACHEWARM_FIRST_DAY=2026-03-13" in one_line(ran.err)
 
 
-def test_looking_before_anything_was_warmed_says_what_to_run(cachewarm: Cachewarm) -> None:
+def test_a_lookup_before_the_first_warm_names_the_command_to_run(cachewarm: Cachewarm) -> None:
     ran = cachewarm("lookup", "anything", "--agent-type", "auditor")
     assert ran.code == 1
     assert "cachewarm warm" in one_line(ran.err)
@@ -224,7 +224,7 @@ def test_looking_before_anything_was_warmed_says_what_to_run(cachewarm: Cachewar
     assert cachewarm("stats", "--json").json["generation"] is None
 
 
-def test_a_home_that_cannot_be_written_is_told_in_one_line(cachewarm: Cachewarm, tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_written_is_one_error_line(cachewarm: Cachewarm, tmp_path: Path) -> None:
     write_source(tmp_path / "source", [asked()] * 6, None)
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
@@ -233,14 +233,14 @@ def test_a_home_that_cannot_be_written_is_told_in_one_line(cachewarm: Cachewarm,
     assert "CACHEWARM_HOME" in one_line(ran.err)
 
 
-def test_the_sample_is_never_published_to_a_server_of_ones_own_by_default(cachewarm: Cachewarm) -> None:
+def test_the_sample_is_never_published_to_the_users_own_redis_by_default(cachewarm: Cachewarm) -> None:
     ran = cachewarm("warm", CACHEWARM_SOURCE_URL="")
     assert ran.code == 2
     assert "CACHEWARM_SOURCE_URL" in one_line(ran.err)
     assert cachewarm("generations", "--json").json == []
 
 
-def test_a_report_file_that_cannot_be_written_is_told_before_any_work(cachewarm: Cachewarm, tmp_path: Path) -> None:
+def test_a_report_file_that_cannot_be_written_is_reported_before_any_work(cachewarm: Cachewarm, tmp_path: Path) -> None:
     write_source(tmp_path / "source", [asked()] * 6, None)
     ran = cachewarm("warm", "--json", str(tmp_path / "missing" / "report.json"))
     assert ran.code == 2
@@ -248,7 +248,7 @@ def test_a_report_file_that_cannot_be_written_is_told_before_any_work(cachewarm:
     assert cachewarm("generations", "--json").json == []
 
 
-def test_brackets_in_a_path_are_printed_and_not_obeyed(cachewarm: Cachewarm, tmp_path: Path) -> None:
+def test_brackets_in_a_path_are_printed_and_not_read_as_markup(cachewarm: Cachewarm, tmp_path: Path) -> None:
     source = write_source(tmp_path / "x[", [asked()] * 6, None)
     (source / "y]").mkdir()
     ran = cachewarm("warm", CACHEWARM_SOURCE_URL=str(source), CACHEWARM_MIN_FREQUENCY="1")
@@ -256,7 +256,7 @@ def test_brackets_in_a_path_are_printed_and_not_obeyed(cachewarm: Cachewarm, tmp
     assert str(source) in ran.err
 
 
-def test_a_day_without_rows_inside_the_log_is_said_aloud(cachewarm: Cachewarm, tmp_path: Path) -> None:
+def test_a_day_without_rows_within_the_log_is_reported(cachewarm: Cachewarm, tmp_path: Path) -> None:
     days = (DAY - timedelta(days=2), DAY)
     rows = [asked(created_at=f"{day}T09:00:00Z") for day in days for _ in range(6)]
     write_source(tmp_path / "source", rows, None)

@@ -22,7 +22,7 @@ ZERO = {"cache_hits": 0, "answered": 0, "cost_usd": 0.0, "costed": 0, "latency_m
 def count(
     queries: list[Row], responses: list[Row] = (), users: list[Row] = ()
 ) -> tuple[list[Row], Counter[ExclusionReason]]:  # type: ignore[assignment]
-    """daily_query_counts of groups, which get what they do not say: agent type "a", a count of 1."""
+    """daily_query_counts of groups; defaults: agent type "a", a count of 1."""
     table, excluded = count_day(
         pa.Table.from_pylist([{"agent_type": "a", "count": 1, **ZERO, **row} for row in queries], QUERIES),
         pa.Table.from_pylist(
@@ -61,11 +61,11 @@ def test_spellings_merge_and_their_numbers_add_up() -> None:
     ]
 
 
-def test_of_equally_frequent_spellings_the_first_by_code_point_is_the_prompt() -> None:
+def test_the_first_of_equally_frequent_spellings_by_code_point_is_the_prompt() -> None:
     assert count([{"query": "hello"}, {"query": "Hello"}, {"query": "HELLO", "count": 1}])[0][0]["prompt"] == "HELLO"
 
 
-def test_texts_of_which_nothing_is_left_are_counted_by_their_rows() -> None:
+def test_queries_without_canonical_form_are_excluded_and_their_rows_counted() -> None:
     rows, excluded = count(
         [{"query": " ?!", "count": 3}, {"query": "", "count": 2}, {"query": "\u200b"}, {"query": "ok"}],
         [{"query": "?!", "response": "r"}, {"query": " ?!", "response": "r"}],
@@ -90,7 +90,7 @@ def test_the_same_response_to_two_spellings_is_one_response() -> None:
     ]
 
 
-def test_of_a_response_to_two_spellings_the_newest_rows_model_is_kept_even_where_it_is_not_known() -> None:
+def test_a_response_to_two_spellings_has_the_model_of_its_newest_row_even_if_unknown() -> None:
     later = {"last_at": NOON + timedelta(hours=1)}
     rows, _ = count(
         [{"query": "Hello?"}, {"query": "hello"}],
@@ -106,7 +106,7 @@ def test_of_a_response_to_two_spellings_the_newest_rows_model_is_kept_even_where
     assert {r["response"]: r["model"] for r in rows[0]["responses"]} == {"Hi": "new", "Ho": None, "Hum": "known"}
 
 
-def test_rows_of_a_query_that_came_in_between_two_questions_are_passed_over() -> None:
+def test_rows_that_arrive_between_two_statements_are_ignored() -> None:
     rows, _ = count(
         [{"query": "b"}],
         [{"query": "a", "response": "x"}, {"query": "b", "agent_type": "z", "response": "y"}],
@@ -139,7 +139,7 @@ def test_bounded_sets_of_users_answer_at_least_k_exactly_over_spellings_and_days
         users = [
             {"query": spelling, "user_id": f"u{user}"}
             for spelling, ids in spellings.items()
-            for user in sorted(ids)[:MAX_USERS]  # the engine hands over any MAX_USERS of a spelling
+            for user in sorted(ids)[:MAX_USERS]  # the engine gives any MAX_USERS of a spelling
         ]
         (row,), _ = count([{"query": spelling} for spelling in spellings], users=users)
         assert row["users"] == sorted(set(row["users"]))
@@ -149,7 +149,7 @@ def test_bounded_sets_of_users_answer_at_least_k_exactly_over_spellings_and_days
     assert min(len(kept), MAX_USERS) == min(len(true_users), MAX_USERS)
 
 
-def test_responses_that_answer_nothing_are_no_evidence_but_stay_demand() -> None:
+def test_responses_that_are_no_answer_are_no_evidence_but_stay_demand() -> None:
     blank = ["\u00a0", "\u3000 ", "\x85", "null", "{}", "[ ]", '" "']
     broken = ['{"summary": "trunc', '["a", ', '{"a": NaN}']
     fine = ["[1] see the note", "no", '"yes" is the answer', '{"a": 1}']
@@ -176,7 +176,7 @@ FACTS = st.tuples(st.integers(1, 5), st.integers(0, 3), st.integers(0, 2))
     queries=st.dictionaries(GROUP, st.integers(1, 9), max_size=25),
     responses=st.dictionaries(ANSWER, FACTS, max_size=40),
 )
-def test_merging_is_that_of_a_plain_loop(
+def test_merged_counts_are_those_of_a_plain_loop(
     queries: dict[tuple[str, str], int], responses: dict[tuple[tuple[str, str], str], tuple[int, int, int]]
 ) -> None:
     rows, excluded = count(
@@ -200,9 +200,11 @@ def test_merging_is_that_of_a_plain_loop(
     assert excluded.total() == empty
     assert {(r["agent_type"], r["canonical"]): r["count"] for r in rows} == counts
     assert [(r["agent_type"], r["canonical"]) for r in rows] == sorted(counts)
+    spellings = {query for _, query in queries}
     merged: dict[tuple[str, str], dict[str, list[tuple[int, int, int]]]] = defaultdict(lambda: defaultdict(list))
     for ((agent, query), response), facts in responses.items():
-        if (agent, query) in queries:
+        # A spelling that the agent lacks and another agent has still belongs to its canonical query.
+        if query in spellings and (agent, canonical(query)) in counts:
             merged[agent, canonical(query)][response].append(facts)
     for row in rows:
         expected = [

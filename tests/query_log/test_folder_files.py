@@ -1,4 +1,4 @@
-"""Which files of a folder are read, and what odd columns in them become."""
+"""Which files of a folder are read, and how columns of odd types are read."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,8 +11,8 @@ import pytest
 from cachewarm_pipeline.errors import SourceError
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.ports import Source
-from cachewarm_pipeline.query_log.sources import open_source
 from cachewarm_pipeline.query_log.sources.folder_files import list_files, may_hold
+from cachewarm_pipeline.query_log.sources.open_source import open_source
 from tests.support.source_data import (
     DAY,
     NOON,
@@ -38,7 +38,7 @@ def write_day(folder: Path, name: str, *rows: dict[str, Any]) -> Path:
 
 
 def write_column(folder: Path, name: str, values: pa.Array) -> Source:
-    """A log of as many rows as there are values, with one column replaced."""
+    """A log with one row for each value, in a column that replaces the default one."""
     table = arrow("llm_query_logs", [log_row(f"q{n}") for n in range(len(values))])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "llm_query_logs.parquet"
@@ -53,7 +53,7 @@ def test_a_table_is_a_file_or_a_folder_of_day_files(tmp_path: Path) -> None:
     assert [r["canonical"] for r in mined(opened(tmp_path))[0]] == ["one", "two"]
 
 
-def test_files_that_are_no_data_are_never_read(tmp_path: Path) -> None:
+def test_files_that_are_not_data_are_never_read(tmp_path: Path) -> None:
     days = tmp_path / "llm_query_logs"
     write_day(days, "2026-11-10.parquet", log_row("one"))
     for name in (
@@ -70,14 +70,14 @@ def test_files_that_are_no_data_are_never_read(tmp_path: Path) -> None:
     assert [r["canonical"] for r in mined(opened(tmp_path))[0]] == ["one"]
 
 
-def test_a_table_of_only_unread_files_is_not_there(tmp_path: Path) -> None:
+def test_a_table_of_only_unread_files_does_not_exist(tmp_path: Path) -> None:
     write_day(tmp_path / "llm_query_logs", "_a.parquet", log_row())
     (tmp_path / "_llm_query_logs.parquet").write_bytes(b"")
     with pytest.raises(SourceError, match="neither"):
         opened(tmp_path)
 
 
-def test_a_table_that_is_there_twice_is_refused_because_it_would_count_twice(tmp_path: Path) -> None:
+def test_a_table_that_exists_twice_is_refused_because_its_rows_would_count_twice(tmp_path: Path) -> None:
     write_parquet(tmp_path, {"llm_query_logs": [log_row()]})
     write_csv(tmp_path, {"llm_query_logs": [log_row()]})
     with pytest.raises(SourceError, match=r"more than once.*llm_query_logs.parquet, llm_query_logs.csv"):
@@ -156,7 +156,7 @@ def test_a_day_reads_only_the_files_that_can_hold_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("ns")])
 @pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
-def test_no_file_of_a_day_is_passed_over_whatever_its_time_type(
+def test_no_file_of_a_day_is_skipped_for_any_time_type(
     tmp_path: Path, kind: pa.TimestampType, zone: str | None
 ) -> None:
     typed = pa.timestamp(kind.unit, tz=zone)
@@ -184,7 +184,7 @@ def test_files_without_statistics_are_read(tmp_path: Path) -> None:
     assert len(mined(opened(tmp_path))[0]) == 1
 
 
-def test_times_as_iso_text_are_read_and_other_texts_are_no_date(tmp_path: Path) -> None:
+def test_times_as_iso_text_are_read_and_other_texts_count_as_no_date(tmp_path: Path) -> None:
     good = [
         "2026-11-10",
         "2026-11-10T00:00",
@@ -223,7 +223,7 @@ def test_times_as_iso_text_are_read_and_other_texts_are_no_date(tmp_path: Path) 
     assert precise["responses"][0]["last_at"] == datetime(2026, 11, 10, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-def test_dates_without_a_clock_are_their_day(tmp_path: Path) -> None:
+def test_dates_without_a_time_belong_to_their_day(tmp_path: Path) -> None:
     source = write_column(tmp_path, "created_at", pa.array([DAY, DAY + timedelta(1)], pa.date32()))
     assert [r["canonical"] for r in mined(source)[0]] == ["q0"]
 
@@ -261,7 +261,7 @@ def test_a_column_of_an_impossible_type_is_named_with_its_type_and_the_setting(
         (pa.array(["True", "true", "1", " TRUE ", "t", "yes", "False", "0", "None", "", "no", None]), 6),
     ],
 )
-def test_cache_hit_may_be_a_truth_value_a_number_or_a_word(tmp_path: Path, values: pa.Array, hits: int) -> None:
+def test_cache_hit_may_be_a_boolean_a_number_or_a_word(tmp_path: Path, values: pa.Array, hits: int) -> None:
     assert sum(r["cache_hits"] for r in mined(write_column(tmp_path, "cache_hit", values))[0]) == hits
 
 
@@ -292,7 +292,7 @@ def test_nan_is_unknown_even_where_the_files_statistics_hide_it(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 but not really PAR1", b"\x00" * 100])
-def test_a_file_that_is_no_parquet_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_parquet_is_one_error_line(tmp_path: Path, content: bytes) -> None:
     write_day(tmp_path / "llm_query_logs", "1.parquet", log_row())
     (tmp_path / "llm_query_logs" / "0.parquet").write_bytes(content)
     with pytest.raises(SourceError) as raised:
@@ -301,20 +301,20 @@ def test_a_file_that_is_no_parquet_is_told_in_one_line(tmp_path: Path, content: 
     assert "0.parquet" in str(raised.value)
 
 
-def test_a_json_file_without_any_object_is_told(tmp_path: Path) -> None:
+def test_a_json_file_without_any_object_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "llm_query_logs.jsonl").write_text("this is\nnot JSON\n")
     with pytest.raises(SourceError, match="no line that is a JSON object"):
         opened(tmp_path).day_groups(DAY)
 
 
-def test_ids_of_other_types_join(tmp_path: Path) -> None:
+def test_ids_of_different_types_join(tmp_path: Path) -> None:
     data = golden_data({"analysis_id": 7}, analyses=[{"id": 7}])
     write_parquet(tmp_path, {"findings": data["findings"]})
     pq.write_table(pa.Table.from_pylist([row | {"id": "7"} for row in data["analyses"]]), tmp_path / "analyses.parquet")
     assert opened(tmp_path).golden(DAY, 0.8).table["analysis_id"].to_pylist() == ["7"]
 
 
-def test_the_current_folder_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_folder_stays_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

@@ -33,7 +33,7 @@ TABLE = "observations_v2"
 
 
 def write_native_parquet(folder: Path, table: str, rows: Rows) -> str:
-    """Typed as Langfuse's own Parquet: timestamps, a map of tokens, lists of texts. A folder of files, as exported."""
+    """A folder with the column types of Langfuse's own Parquet: timestamps, a map of tokens, lists of texts."""
     (folder / table).mkdir(parents=True, exist_ok=True)
     types = {"usage_details": pa.map_(pa.string(), pa.uint64()), "tags": pa.list_(pa.string())}
     columns: dict[str, Any] = {}
@@ -93,11 +93,11 @@ OUTPUTS: dict[str, tuple[Any, str | None, str]] = {
 
 
 def _io(value: Any) -> Any:
-    """As Langfuse stores it: text as it is, anything else as JSON, and nothing as null or empty text."""
+    """A value as Langfuse stores it: text unchanged, anything else as JSON, no value as null or empty text."""
     return value if isinstance(value, str) or value is None else json.dumps(value)
 
 
-def test_an_input_that_is_no_prompt_of_its_own_is_left_out_for_its_reason(write: Write) -> None:
+def test_an_input_that_is_not_one_prompt_is_excluded_for_its_reason(write: Write) -> None:
     rows = [observation(id=name, input=_io(value)) for name, (value, _) in INPUTS.items()]
     rows += [observation(id="unfinished JSON", input='[{"role": "user", "content": "How do')]
     rows += [observation(id="a span", type="SPAN"), observation(id="an embedding", type="EMBEDDING")]
@@ -112,7 +112,7 @@ def test_an_input_that_is_no_prompt_of_its_own_is_left_out_for_its_reason(write:
     }
 
 
-def test_an_output_is_read_in_each_form_and_left_out_where_it_is_no_text(write: Write) -> None:
+def test_an_output_is_read_in_each_form_and_excluded_if_it_is_not_text(write: Write) -> None:
     rows = [observation(id=name, input=name, output=_io(value)) for name, (value, *_) in OUTPUTS.items()]
     url = write(TABLE, rows)
     assert reasons(url, "langfuse", "id") == {name: (None, reason) for name, (_, reason, _) in OUTPUTS.items()}
@@ -120,7 +120,7 @@ def test_an_output_is_read_in_each_form_and_left_out_where_it_is_no_text(write: 
     assert responses == {name: [text] if text else [] for name, (_, _, text) in OUTPUTS.items()}
 
 
-def test_latency_is_worked_out_because_exports_disagree_on_its_unit(write: Write) -> None:
+def test_latency_is_computed_because_exports_disagree_on_its_unit(write: Write) -> None:
     rows = [observation(latency=1250.0), observation(latency=1.25), observation(end_time=None, latency=9.0)]
     (row,), _ = mined(read(write(TABLE, rows), "langfuse"), DAY)
     assert (row["latency_ms"], row["timed"]) == (2500.0, 2)
@@ -135,7 +135,7 @@ def test_an_older_export_needs_another_column_for_agent_type(write: Write) -> No
     assert row == ("OpenAI-generation", QUESTION, 1, 1, [ANSWER])
 
 
-def test_a_question_within_an_object_of_the_apps_is_found_where_it_is_mapped(write: Write) -> None:
+def test_a_question_inside_the_apps_own_object_is_found_if_mapped(write: Write) -> None:
     row: Row = observation({"question": QUESTION, "k": 3}, {"answer": ANSWER})
     columns = {"query": "input.question", "response": "output.answer"}
     assert counted(read(write(TABLE, [row]), "langfuse", **columns)) == (
@@ -144,7 +144,7 @@ def test_a_question_within_an_object_of_the_apps_is_found_where_it_is_mapped(wri
     )
 
 
-def test_a_csv_export_reads_as_the_others(tmp_path: Path) -> None:
+def test_a_csv_export_gives_the_same_rows_as_the_others(tmp_path: Path) -> None:
     rows = [observation(), observation(QUESTION, ANSWER, input=QUESTION, output='With "quotes", and\nlines.')]
     folder = tmp_path / "project" / TABLE
     folder.mkdir(parents=True)

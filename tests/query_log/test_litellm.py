@@ -1,4 +1,4 @@
-"""LiteLLM's SpendLogs as a log: what is read, and what is left out and why, in files and on a real Postgres."""
+"""LiteLLM's SpendLogs as a log: what is read, what is excluded and why, in files and on a real Postgres."""
 
 import json
 from collections import Counter
@@ -35,7 +35,7 @@ def test_a_call_is_a_row_with_all_our_columns(write: Write) -> None:
     is_the_one_call(mined(read(write(TABLE, [spend_log()]), "litellm"), DAY))
 
 
-def test_a_day_is_a_utc_day_and_the_log_tells_the_days_it_covers(write: Write) -> None:
+def test_a_day_is_a_utc_day_and_the_log_reports_the_days_it_covers(write: Write) -> None:
     late = spend_log("Late?", startTime="2026-11-11T00:00:00.000", endTime="2026-11-11T00:00:01.000")
     source = read(write(TABLE, [spend_log(), late]), "litellm")
     info = source.describe(DAY.replace(day=20))
@@ -122,24 +122,24 @@ ANSWERS: dict[str, tuple[Row, str | None]] = {
 }
 
 
-def test_a_row_that_is_no_prompt_of_its_own_is_left_out_for_its_reason(write: Write) -> None:
+def test_a_row_that_is_not_one_prompt_is_excluded_for_its_reason(write: Write) -> None:
     rows = [spend_log(request_id=name, **more) for name, (more, _) in PROMPTS.items()]
     found = reasons(write(TABLE, rows), "litellm", "request_id")
     assert {name: row for name, (row, _) in found.items()} == {name: reason for name, (_, reason) in PROMPTS.items()}
 
 
-def test_an_answer_that_is_no_whole_text_is_left_out_for_its_reason(write: Write) -> None:
+def test_an_answer_that_is_not_a_whole_text_is_excluded_for_its_reason(write: Write) -> None:
     rows = [spend_log(request_id=name, response=response) for name, (response, _) in ANSWERS.items()]
     found = reasons(write(TABLE, rows), "litellm", "request_id")
     assert found == {name: (None, reason) for name, (_, reason) in ANSWERS.items()}
 
 
-def test_every_row_that_is_left_out_is_counted(write: Write) -> None:
+def test_every_excluded_row_is_counted(write: Write) -> None:
     long, nobodys = spend_log("x" * 2001), spend_log(request_tags=[], metadata={})
     rows = [spend_log(**more) for more, _ in PROMPTS.values()]
     _, excluded = counted(read(write(TABLE, [*rows, long, nobodys]), "litellm"))
     expected = Counter(reason for _, reason in PROMPTS.values() if reason)
-    # The row whose answer was not logged stays, without its answer.
+    # The row whose answer was not logged is not excluded, only its answer.
     assert excluded == expected + Counter(text_not_recorded=1, prompt_too_long=1, empty_agent_type=1)
 
 
@@ -149,14 +149,14 @@ def test_every_row_that_is_left_out_is_counted(write: Write) -> None:
 def test_a_row_without_a_whole_text_answer_stays_demand_and_is_no_evidence(
     write: Write, name: str, answered: int
 ) -> None:
-    """A call of a tool is another answer, which makes the query unstable; one that was not logged may be any."""
+    """A tool call is another answer and makes the query less stable. An answer that was not logged may be the same."""
     response, reason = ANSWERS[name]
     rows, excluded = counted(read(write(TABLE, [spend_log(), spend_log(response=response)]), "litellm"))
     assert rows == [("support", QUESTION, 2, answered, [ANSWER])]
     assert excluded == {reason: 1}
 
 
-def test_parts_of_a_text_are_one_text(write: Write) -> None:
+def test_the_parts_of_a_message_are_joined_to_one_text(write: Write) -> None:
     parts = [{"type": "text", "text": "How do I"}, {"type": "text", "text": "log in?"}]
     rows = [spend_log(parts, response=completion([{"type": "text", "text": ANSWER}]))]
     (row,), excluded = counted(read(write(TABLE, rows), "litellm"))
@@ -164,8 +164,8 @@ def test_parts_of_a_text_are_one_text(write: Write) -> None:
     assert not excluded
 
 
-def test_what_litellms_own_cache_served_is_demand_and_no_evidence(write: Write) -> None:
-    rows = [spend_log(cache_hit=said) for said in ("True", "False", "None", "", None)]
+def test_rows_served_by_litellms_own_cache_are_demand_but_no_evidence(write: Write) -> None:
+    rows = [spend_log(cache_hit=value) for value in ("True", "False", "None", "", None)]
     (row,), excluded = mined(read(write(TABLE, rows), "litellm"), DAY)
     assert (row["count"], row["cache_hits"], row["answered"]) == (5, 1, 4)
     assert row["cost_usd"] == 0.25 * 4
@@ -184,18 +184,20 @@ def test_agent_type_is_the_requests_first_tag_then_its_agent_then_its_keys_alias
 
 
 @pytest.mark.parametrize(("theirs", "agent_type"), [("model_group", "fast"), ("metadata.team.name", "sales")])
-def test_another_column_or_a_key_in_its_json_can_be_the_agent_type(write: Write, theirs: str, agent_type: str) -> None:
+def test_agent_type_can_be_mapped_to_another_column_or_to_a_key_in_its_json(
+    write: Write, theirs: str, agent_type: str
+) -> None:
     ((found, *_),), _ = counted(read(write(TABLE, [spend_log()]), "litellm", agent_type=theirs))
     assert found == agent_type
 
 
 def test_texts_and_times_can_come_from_other_columns(write: Write) -> None:
-    row = spend_log("Not this", metadata={"asked": "This?", "told": "So."}, startTime="2026-11-09T12:00:00.000")
-    columns = {"query": "metadata.asked", "response": "metadata.told", "created_at": "endTime"}
+    row = spend_log("Not this", metadata={"asked": "This?", "answered": "So."}, startTime="2026-11-09T12:00:00.000")
+    columns = {"query": "metadata.asked", "response": "metadata.answered", "created_at": "endTime"}
     assert counted(read(write(TABLE, [row]), "litellm", **columns)) == ([("support", "This?", 1, 1, ["So."])], {})
 
 
-def test_json_that_was_written_twice_is_read_once(write: Write) -> None:
+def test_json_that_was_encoded_twice_is_decoded(write: Write) -> None:
     row = spend_log(proxy_server_request={"messages": chat()})
     twice = spend_log(proxy_server_request=json.dumps({"messages": chat()}), response=json.dumps(completion()))
     twice["proxy_server_request"] = json.dumps(twice["proxy_server_request"])
@@ -204,7 +206,7 @@ def test_json_that_was_written_twice_is_read_once(write: Write) -> None:
     assert counted(read(write(TABLE, [row, twice]), "litellm")) == ([("support", QUESTION, 2, 2, [ANSWER])], {})
 
 
-def test_feedback_that_is_mapped_reaches_what_users_rejected(write: Write) -> None:
+def test_mapped_feedback_reaches_the_rejected_answers(write: Write) -> None:
     rows = [
         spend_log(cache_hit="True", metadata={"thumb": -1, "status": "success"}),
         spend_log("Other?", cache_hit="True", metadata={"thumb": 1}),

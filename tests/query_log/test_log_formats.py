@@ -1,4 +1,4 @@
-"""What holds for every connector: settings, faults, fingerprints, what is parsed at all, and engines that agree."""
+"""All connectors: settings, faults, fingerprints, which files a day opens, and engines that agree."""
 
 import json
 from datetime import timedelta
@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.errors import ConfigurationError, SourceError
-from cachewarm_pipeline.query_log.log_formats import CONNECTORS
 from cachewarm_pipeline.query_log.log_formats.json_dialects import PostgresDialect, dialect_of
-from cachewarm_pipeline.query_log.sources import open_source
+from cachewarm_pipeline.query_log.log_formats.registry import CONNECTORS
+from cachewarm_pipeline.query_log.sources.open_source import open_source
 from cachewarm_pipeline.settings import load_settings
 from tests.support.log_format_data import (
     DAY,
@@ -40,15 +40,15 @@ ROWS = {
 }
 
 
-def test_the_format_is_one_setting_and_an_unknown_one_lists_the_known(
+def test_the_format_is_one_setting_and_an_unknown_one_lists_the_known_ones(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CACHEWARM_LOG_FORMAT", "")
     assert load_settings().log_format == "own"
     monkeypatch.setenv("CACHEWARM_LOG_FORMAT", "langsmith")
-    with pytest.raises(ConfigurationError, match="CACHEWARM_LOG_FORMAT") as told:
+    with pytest.raises(ConfigurationError, match="CACHEWARM_LOG_FORMAT") as caught:
         load_settings()
-    assert all(name in str(told.value) for name in ("own", *CONNECTORS))
+    assert all(name in str(caught.value) for name in ("own", *CONNECTORS))
     with pytest.raises(
         ConfigurationError, match="langsmith is not known; the formats are own, litellm, langfuse, otel"
     ):
@@ -56,14 +56,14 @@ def test_the_format_is_one_setting_and_an_unknown_one_lists_the_known(
 
 
 @pytest.mark.parametrize("log_format", list(CONNECTORS))
-def test_a_missing_table_is_told_by_the_tools_name_for_it(tmp_path: Path, log_format: str) -> None:
+def test_a_missing_table_is_reported_by_the_tools_name_for_it(tmp_path: Path, log_format: str) -> None:
     url = write_tables(tmp_path, {"llm_query_logs": [log_row()]})
     with pytest.raises(SourceError, match=rf"has neither {CONNECTORS[log_format].tables[0]}.* nor both analyses"):
         read(url, log_format)
 
 
 @pytest.mark.parametrize(
-    ("log_format", "missing", "told"),
+    ("log_format", "missing", "expected"),
     [
         ("litellm", "startTime", "startTime of LiteLLM's SpendLogs"),
         ("litellm", "response", "response of LiteLLM's SpendLogs"),
@@ -71,26 +71,26 @@ def test_a_missing_table_is_told_by_the_tools_name_for_it(tmp_path: Path, log_fo
         ("langfuse", "trace_name", "trace_name of Langfuse's observations"),
     ],
 )
-def test_a_missing_column_is_told_with_the_tool_and_what_is_there(
-    tmp_path: Path, log_format: str, missing: str, told: str
+def test_a_missing_column_is_reported_with_the_tool_and_the_existing_columns(
+    tmp_path: Path, log_format: str, missing: str, expected: str
 ) -> None:
     table, row = ROWS[log_format]
     source = read(write_jsonl(tmp_path, table, [{k: v for k, v in row.items() if k != missing}]), log_format)
     for question in (lambda: source.describe(DAY), lambda: source.day_groups(DAY)):
         with pytest.raises(SourceError, match="CACHEWARM_LOG_FORMAT=") as raised:
             question()
-        assert told in str(raised.value)
+        assert expected in str(raised.value)
         assert "; found " in str(raised.value)
         assert "\n" not in str(raised.value)
 
 
-def test_spans_without_any_attributes_are_told(tmp_path: Path) -> None:
+def test_spans_without_any_attributes_are_an_error(tmp_path: Path) -> None:
     source = read(write_jsonl(tmp_path, "spans", [{"start_time_unix_nano": 1, "name": "chat"}]), "otel")
     with pytest.raises(SourceError, match=r"SpanAttributes or .*gen_ai\.input\.messages"):
         source.describe(DAY)
 
 
-def test_a_mapped_column_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_mapped_column_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     source = read(write_jsonl(tmp_path, *_one("litellm")), "litellm", agent_type="tenant")
     with pytest.raises(SourceError, match="missing column tenant, which CACHEWARM_COLUMNS names for agent_type"):
         source.day_groups(DAY)
@@ -100,7 +100,7 @@ def test_another_table_can_be_named(tmp_path: Path) -> None:
     write_jsonl(tmp_path, "spend", [spend_log()])
     source = open_source(tmp_path, tables={"llm_query_logs": "spend"}, columns={}, log_format="litellm")
     assert len(counted(source)[0]) == 1
-    with pytest.raises(SourceError, match=r"nowhere .*is not there; CACHEWARM_TABLES names it"):
+    with pytest.raises(SourceError, match=r"nowhere .*does not exist; CACHEWARM_TABLES names it"):
         open_source(tmp_path, tables={"llm_query_logs": "nowhere"}, columns={}, log_format="litellm")
 
 
@@ -117,7 +117,7 @@ def test_a_fingerprint_changes_with_the_format_and_with_the_days_files(tmp_path:
 
 
 @pytest.mark.parametrize("log_format", ["litellm", "langfuse"])
-def test_a_day_opens_its_own_parquet_files_alone(tmp_path: Path, log_format: str) -> None:
+def test_a_day_opens_only_its_own_parquet_files(tmp_path: Path, log_format: str) -> None:
     table, row = ROWS[log_format]
     start, end = ("startTime", "endTime") if log_format == "litellm" else ("start_time", "end_time")
     for back in range(3):
@@ -125,7 +125,7 @@ def test_a_day_opens_its_own_parquet_files_alone(tmp_path: Path, log_format: str
         write_parquet(tmp_path / table, str(back), [row | moved])
     source = read(tmp_path, log_format)
     fingerprint = source.fingerprint(DAY)
-    # Of another day, and broken: who opens it fails.
+    # A broken file of another day: opening it would fail.
     (tmp_path / table / "2.parquet").touch()
     assert source.fingerprint(DAY) == fingerprint
     assert [row[2] for row in counted(source)[0]] == [1]
@@ -149,12 +149,12 @@ def test_golden_tables_are_read_beside_a_tools_log(tmp_path: Path, log_format: s
     assert len(counted(source)[0]) == 1
 
 
-def test_a_column_of_the_apps_called_left_out_means_nothing(tmp_path: Path) -> None:
+def test_the_apps_own_columns_named_excluded_are_ignored(tmp_path: Path) -> None:
     url = write_tables(tmp_path, {"llm_query_logs": [log_row(excluded="multi_turn", answer_excluded="text_cut")]})
     assert counted(read(url, "own"))[1] == {}
 
 
-def test_an_engine_that_connectors_do_not_run_on_is_told() -> None:
+def test_an_engine_that_connectors_do_not_run_on_is_an_error() -> None:
     class Spark:
         name = "pyspark"
 
@@ -162,17 +162,17 @@ def test_an_engine_that_connectors_do_not_run_on_is_told() -> None:
         dialect_of(Spark(), "otel", "table spans")
 
 
-def test_json_in_text_columns_of_an_old_postgres_is_told_and_jsonb_is_read(
+def test_json_in_text_columns_of_an_old_postgres_is_an_error_and_jsonb_is_read(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def old(*_: Any) -> PostgresDialect:
         return PostgresDialect(parses_text=False)
 
-    monkeypatch.setattr("cachewarm_pipeline.query_log.log_formats.log_format.dialect_of", old)
+    monkeypatch.setattr("cachewarm_pipeline.query_log.log_formats.connector.dialect_of", old)
     url = write_postgres(postgres_url, "LiteLLM_SpendLogs", [spend_log()])
     assert len(counted(read(url, "litellm"))[0]) == 1
     url = write_postgres(postgres_url, "LiteLLM_SpendLogs", [spend_log()], json_type="text")
-    with pytest.raises(SourceError, match="reading JSON out of it takes PostgreSQL 16: make the column jsonb"):
+    with pytest.raises(SourceError, match="reading JSON from it needs PostgreSQL 16: make the column jsonb"):
         read(url, "litellm").day_groups(DAY)
 
 
@@ -205,8 +205,8 @@ def test_files_and_postgres_read_any_document_alike(
     postgres_url: str, tmp_path_factory: pytest.TempPathFactory, documents: list[tuple[Any, Any]]
 ) -> None:
     rows = [
-        observation(id=str(n), input=json.dumps(asked), output=json.dumps(told), trace_name=f"a{n}")
-        for n, (asked, told) in enumerate(documents)
+        observation(id=str(n), input=json.dumps(request), output=json.dumps(answer), trace_name=f"a{n}")
+        for n, (request, answer) in enumerate(documents)
     ]
     folder = write_jsonl(tmp_path_factory.mktemp("documents"), "observations_v2", rows)
     database = write_postgres(postgres_url, "observations_v2", rows)
@@ -223,10 +223,8 @@ def test_files_and_postgres_read_any_document_alike(
         unique=True,
     )
 )
-def test_the_prompt_is_exactly_the_one_text_of_the_user(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
-) -> None:
-    """As a message, and within the body, whatever characters it has."""
+def test_the_prompt_is_exactly_the_users_one_text(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    """For any characters, as a message and within a request's body."""
     rows: list[Row] = [
         spend_log(proxy_server_request={"messages": chat(text, system="[{]")}, response=completion(f"So: {text}."))
         for text in texts

@@ -1,4 +1,4 @@
-"""A folder with an export of LiteLLM's SpendLogs, warmed by the command line as it is."""
+"""A folder with an export of LiteLLM's SpendLogs, warmed by the command line without any change."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ NOW = datetime(2026, 3, 23, tzinfo=UTC)
 
 
 def calls() -> Iterator[Row]:
-    """Six days of sixty calls, and of each day some that nothing can be cached from."""
+    """Six days of sixty calls; each day has some calls that cannot be cached."""
     for back in range(6, 0, -1):
         for n in range(60):
             at = NOW - timedelta(days=back) + timedelta(minutes=20 * n)
@@ -31,7 +31,7 @@ def calls() -> Iterator[Row]:
                 yield spend_log(question, response=completion("Half an ans", finish="length"), **common)
 
 
-def test_an_export_of_litellm_is_warmed_and_answers(
+def test_an_export_of_litellm_is_warmed_and_serves_answers(
     tmp_path: Path, redis_url: str, cache_name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "home").mkdir()

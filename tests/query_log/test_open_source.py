@@ -1,4 +1,4 @@
-"""How a source's URL is read, what its fingerprint tells apart, and how each fault of a connection is told."""
+"""Opening a source: how its URL is read, what its fingerprint depends on, and the error of each connection fault."""
 
 import importlib.util
 import os
@@ -11,8 +11,9 @@ from urllib.parse import quote
 import pytest
 
 from cachewarm_pipeline.errors import ConfigurationError, SourceError
-from cachewarm_pipeline.query_log.sources import IbisSource, open_source
 from cachewarm_pipeline.query_log.sources.ibis_engines import normal_postgres_url
+from cachewarm_pipeline.query_log.sources.ibis_source import IbisSource
+from cachewarm_pipeline.query_log.sources.open_source import open_source
 from tests.support.postgres_server import ACCOUNT_WITH_PASSWORD, PASSWORD
 from tests.support.source_data import (
     DAY,
@@ -33,7 +34,7 @@ def opened(url: str | Path, **options: Any) -> IbisSource:
 
 
 def refused(url: str | Path, **options: Any) -> str:
-    """The message of the SourceError that opening raises: one line."""
+    """The one-line message of the SourceError that opening raises."""
     with pytest.raises(SourceError) as raised:
         opened(url, **options)
     assert "\n" not in str(raised.value)
@@ -49,7 +50,7 @@ def refused(url: str | Path, **options: Any) -> str:
         "PostgreSQL://u:p@db.example.org:6432/app?sslmode=require",
     ],
 )
-def test_every_spelling_of_a_postgres_url_is_the_one_that_libpq_reads(url: str) -> None:
+def test_every_spelling_of_a_postgres_url_becomes_libpqs(url: str) -> None:
     from psycopg.conninfo import conninfo_to_dict
 
     assert conninfo_to_dict(normal_postgres_url(url)) == {
@@ -113,12 +114,12 @@ def test_nothing_can_be_written_through_a_source(postgres_url: str) -> None:
     assert len(mined(source)[0]) == 1
 
 
-def test_a_day_of_postgres_is_read_at_one_moment(postgres_url: str) -> None:
+def test_all_reads_of_a_postgres_day_see_the_same_state(postgres_url: str) -> None:
     import psycopg
 
     url = write_postgres(postgres_url, "moment", {"llm_query_logs": [log_row()]})
     source = opened(url)
-    with source._tables.hold("anything"), psycopg.connect(url, autocommit=True) as other:
+    with source._tables.snapshot("anything"), psycopg.connect(url, autocommit=True) as other:
         connection = source._tables.connection
         before = connection.table("llm_query_logs").count().execute()
         other.execute("INSERT INTO llm_query_logs SELECT * FROM llm_query_logs")
@@ -126,7 +127,7 @@ def test_a_day_of_postgres_is_read_at_one_moment(postgres_url: str) -> None:
     assert connection.table("llm_query_logs").count().execute() == 2
 
 
-def test_an_unreachable_postgres_is_told_without_the_password() -> None:
+def test_an_unreachable_postgres_is_an_error_without_the_password() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -136,11 +137,11 @@ def test_an_unreachable_postgres_is_told_without_the_password() -> None:
     assert "CACHEWARM_SOURCE_URL" in message
 
 
-def test_a_host_that_has_no_address_is_told() -> None:
+def test_a_host_without_an_address_is_an_error() -> None:
     assert "nowhere.invalid" in refused("postgresql://me:hunter2@nowhere.invalid/app?connect_timeout=2")
 
 
-def test_a_wrong_password_is_told_without_it(postgres_url: str) -> None:
+def test_a_wrong_password_is_an_error_that_does_not_contain_it(postgres_url: str) -> None:
     import psycopg
 
     with psycopg.connect(postgres_url, autocommit=True) as connection:
@@ -150,7 +151,7 @@ def test_a_wrong_password_is_told_without_it(postgres_url: str) -> None:
     message = refused(f"postgresql://{ACCOUNT_WITH_PASSWORD}:wrong-hunter2@/postgres?host={folder}")
     assert "password authentication failed" in message
     assert "wrong-hunter2" not in message
-    # The right one gets in, and meets tables that it may not read.
+    # The right password connects, but the user may not read the tables.
     write_postgres(postgres_url, "forbidden", {"llm_query_logs": [log_row()]})
     url = f"postgresql://{ACCOUNT_WITH_PASSWORD}:{quote(PASSWORD)}@/postgres?host={folder}"
     source = opened(url, tables={"llm_query_logs": "forbidden.llm_query_logs"})
@@ -160,16 +161,16 @@ def test_a_wrong_password_is_told_without_it(postgres_url: str) -> None:
     assert quote(PASSWORD) not in str(raised.value)
 
 
-def test_a_wrong_database_is_told(postgres_url: str) -> None:
+def test_a_wrong_database_is_an_error(postgres_url: str) -> None:
     assert 'database "nope" does not exist' in refused(postgres_url.replace("/postgres?", "/nope?"))
 
 
-def test_an_empty_database_says_what_is_missing(postgres_url: str) -> None:
+def test_an_empty_database_is_an_error_that_names_the_missing_tables(postgres_url: str) -> None:
     assert "CACHEWARM_TABLES" in refused(write_postgres(postgres_url, "void", {}))
 
 
 @pytest.mark.parametrize("url", ["nonsense://somewhere/x", "redis://127.0.0.1:1", "http://example.org/data"])
-def test_a_url_of_no_known_engine_is_wrong_usage(url: str) -> None:
+def test_a_url_of_an_unknown_engine_is_wrong_usage(url: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         opened(url)
     assert "postgresql://" in str(raised.value) or "pip install" in str(raised.value)
@@ -177,7 +178,7 @@ def test_a_url_of_no_known_engine_is_wrong_usage(url: str) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyspark") is not None, reason="pyspark is installed")
-def test_spark_without_pyspark_is_told_with_what_to_install(tmp_path: Path) -> None:
+def test_spark_without_pyspark_is_an_error_that_names_what_to_install(tmp_path: Path) -> None:
     write_parquet(tmp_path, {"llm_query_logs": [log_row()]})
     with pytest.raises(ConfigurationError, match=r"pyspark.*cachewarm-pipeline\[spark\]"):
         opened(f"spark://{tmp_path}")
@@ -191,12 +192,12 @@ def test_spark_reads_text_files_too(tmp_path: Path, write: Any) -> None:
     assert mined(opened(f"spark://{tmp_path / 'source'}")) == mined(opened(tmp_path / "source"))
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     assert str(tmp_path / "gone") in refused(tmp_path / "gone")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o000)
     assert "cannot be read" in refused(tmp_path / "closed")
 
@@ -254,7 +255,7 @@ def test_a_fingerprint_changes_with_the_source_and_its_mapping_and_nothing_else(
     assert opened(one).fingerprint(day) != mark  # the file was replaced: its days are mined again
 
 
-def test_a_fingerprint_does_not_depend_on_who_logs_in(postgres_url: str) -> None:
+def test_a_fingerprint_does_not_depend_on_the_user_of_the_database(postgres_url: str) -> None:
     url = write_postgres(postgres_url, "print", {"llm_query_logs": [log_row()]})
     with_password = url.replace("://cachewarm@", "://cachewarm:secret@")
     assert opened(url).fingerprint(date(2026, 3, 1)) == opened(with_password).fingerprint(date(2026, 3, 1))

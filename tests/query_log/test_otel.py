@@ -49,7 +49,7 @@ def with_attributes(given: Row, **more: Any) -> Row:
 
 
 def write_clickhouse(folder: Path, table: str, spans: Rows) -> str:
-    """As the collector's ClickHouse exporter's table is exported: maps of texts, times and lengths in nanoseconds."""
+    """An export of the ClickHouse exporter's table: maps of texts, times and durations in nanoseconds."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = pa.map_(pa.string(), pa.string())
     start = NOON.replace(tzinfo=None)
@@ -159,7 +159,7 @@ SPANS: dict[str, tuple[Row, tuple[str | None, str | None]]] = {
 }
 
 
-def test_a_span_that_is_no_prompt_and_answer_is_left_out_for_its_reason(write: Spans) -> None:
+def test_a_span_without_prompt_and_answer_is_excluded_for_its_reason(write: Spans) -> None:
     spans = [
         {name: value for name, value in (attributes() | {"my.key": key} | more).items() if value is not None}
         for key, (more, _) in SPANS.items()
@@ -185,7 +185,7 @@ def test_a_span_with_an_errors_status_has_failed(tmp_path: Path, status: Any) ->
     assert counted(read(write_jsonl(tmp_path, "spans", [row]), "otel")) == ([], {"failed_call": 1})
 
 
-def test_a_lines_spans_fall_on_their_own_days(tmp_path: Path) -> None:
+def test_the_spans_of_one_line_belong_to_their_own_days(tmp_path: Path) -> None:
     line = otlp_line(attributes("Today?"), attributes("Tomorrow?"))
     line["resourceSpans"][0]["scopeSpans"][0]["spans"][1]["startTimeUnixNano"] = str(NOON_NANO + 86_400 * 10**9)
     source = read(write_jsonl(tmp_path, "traces", [line]), "otel")

@@ -1,4 +1,4 @@
-"""A day of the log, the same from every form of source: what is read does not depend on where the rows are kept."""
+"""A day of the log is the same from every form of source."""
 
 import random
 from collections import Counter
@@ -67,7 +67,7 @@ def test_a_response_has_the_model_of_its_newest_uncached_row(opened: Open) -> No
     }
 
 
-def test_rejected_are_the_days_served_rows_that_users_did_not_like(opened: Open) -> None:
+def test_rejected_answers_are_the_days_served_rows_with_negative_feedback(opened: Open) -> None:
     bad = {"cache_hit": True, "feedback": -1, "response": "wrong"}
     source = opened(
         log(
@@ -94,7 +94,7 @@ def test_rejected_are_the_days_served_rows_that_users_did_not_like(opened: Open)
     assert [r["response"] for r in source.rejected(DAY - timedelta(1)).to_pylist()] == ["wrong"]
 
 
-def test_rejected_rows_have_the_bounds_of_a_day_and_at_most_so_many_users(opened: Open) -> None:
+def test_rejected_answers_stay_within_the_day_and_the_bound_of_users(opened: Open) -> None:
     bad = {"cache_hit": True, "feedback": -1, "response": "wrong"}
     rows = [log_row(**bad, user_id=f"user {n}") for n in range(MAX_USERS + 3)]
     dirty: list[dict[str, Any]] = [
@@ -140,7 +140,7 @@ def test_a_day_is_a_utc_day_to_the_microsecond(opened: Open) -> None:
     assert last["responses"][0]["last_at"] == at(24) - timedelta(microseconds=1)
 
 
-def test_the_best_supported_responses_are_kept_and_the_others_still_counted(opened: Open) -> None:
+def test_the_best_supported_responses_are_kept_and_the_others_still_count_as_answered(opened: Open) -> None:
     rows = [
         log_row(response=f"answer {n}", created_at=at(n + again / 100))
         for n in range(MAX_RESPONSES + 2)
@@ -171,7 +171,7 @@ def test_users_are_hashed_and_bounded_and_blank_ones_are_unknown(opened: Open) -
     assert not any("user" in user for user in users["crowded"])
 
 
-def test_each_dirty_row_is_left_out_for_its_reason(opened: Open) -> None:
+def test_each_dirty_row_is_excluded_for_its_reason(opened: Open) -> None:
     rows, excluded = mined(
         opened(
             log(
@@ -225,7 +225,7 @@ def test_unknown_numbers_are_neutral(opened: Open) -> None:
     assert (row["count"], row["answered"]) == (6, 4)
 
 
-def test_agent_types_of_odd_names_work(opened: Open) -> None:
+def test_agent_types_may_have_odd_names(opened: Open) -> None:
     names = sorted(
         ["a,b", "{tenant}", "two words", "it's", '"quoted"', "Ünïcode", "a|b", "-", "%s", "\\", "$1", "NULL"]
     )
@@ -255,7 +255,7 @@ def test_two_reads_of_a_day_give_the_same_tables(opened: Open) -> None:
 
 def test_counts_are_those_of_a_plain_loop_over_the_rows_for_any_text(opened: Open) -> None:
     draw = random.Random(11)
-    # Postgres has no NUL, and no form has lone surrogates. The hard ones are where rules of case and space differ.
+    # Postgres has no NUL, and no form has lone surrogates. Hard are characters whose case or space rules differ.
     common = [chr(c) for c in range(1, 0x3000) if not 0xD800 <= c < 0xE000]
     hard = [*"aAbBiI?!' \t\n\r\v\f,\"\\\u0085\u00a0\u200b\u2028\ufeff\U0001f600"]
     hard += [*"\u0130\u0131\u0307\u0345\u1e9e\u00df\u017f\u212a\u03a3\u03c2\u13a0\uab70"]

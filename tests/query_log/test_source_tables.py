@@ -1,4 +1,4 @@
-"""Tables and columns of every form of source: mapped, missing, empty; golden findings; what a source says of itself."""
+"""Tables and columns of every form of source: mapped, missing, empty; golden findings; ``describe``."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -49,18 +49,18 @@ def test_a_missing_column_is_named_with_what_was_found_and_how_to_map_it(opened:
     assert "\n" not in message
 
 
-def test_a_mapped_column_that_is_not_there_is_an_error_even_if_optional(opened: Open) -> None:
+def test_a_mapped_column_that_does_not_exist_is_an_error_even_if_optional(opened: Open) -> None:
     source = opened(log(log_row()), columns={"llm_query_logs": {"cache_hit": "from_cache"}})
     with pytest.raises(SourceError, match="from_cache"):
         source.day_groups(DAY)
 
 
-def test_a_mapped_table_that_is_not_there_is_an_error_not_a_cold_start(opened: Open) -> None:
+def test_a_mapped_table_that_does_not_exist_is_an_error_and_not_a_cold_start(opened: Open) -> None:
     with pytest.raises(SourceError, match=r"requestz.*CACHEWARM_TABLES"):
         opened(golden_data({}), tables={"llm_query_logs": "requestz"})
 
 
-def test_without_golden_tables_there_is_still_the_log(opened: Open) -> None:
+def test_a_log_without_golden_tables_is_enough(opened: Open) -> None:
     source = opened(log(log_row()))
     found = source.describe(date(2026, 11, 20))
     assert (found.analyses, found.findings, found.first_log_day) == (None, None, DAY)
@@ -68,7 +68,7 @@ def test_without_golden_tables_there_is_still_the_log(opened: Open) -> None:
     assert len(mined(source)[0]) == 1
 
 
-def test_without_a_log_there_are_still_the_golden_answers(opened: Open) -> None:
+def test_golden_tables_without_a_log_are_enough(opened: Open) -> None:
     source = opened(golden_data({}))
     found = source.describe(date(2026, 11, 20))
     assert (found.log, found.first_log_day, found.last_log_day) == (None, None, None)
@@ -78,13 +78,13 @@ def test_without_a_log_there_are_still_the_golden_answers(opened: Open) -> None:
     assert source.golden(DAY, 0.8).table.num_rows == 1
 
 
-def test_a_source_with_neither_log_nor_golden_tables_says_so(opened: Open) -> None:
+def test_a_source_with_neither_log_nor_golden_tables_is_an_error(opened: Open) -> None:
     analyses_alone = {"analyses": golden_data({})["analyses"]}
     with pytest.raises(SourceError, match=r"neither llm_query_logs nor both analyses and findings.*CACHEWARM_TABLES"):
         opened(analyses_alone)
 
 
-def test_empty_tables_are_fine(opened: Open) -> None:
+def test_empty_tables_give_no_rows_and_no_error(opened: Open) -> None:
     source = opened({"analyses": [], "findings": [], "llm_query_logs": []})
     found = source.describe(date(2026, 11, 20))
     assert (found.first_log_day, found.last_log_day, found.excluded) == (None, None, {})
@@ -93,7 +93,7 @@ def test_empty_tables_are_fine(opened: Open) -> None:
     assert (golden.table.num_rows, golden.excluded) == (0, {})
 
 
-def test_describe_finds_the_days_of_the_log_and_counts_the_rows_that_no_day_can_hold(opened: Open) -> None:
+def test_describe_finds_the_days_of_the_log_and_counts_rows_without_a_usable_date(opened: Open) -> None:
     dates = [at(1), at(-30), None, None, datetime(1970, 1, 1, tzinfo=UTC), at(24 * 400)]
     source = opened(log(*(log_row(created_at=moment) for moment in dates)))
     found = source.describe(DAY)
@@ -103,7 +103,7 @@ def test_describe_finds_the_days_of_the_log_and_counts_the_rows_that_no_day_can_
     assert set(found.log.columns) == set(log_row())
 
 
-def test_golden_findings_come_best_first_then_newest_and_the_others_are_counted(opened: Open) -> None:
+def test_golden_findings_are_sorted_best_first_then_newest_and_excluded_ones_are_counted(opened: Open) -> None:
     data = golden_data(
         {"analysis_id": 1, "confidence_score": 0.8},
         {"analysis_id": 2, "confidence_score": 0.95, "agent_type": " a,b {c} "},

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cachewarm_pipeline.ports import Source
-from cachewarm_pipeline.query_log.log_formats import connector_of
+from cachewarm_pipeline.query_log.log_formats.registry import connector_of
 from cachewarm_pipeline.query_log.sources import ibis_engines as engines
-from cachewarm_pipeline.query_log.sources import open_source
 from cachewarm_pipeline.query_log.sources.folder_files import FolderTables
+from cachewarm_pipeline.query_log.sources.open_source import open_source
 from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_EXCLUDED, EXCLUDED
 from tests.support.source_data import mined
 
@@ -36,11 +36,11 @@ def chat(question: Any = QUESTION, *before: Row, system: str | None = "Be brief.
 
 def completion(answer: Any = ANSWER, finish: str | None = "stop", **message: Any) -> Row:
     """A chat completion as a provider answers it."""
-    said = {"role": "assistant", "content": answer, "tool_calls": None, "function_call": None} | message
+    assistant = {"role": "assistant", "content": answer, "tool_calls": None, "function_call": None} | message
     return {
         "id": "c1",
         "object": "chat.completion",
-        "choices": [{"index": 0, "finish_reason": finish, "message": said}],
+        "choices": [{"index": 0, "finish_reason": finish, "message": assistant}],
     }
 
 
@@ -97,7 +97,7 @@ def observation(question: Any = None, answer: Any = None, **more: Any) -> Row:
 
 def attributes(question: str = QUESTION, answer: str = ANSWER, **more: Any) -> Row:
     """A span's attributes; None takes one away."""
-    told = {"role": "assistant", "parts": [{"type": "text", "content": answer}], "finish_reason": "stop"}
+    answered = {"role": "assistant", "parts": [{"type": "text", "content": answer}], "finish_reason": "stop"}
     all_of_them = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
@@ -106,7 +106,7 @@ def attributes(question: str = QUESTION, answer: str = ANSWER, **more: Any) -> R
         "gen_ai.usage.input_tokens": 10,
         "gen_ai.usage.output_tokens": 5,
         "gen_ai.input.messages": json.dumps([{"role": "user", "parts": [{"type": "text", "content": question}]}]),
-        "gen_ai.output.messages": json.dumps([told]),
+        "gen_ai.output.messages": json.dumps([answered]),
         "user.id": "u1",
     } | {name.replace("__", "."): value for name, value in more.items()}
     return {name: value for name, value in all_of_them.items() if value is not None}
@@ -214,7 +214,7 @@ def read(url: str | Path, log_format: str, **columns: str) -> Source:
 
 
 def counted(source: Source) -> tuple[list[tuple[str, str, int, int, list[str]]], dict[str, int]]:
-    """(agent_type, prompt, rows, answered rows, responses) of the day, and what was left out."""
+    """(agent_type, prompt, rows, answered rows, responses) of the day, and the excluded rows by reason."""
     rows, excluded = mined(source, DAY)
     return (
         [
@@ -226,7 +226,7 @@ def counted(source: Source) -> tuple[list[tuple[str, str, int, int, list[str]]],
 
 
 def reasons(url: str, log_format: str, key: str) -> dict[str, tuple[str | None, str | None]]:
-    """Per value of a column, or of an attribute of a span: why the row is left out, and why its answer is."""
+    """For each value of a column, or of a span's attribute: why the row is excluded, and why its answer is."""
     if url.startswith("postgresql"):
         tables: Any = engines.DatabaseTables(engines.connect_postgres(url), "the test's database")
     else:
@@ -237,7 +237,7 @@ def reasons(url: str, log_format: str, key: str) -> dict[str, tuple[str | None, 
     where = next((f"{name}.{key}" for name in ("SpanAttributes", "attributes") if name in table.columns), key)
     if "resourceSpans" in table.columns:
         where = f"attributes.{key}"
-    rows = connector.bound(tables.connection, table, {"user_id": where}, "the table", DAY).table
+    rows = connector.map_table(tables.connection, table, {"user_id": where}, "the table", DAY).table
     found = rows.select("user_id", EXCLUDED, ANSWER_EXCLUDED).to_pyarrow().to_pydict()
     return {key: (row, answer) for key, row, answer in zip(*found.values(), strict=True)}
 

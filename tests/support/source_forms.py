@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cachewarm_pipeline.ports import Source
-from cachewarm_pipeline.query_log.sources import open_source
+from cachewarm_pipeline.query_log.sources.open_source import open_source
 from tests.support.source_data import Data, write_csv, write_jsonl, write_parquet, write_postgres
 
 SPARK = pytest.param(

@@ -1,49 +1,11 @@
-"""Judges behind the one port: what holds two responses equivalent in a run."""
+"""Judges: which responses are equivalent, behind the one ``Judge`` port (ports.py).
 
-from collections.abc import Callable
+In: pairs, queries or whole agent types of responses. Out: flags or groups of equivalent ones, and what that cost.
 
-from cachewarm_pipeline.models.rate_limiter import rate_limiter_of
-from cachewarm_pipeline.models.usage_prices import JUDGING
-from cachewarm_pipeline.ports import Judge, Ports
-
-
-def open_judge(ports: Ports, progress: Callable[[str], object]) -> Judge:
-    """The judge that the settings ask for. ``progress`` gets a sentence now and then; what it spends on a model counts
-    against the one cap of the run. Raises as opening the embedder does, and ConfigurationError without a key.
-    """
-    settings = ports.settings
-    if settings.judge == "exact":
-        from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-
-        return ExactJudge()
-    if settings.judge == "embedding":
-        from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
-
-        return EmbeddingJudge(ports.embedder, ports.vectors, progress)
-    from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
-    from cachewarm_pipeline.answers.judges.llm import LlmJudge
-    from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
-
-    model = JudgeModel(
-        settings.judge_model,
-        api_key=settings.api_key,
-        base_url=settings.openai_base_url,
-        timeout=settings.judge_timeout_seconds,
-        max_retries=settings.judge_max_retries,
-        rate_limiter=rate_limiter_of(settings),
-        meter=ports.meter(
-            JUDGING,
-            settings.judge_model,
-            settings.judge_usd_per_million_prompt_tokens,
-            settings.judge_usd_per_million_completion_tokens,
-        ),
-    )
-    return LlmJudge(
-        ports.embedder,
-        ports.vectors,
-        progress,
-        model=model,
-        verdicts=VerdictStore(ports.folder("verdicts"), model.id),
-        spend=ports.judge_budget,
-        concurrency=settings.judge_concurrency,
-    )
+    open_judge              the judge that CACHEWARM_JUDGE names
+    exact_match             `exact`: the same JSON or text; costs nothing
+    embedding_similarity    `embedding`, the default: same facts and near vectors; EQUIVALENT_COSINE is the threshold
+    llm                     `llm`: a chat model decides about near pairs with the same facts
+    judge_question          the question to that model, and how its answer is read
+    verdict_store           the model's verdicts on disk: no pair is paid for twice
+"""

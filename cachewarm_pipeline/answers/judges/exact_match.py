@@ -1,17 +1,17 @@
-"""The `exact` judge: the same JSON, or the same text in canonical form."""
+"""The `exact` judge: two responses are equivalent when they are the same JSON, or the same text in canonical form."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.equivalence_groups import merge_equal
+from cachewarm_pipeline.answers.leader_clustering import merge_equal
 from cachewarm_pipeline.ports import JudgeUsage
-from cachewarm_pipeline.query_log.responses import canonical_response, exact_groups
+from cachewarm_pipeline.query_log.response_text import canonical_response, exact_groups
 
 
 class ExactJudge:
-    """Responses are equivalent when they say exactly the same: JSON by value, text in canonical form. Costs nothing."""
+    """Compares JSON by value and text in canonical form. Costs nothing."""
 
     name = "exact"
 

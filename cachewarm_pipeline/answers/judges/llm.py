@@ -1,5 +1,6 @@
-"""The `llm` judge: a chat model has the last word on pairs that are near and whose facts agree. No pair is paid for
-twice, and no more is spent than the cap allows.
+"""The `llm` judge: a chat model decides about pairs that are near and whose facts agree.
+
+No pair is paid for twice, and no more is spent than the cap allows.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ import numpy as np
 from cachewarm_client.embedders.embedder import Embedder
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.contradictions import Decide
+from cachewarm_pipeline.answers.equivalence_groups import Decide
 from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
 from cachewarm_pipeline.answers.judges.judge_question import JudgeModel, JudgeReply
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
@@ -16,23 +17,24 @@ from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost, ask_within
 from cachewarm_pipeline.storage.vector_store import VectorStore
 
 ASK_FLOOR = 0.6
-"""Cosine of two responses under which they are held different without asking (all-MiniLM-L6-v2).
+"""Cosine of two responses below which they count as different without asking the model (all-MiniLM-L6-v2).
 
-Far under the 0.85 from which rewordings of one answer mostly stand, so little is lost; and 98% of
-the pairs of the sample's responses are under it, which makes the cost bearable. Another embedder has another scale.
+It is far below the 0.85 (EQUIVALENT_COSINE) that most rewordings of one answer reach, so little is lost; and 98% of the
+pairs of the sample's responses are below it, which makes the cost bearable. Another embedder has another scale.
 """
 
 STORE_EVERY = 16
-"""Answers stored at once: a killed run loses at most these and those under way, about a cent."""
+"""Verdicts stored at once: a killed run loses at most these and the requests under way, about a cent."""
 
-_TELL_EVERY = 500
+_REPORT_EVERY = 500
+"""Verdicts between two progress messages."""
 
 
 class LlmJudge(EmbeddingJudge):
-    """Responses are equivalent when their facts agree, their cosine reaches ASK_FLOOR and the model says so.
+    """Two responses are equivalent when their facts agree, their cosine reaches ASK_FLOOR and the model says yes.
 
-    Each finished batch of answers is stored at once, so a crash or an error keeps what was paid for. Pairs over the
-    spend cap are held different and counted; the nearest pairs are asked first. Memory as the `embedding` judge's, and
+    Verdicts are stored in batches as they arrive, so a crash or an error keeps what was paid for. The nearest pairs are
+    asked first. Pairs over the spend cap count as different (``usage.unjudged``). Memory: as the `embedding` judge, and
     the stored verdicts.
     """
 
@@ -57,7 +59,7 @@ class LlmJudge(EmbeddingJudge):
         self._concurrency = concurrency
         self._counted: set[str] = set()
 
-    def _last_word(self) -> Decide | None:
+    def _decide_near(self) -> Decide | None:
         return self._decide
 
     def _decide(self, pairs: Sequence[tuple[str, str]], cosine: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -77,7 +79,7 @@ class LlmJudge(EmbeddingJudge):
         return np.array([self._verdicts.get(key) or False for key in keys], bool)
 
     def _ask(self, pairs: dict[str, tuple[str, str]]) -> None:
-        """Asks about pairs in order, as far as the cap allows, and stores the verdicts by key."""
+        """Asks about the pairs in order, as far as the cap allows, and stores the verdicts by key."""
         fresh: dict[str, bool] = {}
 
         def finished(key: str, reply: JudgeReply) -> ModelCost:
@@ -105,16 +107,17 @@ class LlmJudge(EmbeddingJudge):
             self._verdicts.put(fresh)
         if self._spend.closed and not closed:
             self._progress(
-                f"{self._model.name}: the {self._spend.cap('CACHEWARM_JUDGE_MAX_USD')} is reached; of {len(pairs):,} "
-                "pairs those without a verdict are held different"
+                f"{self._model.name}: the {self._spend.cap('CACHEWARM_JUDGE_MAX_USD')} is reached; those of the "
+                f"{len(pairs):,} pairs that have no verdict yet count as different"
             )
 
     def _count(self, reply: JudgeReply) -> ModelCost:
-        """What it cost of what was set aside before it was asked: further tries set theirs aside themselves."""
+        """Adds a reply to the usage. Returns its cost to the budget, without the attempts that got no answer: each of
+        those was charged to the budget when it was made."""
         self.usage.usd += self._spend.cost(reply.prompt_tokens, reply.completion_tokens).usd
         self.usage.prompt_tokens += reply.prompt_tokens
         self.usage.completion_tokens += reply.completion_tokens
         self.usage.asked += 1
-        if self.usage.asked % _TELL_EVERY == 0:
+        if self.usage.asked % _REPORT_EVERY == 0:
             self._progress(f"{self._model.name} judged {self.usage.asked:,} pairs for ${self.usage.usd:.2f}")
         return self._spend.cost(reply.prompt_tokens - reply.lost[0], reply.completion_tokens - reply.lost[1])

@@ -1,19 +1,20 @@
-"""Verdicts that were paid for, one folder for each model and wording of the question."""
+"""The paid verdicts of the `llm` judge on disk, one folder for each model and wording of the question."""
 
 from typing import Any
 
 from cachewarm_client.text import sha256_hex
 
-from cachewarm_pipeline.query_log.responses import canonical_response
+from cachewarm_pipeline.query_log.response_text import canonical_response
 from cachewarm_pipeline.storage.files import below
 from cachewarm_pipeline.storage.parquet_segments import Segments
 from cachewarm_pipeline.storage.vectors import folder_name
 
 
 class VerdictStore(Segments[bool]):
-    """What one model said about pairs of responses: yes or no by ``key``.
+    """One model's verdicts on pairs of responses: True (equivalent) or False by ``key``.
 
-    About 200 bytes of memory each, and a dollar buys some thousands. Where two answers to one pair differ it is no.
+    A verdict takes about 200 bytes of memory, and a dollar buys some thousands of them. If a pair has two different
+    verdicts, False counts.
     """
 
     what = "verdict"
@@ -24,7 +25,7 @@ class VerdictStore(Segments[bool]):
         super().__init__(below(uri, folder_name(model_id)), model_id)
 
     def key(self, left: str, right: str) -> str:
-        """Content hash of the model and the unordered pair of canonical responses."""
+        """Content hash of the model and the two canonical responses; their order does not matter."""
         return sha256_hex(self._model_id, *sorted((canonical_response(left), canonical_response(right))))[:32]
 
     def combine(self, one: bool, other: bool) -> bool:

@@ -1,6 +1,7 @@
-"""What the two engines that connectors run on call by different names: JSON that may be none, keys with dots, moments.
+"""Where DuckDB and PostgreSQL differ: text that may not be JSON, keys with dots, timestamps.
 
-Everything else about JSON is an Ibis expression of one form. Other engines are refused: nobody has run this on them.
+Everything else about JSON is the same Ibis expression on both. Other engines are refused: connectors were never run on
+them.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 from cachewarm_pipeline.errors import ConfigurationError
 
 _POSTGRES_16 = 160_000
-"""The first Postgres that tells whether a text is JSON without failing on one that is not."""
+"""The first Postgres that can test whether a text is JSON without raising an error."""
 
 _NO_LIMIT = 2**62
 
@@ -20,39 +21,40 @@ class Dialect(Protocol):
 
     @property
     def parses_text(self) -> bool:
-        """Whether ``parse`` can; else it gives null."""
+        """Whether ``parse`` works; if not, it gives null."""
         ...
 
     def parse(self, text: Any) -> Any:
-        """The text as JSON; null where it is none."""
+        """The text as JSON; null if it is not JSON."""
         ...
 
     def encode(self, column: Any) -> Any:
-        """A column of JSON, or of nested values, as JSON that ``member`` and Ibis take."""
+        """A column of JSON or of nested values, as JSON that ``member`` and Ibis accept."""
         ...
 
     def member(self, json: Any, key: str) -> Any:
-        """The object's value under exactly this key, dots and all; null where there is none."""
+        """The object's value under this key, which may contain dots; null if the object lacks it."""
         ...
 
-    def moment(self, nanoseconds: Any) -> Any:
-        """An int64 column of nanoseconds since 1970 as timestamps in UTC."""
+    def timestamp(self, nanoseconds: Any) -> Any:
+        """An int64 column of nanoseconds since 1970, as UTC timestamps."""
         ...
 
     def seconds(self, time: Any) -> Any:
-        """A timestamp as float64 seconds since 1970, with their fraction."""
+        """A timestamp as seconds since 1970, float64."""
         ...
 
     def step(self, table: Any) -> Any:
-        """The table, its columns worked out: what is built on them refers to them and does not repeat them.
+        """The table as a subquery, so that later expressions refer to its columns by name.
 
-        Ibis writes each column's expression out wherever it is used. Over several steps that grows beyond measure.
+        Without it Ibis repeats a column's whole expression wherever the column is used, and the statement grows
+        exponentially over several steps.
         """
         ...
 
 
 def dialect_of(connection: Any, log_format: str, place: str) -> Dialect:
-    """Raises ConfigurationError for an engine that connectors do not run on."""
+    """The dialect of a connection. Raises ConfigurationError for an engine that connectors do not run on."""
     if connection.name == "duckdb":
         return DuckDialect()
     if connection.name == "postgres":
@@ -64,7 +66,7 @@ def dialect_of(connection: Any, log_format: str, place: str) -> Dialect:
 
 
 class DuckDialect:
-    """DuckDB: over folders of files, and its own databases."""
+    """DuckDB, over folders of files and its own databases."""
 
     parses_text = True
 
@@ -78,9 +80,9 @@ class DuckDialect:
         quoted = key.replace("\\", "\\\\").replace('"', '\\"')
         return _udf("json_extract", ("json", "string"), "json")(json, f'$."{quoted}"')
 
-    def moment(self, nanoseconds: Any) -> Any:
+    def timestamp(self, nanoseconds: Any) -> Any:
         return _udf("make_timestamptz", ("int64",), "timestamp('UTC')")(
-            # Not //, which Ibis divides as floats here: they are a microsecond off.
+            # Not //, which Ibis computes with floats here: they are a microsecond off.
             _udf("divide", ("int64", "int64"), "int64")(nanoseconds, 1_000)
         )
 
@@ -107,20 +109,20 @@ class PostgresDialect:
 
     def encode(self, column: Any) -> Any:
         kind = column.type()
-        # Not for json: it takes \u0000, which then stops the query that reads it.
+        # Not for json: it accepts \u0000, which then fails the statement that reads it.
         return column if kind.is_json() and kind.binary else self.parse(column.cast("string"))
 
     def member(self, json: Any, key: str) -> Any:
         return json[key]
 
-    def moment(self, nanoseconds: Any) -> Any:
+    def timestamp(self, nanoseconds: Any) -> Any:
         return _udf("to_timestamp", ("float64",), "timestamp('UTC')")(nanoseconds / 1e9)
 
     def seconds(self, time: Any) -> Any:
         return _udf("date_part", ("string", str(time.type())), "float64")("epoch", time)
 
     def step(self, table: Any) -> Any:
-        # Postgres pulls a plain subquery up and repeats its columns just as Ibis does; one with a limit it does not.
+        # Postgres inlines a plain subquery and repeats its columns, as Ibis does. It does not inline one with a limit.
         return table.limit(_NO_LIMIT)
 
 
@@ -136,7 +138,7 @@ def _udf(name: str, takes: tuple[str, ...], gives: str) -> Any:
     import ibis
     import ibis.expr.datatypes as dt
 
-    def one(a): ...  # type: ignore[no-untyped-def]  # Ibis reads its names, and types from the signature
+    def one(a): ...  # type: ignore[no-untyped-def]  # Ibis uses the names; the types are in the signature
 
     def two(a, b): ...  # type: ignore[no-untyped-def]
 

@@ -1,36 +1,35 @@
-"""Langfuse's observations, as its blob storage export writes them: ``observations_v2/`` (enriched) is the one that has
-users and trace names; the older ``observations/`` needs another column for agent_type.
+"""Langfuse's observations, as its blob storage export writes them.
 
-``latency`` is in seconds in some projects' exports and in milliseconds in others', and the file does not say which: it
-is worked out from start and end.
+``observations_v2/`` (enriched) has users and trace names. The older ``observations/`` has neither, so agent_type must
+be mapped to another column.
+
+Some projects export ``latency`` in seconds, others in milliseconds, and the file does not tell which. So it is computed
+from start and end.
 """
 
-from typing import Any
-
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.query_log.log_formats.log_format import Connector
+from cachewarm_pipeline.query_log.log_formats.connector import CallColumns, Connector
 from cachewarm_pipeline.query_log.log_formats.tool_table import ToolTable, scalar_text
 from cachewarm_pipeline.query_log.sources.ibis_rows import exclusion_of
 
 
-def _read(calls: ToolTable) -> dict[str, Any]:
-    import ibis
-
+def _read(calls: ToolTable) -> CallColumns:
     usage = calls.json("usage_details")
     tokens = {"prompt_tokens": "input", "completion_tokens": "output"} if "usage_details" in calls.names else {}
-    return {
-        **calls.having(user_id="user_id", model="provided_model_name", cost_usd="total_cost"),
-        **calls.took("start_time", "end_time"),
-        **{ours: scalar_text(usage[theirs]) for ours, theirs in tokens.items()},
-        "agent_type": calls.text("trace_name").nullif(""),
-        "asked": calls.document("input"),
-        "told": calls.document("output"),
-        "finish": ibis.null("string"),
-        "call": exclusion_of(
+    return CallColumns(
+        prompt=calls.document("input"),
+        answer=calls.document("output"),
+        excluded=exclusion_of(
             ((calls.text("type").upper() != "GENERATION").fill_null(False), ExclusionReason.OTHER_CALL),
             ((calls.text("level").upper() == "ERROR").fill_null(False), ExclusionReason.FAILED_CALL),
         ),
-    }
+        columns={
+            **calls.existing(user_id="user_id", model="provided_model_name", cost_usd="total_cost"),
+            **calls.latency("start_time", "end_time"),
+            **{ours: scalar_text(usage[theirs]) for ours, theirs in tokens.items()},
+            "agent_type": calls.text("trace_name").nullif(""),
+        },
+    )
 
 
 LANGFUSE = Connector(

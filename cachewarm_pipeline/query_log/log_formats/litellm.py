@@ -1,24 +1,23 @@
 """LiteLLM's SpendLogs: the table ``LiteLLM_SpendLogs`` of its proxy, or an export of it.
 
-Prompts and answers are there only where the proxy has ``store_prompts_in_spend_logs``. Versions of early 2025 keep the
-prompt in ``messages``; later ones leave ``{}`` there and keep the request's body in ``proxy_server_request``.
+It has prompts and answers only if the proxy has ``store_prompts_in_spend_logs`` set. Versions of early 2025 keep the
+prompt in ``messages``; later ones write ``{}`` there and keep the request's body in ``proxy_server_request``.
 """
 
-from typing import Any
-
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.query_log.log_formats.log_format import Connector
+from cachewarm_pipeline.query_log.log_formats.connector import CallColumns, Connector
 from cachewarm_pipeline.query_log.log_formats.tool_table import Document, ToolTable, scalar_text
 from cachewarm_pipeline.query_log.sources.ibis_rows import exclusion_of
+from cachewarm_pipeline.query_log.sources.table_columns import null_of
 
 _CHAT = ["completion", "acompletion", ""]
-"""Other calls have bodies and answers of other forms."""
+"""Chat calls. Other calls have other bodies and answers."""
 
 _CLIENT = "User-Agent:"
-"""Tags that the proxy adds itself, after the request's own."""
+"""Prefix of the tags that the proxy adds itself, after the request's own."""
 
 
-def _read(calls: ToolTable) -> dict[str, Any]:
+def _read(calls: ToolTable) -> CallColumns:
     import ibis
 
     messages, body = calls.document("messages"), calls.document("proxy_server_request")
@@ -26,29 +25,31 @@ def _read(calls: ToolTable) -> dict[str, Any]:
     metadata, tags = calls.json("metadata"), calls.json("request_tags")
     tag = tags.array[0].str.nullif("")
     status = ibis.coalesce(calls.text("status").nullif(""), metadata["status"].str)
-    return {
-        **calls.having(
-            user_id="end_user",
-            cache_hit="cache_hit",
-            model="model",
-            prompt_tokens="prompt_tokens",
-            completion_tokens="completion_tokens",
-            cost_usd="spend",
-        ),
-        **calls.took("startTime", "endTime"),
-        "agent_type": ibis.coalesce(
-            tag.startswith(_CLIENT).ifelse(ibis.null("string"), tag),
-            calls.text("agent_id").nullif(""),
-            scalar_text(metadata["user_api_key_alias"]).nullif(""),
-        ),
-        "asked": Document(recorded.ifelse(messages.raw, body.raw), recorded.ifelse(messages.json, body.json)),
-        "told": calls.document("response"),
-        "finish": ibis.null("string"),
-        "call": exclusion_of(
+    agent_type = ibis.coalesce(
+        tag.startswith(_CLIENT).ifelse(null_of("string"), tag),
+        calls.text("agent_id").nullif(""),
+        scalar_text(metadata["user_api_key_alias"]).nullif(""),
+    )
+    return CallColumns(
+        prompt=Document(recorded.ifelse(messages.raw, body.raw), recorded.ifelse(messages.json, body.json)),
+        answer=calls.document("response"),
+        excluded=exclusion_of(
             (~calls.text("call_type").isin(_CHAT).fill_null(True), ExclusionReason.OTHER_CALL),
             ((status.lower() == "failure").fill_null(False), ExclusionReason.FAILED_CALL),
         ),
-    }
+        columns={
+            **calls.existing(
+                user_id="end_user",
+                cache_hit="cache_hit",
+                model="model",
+                prompt_tokens="prompt_tokens",
+                completion_tokens="completion_tokens",
+                cost_usd="spend",
+            ),
+            **calls.latency("startTime", "endTime"),
+            "agent_type": agent_type,
+        },
+    )
 
 
 LITELLM = Connector(

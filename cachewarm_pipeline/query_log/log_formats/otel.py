@@ -1,22 +1,24 @@
 """OpenTelemetry spans of the GenAI conventions: one span a row, in the forms that collectors write.
 
-- columns named by the attributes (``gen_ai.input.messages``, ...), or one column with all attributes: a map or JSON
-  object (``SpanAttributes`` of the collector's ClickHouse exporter, ``attributes``, ``span_attributes``), or OTLP's
-  list of keys and values
-- OTLP JSON Lines of the collector's file exporter (``resourceSpans``), which are taken apart; on DuckDB only
+- a column for each attribute (``gen_ai.input.messages``, ...), or one column with all attributes: a map or JSON object
+  (``SpanAttributes`` of the collector's ClickHouse exporter, ``attributes``, ``span_attributes``), or OTLP's list of
+  keys and values
+- OTLP JSON Lines of the collector's file exporter (``resourceSpans``), on DuckDB only: a line has many spans
 
-Messages are opt-in in every instrumentation. An older form that spreads them over numbered attributes is not read.
+Recording messages is opt-in in every instrumentation. An older form, which spreads messages over numbered attributes,
+is not supported.
 """
 
 from typing import Any
 
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.query_log.log_formats.log_format import Connector
+from cachewarm_pipeline.query_log.log_formats.connector import CallColumns, Connector
 from cachewarm_pipeline.query_log.log_formats.tool_table import ToolTable, attribute_text, scalar_text
 from cachewarm_pipeline.query_log.sources.ibis_rows import exclusion_of
+from cachewarm_pipeline.query_log.sources.table_columns import null_of
 
 _OPERATIONS = ["chat", "generate_content"]
-"""Calls of a model. A span of an agent (invoke_agent) repeats the messages of the calls under it."""
+"""Calls of a model. An agent's span (invoke_agent) only repeats the messages of the calls under it."""
 
 _FAILED = ["error", "status_code_error", "2"]
 _STARTS = ("startTimeUnixNano", "start_time_unix_nano", "Timestamp", "start_time", "time")
@@ -25,7 +27,7 @@ _LENGTHS = ("Duration", "duration_nano", "durationNano")
 _ATTRIBUTES = ("SpanAttributes", "span_attributes", "attributes")
 _RESOURCES = ("ResourceAttributes", "resource_attributes", "resource")
 _SERVICES = ("ServiceName", "service_name", "service.name")
-_STATES = ("StatusCode", "status_code", "status")
+_STATUSES = ("StatusCode", "status_code", "status")
 _INPUT, _OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
 _OPERATION, _AGENT, _MODEL = "gen_ai.operation.name", "gen_ai.agent.name", "gen_ai.request.model"
 _READ, _WRITTEN = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
@@ -36,7 +38,7 @@ _SERVICE = "service.name"
 
 
 def _unpack(calls: ToolTable) -> Any:
-    """A column an attribute."""
+    """The table with one column for each attribute."""
     packed = {
         "own": (calls.first(*_ATTRIBUTES), [key for key in _KEYS if key not in calls.names]),
         "of_resource": (calls.first(*_RESOURCES), [] if calls.first(*_SERVICES) else [_SERVICE]),
@@ -51,51 +53,54 @@ def _unpack(calls: ToolTable) -> Any:
     return step(found.mutate(**{key: attribute_text(found[key]) for _, key in pairs}))
 
 
-def _read(calls: ToolTable) -> dict[str, Any]:
+def _read(calls: ToolTable) -> CallColumns:
     import ibis
 
     def text(key: str) -> Any:
         return calls.document(key).raw.nullif("")
 
-    return {
-        "user_id": ibis.coalesce(*map(text, _USERS)),
-        "model": text(_MODEL),
-        "prompt_tokens": text(_READ),
-        "completion_tokens": text(_WRITTEN),
-        **_latency(calls),
-        "agent_type": ibis.coalesce(text(_AGENT), text(calls.first(*_SERVICES) or _SERVICE)),
-        "asked": calls.document(_INPUT),
-        "told": calls.document(_OUTPUT),
-        # Of several answers the worst does not count: only an answer of one message is read at all.
-        "finish": calls.json(_FINISH).array[0].str,
-        "call": exclusion_of(
+    return CallColumns(
+        prompt=calls.document(_INPUT),
+        answer=calls.document(_OUTPUT),
+        # The first reason is enough: only an answer of one message is read at all.
+        finish=calls.json(_FINISH).array[0].str,
+        excluded=exclusion_of(
             (~text(_OPERATION).isin(_OPERATIONS).fill_null(False), ExclusionReason.OTHER_CALL),
-            (text(_ERROR).notnull() | _state(calls).isin(_FAILED).fill_null(False), ExclusionReason.FAILED_CALL),
-            # What was said before is at the provider, and not in the span.
+            (text(_ERROR).notnull() | _status(calls).isin(_FAILED).fill_null(False), ExclusionReason.FAILED_CALL),
+            # The provider keeps the earlier turns; they are not in the span.
             (text(_PREVIOUS).notnull(), ExclusionReason.MULTI_TURN),
         ),
-    }
+        columns={
+            "user_id": ibis.coalesce(*map(text, _USERS)),
+            "model": text(_MODEL),
+            "prompt_tokens": text(_READ),
+            "completion_tokens": text(_WRITTEN),
+            **_latency(calls),
+            "agent_type": ibis.coalesce(text(_AGENT), text(calls.first(*_SERVICES) or _SERVICE)),
+        },
+    )
 
 
 def _latency(calls: ToolTable) -> dict[str, Any]:
     length, start, end = calls.first(*_LENGTHS), calls.first(*_STARTS), calls.first(*_ENDS)
     if length is not None:
         return {"latency_ms": calls.nanoseconds(length) / 1e6}
-    return calls.took(start, end) if start is not None and end is not None else {}
+    return calls.latency(start, end) if start is not None and end is not None else {}
 
 
-def _state(calls: ToolTable) -> Any:
+def _status(calls: ToolTable) -> Any:
+    """The span's status code in lower case."""
     import ibis
 
-    name = calls.first(*_STATES)
+    name = calls.first(*_STATUSES)
     if name is None:
-        return ibis.null("string")
+        return null_of("string")
     document = calls.document(name)
     return ibis.coalesce(scalar_text(document.json["code"]), document.raw).lower()
 
 
 def _unnest(table: Any, dialect: Any) -> Any:
-    """A row a span, of lines that hold many."""
+    """One row for each span of OTLP JSON Lines; any other table unchanged."""
     if "resourceSpans" not in table.columns:
         return table
     lines = table.select(one=dialect.parse(table["resourceSpans"].cast("string")).array.unnest())
@@ -124,7 +129,7 @@ OTEL = Connector(
         *_ATTRIBUTES,
         *_RESOURCES,
         *_SERVICES,
-        *_STATES,
+        *_STATUSES,
         *_KEYS,
         "resourceSpans",
     ),

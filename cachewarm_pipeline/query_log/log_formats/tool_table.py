@@ -1,4 +1,4 @@
-"""A tool's own table under its own column names, with ways to look into its JSON. Ibis expressions only."""
+"""A tool's own table under its own column names, with access to its JSON. Ibis expressions only."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from typing import Any
 
 from cachewarm_pipeline.errors import SourceError
 from cachewarm_pipeline.query_log.log_formats.json_dialects import Dialect
-from cachewarm_pipeline.query_log.sources.table_columns import Bound, TableSpec, find_name, is_untyped
+from cachewarm_pipeline.query_log.sources.table_columns import MappedTable, TableSpec, find_name, is_untyped, null_of
 
 
 @dataclass(frozen=True)
 class Document:
-    """What a tool logged of a prompt or an answer: JSON, or plain text. Both are null where nothing was logged."""
+    """A prompt or an answer as the tool logged it: JSON or plain text. Both fields are null if it logged nothing."""
 
     raw: Any
     """As text."""
     json: Any
-    """As JSON; null where the text is none."""
+    """As JSON; null if the text is not JSON."""
 
 
-class ToolTable(Bound):
-    """One of a tool's tables. None of the columns has to be there: one that is not reads as null."""
+class ToolTable(MappedTable):
+    """One table of a tool. No column is required: a missing one reads as null."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class ToolTable(Bound):
         place: str,
         dialect: Dialect,
     ) -> None:
-        """``columns``: the names that the connector knows; ``attributes``: those of them whose keys hold dots."""
+        """``columns``: the columns that the connector knows. ``attributes``: those whose JSON keys contain dots."""
         super().__init__(TableSpec(tool, (), tuple(columns)), table, {}, place)
         kinds = table.schema()
         self.names = {name: theirs for name, theirs in self.names.items() if not is_untyped(kinds[theirs])}
@@ -39,11 +39,11 @@ class ToolTable(Bound):
         self._attributes = {self.names[name] for name in attributes if name in self.names}
 
     def first(self, *names: str) -> str | None:
-        """The first of the names that is a column."""
+        """The first of the names that is a column; None if none is."""
         return next((name for name in names if name in self.names), None)
 
-    def need(self, log_format: str, *alternatives: tuple[str, ...]) -> None:
-        """Raises SourceError where of some alternatives none is a column."""
+    def require(self, log_format: str, *alternatives: tuple[str, ...]) -> None:
+        """Raises SourceError unless at least one name of each tuple is a column."""
         missing = [" or ".join(names) for names in alternatives if self.first(*names) is None]
         if missing:
             raise SourceError(
@@ -53,61 +53,62 @@ class ToolTable(Bound):
             )
 
     def json(self, name: str) -> Any:
-        """The column as JSON; null where it is none."""
+        """The column as JSON; null if it is missing or not JSON."""
         if name not in self.names:
-            return self.dialect.parse(_no_text())
+            return self.dialect.parse(null_of("string"))
         return self._as_json(self.table[self.names[name]])
 
     def document(self, name: str) -> Document:
-        """The column as it is written and as JSON."""
+        """The column as text and as JSON."""
         if name not in self.names:
-            return Document(_no_text(), self.dialect.parse(_no_text()))
+            return Document(null_of("string"), self.dialect.parse(null_of("string")))
         column = self.table[self.names[name]]
         if column.type().is_string():
             return Document(column, self._as_json(column) if self.dialect.parses_text else self.dialect.parse(column))
         json = self._as_json(column)
         return Document(json.cast("string"), json)
 
-    def moment(self, name: str) -> Any:
-        """The column as a timestamp, see ``time``; one that is called ``...nano`` holds nanoseconds since 1970."""
+    def timestamp(self, name: str) -> Any:
+        """The column as a timestamp, see ``time``. A column named ``...nano`` has nanoseconds since 1970."""
         if not name.lower().endswith("nano"):
             return self.time(name)
-        return self.dialect.moment(self.nanoseconds(name))
+        return self.dialect.timestamp(self.nanoseconds(name))
 
     def nanoseconds(self, name: str) -> Any:
-        """The column as int64; null where it is not there, or its text is no such number."""
+        """The column as int64; null if it is missing, or its text is not such a number."""
         import ibis
 
         if name not in self.names:
             return ibis.null("int64")
         text = self.table[self.names[name]].cast("string")
         fits = text.re_search("^([0-9]{1,18}|[1-8][0-9]{18})$").fill_null(False)
-        return fits.ifelse(text, _no_text()).cast("int64")
+        return fits.ifelse(text, null_of("string")).cast("int64")
 
-    def having(self, **columns: str) -> dict[str, Any]:
-        """Our column name to the tool's column, for those that are there."""
+    def existing(self, **columns: str) -> dict[str, Any]:
+        """Our column names to the tool's columns, for those that exist."""
         return {ours: self.table[self.names[theirs]] for ours, theirs in columns.items() if theirs in self.names}
 
-    def took(self, start: str, end: str) -> dict[str, Any]:
-        """``latency_ms`` from one column to another, where both are there."""
+    def latency(self, start: str, end: str) -> dict[str, Any]:
+        """``latency_ms`` as the time between two columns; empty if one of them is missing."""
         if not {start, end} <= self.names.keys():
             return {}
         if start.lower().endswith("nano") and end.lower().endswith("nano"):
             return {"latency_ms": (self.nanoseconds(end) - self.nanoseconds(start)) / 1e6}
-        first, last = (self.dialect.seconds(self.moment(name)) for name in (start, end))
+        first, last = (self.dialect.seconds(self.timestamp(name)) for name in (start, end))
         return {"latency_ms": (last - first) * 1e3}
 
     def attribute(self, json: Any, key: str) -> Any:
-        """The attribute of that key, out of an object or OTLP's list of keys and values; see ``attribute_text``."""
+        """The value of an attribute, in an object or in OTLP's list of keys and values; see ``attribute_text``."""
         import ibis
 
         listed = json.array.filter(lambda one: (one["key"].str == key).fill_null(False))[0]["value"]
         return ibis.coalesce(self.dialect.member(json, key), listed)
 
     def at_path(self, path: str, ours: str) -> Any:
-        """What a name in CACHEWARM_COLUMNS means: a column, or a column's JSON and a path of keys into it, as text.
+        """The value of a name in CACHEWARM_COLUMNS: a column, or ``column.key.key``, a path into a column's JSON, as
+        text. ``ours``: our column name, for messages.
 
-        Raises SourceError where it means nothing here.
+        Raises SourceError if there is no such column.
         """
         found = list(self.table.columns)
         if (name := find_name(path, found)) is not None:
@@ -136,28 +137,22 @@ class ToolTable(Bound):
         if self.dialect.parses_text or (kind.is_json() and kind.binary):
             return self.dialect.parse(column) if kind.is_string() else self.dialect.encode(column)
         raise SourceError(
-            f"{self.place}: column {column.get_name()!r} is of type {kind}; reading JSON out of it takes PostgreSQL "
-            "16: make the column jsonb, or take a folder with an export"
+            f"{self.place}: column {column.get_name()!r} is of type {kind}; reading JSON from it needs PostgreSQL "
+            "16: make the column jsonb, or use a folder with an export"
         )
 
 
 def scalar_text(json: Any) -> Any:
-    """A JSON value as text: a string's own text, anything else as it is written; null for null."""
+    """A JSON value as text: a string without its quotes, anything else as JSON; null for null."""
     import ibis
 
     return ibis.coalesce(json.str, json.cast("string").nullif("null"))
 
 
 def attribute_text(value: Any) -> Any:
-    """An attribute's value as text; null where there is none or it is empty."""
+    """An attribute's value as text; null if it is missing or empty."""
     import ibis
 
-    # OTLP says the kind of a value by its key.
+    # In OTLP the key of a value is its type.
     kinds = [value[kind] for kind in ("stringValue", "intValue", "doubleValue", "boolValue")]
     return ibis.coalesce(*map(scalar_text, [*kinds, value])).nullif("")
-
-
-def _no_text() -> Any:
-    import ibis
-
-    return ibis.null("string")

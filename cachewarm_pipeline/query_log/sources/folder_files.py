@@ -1,8 +1,8 @@
 """A folder of Parquet, CSV or JSONL files as tables: which files are read, and by which engine.
 
 A table is a file ``name.parquet`` (or .csv, .jsonl, .ndjson, the last three also with .gz) or a folder ``name/`` of
-such files, for example one a day. Files and folders that begin with ``_`` or ``.`` are never read, nor is anything
-with another ending, so a half-written ``x.parquet.tmp`` does not count.
+such files, for example one a day. Files and folders whose names begin with ``_`` or ``.`` are never read, and neither
+are files with another ending, such as a half-written ``x.parquet.tmp``.
 """
 
 import json
@@ -40,44 +40,46 @@ class Reader(Protocol):
     """An engine that reads files."""
 
     connection: Any
-    """The Ibis backend that runs expressions over what was read."""
+    """The Ibis backend that runs expressions over the tables."""
 
     def parquet(self, paths: Sequence[Path]) -> Any: ...
 
     def csv(self, paths: Sequence[Path]) -> Any:
-        """All columns as text: a dirty row must not decide a column's type."""
+        """A table with all columns as text: a dirty row must not decide a column's type."""
         ...
 
     def jsonl(self, paths: Sequence[Path]) -> Any:
-        """All columns as text; a line that is not JSON is a row of nulls."""
+        """A table with all columns as text; a line that is not JSON becomes a row of nulls."""
         ...
 
     def empty(self, columns: Sequence[str]) -> Any:
         """A table of text columns without rows."""
         ...
 
-    def hold(self, expression: Any) -> AbstractContextManager[Any]:
-        """The expression's rows, read once for several questions."""
+    def snapshot(self, expression: Any) -> AbstractContextManager[Any]:
+        """The expression's rows, read once for several statements."""
         ...
 
 
 class FolderTables:
-    """The tables of a folder. Listing and Parquet footers are read once an object; rows are read by the engine."""
+    """The tables of a folder. Each object lists the files once; the engine reads the rows."""
 
     def __init__(self, folder: Path, reader: Reader, expected: Mapping[str, Sequence[str]]) -> None:
-        """``expected``: table name to the columns it has when all its files are empty and none has a header.
+        """``expected``: the columns of each table, used if all its files are empty and none has a header.
 
-        Raises SourceError for a folder that is not there or cannot be read.
+        Raises SourceError if the folder does not exist or cannot be read.
         """
         try:
             if not folder.is_dir():
-                raise SourceError(f"source folder {folder} is not there; set CACHEWARM_SOURCE_URL to one that is")
+                raise SourceError(
+                    f"source folder {folder} does not exist; set CACHEWARM_SOURCE_URL to an existing folder"
+                )
             sorted(folder.iterdir())
         except OSError as error:
             raise SourceError(f"source folder {folder} cannot be read: {error.strerror or error}") from None
         self.folder = folder
         self.connection = reader.connection
-        self.hold = reader.hold
+        self.snapshot = reader.snapshot
         self.counts_are_cheap = True
         self._reader = reader
         self._expected = expected
@@ -85,29 +87,30 @@ class FolderTables:
         self._tables: dict[tuple[str, tuple[Path, ...]], Any] = {}
 
     def place(self, name: str) -> str:
-        """What messages call a table."""
+        """The table as messages name it."""
         return f"table {name} in {self.folder}"
 
     def has(self, name: str) -> bool:
-        """Whether the folder has a file for the table; opens none."""
+        """Whether the folder has a file for the table. Opens no file."""
         return self._list(name) is not None
 
     def table(self, name: str) -> Any | None:
-        """The whole table, or None when the folder has no file for it."""
+        """The whole table; None if the folder has no file for it."""
         files = self._list(name)
         return None if files is None else self._read(name, files)
 
     def day(self, name: str, day: date, time_column: str) -> Any | None:
-        """The table, without the Parquet files whose own statistics say that they hold no row of that UTC day.
+        """The table without the Parquet files that, by their own statistics, have no row of that UTC day.
 
-        So a day costs the same however long the history is. Files without statistics are read; so is one file when
-        none is left, for its columns.
+        So a day costs the same however long the history is. Files without statistics are read. If no file is left, one
+        is read for its columns.
         """
         files = self._of_day(name, day, time_column)
         return None if files is None else self._read(name, files)
 
     def version(self, name: str, day: date, time_column: str) -> str:
-        """Names, sizes and times of change of the files that may hold the day: another text when one was replaced."""
+        """Names, sizes and modification times of the files that may have rows of the day: the text changes when a file
+        is replaced."""
         files = self._of_day(name, day, time_column)
         stats = [(path.name, path.stat()) for path in files.paths] if files else []
         return repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
@@ -141,17 +144,17 @@ class FolderTables:
 
 
 def list_files(folder: Path, name: str) -> TableFiles | None:
-    """The files of a table in a folder; None when there are none.
+    """The files of a table in a folder; None if there are none.
 
-    Raises SourceError when a table is there twice (as a file and as a folder, or in two formats): its rows would be
+    Raises SourceError if the table exists twice (as a file and as a folder, or in two formats): its rows would be
     counted twice.
     """
-    # A name may carry its ending already, and some engines write a folder called name.parquet.
+    # A name may include its ending already, and some engines write a folder called name.parquet.
     places = [folder / name, *(folder / f"{name}{ending}" for ending in FORMATS)]
     found = [place for place in places if place.exists()]
     if len(found) > 1:
         names = ", ".join(place.name for place in found)
-        raise SourceError(f"table {name} in {folder} is there more than once ({names}); keep one")
+        raise SourceError(f"table {name} in {folder} exists more than once ({names}); keep one")
     if not found:
         return None
     place = found[0]
@@ -175,7 +178,7 @@ def _is_data(path: Path) -> bool:
 
 
 def may_hold(path: Path, day: date, time_column: str) -> bool:
-    """Whether a Parquet file can hold rows of that UTC day, by its footer alone; True when the footer does not say."""
+    """Whether a Parquet file can have rows of that UTC day, by its footer alone; True if the footer does not tell."""
     stat = path.stat()
     span = _span(path, time_column, stat.st_mtime_ns, stat.st_size)
     if span is None:
@@ -190,7 +193,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @lru_cache(maxsize=100_000)
 def _span(path: Path, time_column: str, _mtime_ns: int, _size: int) -> tuple[datetime, datetime] | None:
-    """First and last moment of a file from its row groups' statistics; None when a row group has none."""
+    """First and last time in a file by the statistics of its row groups; None if a row group has no statistics.
+
+    The cache is keyed by modification time and size too, so a replaced file is read again.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -218,7 +224,7 @@ def _span(path: Path, time_column: str, _mtime_ns: int, _size: int) -> tuple[dat
 
 
 def forget_footers() -> None:
-    """Footers are read again the next time: for benchmarks that stand for a fresh process."""
+    """Clears the cache of Parquet footers: for benchmarks that simulate a fresh process."""
     _span.cache_clear()
 
 

@@ -17,11 +17,11 @@ from cachewarm_pipeline.query_log.sources.ibis_rows import (
     shaped,
     with_clean_agent_types,
 )
-from cachewarm_pipeline.query_log.sources.table_columns import Bound, moment
+from cachewarm_pipeline.query_log.sources.table_columns import MappedTable, time_literal
 from cachewarm_pipeline.storage.schemas import TIMESTAMP
 
 MAX_GOLDEN_ROWS = 50_000
-"""Findings pulled at most, best first: bounds the memory, a hundred times what is kept by default."""
+"""Findings fetched at most, best first. It bounds the memory, and is a hundred times the number used by default."""
 
 GOLDEN = pa.schema(
     [
@@ -38,8 +38,8 @@ GOLDEN = pa.schema(
 
 def golden_rows(
     connection: Any,
-    analyses: Bound,
-    findings: Bound,
+    analyses: MappedTable,
+    findings: MappedTable,
     created_up_to: date,
     min_confidence: float,
     max_response_bytes: int,
@@ -59,8 +59,10 @@ def golden_rows(
         id=analyses.text("id"), content_preview=preview, url=analyses.text("url"), created_at=at
     )
     joined = left.left_join(right, left.analysis_id == right.id)
-    early, late = (moment(start_of(day), joined.created_at) for day in (EARLIEST, created_up_to + timedelta(days=1)))
-    # An analysis of a later day is not left out: on this day it was not known yet.
+    early, late = (
+        time_literal(start_of(day), joined.created_at) for day in (EARLIEST, created_up_to + timedelta(days=1))
+    )
+    # Analyses of later days are dropped without a reason: on this day they did not exist yet.
     known = joined.filter((joined.created_at < late).fill_null(True))
     judged = known.mutate(
         reason=exclusion_of(
@@ -83,13 +85,13 @@ def golden_rows(
             excluded[ExclusionReason(row["reason"])] += row["rows"]
     kept = judged.filter(judged.reason.isnull()).select(*GOLDEN.names)
     best = kept.order_by(ibis.desc("confidence_score"), ibis.desc("created_at"), "analysis_id", "agent_type", "output")
-    pulled = fetch(connection, best.limit(MAX_GOLDEN_ROWS))
-    excluded[ExclusionReason.OVER_CAP] = total - pulled.num_rows
-    clean, bad = with_clean_agent_types(pulled)
+    fetched = fetch(connection, best.limit(MAX_GOLDEN_ROWS))
+    excluded[ExclusionReason.OVER_CAP] = total - fetched.num_rows
+    clean, bad = with_clean_agent_types(fetched)
     excluded.update(bad)
     return GoldenRows(shaped(clean, GOLDEN, "-confidence_score -created_at analysis_id agent_type output"), +excluded)
 
 
 def no_golden() -> GoldenRows:
-    """What a source without golden tables has."""
+    """The findings of a source without golden tables: none."""
     return GoldenRows(GOLDEN.empty_table(), Counts())

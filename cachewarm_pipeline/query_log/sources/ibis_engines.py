@@ -1,4 +1,4 @@
-"""The engines that run the expressions: DuckDB and Spark over files, Postgres and any other Ibis backend."""
+"""The engines that run the statements: DuckDB and Spark over files, Postgres and any other Ibis backend."""
 
 import re
 import tempfile
@@ -13,28 +13,28 @@ from cachewarm_client.urls import redact_url
 from cachewarm_pipeline.errors import ConfigurationError, SourceError
 
 CONNECT_SECONDS = 10
-"""A database that does not answer in this time is told as unreachable; the driver's own default is to wait minutes."""
+"""A database that does not answer in this time is reported as unreachable. The driver's default would wait minutes."""
 
 
 class DuckReader:
-    """Reads files with an in-process DuckDB; what does not fit in memory spills to the system's temporary folder."""
+    """Reads files with an in-process DuckDB. Data that does not fit in memory goes to the system's temporary folder."""
 
     def __init__(self) -> None:
         import ibis
 
         self.connection = ibis.duckdb.connect()
-        # Parquet statistics leave NaN out. Trusting them, DuckDB 2.0 takes x <= 1 as true where x is NaN, and even
-        # isnan(x) as false. Row groups are passed over by their statistics just the same.
+        # Parquet statistics ignore NaN. DuckDB 2.0 trusts them, and takes x <= 1 as true where x is NaN, and even
+        # isnan(x) as false. Row groups are still skipped by their statistics.
         self.connection.raw_sql("SET disabled_optimizers = 'statistics_propagation'")
-        # DuckDB would make its spill folder in the current folder.
+        # DuckDB would create its spill folder in the current folder.
         self.connection.raw_sql(f"SET temp_directory = '{_quote(tempfile.gettempdir())}/cachewarm-duckdb'")
 
     def parquet(self, paths: Sequence[Path]) -> Any:
-        # By name: a column that the app added later is in the newer files only.
+        # By name: a column that the app added later exists only in the newer files.
         return self.connection.read_parquet(_strings(paths), union_by_name=True, hive_partitioning=False)
 
     def csv(self, paths: Sequence[Path]) -> Any:
-        # Nothing is sniffed: dirty rows would decide on the quote or the delimiter.
+        # No sniffing: dirty rows would decide about the quote or the delimiter.
         return self.connection.read_csv(
             _strings(paths),
             all_varchar=True,
@@ -49,16 +49,16 @@ class DuckReader:
     def empty(self, columns: Sequence[str]) -> Any:
         import ibis
 
-        # Not a memtable: what is held is compiled, and that does not bring a memtable to the engine.
+        # Not a memtable: ``snapshot`` compiles the expression, and compiling does not register memtables.
         schema = ibis.schema(dict.fromkeys(columns, "string"))
         return self.connection.create_table(ibis.util.gen_name("empty"), schema=schema, temp=True)
 
     @contextmanager
-    def hold(self, expression: Any) -> Iterator[Any]:
-        """The expression's rows as a temporary table: files are read, and the expression compiled, once."""
+    def snapshot(self, expression: Any) -> Iterator[Any]:
+        """The expression's rows as a temporary table: files are read and the expression is compiled only once."""
         import ibis
 
-        name = ibis.util.gen_name("held")
+        name = ibis.util.gen_name("snapshot")
         self.connection.raw_sql(f'CREATE TEMP TABLE "{name}" AS {self.connection.compile(expression)}')
         try:
             yield self.connection.table(name)
@@ -66,7 +66,7 @@ class DuckReader:
             self.connection.raw_sql(f'DROP TABLE "{name}"')
 
     def jsonl(self, paths: Sequence[Path]) -> Any:
-        # Every line is looked at for its keys: one that only later lines have must not be lost.
+        # The keys of every line are read: a key that only later lines have must not be lost.
         files = ", ".join(f"'{_quote(str(path))}'" for path in paths)
         keys = self.connection.raw_sql(
             "SELECT DISTINCT unnest(json_keys(json)) FROM "
@@ -74,7 +74,7 @@ class DuckReader:
             "WHERE json_type(json) = 'OBJECT' ORDER BY 1"
         ).fetchall()
         if not keys:
-            raise SourceError(f"{paths[0]} holds no line that is a JSON object")
+            raise SourceError(f"{paths[0]} has no line that is a JSON object")
         return self.connection.read_json(
             _strings(paths),
             columns={key: "VARCHAR" for (key,) in keys},
@@ -85,10 +85,10 @@ class DuckReader:
 
 
 class SparkReader:
-    """Reads files with Spark: local mode, or the cluster that spark-submit or spark-defaults names."""
+    """Reads files with Spark, in local mode or on the cluster of spark-submit or spark-defaults."""
 
     def __init__(self) -> None:
-        """Raises ConfigurationError when pyspark is not installed, SourceError when Spark does not start (Java)."""
+        """Raises ConfigurationError if pyspark is not installed, SourceError if Spark does not start (Java)."""
         try:
             from pyspark import SparkConf
             from pyspark.sql import SparkSession
@@ -100,7 +100,7 @@ class SparkReader:
 
         builder = SparkSession.builder.appName("cachewarm").config("spark.sql.session.timeZone", "UTC")
         if not SparkConf().contains("spark.master"):
-            # One machine has no use for Spark's 200 tasks a shuffle.
+            # On one machine Spark's default of 200 tasks a shuffle only costs time.
             builder = builder.master("local[*]").config("spark.sql.shuffle.partitions", "8")
             builder = builder.config("spark.ui.enabled", "false")
         try:
@@ -115,14 +115,14 @@ class SparkReader:
 
     def csv(self, paths: Sequence[Path]) -> Any:
         options = {"header": "true", "multiLine": "true", "escape": '"'}
-        # One by one: files of other columns would be read by position.
+        # One by one: read together, files with different columns are matched by position.
         frames = [self._spark.read.options(**options).csv(str(path)) for path in paths]
         return self._table(reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), frames))
 
     def jsonl(self, paths: Sequence[Path]) -> Any:
         keys = [key for key in self._spark.read.json(_strings(paths)).columns if key != "_corrupt_record"]
         if not keys:
-            raise SourceError(f"{paths[0]} holds no line that is a JSON object")
+            raise SourceError(f"{paths[0]} has no line that is a JSON object")
         schema = ", ".join(f"`{key.replace('`', '``')}` STRING" for key in keys)
         return self._table(self._spark.read.schema(schema).json(_strings(paths)))
 
@@ -132,10 +132,10 @@ class SparkReader:
         return ibis.memtable([], schema=dict.fromkeys(columns, "string"))
 
     @contextmanager
-    def hold(self, expression: Any) -> Iterator[Any]:
+    def snapshot(self, expression: Any) -> Iterator[Any]:
         """The expression's rows, cached by Spark in memory and on disk."""
-        with expression.cache() as held:
-            yield held
+        with expression.cache() as cached:
+            yield cached
 
     def _table(self, frame: Any) -> Any:
         import ibis
@@ -155,13 +155,13 @@ class DatabaseTables:
         if connection.name == "postgres":
             import psycopg
 
-            # The questions about one day see one moment of the table; and nothing can be written by mistake.
+            # All statements about one day see the same state of the table, and nothing can be written by mistake.
             connection.con.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.con.read_only = True
         self._shown = shown
 
     def place(self, name: str) -> str:
-        """What messages call a table."""
+        """The table as messages name it."""
         return f"table {name} in {self._shown}"
 
     def has(self, name: str) -> bool:
@@ -169,7 +169,7 @@ class DatabaseTables:
         return self.table(name) is not None
 
     def table(self, name: str) -> Any | None:
-        """The table ``name``, ``schema.name`` or ``catalog.schema.name``; None when it is not there."""
+        """The table ``name``, ``schema.name`` or ``catalog.schema.name``; None if it does not exist."""
         import ibis.common.exceptions as ibis_errors
 
         *namespace, bare = name.split(".")
@@ -180,22 +180,23 @@ class DatabaseTables:
             return None
 
     def day(self, name: str, _day: Any, _time_column: str) -> Any | None:
-        """The table: an index or partitions on the time column keep a day's cost flat here."""
+        """The whole table: an index or partitions on its time column make a day cheap."""
         return self.table(name)
 
     def version(self, _name: str, _day: Any, _time_column: str) -> str:
-        """Empty: a database does not tell cheaply whether a day's rows changed."""
+        """Empty: a database cannot tell cheaply whether a day's rows changed."""
         return ""
 
     @contextmanager
-    def hold(self, expression: Any) -> Iterator[Any]:
-        """The expression itself: a database reads its own tables well, and nothing is written to it."""
+    def snapshot(self, expression: Any) -> Iterator[Any]:
+        """The expression itself, on Postgres in one transaction. Nothing is written to a database."""
         with self.connection.con.transaction() if self.connection.name == "postgres" else nullcontext():
             yield expression
 
 
 def connect_postgres(url: str) -> Any:
-    """An Ibis connection that reads only. Raises SourceError in one line, without secrets."""
+    """An Ibis connection to Postgres. Raises ConfigurationError without psycopg, SourceError if it cannot be opened.
+    Messages are one line without secrets."""
     import ibis
 
     try:
@@ -216,16 +217,17 @@ def connect_postgres(url: str) -> Any:
 
 
 def normal_postgres_url(url: str) -> str:
-    """The URL as libpq reads it: ``postgres://`` and SQLAlchemy's ``postgresql+driver://`` become ``postgresql://``."""
+    """The URL in libpq's form: ``postgres://`` and SQLAlchemy's ``postgresql+driver://`` become ``postgresql://``."""
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url, flags=re.IGNORECASE)
 
 
 def connect_any(url: str) -> Any:
-    """An Ibis connection of any other backend. Raises ConfigurationError or SourceError in one line."""
+    """An Ibis connection to any other backend. Raises ConfigurationError if the URL is invalid or a driver is missing,
+    SourceError if it cannot be opened. Messages are one line without secrets."""
     import ibis
 
     scheme = url.split("://", 1)[0]
-    # DuckDB's default takes the file's only lock for writing, away from the app.
+    # By default DuckDB takes the file's only write lock, which the app may need.
     options = {"read_only": True} if scheme == "duckdb" or url.endswith(".duckdb") else {}
     try:
         return ibis.connect(url, **options)
@@ -236,7 +238,7 @@ def connect_any(url: str) -> Any:
         ) from None
     except (ValueError, AttributeError, TypeError) as error:
         raise ConfigurationError(
-            f"source {redact_url(url)} is not a URL that Ibis knows ({clean_error(error, url)}); "
+            f"source {redact_url(url)} is not a URL that Ibis supports ({clean_error(error, url)}); "
             "use postgresql://, spark:///folder, a folder, or another Ibis backend's URL"
         ) from None
     except Exception as error:
@@ -244,13 +246,13 @@ def connect_any(url: str) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its class where it has none, at most 300 characters."""
+    """The first line of an error's text, at most 300 characters; the name of its class if it has no text."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:300]
 
 
 def clean_error(error: BaseException, url: str) -> str:
-    """The first line of an error's text with the URL redacted, for drivers that repeat it."""
+    """``first_line`` with the URL redacted, for drivers that repeat the URL."""
     return first_line(error).replace(url, redact_url(url))
 
 

@@ -1,4 +1,4 @@
-"""What the questions to a source share: running an expression, and the shape and order of what comes back."""
+"""Shared by all statements to a source: running an expression, and the shape and order of its rows."""
 
 import re
 from datetime import date
@@ -11,36 +11,39 @@ from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.storage.schemas import TIMESTAMP
 
 EARLIEST = date(2000, 1, 1)
-"""Earlier moments are clocks that were never set."""
+"""Earlier times come from clocks that were never set."""
 
 MAX_AGENT_TYPE_CHARS = 200
-"""A tenant's name, not a text: a longer one is a shifted column."""
+"""An agent_type is a short name. A longer text means that the columns of the row are shifted."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def fetch(connection: Any, expression: Any) -> pa.Table:
-    """Runs an expression. A driver of Python rows hands them over in batches, so that they are not held twice."""
+    """Runs an expression. Postgres gives rows in batches, so that its driver's Python rows are not all in memory."""
     if connection.name == "postgres":
         return connection.to_pyarrow_batches(expression, chunk_size=20_000).read_all()
     return connection.to_pyarrow(expression)
 
 
 def number_of(connection: Any, rows: Any) -> int:
+    """The number of rows of an expression."""
     return int(fetch(connection, rows.aggregate(rows=rows.count()))["rows"][0].as_py())
 
 
 def exclusion_of(*cases: tuple[Any, ExclusionReason]) -> Any:
+    """The reason of the first case whose condition is true, as text; null if none is."""
     import ibis
 
     return ibis.cases(*((condition, str(reason)) for condition, reason in cases), else_=ibis.null("string"))
 
 
 def with_clean_agent_types(table: pa.Table) -> tuple[pa.Table, Counts]:
-    """The table with agent types stripped, without the rows whose agent type is blank or has control characters.
+    """The table with agent types stripped, without the rows whose agent type is blank or has control characters, and
+    the number of these rows by reason.
 
-    Counts rows by their ``count`` column where there is one. Done here because stripping every row is the engine's
-    slowest work, and a table has few agent types.
+    Rows are counted by their ``count`` column if there is one. Python does this because stripping every row would be
+    the engine's slowest work, and a table has few agent types.
     """
     encoded = table["agent_type"].combine_chunks().dictionary_encode()
     names = [name.strip() for name in encoded.dictionary.to_pylist()]
@@ -64,15 +67,16 @@ def with_clean_agent_types(table: pa.Table) -> tuple[pa.Table, Counts]:
 
 
 def as_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A timestamp column as UTC microseconds; one without a zone is UTC already."""
     if column.type.tz is None:
         return pc.assume_timezone(column.cast(pa.timestamp("us"), safe=False), "UTC")
     return column.cast(TIMESTAMP, safe=False)
 
 
 def shaped(table: pa.Table, schema: pa.Schema, order: str) -> pa.Table:
-    """Exactly the schema's columns and types, in an order that no engine's collation has a say in.
+    """The table with exactly the schema's columns and types, in an order that does not depend on an engine's collation.
 
-    ``order`` lists columns, ``-name`` for the largest first; the columns that it does not name break the ties.
+    ``order`` lists columns; ``-name`` puts the largest first. The other columns break ties.
     """
     columns = [
         as_utc(table[field.name]) if pa.types.is_timestamp(field.type) else table[field.name].cast(field.type)

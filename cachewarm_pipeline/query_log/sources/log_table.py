@@ -1,9 +1,9 @@
-"""The query log of a source: the days it covers, and one day of it grouped by the engine.
+"""The query log of a source: the days it covers, one day of it grouped by the engine, and its rejected answers.
 
-The engine filters and groups; what comes back is bounded by a day's distinct queries. It groups by the exact spelling
-and Python canonicalises (query_log.daily_counts): lower() follows each engine's locale and Unicode version ("I" is not
-"i" in a Turkish database), regular expressions over every row cost more than the rest of the query, and groups of one
-spelling merge exactly everywhere.
+The engine filters and groups, so the result is bounded by a day's distinct queries. It groups by the exact spelling,
+and Python canonicalises (query_log.daily_counts), for three reasons: lower() follows each engine's locale and Unicode
+version ("I" is not "i" in a Turkish database); regular expressions over every row cost more than the rest of the
+statement; and groups of exact spellings merge without loss on every engine.
 """
 
 from collections.abc import Callable
@@ -28,21 +28,27 @@ from cachewarm_pipeline.query_log.sources.ibis_rows import (
     shaped,
     with_clean_agent_types,
 )
-from cachewarm_pipeline.query_log.sources.table_columns import ANSWER_EXCLUDED, EXCLUDED, Bound, moment
+from cachewarm_pipeline.query_log.sources.table_columns import (
+    ANSWER_EXCLUDED,
+    EXCLUDED,
+    MappedTable,
+    null_of,
+    time_literal,
+)
 from cachewarm_pipeline.storage.schemas import MAX_RESPONSES, MAX_USERS, TIMESTAMP
 
-Hold = Callable[[Any], AbstractContextManager[Any]]
-"""Makes an expression's rows stand still for several questions."""
+Snapshot = Callable[[Any], AbstractContextManager[Any]]
+"""Gives an expression's rows, unchanged for several statements."""
 
-# Sums of floats depend on the order in which threads add them; sums of these whole numbers do not.
-_NANO = 1_000_000_000
-_MICRO = 1_000
+# Whole units: a sum of floats depends on the order in which threads add them, a sum of integers does not.
+_NANO_PER_USD = 1_000_000_000
+_MICRO_PER_MS = 1_000
 _MAX_COST_USD = 1e5
 _MAX_LATENCY_MS = 1e9
 _MAX_TOKENS = 1e9
 
 MAX_MODEL_CHARS = 200
-"""A model's name, not a text."""
+"""A longer text is not the name of a model."""
 
 QUERIES = pa.schema(
     [
@@ -80,11 +86,12 @@ REJECTED = pa.schema(
 USERS = pa.schema([("agent_type", pa.string()), ("query", pa.string()), ("user_id", pa.string())])
 
 
-def log_days(connection: Any, log: Bound, today: date) -> tuple[date | None, date | None, Counts]:
-    """First and last UTC day of the log up to today, and the rows that no day can hold."""
+def log_days(connection: Any, log: MappedTable, today: date) -> tuple[date | None, date | None, Counts]:
+    """First and last UTC day of the log up to today (None if it has no rows), and the excluded rows: those without a
+    date, and those before EARLIEST or after today."""
     at = log.time("created_at")
-    early, late = moment(start_of(EARLIEST), at), moment(start_of(today + timedelta(days=1)), at)
-    # Three narrow questions rather than one: an index on the column answers each without reading the table.
+    early, late = time_literal(start_of(EARLIEST), at), time_literal(start_of(today + timedelta(days=1)), at)
+    # Three narrow statements, not one: an index on the column answers each without reading the table.
     table = log.table.select(at=at)
     sane = table.filter(table.at >= early, table.at < late)
     ends = fetch(connection, sane.aggregate(first=sane.at.min(), last=sane.at.max()))
@@ -95,10 +102,10 @@ def log_days(connection: Any, log: Bound, today: date) -> tuple[date | None, dat
     return first.date() if first else None, last.date() if last else None, +excluded
 
 
-def day_groups(connection: Any, log: Bound, day: date, max_response_bytes: int, hold: Hold) -> DayGroups:
+def day_groups(connection: Any, log: MappedTable, day: date, max_response_bytes: int, snapshot: Snapshot) -> DayGroups:
     """One UTC day of the log by spelling; see DayGroups. Memory: the day's distinct queries and their responses."""
     by = ["agent_type", "query"]
-    with hold(_day_rows(log, day, max_response_bytes)) as rows:
+    with snapshot(_day_rows(log, day, max_response_bytes)) as rows:
         kept = rows.filter(rows.reason.isnull())
         queries = fetch(
             connection,
@@ -113,14 +120,14 @@ def day_groups(connection: Any, log: Bound, day: date, max_response_bytes: int, 
                 tokens=kept.tokens.sum().fill_null(0).cast("int64"),
             ),
         )
-        responses = fetch(connection, _best_responses(kept, by, "model" in log.names))
+        responses = fetch(connection, _top_responses(kept, by, "model" in log.names))
         users = fetch(connection, _some_users(kept, by)) if "user_id" in log.names else USERS.empty_table()
-        excluded = _excluded(connection, rows)
-    # The engine counts characters; what is left of the bound in bytes is decided here.
+        excluded = _count_excluded(connection, rows)
+    # The engine bounds characters; the bound in bytes is applied here.
     fits = pc.less_equal(pc.binary_length(responses["response"]), max_response_bytes)
     excluded[ExclusionReason.RESPONSE_TOO_LARGE] += pc.sum(responses.filter(pc.invert(fits))["count"]).as_py() or 0
-    queries = queries.append_column("cost_usd", pc.divide(queries["cost"].cast("float64"), float(_NANO)))
-    queries = queries.append_column("latency_ms", pc.divide(queries["latency"].cast("float64"), float(_MICRO)))
+    queries = queries.append_column("cost_usd", pc.divide(queries["cost"].cast("float64"), float(_NANO_PER_USD)))
+    queries = queries.append_column("latency_ms", pc.divide(queries["latency"].cast("float64"), float(_MICRO_PER_MS)))
     queries, bad = with_clean_agent_types(queries)
     excluded.update(bad)
     return DayGroups(
@@ -133,14 +140,15 @@ def day_groups(connection: Any, log: Bound, day: date, max_response_bytes: int, 
     )
 
 
-def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
-    """The day's rows with every column in one known type, and the reason for which a row is left out, or null."""
+def _day_rows(log: MappedTable, day: date, max_response_bytes: int) -> Any:
+    """The day's rows, each column in one known type. ``reason``: why the row is excluded; ``answer_reason``: why only
+    its answer is excluded; both null for none."""
     import ibis
 
     at = log.time("created_at")
     query, agent_type, response = log.text("query"), log.text("agent_type"), log.text("response")
     cached = log.flag("cache_hit")
-    # Not strip(): its notion of space is not the same on every engine, and DuckDB's is ten times slower.
+    # Not strip(): engines disagree on what is white space, and DuckDB's is ten times slower.
     answered = ~cached & response.re_search(r"[^ \t\n\r]").fill_null(False)
     reason = exclusion_of(
         (query.isnull(), ExclusionReason.EMPTY_PROMPT),
@@ -148,12 +156,12 @@ def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
         (agent_type.isnull(), ExclusionReason.EMPTY_AGENT_TYPE),
         (agent_type.length() > MAX_AGENT_TYPE_CHARS, ExclusionReason.BAD_AGENT_TYPE),
     )
-    silent = ibis.null("string")
+    answer_reason = null_of("string")
     if EXCLUDED in log.table.columns:
         reason = ibis.coalesce(log.table[EXCLUDED], reason)
-        silent = cached.ifelse(silent, log.table[ANSWER_EXCLUDED])
-        # An answer of another kind than text is another answer; one that was not logged in full may be any.
-        answered |= ~cached & (silent == str(ExclusionReason.NO_TEXT_ANSWER)).fill_null(False)
+        answer_reason = cached.ifelse(answer_reason, log.table[ANSWER_EXCLUDED])
+        # An answer that is not text is a different answer. One that was not logged in full may be the same.
+        answered |= ~cached & (answer_reason == str(ExclusionReason.NO_TEXT_ANSWER)).fill_null(False)
     columns = {
         "query": query,
         "agent_type": agent_type,
@@ -162,12 +170,14 @@ def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
         "cached": cached,
         "answered": answered,
         "usable": answered & (response.length() <= max_response_bytes).fill_null(False),
-        "silent": silent,
+        "answer_reason": answer_reason,
         "response": response,
         "model": _model(log),
         "negative": (log.number("feedback", -1e9, 1e9) < 0).fill_null(False),
-        "cost": (~cached).ifelse(_whole(log.number("cost_usd", 0, _MAX_COST_USD), _NANO), ibis.null("int64")),
-        "latency": (~cached).ifelse(_whole(log.number("latency_ms", 0, _MAX_LATENCY_MS), _MICRO), ibis.null("int64")),
+        "cost": (~cached).ifelse(_whole(log.number("cost_usd", 0, _MAX_COST_USD), _NANO_PER_USD), null_of("int64")),
+        "latency": (~cached).ifelse(
+            _whole(log.number("latency_ms", 0, _MAX_LATENCY_MS), _MICRO_PER_MS), null_of("int64")
+        ),
         "tokens": (~cached).ifelse(
             _whole(log.number("prompt_tokens", 0, _MAX_TOKENS), 1).fill_null(0)
             + _whole(log.number("completion_tokens", 0, _MAX_TOKENS), 1).fill_null(0),
@@ -175,25 +185,20 @@ def _day_rows(log: Bound, day: date, max_response_bytes: int) -> Any:
         ),
         "reason": reason,
     }
-    return log.table.filter(at >= moment(start_of(day), at), at < moment(start_of(day + timedelta(days=1)), at)).select(
-        **columns
-    )
+    return log.table.filter(
+        at >= time_literal(start_of(day), at), at < time_literal(start_of(day + timedelta(days=1)), at)
+    ).select(**columns)
 
 
-def _model(log: Bound) -> Any:
-    """What answered; null where that is not known, and where it is no model's name."""
+def _model(log: MappedTable) -> Any:
+    """The model that answered; null if it is unknown or not a model's name."""
     model = log.text("model")
     named = (model.length() <= MAX_MODEL_CHARS) & model.re_search(r"[^ \t\n\r]")
-    return named.fill_null(False).ifelse(model, _no_text())
+    return named.fill_null(False).ifelse(model, null_of("string"))
 
 
-def _no_text() -> Any:
-    import ibis
-
-    return ibis.null("string")
-
-
-def _best_responses(kept: Any, by: list[str], models: bool) -> Any:
+def _top_responses(kept: Any, by: list[str], models: bool) -> Any:
+    """The MAX_RESPONSES responses of each query with the most rows, then the newest."""
     import ibis
 
     usable = kept.filter(kept.usable)
@@ -202,7 +207,7 @@ def _best_responses(kept: Any, by: list[str], models: bool) -> Any:
         count=usable.count(), last_at=usable.at.max(), negative=usable.count(where=usable.negative)
     )
     if models:
-        # Not argmax(): of two models at one moment it takes any, and a day read twice shall be the same.
+        # Not argmax(): of two models at the same time it takes any, and two reads of a day must give the same.
         newest = counted.last_at.max().over(ibis.window(group_by=[*by, "response"]))
         marked = counted.mutate(newest=counted.last_at == newest)
         counted = marked.group_by([*by, "response"]).aggregate(
@@ -212,7 +217,7 @@ def _best_responses(kept: Any, by: list[str], models: bool) -> Any:
             model=marked.model.min(where=marked.newest),
         )
     else:
-        counted = counted.mutate(model=_no_text())
+        counted = counted.mutate(model=null_of("string"))
     order = [ibis.desc(counted["count"]), ibis.desc(counted.last_at), counted.response]
     return _first_of_each(counted, by, order, MAX_RESPONSES)
 
@@ -220,7 +225,7 @@ def _best_responses(kept: Any, by: list[str], models: bool) -> Any:
 def _some_users(kept: Any, by: list[str]) -> Any:
     known = kept.filter((kept.user_id != "").fill_null(False))
     distinct = known.select(*by, "user_id").distinct()
-    # Any MAX_USERS of them will do: a full set already says "at least MAX_USERS".
+    # Any MAX_USERS of them are enough: a full set already means "at least MAX_USERS".
     return _first_of_each(distinct, by, [distinct.user_id], MAX_USERS)
 
 
@@ -232,26 +237,27 @@ def _first_of_each(table: Any, by: list[str], order: list[Any], most: int) -> An
     return ranked.filter(ranked.place < most).select(*names)
 
 
-def _excluded(connection: Any, rows: Any) -> Counts:
+def _count_excluded(connection: Any, rows: Any) -> Counts:
+    """The excluded rows, and the rows whose answer alone is excluded, by reason."""
     counted = fetch(
         connection,
-        rows.group_by("reason", "silent").aggregate(
-            rows=rows.count(), large=rows.count(where=rows.answered & ~rows.usable & rows.silent.isnull())
+        rows.group_by("reason", "answer_reason").aggregate(
+            rows=rows.count(), large=rows.count(where=rows.answered & ~rows.usable & rows.answer_reason.isnull())
         ),
     )
     excluded: Counts = Counts()
     for row in counted.to_pylist():
         if row["reason"] is None:
             excluded[ExclusionReason.RESPONSE_TOO_LARGE] += row["large"]
-            if row["silent"] is not None:
-                excluded[ExclusionReason(row["silent"])] += row["rows"]
+            if row["answer_reason"] is not None:
+                excluded[ExclusionReason(row["answer_reason"])] += row["rows"]
         else:
             excluded[ExclusionReason(row["reason"])] += row["rows"]
     return excluded
 
 
-def rejected(connection: Any, log: Bound, day: date, max_response_bytes: int) -> pa.Table:
-    """One UTC day's rows that the cache served and users rejected, as REJECTED; see Source.rejected. One question."""
+def rejected(connection: Any, log: MappedTable, day: date, max_response_bytes: int) -> pa.Table:
+    """One UTC day's answers that the cache served and users rejected, as REJECTED; see Source.rejected."""
     if not {"cache_hit", "feedback"} <= set(log.names):
         return REJECTED.empty_table()
     by = ["agent_type", "query", "response", "user_id"]
@@ -281,9 +287,10 @@ def rejected(connection: Any, log: Bound, day: date, max_response_bytes: int) ->
 
 
 def no_groups() -> DayGroups:
-    """What a source without a log has."""
+    """The groups of a source without a log: none."""
     return DayGroups(QUERIES.empty_table(), RESPONSES.empty_table(), USERS.empty_table(), Counts())
 
 
 def _whole(number: Any, per_unit: int) -> Any:
+    """The number in units of 1 / ``per_unit``, rounded to int64."""
     return (number * float(per_unit) + 0.5).floor().cast("int64")

@@ -1,8 +1,8 @@
-"""What the three source tables must hold, and how any engine's columns become ours.
+"""The contract of the three source tables, and how any engine's columns become ours.
 
-Ibis expressions only, nothing is executed here. A value that is not what its column promises becomes null (or the
-column's neutral value), never a failed query: text is looked at with a regular expression before it is cast, because
-a bad cast stops the whole query on Postgres and Spark. A whole column of the wrong type is a SourceError.
+Ibis expressions only; nothing is executed here. A value that its column does not allow becomes null (or the column's
+neutral value) and never fails the statement: text is matched against a regular expression before it is cast, because a
+bad cast stops the whole statement on Postgres and Spark. A whole column of the wrong type is a SourceError.
 """
 
 from collections.abc import Mapping
@@ -38,14 +38,14 @@ LOG = TableSpec(
         "latency_ms",
     ),
 )
-EXCLUDED, ANSWER_EXCLUDED = "cachewarm_left_out", "cachewarm_answer_left_out"
-"""Columns of a log that came through a connector: why the row, or its answer alone, is left out; null for none."""
+EXCLUDED, ANSWER_EXCLUDED = "cachewarm_excluded", "cachewarm_answer_excluded"
+"""Columns that a connector adds to a log: the reason why the row, or only its answer, is excluded; null for none."""
 
 SPECS = {spec.name: spec for spec in (ANALYSES, FINDINGS, LOG)}
 
 
 def check_mapping(tables: Mapping[str, str], columns: Mapping[str, Mapping[str, str]]) -> None:
-    """Raises ConfigurationError for a mapped table or column that the contract does not know: most likely a typo."""
+    """Raises ConfigurationError for a mapped table or column that is not in the contract: most likely a typo."""
     for setting, names in (("CACHEWARM_TABLES", tables), ("CACHEWARM_COLUMNS", columns)):
         for name in names:
             if name not in SPECS:
@@ -59,13 +59,13 @@ def check_mapping(tables: Mapping[str, str], columns: Mapping[str, Mapping[str, 
                 )
 
 
-class Bound:
-    """One source table with its columns under our names."""
+class MappedTable:
+    """One source table, whose columns are reached by our names and read as our types."""
 
     def __init__(self, spec: TableSpec, table: Any, mapping: Mapping[str, str], place: str) -> None:
-        """``table`` is an Ibis table, ``mapping`` our column name to theirs, ``place`` what messages call the table.
+        """``table``: an Ibis table. ``mapping``: our column names to the table's. ``place``: the table in messages.
 
-        Raises SourceError for a required column that is not there, and for a mapped one, which was asked for by name.
+        Raises SourceError if a required column or a mapped one is missing.
         """
         self.spec = spec
         self.table = table
@@ -87,15 +87,15 @@ class Bound:
             )
 
     def types(self) -> dict[str, str]:
-        """Our column name to the engine's type, for the columns that are there."""
+        """Our column names to the engine's types, for the columns that exist."""
         schema = self.table.schema()
         return {ours: str(schema[theirs]) for ours, theirs in self.names.items()}
 
     def text(self, name: str) -> Any:
-        """The column as text; null where it is null or absent."""
+        """The column as text; null if it is null or the column is missing."""
         column, kind = self._column(name)
         if column is None:
-            return _null("string")
+            return null_of("string")
         if kind.is_string():
             return column
         if kind.is_json() or kind.is_integer() or kind.is_floating() or kind.is_decimal() or kind.is_uuid():
@@ -103,12 +103,12 @@ class Bound:
         raise self._wrong(name, kind, "text")
 
     def time(self, name: str) -> Any:
-        """The column as a timestamp with or without a zone (none means UTC); null where text is not ISO-8601."""
+        """The column as a timestamp with or without a zone (none means UTC); null if text is not ISO-8601."""
         column, _ = self._column(name)
-        return _null("timestamp('UTC')") if column is None else self.as_time(name, column)
+        return null_of("timestamp('UTC')") if column is None else self.as_time(name, column)
 
     def as_time(self, name: str, column: Any) -> Any:
-        """See ``time``; ``column`` is any value of the table, ``name`` what messages call it."""
+        """As ``time``, for any value ``column`` of the table; messages call it ``name``."""
         kind = column.type()
         if kind.is_timestamp():
             return column
@@ -121,10 +121,10 @@ class Bound:
         raise self._wrong(name, kind, "a time")
 
     def number(self, name: str, low: float, high: float) -> Any:
-        """The column as float64; null outside low..high, which is also where NaN and the infinities are."""
+        """The column as float64; null outside low..high, and for NaN and the infinities."""
         column, kind = self._column(name)
         if column is None:
-            return _null("float64")
+            return null_of("float64")
         if kind.is_string():
             column = _number_of_text(column)
         elif kind.is_integer() or kind.is_floating() or kind.is_decimal():
@@ -135,7 +135,8 @@ class Bound:
         return _only_if(column.between(low, high), column)
 
     def flag(self, name: str) -> Any:
-        """The column as true or false, never null: booleans, numbers (not 0), or the words true, t, yes, y, 1, hit."""
+        """The column as true or false, never null. True: true, a number other than 0, or one of the words true, t, yes,
+        y, 1, 1.0, hit."""
         import ibis
 
         column, kind = self._column(name)
@@ -170,37 +171,39 @@ class Bound:
 
 
 def is_untyped(kind: Any) -> bool:
-    """Whether a column was written without a type, which writers of Parquet do where every value is null."""
+    """Whether a column has no type: Parquet writers do that when every value is null."""
     return bool(kind.is_null() or (kind.is_unknown() and 'kind="NULL"' in str(kind)))
 
 
 def find_name(name: str, found: list[str]) -> str | None:
-    """The column of that name, or the only one that differs in case alone: engines fold names differently."""
+    """The column of that name, or the only one that differs just in case: engines fold names differently."""
     if name in found:
         return name
     near = [other for other in found if other.lower() == name.lower()]
     return near[0] if len(near) == 1 else None
 
 
-def moment(day_start: datetime, column: Any) -> Any:
-    """A UTC moment as a literal that compares with the time column, without a cast that would stop file pruning."""
+def time_literal(time: datetime, column: Any) -> Any:
+    """A UTC time as a literal to compare with the time column. It needs no cast, which would stop file pruning."""
     import ibis
 
-    aware = day_start.astimezone(UTC)
+    aware = time.astimezone(UTC)
     return ibis.literal(aware if column.type().timezone else aware.replace(tzinfo=None))
 
 
-def _null(kind: str) -> Any:
+def null_of(kind: str) -> Any:
+    """A null of that Ibis type."""
     import ibis
 
     return ibis.null(kind)
 
 
 def _only_if(condition: Any, value: Any) -> Any:
-    return condition.ifelse(value, _null(str(value.type().copy(nullable=True))))
+    return condition.ifelse(value, null_of(str(value.type().copy(nullable=True))))
 
 
-# Whole calendar, because a cast of 30 February is an error on some engines: months of 31, of 30, February, leap days.
+# The whole calendar, because casting 30 February is an error on some engines: months of 31 days, of 30, February, leap
+# days.
 _DATE = (
     r"([1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|"
     r"02-(0[1-9]|1[0-9]|2[0-8]))|"
@@ -212,7 +215,7 @@ _TIME = f"^{_DATE}({_CLOCK}{_ZONE})?$"
 
 
 def _time_of_text(column: Any) -> Any:
-    """ISO-8601 text as an instant; text without a zone is UTC. Fractions keep six digits; zones become +HH:MM."""
+    """ISO-8601 text as a UTC timestamp. Text without a zone is UTC; fractions keep six digits; zones become +HH:MM."""
     text = column.strip()
     text = _only_if(text.re_search(_TIME), text)
     text = text.re_replace(r"([.][0-9]{6})[0-9]+", r"\1").re_replace("(Z| ?UTC)$", "+00:00")
