@@ -1,8 +1,13 @@
-"""Dollars and durations as a person reads them."""
+"""Counts, dollars and durations as a person reads them."""
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """A count with its noun: "1 entry", "1,200 entries". ``many`` defaults to ``one`` with an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def usd(amount: float | None) -> str:
-    """With cents, and with more digits where cents would hide what there is."""
+    """Dollars with cents, and with four digits after the point where cents would round the amount away."""
     if amount is None:
         return "-"
     size = abs(amount)
@@ -14,12 +19,12 @@ def usd(amount: float | None) -> str:
 
 
 def span(low: float | None, high: float | None) -> str:
-    """An interval, empty where an end is not known."""
+    """A dollar interval; empty where an end is unknown."""
     return "" if low is None or high is None else f"{usd(low)} to {usd(high)}"
 
 
 def duration(days: float | None) -> str:
-    """``days`` in the unit that fits; None: never."""
+    """``days`` in the unit that fits; None means never."""
     if days is None:
         return "never"
     for unit, number, least in (("days", days, 0.1), ("hours", days * 24, 1.0)):

@@ -19,8 +19,8 @@ from cachewarm_pipeline.workspace.workspace import Workspace
     kinds={"pyarrow", "parquet"},
 )
 def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """Distinct log queries of the look-back window, each with an answer of its own: what match rules are fitted on and
-    certified with. Every query belongs for ever to one of three parts, by hash: choose, fit or certify."""
+    """The distinct log queries of the lookback window that have an answer of their own: match rules are fitted and
+    certified on them. A hash of the query assigns it, on every day, to one of three parts: choose, fit or certify."""
     for day in days_of(context):
         days = mined_days(workspace, day, workspace.settings.lookback_days)
         table, excluded = labelled_of_days(workspace, days)
@@ -44,9 +44,9 @@ def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
     pool=PAID,
 )
 def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """Per agent_type the rule that decides who may answer a semantic lookup: fitted on one part of the labelled log,
-    certified on another for the target wrong-hit rate, or exact hits only. Published with the generation as plain
-    data."""
+    """For each agent_type, the rule that decides which entries may answer a semantic lookup. It is fitted on one part
+    of the labelled log and certified on another for the target wrong-hit rate; without a certificate only exact hits
+    are served. Published with the generation as plain data."""
     settings, datasets = workspace.settings, workspace.datasets
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)

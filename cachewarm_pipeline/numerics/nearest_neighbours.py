@@ -52,8 +52,8 @@ def nearest_neighbours(
     seed: int = 0,
     wanted: float = -1.0,
 ) -> Nearest:
-    """The ``k`` entries nearest to each query, or all entries where there are fewer. Both arrays are float32 (n, d) with
-    unit rows.
+    """The ``k`` entries nearest to each query, or all entries where there are fewer. Both arrays are float32 (n, d)
+    with unit rows.
 
     Equal cosines are ordered by place. Beyond ``exact_limit`` pairs an IVF index answers. Its recall is measured
     against the exact result on SAMPLE queries drawn with ``seed``; it probes more lists, all if necessary, until the
@@ -75,7 +75,8 @@ def nearest_neighbours(
 
 
 def block_rows(columns: int) -> int:
-    """How many rows to compare with ``columns`` columns at a time: CELLS pairs, but at least 1 row and at most BLOCK."""
+    """How many rows to compare with ``columns`` columns at a time: CELLS pairs, but at least 1 row and at most
+    BLOCK."""
     return max(1, min(BLOCK, CELLS // max(columns, 1)))
 
 

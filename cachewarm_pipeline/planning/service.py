@@ -22,8 +22,8 @@ from cachewarm_pipeline.freshness.service import age_limits, present_sources, wi
 from cachewarm_pipeline.freshness.stale_answers import Admitted, Standing, admit, stamp
 from cachewarm_pipeline.freshness.stored_payback import idle_entries, stored_payback
 from cachewarm_pipeline.freshness.withdrawn_entries import active_rows, near_withdrawn, withdrawn_answers
-from cachewarm_pipeline.match_rules.foreseen_reach import foreseen_reach
-from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, step
+from cachewarm_pipeline.match_rules.expected_reach import expected_reach
+from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, reach_within
 from cachewarm_pipeline.match_rules.rule_tables import agent_logs
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
 from cachewarm_pipeline.planning.entry_selection import Curves, Selected, curves, graph_of, places_of, select
@@ -154,7 +154,7 @@ class _Coverage:
         of_texts = partial(vectors_of, self._ports.embedder, self._ports.vectors)
         demands = agent_demands(rows, self._labelled, vectors.get, of_texts, self._judge)
         place = places_of(rows, limits.entry_bytes)
-        near_withdrawn = step(settings.coverage_radius)
+        near_withdrawn = reach_within(settings.coverage_radius)
         graph, _ = graph_of(demands, place, lambda _: near_withdrawn)
         first = select(rows, graph, demands, limits)
         self._progress(f"first pass: {len(first.places):,} entries; foreseeing their match rules")
@@ -180,7 +180,7 @@ class _Coverage:
         logs = agent_logs(
             entries, self._labelled, partial(vectors_of, self._ports.embedder, self._ports.vectors), self._judge
         )
-        return foreseen_reach(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta)
+        return expected_reach(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta)
 
 
 def _of_agents(
