@@ -1,18 +1,18 @@
-"""The checks of answers as a Dagster asset."""
+"""The Dagster asset `answer_checks`."""
 
 import dagster as dg
 
 from cachewarm_pipeline.candidates.variants_page import llm_metadata
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.freshness.answer_checks_page import checks_metadata
-from cachewarm_pipeline.freshness.check_service import CANDIDATES, check_day
+from cachewarm_pipeline.freshness.answer_checks_service import CANDIDATES, check_day
 from cachewarm_pipeline.lineage.asset_page import judge_metadata, record, table_metadata
 from cachewarm_pipeline.lineage.daily_asset import PAID, VERIFICATION, daily_asset, paid_days
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 
 class AnswerChecksConfig(dg.Config):
-    """``whole``: check every entry and not a sample, as the monthly run does."""
+    """``whole``: check every entry instead of a sample, as the monthly run does."""
 
     whole: bool = False
 
@@ -27,11 +27,11 @@ def answer_checks(
     context: dg.AssetExecutionContext, config: AnswerChecksConfig, workspace: dg.ResourceParam[Workspace]
 ) -> None:
     """Whether the answers of the newest plan are still right. A weekly sample of all frequent queries is compared with
-    the log's later answers (CACHEWARM_REFRESH=log) or a model's fresh ones (llm), which measures how fast the answers
-    of an agent_type change, and so sets its TTL and how old an answer may be. Entries whose model, prompt version,
-    embedder, source or answer has changed, or whose answer is too old, are marked; the stale ones are a queue,
-    ordered by hits (expected ones, until a week of them is measured) x change rate, of which a model answers the
-    first again. The next plan follows this."""
+    the log's later answers (CACHEWARM_REFRESH=log) or with a model's fresh ones (llm). This measures how fast the
+    answers of an agent_type change, which sets its TTL and how old an answer may be. An entry is marked as stale when
+    its model, prompt version, embedder, source or answer has changed, or when its answer is too old. The stale entries
+    form a queue, ordered by hits x change rate (by expected hits until a week of hits is measured); a model answers the
+    first of them again. The next plan uses the result."""
     datasets = workspace.datasets
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.freshness.idle_entries import LEAST_LOOKUPS, Idle, Seen, end_of_day
+from cachewarm_pipeline.freshness.idle_entries import LEAST_LOOKUPS, EntryDay, IdleState, idle_states_after
 from cachewarm_pipeline.storage.measurement_schemas import ENTRY_PAYBACK
 from cachewarm_pipeline.storage.schemas import conform
 
@@ -77,7 +77,7 @@ class _Entry:
     question: PromptKey | None
     last_hit: int | None = None
     negative: int = 0
-    idle: Idle = field(default_factory=Idle)
+    idle: IdleState = field(default_factory=IdleState)
     seen_on: date | None = None
     live_on: date | None = None
     cost_usd: float | None = None
@@ -105,7 +105,7 @@ class Fold:
             own = row["entry_id"], row["agent_type"], row["prompt"], row["source"]
             entry = self._entry(*own, first_day=row["first_day"])
             entry.last_hit, entry.negative = _micros(row["last_hit"]), row["negative"]
-            entry.idle = Idle(row["idle_days"], row["average_hits"], row["left_on"], row["times_left"])
+            entry.idle = IdleState(row["idle_days"], row["average_hits"], row["left_on"], row["times_left"])
 
     @property
     def days(self) -> list[date]:
@@ -125,17 +125,17 @@ class Fold:
     def add(self, day: date, hits: pa.Table | None, lookups: Mapping[str, int], log: Log) -> None:
         """One day. ``hits``: ENTRY_HITS, None where nothing is stored; ``lookups``: of the warmed arm by agent_type.
         ``log`` is asked on days after ``before_day`` alone."""
-        seen: dict[str, Seen] = {}
+        seen: dict[str, EntryDay] = {}
         for row in _rows(hits) if hits else ():
             self._count(day, row, lookups)
-            seen[row.entry_id] = Seen(row.whole_day, row.hits)
+            seen[row.entry_id] = EntryDay(row.whole_day, row.hits)
         if hits is not None:
             self._newest = day
         if self._before_day is not None and day <= self._before_day:
             return
         questions = {entry.question: id for id, entry in self._entries.items() if entry.question}
         said = log(questions) if questions else {}
-        states: dict[str, dict[str, Idle]] = {}
+        states: dict[str, dict[str, IdleState]] = {}
         for id, entry in self._entries.items():
             states.setdefault(entry.agent_type, {})[id] = entry.idle
         for id, found in said.items():
@@ -143,7 +143,7 @@ class Fold:
         asked = {id for id, found in said.items() if found.rows > 0}
         for agent_type, own in states.items():
             looked_up = hits is not None and lookups.get(agent_type, 0) >= LEAST_LOOKUPS
-            now = end_of_day(own, day, seen, looked_up=looked_up, asked=asked, idle_days=self._idle_days)
+            now = idle_states_after(own, day, seen, looked_up=looked_up, asked=asked, idle_days=self._idle_days)
             for id, idle in now.items():
                 self._entries[id].idle = idle
 

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from cachewarm_client.text import embedding_key
 
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance
-from cachewarm_pipeline.freshness.service import age_limits, present_sources, withdrawn_entries
-from cachewarm_pipeline.freshness.stale_answers import Admitted, Standing, admit, stamp
-from cachewarm_pipeline.freshness.stored_payback import idle_entries, stored_payback
+from cachewarm_pipeline.freshness.service import age_limits, current_sources, withdrawn_entries
+from cachewarm_pipeline.freshness.stale_answers import AdmissionContext, Admitted, admit, stamp
+from cachewarm_pipeline.freshness.stored_payback import idle_entry_ids, stored_payback
 from cachewarm_pipeline.freshness.withdrawn_entries import active_rows, near_withdrawn, withdrawn_answers
 from cachewarm_pipeline.match_rules.expected_reach import expected_reach
 from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, reach_within
@@ -91,7 +91,7 @@ def plan_day(
     return Planned(plan, admitted, chooser.curves, chooser.second, chooser.agents)
 
 
-def standing(ports: Ports, day: date) -> Standing:
+def standing(ports: Ports, day: date) -> AdmissionContext:
     """What is known of answers for the plan of a day: the newest checks at or before it, what the plan before it rests
     on, what earned nothing by then, and all withdrawals, whatever the day: what is wrong now is not warmed for the past
     either."""
@@ -100,13 +100,13 @@ def standing(ports: Ports, day: date) -> Standing:
     rows = datasets.read("answer_checks", checked).to_pylist() if checked else []
     plan = datasets.read("warming_plan", before, ["entry_id", "provenance"]).to_pylist() if before else []
     earned = stored_payback(datasets, day, ["entry_id", "left_on"])
-    return Standing(
-        present_sources(ports),
+    return AdmissionContext(
+        current_sources(ports),
         {row["entry_id"]: row for row in rows},
         withdrawn_answers(withdrawn_entries(datasets)),
         {row["entry_id"]: AnswerProvenance.of(row["provenance"]) for row in plan},
         settings.stale_entries == "keep",
-        idle=idle_entries(earned) if settings.idle_days and earned else frozenset(),
+        idle=idle_entry_ids(earned) if settings.idle_days and earned else frozenset(),
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance
-from cachewarm_pipeline.freshness.change_sample import ChangeCheck
+from cachewarm_pipeline.freshness.check_sample import ChangeCheck
 from cachewarm_pipeline.freshness.withdrawn_entries import add, empty
 from cachewarm_pipeline.storage.answer_schemas import CHANGE_CHECKS
 from tests.support.chat_server import KEY

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.freshness.answer_history import Compared, History, compare, histories
+from cachewarm_pipeline.freshness.answer_history import AnswerComparison, History, answer_histories, compare
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.candidates.test_window_rollup import FIRST, asked, said
 
@@ -36,9 +36,9 @@ def one(text: str, days_before: int, count: int = 1, **more: Any) -> dict[str, l
     return {f"d{days_before}": [asked("q", count, said(text, count, at(days_before), **more))]}
 
 
-def compared(days: dict[str, list[dict[str, Any]]], own: str = "old") -> Compared | None:
+def compared(days: dict[str, list[dict[str, Any]]], own: str = "old") -> AnswerComparison | None:
     judge = ExactJudge()
-    (found,) = compare([(histories(log(**days), [Q], DAY)[Q], own)], judge, judge.same)
+    (found,) = compare([(answer_histories(log(**days), [Q], DAY)[Q], own)], judge, judge.same)
     return found
 
 
@@ -63,7 +63,7 @@ def test_a_single_row_that_says_something_else_counts_for_the_rate_and_takes_no_
 
 
 def test_the_last_seven_days_are_later_and_all_before_is_earlier() -> None:
-    history = histories(log(**one("old", 7), **one("new", 6)), [Q], DAY)[Q]
+    history = answer_histories(log(**one("old", 7), **one("new", 6)), [Q], DAY)[Q]
     assert [[answer.text for answer in week] for week in (history.earlier, history.later)] == [["old"], ["new"]]
 
 
@@ -104,7 +104,7 @@ def test_answers_that_changed_more_than_once_are_not_taken_for_volatile() -> Non
 
 def test_a_query_that_is_no_entry_is_compared_and_nothing_is_stale() -> None:
     judge = ExactJudge()
-    history = histories(log(**one("old", 12), **one("new", 2, 2)), [Q], DAY)[Q]
+    history = answer_histories(log(**one("old", 12), **one("new", 2, 2)), [Q], DAY)[Q]
     (found,) = compare([(history, None)], judge, judge.same)
     assert found is not None
     assert (found.changed, found.stale) == (True, False)
@@ -119,19 +119,19 @@ def test_answers_that_users_rejected_are_not_compared() -> None:
 
 def test_answers_with_personal_data_are_never_seen() -> None:
     days = {**one("old", 10), **one("write to ada.moss@corp.io", 2)}
-    assert histories(log(**days), [Q], DAY)[Q].later == []
+    assert answer_histories(log(**days), [Q], DAY)[Q].later == []
 
 
 def test_only_the_wanted_queries_are_read_and_those_without_an_answer_are_not_there() -> None:
     days = {"d3": [asked("q", 2, said("x", 2)), asked("other", 1, said("y")), asked("silent", 4)]}
     days["d3"].append(asked("q", 1, said("z"), agent_type="b"))
-    found = histories(log(**days), [Q, ("a", "silent")], DAY)
+    found = answer_histories(log(**days), [Q, ("a", "silent")], DAY)
     assert set(found) == {Q}
     assert [answer.text for answer in found[Q].later] == ["x"]
 
 
 def test_days_after_the_day_are_not_known_yet() -> None:
-    assert histories(log(**{"d-1": [asked("q", 1, said())]}), [Q], DAY) == {}
+    assert answer_histories(log(**{"d-1": [asked("q", 1, said())]}), [Q], DAY) == {}
 
 
 def test_the_later_answer_brings_the_model_of_its_newest_row() -> None:
@@ -148,6 +148,6 @@ def test_the_later_answer_brings_the_model_of_its_newest_row() -> None:
 @pytest.mark.parametrize("number", [0, 3])
 def test_no_query_or_several_are_asked_in_one_call(number: int) -> None:
     judge = ExactJudge()
-    history = histories(log(**one("old", 10), **one("new", 2, 2)), [Q], DAY)[Q]
+    history = answer_histories(log(**one("old", 10), **one("new", 2, 2)), [Q], DAY)[Q]
     found = compare([(history, "old")] * number + [(History([], []), "old")] * bool(number), judge, judge.same)
     assert [one and one.stale for one in found] == [True] * number + [None] * bool(number)

@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.freshness.change_rate import (
-    MIN_CHECKS,
-    ChangeRate,
-    age_limit,
-    change_rate,
-    rate_of_share,
-    ttl_of,
-)
+from cachewarm_pipeline.freshness.change_rate import MIN_CHECKS, ChangeRate, change_rate, rate_of_share
+from cachewarm_pipeline.freshness.ttl import age_limit, ttl_of
 
 LIMITS = {"max_stale_share": 0.1, "ttl_days": 7.0, "ttl_min_days": 2.0}
 AGES = st.lists(st.floats(1e-3, 1e4), min_size=1, max_size=80)

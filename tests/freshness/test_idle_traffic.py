@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from cachewarm_pipeline.freshness.idle_entries import Idle, Seen, end_of_day
+from cachewarm_pipeline.freshness.idle_entries import EntryDay, IdleState, idle_states_after
 
 IDLE_DAYS, WEEKS = 28, 28
 START = date(2026, 1, 1)
@@ -63,13 +63,13 @@ def simulate(traffic: Traffic, entries: int = 200, days: int = 420, seed: int = 
 
 def _days(drawn: np.ndarray, to_the_letter: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Lookups of each day, and which entries were live on it: those of the plan of the day before."""
-    states = {f"{n:04}": Idle() for n in range(drawn.shape[1])}
+    states = {f"{n:04}": IdleState() for n in range(drawn.shape[1])}
     for n, asked in enumerate(drawn):
         here = np.array([state.left_on is None for state in states.values()])
         yield asked, here
-        seen = {entry: Seen(True, int(hits)) for entry, hits, live in zip(states, asked, here, strict=True) if live}
+        seen = {entry: EntryDay(True, int(hits)) for entry, hits, live in zip(states, asked, here, strict=True) if live}
         said = {entry for entry, rows in zip(states, asked, strict=True) if rows} if to_the_letter else ()
-        states = end_of_day(states, START + timedelta(n), seen, looked_up=True, asked=said, idle_days=IDLE_DAYS)
+        states = idle_states_after(states, START + timedelta(n), seen, looked_up=True, asked=said, idle_days=IDLE_DAYS)
 
 
 THIN = [Traffic(per_day, 0.7, letter) for per_day in (10, 30) for letter in (False, True)]

@@ -13,12 +13,13 @@ from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.freshness.answer_age import AgeLimits
-from cachewarm_pipeline.freshness.stale_answers import Admitted, Present, Stale, Standing, admit, stamp, still_stale
+from cachewarm_pipeline.freshness.stale_answers import AdmissionContext, Admitted, admit, stamp
+from cachewarm_pipeline.freshness.stale_reasons import CurrentSources, Stale, still_stale
 from tests.planning.test_warming_plan import candidate, table
 from tests.support.cache_fakes import make_plan
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-PRESENT = Present("new", "v2", "emb")
+CURRENT_SOURCES = CurrentSources("new", "v2", "emb")
 
 
 def offered(prompt: str = "How?", answer: str = "old answer", **more: Any) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def check(row: dict[str, Any], *reasons: Stale, **more: Any) -> dict[str, Any]:
 
 def admitted(rows: list[dict[str, Any]], *checks: dict[str, Any], **standing: Any) -> Admitted:
     known = {row["entry_id"]: row for row in checks}
-    return admit([table(*rows)], Standing(PRESENT, known, **standing), ExactJudge().same)
+    return admit([table(*rows)], AdmissionContext(CURRENT_SOURCES, known, **standing), ExactJudge().same)
 
 
 def answers(found: Admitted) -> list[str]:
@@ -87,22 +88,24 @@ def test_where_the_source_has_moved_on_neither_a_mark_nor_a_new_answer_counts() 
 
 
 def test_a_mark_lapses_when_what_it_says_is_no_longer_so() -> None:
-    own, present = AnswerProvenance("row", "old"), PRESENT
+    own, present = AnswerProvenance("row", "old"), CURRENT_SOURCES
     marked = check(offered(), *Stale)
     before, after = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
     assert still_stale(marked, own, before, present) == {Stale.ANSWER_MODEL, Stale.PROMPT_VERSION, Stale.CHANGED}
     assert still_stale(marked, own, after, present) == {Stale.ANSWER_MODEL, Stale.CHANGED}
     assert still_stale(marked, AnswerProvenance("row", "new"), before, present) == {Stale.PROMPT_VERSION, Stale.CHANGED}
     assert still_stale(marked, AnswerProvenance("row", None), after, present) == {Stale.CHANGED}
-    assert still_stale(marked, own, before, Present(None, None, "emb")) == {Stale.CHANGED}
-    assert still_stale(marked, own, before, Present("old", "v1", "emb")) == {Stale.CHANGED}
+    assert still_stale(marked, own, before, CurrentSources(None, None, "emb")) == {Stale.CHANGED}
+    assert still_stale(marked, own, before, CurrentSources("old", "v1", "emb")) == {Stale.CHANGED}
     assert still_stale(check(offered(), Stale.PROMPT_VERSION), own, None, present) == {Stale.PROMPT_VERSION}
 
 
 def test_a_withdrawn_answer_stays_out_and_a_different_one_of_the_same_entry_may_be_warmed() -> None:
     golden, log = candidate("How?", response='{"a": 1}', provenance="{}"), offered()
     withdrawn = {golden["entry_id"]: ['{ "a":1 }', "never seen"]}
-    found = admit([table(golden), table(log)], Standing(PRESENT, withdrawn=withdrawn), ExactJudge().same)  # type: ignore[arg-type]
+    found = admit(
+        [table(golden), table(log)], AdmissionContext(CURRENT_SOURCES, withdrawn=withdrawn), ExactJudge().same
+    )  # type: ignore[arg-type]
     assert [one.num_rows for one in found.tables] == [0, 1]
     assert found.excluded == {ExclusionReason.REPORTED_WRONG: 1}
 
@@ -198,7 +201,7 @@ def test_no_answer_older_than_its_limit_is_handed_on(ages: list[tuple[float, boo
 
 def test_candidates_that_nothing_is_known_of_are_handed_on_as_they_are() -> None:
     rows = table(offered(), offered("Why?"))
-    found = admit([rows], Standing(PRESENT), ExactJudge().same)
+    found = admit([rows], AdmissionContext(CURRENT_SOURCES), ExactJudge().same)
     assert found.tables[0] is rows
 
 
@@ -216,7 +219,7 @@ def test_every_candidate_is_handed_on_in_its_order_or_counted(prompts: list[str]
 
 def stamped(provenance: dict[str, Any], **standing: Any) -> AnswerProvenance:
     plan = make_plan([{"prompt": "How?", "provenance": dump(provenance)}])
-    found = stamp(plan, Standing(PRESENT, **standing))
+    found = stamp(plan, AdmissionContext(CURRENT_SOURCES, **standing))
     assert found.schema.equals(plan.schema)
     return AnswerProvenance.of(found["provenance"].to_pylist()[0])
 
@@ -235,7 +238,7 @@ def test_an_answer_keeps_the_prompt_version_that_it_came_with_and_a_new_one_has_
 
 def test_a_plan_that_is_stamped_twice_is_the_same() -> None:
     plan = make_plan([{"prompt": "How?", "provenance": dump({"z": "é", "depends": AnswerProvenance("row").as_dict()})}])
-    standing = Standing(PRESENT)
+    standing = AdmissionContext(CURRENT_SOURCES)
     once = stamp(plan, standing)
     assert stamp(once, standing).equals(once)
     assert isinstance(once, pa.Table)

@@ -12,9 +12,9 @@ import pytest
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.candidates.window_rollup import RolledUp, rollup
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.freshness.answer_history import compare, histories
+from cachewarm_pipeline.freshness.answer_history import answer_histories, compare
 from cachewarm_pipeline.freshness.change_rate import ChangeRate, change_rate
-from cachewarm_pipeline.freshness.change_sample import ChangeCheck, newest_of_each, population
+from cachewarm_pipeline.freshness.check_sample import ChangeCheck, newest_of_each, population
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, UNFIT_QUERIES
 from tests.candidates.test_window_rollup import FIRST, FLAT, asked, said
 
@@ -51,7 +51,9 @@ class Log:
         """Of each trial."""
         judge = ExactJudge()
         queries = population([], frequent, unfit)
-        found = histories(self, [(row["agent_type"], row["prompt"]) for row in queries], FIRST + timedelta(DAYS - 1))
+        found = answer_histories(
+            self, [(row["agent_type"], row["prompt"]) for row in queries], FIRST + timedelta(DAYS - 1)
+        )
         pairs = [(found[row["agent_type"], row["prompt"]], None) for row in queries]
         by_trial: dict[str, list[tuple[float, bool]]] = {}
         for row, one in zip(queries, compare(pairs, judge, judge.same), strict=True):
