@@ -88,14 +88,14 @@ def week_of(day: date) -> str:
     return f"{year}-W{week:02d}"
 
 
-def population(planned: Sequence[PlanEntry], frequent: pa.Table, unfit: pa.Table) -> list[Query]:
+def population(planned: Sequence[PlanEntry], frequent: pa.Table, unfit_queries: pa.Table) -> list[Query]:
     """The planned entries, then the day's other frequent queries (FREQUENT_QUERIES), then those excluded as VOLATILE
     (UNFIT_QUERIES); each entry_id once.
 
     Volatile queries belong to it because a query whose answer changed in the middle of the window is taken for
     volatile. Queries that are volatile by nature are recognised later (answer_history.weekly_answers).
     """
-    volatile = unfit.filter(pc.equal(unfit["reason"], str(ExclusionReason.VOLATILE)))
+    volatile = unfit_queries.filter(pc.equal(unfit_queries["reason"], str(ExclusionReason.VOLATILE)))
     found: dict[str, Query] = {row["entry_id"]: row for row in planned}
     for table in (frequent, volatile):
         for row in table.select(["entry_id", "agent_type", "prompt"]).to_pylist():

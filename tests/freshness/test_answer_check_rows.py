@@ -1,4 +1,4 @@
-"""Which entries are stale and why, what stays from the checks before, and in which order they are answered again."""
+"""Which entries are stale and why, which earlier rows are kept, and in which order entries are answered again."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -77,7 +77,7 @@ STALE_WITHOUT_ANSWER = CheckFinding(True, 10.0, True)
         (AnswerProvenance(), set()),
     ],
 )
-def test_a_known_difference_of_what_an_answer_depends_on_is_a_mark(
+def test_a_known_difference_in_what_an_answer_depends_on_marks_its_entry(
     depends: AnswerProvenance, expected: set[Stale]
 ) -> None:
     assert (
@@ -88,12 +88,12 @@ def test_a_known_difference_of_what_an_answer_depends_on_is_a_mark(
     )
 
 
-def test_nothing_that_is_not_set_is_compared() -> None:
+def test_what_is_not_set_is_not_compared() -> None:
     old = entry(depends=AnswerProvenance("row", "old", "v1", "emb"))
     assert stale_marks(old, today(old)[old["entry_id"]], CurrentSources(None, None, "emb"), None) == set()
 
 
-def test_a_source_row_that_is_gone_is_a_mark_and_one_of_two_sources_is_enough() -> None:
+def test_a_missing_source_row_marks_an_entry_and_one_of_two_sources_is_enough() -> None:
     own = entry()
     assert stale_marks(own, [], CURRENT_SOURCES, None) == {Stale.SOURCE_ROW}
     both = [
@@ -103,14 +103,14 @@ def test_a_source_row_that_is_gone_is_a_mark_and_one_of_two_sources_is_enough() 
     assert stale_marks(own, both, CURRENT_SOURCES, None) == set()
 
 
-def test_an_answer_of_the_model_that_answers_afresh_is_none_of_another_model() -> None:
+def test_an_answer_of_the_model_that_gives_fresh_answers_is_not_stale_for_its_model() -> None:
     old = AnswerProvenance("row", "answerer", "v2", "emb")
     for by, expected in (("llm:answerer", set()), ("llm:other", {Stale.ANSWER_MODEL})):
         own = entry(depends=old, refreshed={"at": DAY1.isoformat(), "by": by})
         assert stale_marks(own, today(own)[own["entry_id"]], CURRENT_SOURCES, "answerer") == expected
 
 
-def test_an_entry_that_nothing_is_known_against_has_no_row_and_a_checked_one_has() -> None:
+def test_an_entry_without_a_reason_has_no_row_unless_it_was_checked() -> None:
     assert rows(checks([entry()])) == []
     (row,) = rows(checks([entry()], **{"How?": FRESH}))
     assert (row["reasons"], row["changed"], row["age_days"], row["checked_at"]) == ([], False, 10.0, DAY1)
@@ -124,12 +124,12 @@ def test_a_changed_answer_is_marked_and_has_the_later_one() -> None:
     assert row["why"] == "a later answer is different; answered again by log"
 
 
-def test_a_change_that_the_entry_has_followed_already_is_no_mark() -> None:
+def test_a_change_that_the_entry_already_has_is_no_mark() -> None:
     (row,) = rows(checks([entry()], **{"How?": CheckFinding(True, 10.0, False)}))
     assert (row["reasons"], row["changed"]) == ([], True)
 
 
-def test_where_the_source_has_moved_on_a_check_only_counts_for_the_rate() -> None:
+def test_once_the_source_has_another_answer_a_check_only_counts_for_the_rate() -> None:
     moved = {entry()["entry_id"]: [CurrentCandidate(AnswerProvenance("another"), None, 1.0)]}
     (row,) = rows(checks([entry()], of_today=moved, **{"How?": STALE}))
     assert (row["reasons"], row["changed"], row["new_response"]) == (["source_row"], True, None)
@@ -165,7 +165,7 @@ def test_without_any_change_seen_the_queue_is_ordered_by_hits() -> None:
     assert [row["prompt"] for row in checks(entries, rate=0.0).queue()] == ["3", "2", "1", "0"]
 
 
-def test_what_is_answered_leaves_the_queue() -> None:
+def test_an_answered_entry_leaves_the_queue() -> None:
     old = entry(depends=AnswerProvenance("row", "old", "v1", "emb"))
     found = checks([old])
     found.answer(old["entry_id"], "fresh", "llm:answerer", "answerer")
@@ -175,7 +175,7 @@ def test_what_is_answered_leaves_the_queue() -> None:
     assert row["reasons"] == ["answer_model", "prompt_version"]
 
 
-def test_a_new_answer_stays_until_its_source_moves_on_whether_the_entry_is_planned_or_not() -> None:
+def test_a_new_answer_is_kept_until_its_source_has_another_one_whether_its_entry_is_planned_or_not() -> None:
     own = entry(gain=1.0)
     first = rows(checks([own], **{"How?": STALE}))
     refreshed = entry(gain=1.0, response="new answer", refreshed={"at": DAY1.isoformat(), "by": "log"})
@@ -192,7 +192,7 @@ def test_the_checks_of_a_day_that_is_run_again_are_the_same() -> None:
     assert rows(checks(entries, first, **findings)) == first
 
 
-def test_a_mark_of_an_entry_that_was_left_out_stays_until_it_lapses() -> None:
+def test_a_mark_of_an_excluded_entry_is_kept_until_its_reason_ends() -> None:
     old = entry(depends=AnswerProvenance("row", "old", "v1", "emb"))
     first = rows(checks([old]))
     assert first[0]["reasons"] == ["answer_model", "prompt_version"]
@@ -202,7 +202,7 @@ def test_a_mark_of_an_entry_that_was_left_out_stays_until_it_lapses() -> None:
     assert rows(checks([], first, of_today=asked_again, at=DAY2)) == []
 
 
-def test_a_new_answer_that_is_stale_itself_by_now_gives_way() -> None:
+def test_a_new_answer_that_is_stale_itself_is_replaced_or_dropped() -> None:
     own = entry()
     first = rows(checks([own], **{"How?": STALE}))
     refreshed = entry(response="new answer", refreshed={"at": DAY1.isoformat(), "by": "log"})
@@ -213,7 +213,7 @@ def test_a_new_answer_that_is_stale_itself_by_now_gives_way() -> None:
     assert (row["old_response"], row["new_response"], row["reasons"]) == ("new answer", None, ["prompt_version"])
 
 
-def test_a_mark_for_a_change_without_a_new_answer_ends_with_a_check_that_finds_none() -> None:
+def test_a_mark_for_a_change_without_a_new_answer_ends_with_a_check_that_finds_no_change() -> None:
     own = entry()
     first = rows(checks([own], **{"How?": STALE_WITHOUT_ANSWER}))
     assert first[0]["reasons"] == ["changed"]
@@ -222,7 +222,7 @@ def test_a_mark_for_a_change_without_a_new_answer_ends_with_a_check_that_finds_n
     assert (row["reasons"], row["changed"]) == ([], False)
 
 
-def test_a_variant_follows_its_base() -> None:
+def test_a_variant_has_the_mark_and_the_new_answer_of_its_base() -> None:
     base = entry("base")
     variant = entry("variant", source="synthetic", base_id=base["entry_id"])
     other = entry(
@@ -238,7 +238,7 @@ def test_a_variant_follows_its_base() -> None:
     assert {row["new_response"] for row in rows(waiting)} == {"fresh"}
 
 
-def test_a_sample_is_the_same_for_one_seed_another_for_another_and_bounded_by_agent_type() -> None:
+def test_a_sample_depends_on_its_seed_and_is_bounded_by_agent_type() -> None:
     entries = [entry(f"question {n}", agent_type="ab"[n % 2]) for n in range(60)]
     first, again, other = (sampled(entries, 5, seed) for seed in ("w1", "w1", "w2"))
     assert first == again != other
@@ -249,7 +249,7 @@ def test_a_sample_is_the_same_for_one_seed_another_for_another_and_bounded_by_ag
     assert [row["agent_type"] for row in sampled(entries, 5, "w1", {"a": 5, "b": 4})] == ["b"]
 
 
-def test_a_check_of_this_very_day_stays_even_if_its_entry_is_planned_no_more() -> None:
+def test_a_check_of_the_same_day_is_kept_even_if_its_entry_is_no_longer_planned() -> None:
     own = entry(gain=1.0)
     first = rows(checks([own], **{"How?": FRESH}))
     assert rows(checks([], first, of_today={})) == [first[0] | {"priority": 0.0}]
@@ -291,7 +291,7 @@ def test_an_entry_whose_answer_is_too_old_waits_for_a_new_one() -> None:
     assert (row["reasons"], row["new_response"], found.queue()) == (["age"], "fresh", [])
 
 
-def test_a_new_answer_that_grows_old_stays_until_it_is_answered_again() -> None:
+def test_a_new_answer_that_grows_too_old_is_kept_until_it_is_answered_again() -> None:
     own = entry()
     candidates = of_age(own, days=30)
     first = rows(checks([own], of_today=candidates, **{"How?": STALE}))
@@ -307,7 +307,7 @@ def test_a_new_answer_that_grows_old_stays_until_it_is_answered_again() -> None:
     assert not waits_for_answer(again[0], DAY2)
 
 
-def test_an_entry_that_left_the_plan_for_its_age_is_asked_anew_and_one_that_left_otherwise_is_not() -> None:
+def test_an_entry_that_left_the_plan_for_its_age_is_asked_again_and_one_that_left_otherwise_is_not() -> None:
     aged, young, planned, moved = (entry(name) for name in ("aged", "young", "planned", "moved"))
     candidates = of_age(aged, planned, days=4) | of_age(young, days=1)
     candidates[moved["entry_id"]] = [CurrentCandidate(AnswerProvenance("another"), None, 1.0, DAY1 - timedelta(30))]

@@ -49,18 +49,18 @@ def test_the_upper_bound_is_below_alpha_exactly_where_the_test_rejects(trials: i
 @settings(max_examples=40, deadline=None)
 def test_no_threshold_is_certified_after_the_first_failure(seed: int, alpha: float) -> None:
     rng = np.random.default_rng(seed)
-    held = simulate.HARD.draw(rng, 600)
+    held_out = simulate.HARD.draw(rng, 600)
     thresholds = np.sort(rng.random(15))[::-1]
-    found = certify.certify(thresholds, held.scores, held.right, alpha)
+    found = certify.certify(thresholds, held_out.scores, held_out.right, alpha)
     passed = [
-        binomial.upper_bound(int((~held.right[held.scores >= t]).sum()), int((held.scores >= t).sum()), 0.05) <= alpha
+        binomial.upper_bound(int((~held_out.right[held_out.scores >= t]).sum()), int((held_out.scores >= t).sum()), 0.05) <= alpha
         for t in thresholds
     ]
     first_failure = passed.index(False) if False in passed else len(passed)
     assert found.threshold == (thresholds[first_failure - 1] if first_failure else None)
     if found.threshold is not None:
         assert found.upper <= alpha
-        assert found.hits == (held.scores >= found.threshold).sum()
+        assert found.hits == (held_out.scores >= found.threshold).sum()
 
 
 def test_too_little_evidence_certifies_nothing() -> None:
@@ -82,9 +82,9 @@ def test_the_thresholds_do_not_depend_on_certifying_labels() -> None:
     fitted = simulate.EASY.draw(rng, 1000)
     plan = certify.plan_thresholds(fitted.scores, fitted.right, 800, 0.05)
     assert (np.diff(plan) < 0).all()
-    held = simulate.EASY.draw(rng, 800)
-    assert certify.certify(plan, held.scores, np.ones(800, bool), 0.05).threshold == plan[-1]
-    assert certify.certify(plan, held.scores, np.zeros(800, bool), 0.05).tested == 1
+    held_out = simulate.EASY.draw(rng, 800)
+    assert certify.certify(plan, held_out.scores, np.ones(800, bool), 0.05).threshold == plan[-1]
+    assert certify.certify(plan, held_out.scores, np.zeros(800, bool), 0.05).tested == 1
 
 
 @pytest.mark.parametrize(
