@@ -53,7 +53,10 @@ def test_no_threshold_is_certified_after_the_first_failure(seed: int, alpha: flo
     thresholds = np.sort(rng.random(15))[::-1]
     found = certify.certify(thresholds, held_out.scores, held_out.right, alpha)
     passed = [
-        binomial.upper_bound(int((~held_out.right[held_out.scores >= t]).sum()), int((held_out.scores >= t).sum()), 0.05) <= alpha
+        binomial.upper_bound(
+            int((~held_out.right[held_out.scores >= t]).sum()), int((held_out.scores >= t).sum()), 0.05
+        )
+        <= alpha
         for t in thresholds
     ]
     first_failure = passed.index(False) if False in passed else len(passed)
