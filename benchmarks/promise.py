@@ -1,9 +1,11 @@
-"""The promise of the certificate beside what threshold optimisers do, on drawn logs whose true wrong-hit rate is known.
+"""How often the certificate breaks its promise, compared with threshold optimisers, on simulated logs whose true
+wrong-hit rate is known.
 
     uv run python -m benchmarks.promise [--trials 1000]
 
-`broken`: trials in which the true wrong-hit rate of the chosen threshold is over alpha; `allowed`: the most that chance
-gives to a method that breaks it with probability delta. Each trial draws 1,000 queries to fit on and 1,000 to certify.
+`broken`: trials in which the true wrong-hit rate of the chosen threshold is above alpha. `allowed`: the largest number
+that is not unlikely (p >= 1%) for a method that breaks the promise with probability delta. Each trial draws 1,000
+queries to fit on and 1,000 to certify on.
 """
 
 import argparse

@@ -161,7 +161,7 @@ def scale(candidates: int, queries: int, budget: int) -> None:
     from cachewarm_client.text import embedding_key
 
     from cachewarm_pipeline.match_rules.labelled_queries import FIT
-    from cachewarm_pipeline.match_rules.reach_curve import step
+    from cachewarm_pipeline.match_rules.reach_curve import reach_within
     from cachewarm_pipeline.planning.candidate_row import CandidateRow
     from cachewarm_pipeline.planning.entry_selection import Selected, budget_places, coverage_graph, select
     from cachewarm_pipeline.planning.expected_demand import agent_demands
@@ -215,7 +215,7 @@ def scale(candidates: int, queries: int, budget: int) -> None:
         demands = agent_demands(rows, labelled, lambda keys: vectors[[place[key] for key in keys]], of_texts, judge)
         times.append(time.perf_counter())
         limits = Limits(budget)
-        graph, lookups = coverage_graph(demands, budget_places(rows, limits.entry_bytes), lambda _: step(0.35))
+        graph, lookups = coverage_graph(demands, budget_places(rows, limits.entry_bytes), lambda _: reach_within(0.35))
         chosen = select(rows, graph, demands, limits)
         times.append(time.perf_counter())
         told = gain_curves(rows, graph, lookups, chosen, demands, rng)

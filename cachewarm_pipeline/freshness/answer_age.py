@@ -1,57 +1,55 @@
-"""How old an answer may be: an entry's TTL begins anew with every generation, so the age of its answer needs a rule of
-its own. It holds for agent types whose change rate is measured, and for no others."""
+"""How old an answer may be. An entry's TTL starts again with every generation, so the age of its answer needs a limit
+of its own. There is one only for agent types whose change rate is measured."""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance
-
-Row = Mapping[str, Any]
+from cachewarm_pipeline.freshness.rows import Provenance
 
 
 @dataclass(frozen=True)
 class AgeLimits:
-    """``days``: most days since an answer was last confirmed, by agent_type (freshness.change_rate.age_limit), not
-    there where its rate is not measured. ``as_of``: when they are counted to; None only where there are no limits."""
+    """``days``: most days since an answer was last confirmed, by agent_type (ttl.age_limit); agent types whose rate is
+    not measured have none. ``as_of``: the moment that ages are computed for; None only where there are no limits."""
 
     days: Mapping[str, float] = field(default_factory=dict)
     as_of: datetime | None = None
 
     def over(self, agent_type: str, confirmed_at: datetime | None) -> bool:
-        """Whether an answer is too old. Where it is not known when it was confirmed, nothing is said against it."""
+        """Whether an answer is too old. An answer whose confirmation time is not known is never too old."""
         limit = self.days.get(agent_type)
         if limit is None or confirmed_at is None or self.as_of is None:
             return False
         return (self.as_of - confirmed_at).total_seconds() > limit * 86_400
 
     def ahead(self, days: float) -> "AgeLimits":
-        """The same so many days later."""
+        """The same limits, for ages ``days`` later."""
         return AgeLimits(self.days, self.as_of and self.as_of + timedelta(days))
 
 
-def confirmed_at(provenance: Row) -> datetime | None:
-    """When an answer was last confirmed: when it was found again (``refreshed``), else last given in the log.
+def confirmed_at(provenance: Provenance) -> datetime | None:
+    """When an answer was last confirmed: when a check found it again (``refreshed``), else when the log last gave it.
 
-    None for a variant, which has its base's answer, and for a golden one: the rate is measured on the log's answers and
-    says nothing of those that people vouch for. Their source row tells when they change.
+    None for a variant, which has its base's answer, and for a golden answer. The change rate is measured on the log's
+    answers and is no evidence about answers that people vouch for; a change of their source row shows there.
     """
-    refreshed = provenance.get("refreshed") or {}
-    found = refreshed.get("at") or provenance.get("last_answer_at")
+    refreshed = provenance.get("refreshed")
+    found = (refreshed and refreshed.get("at")) or provenance.get("last_answer_at")
     return datetime.fromisoformat(found) if found else None
 
 
-Confirmed = Mapping[tuple[str, str | None], datetime]
-"""When answers were confirmed, by entry_id and ``source_row``."""
+Confirmations = Mapping[tuple[str, str | None], datetime]
+"""When answers were last confirmed, by entry_id and ``source_row``."""
 
 
 def confirmations(tables: Iterable[pa.Table], limits: AgeLimits) -> dict[tuple[str, str | None], datetime]:
-    """Of all candidates of agent types with a limit, but variants."""
+    """The confirmation times of all candidates of agent types with a limit, without variants."""
     names = pa.array(sorted(limits.days), pa.string())
     found: dict[tuple[str, str | None], datetime] = {}
     for table in tables if limits.days else ():
@@ -65,8 +63,8 @@ def confirmations(tables: Iterable[pa.Table], limits: AgeLimits) -> dict[tuple[s
     return found
 
 
-def confirmation(entry_id: str, provenance: Row, known: Confirmed) -> datetime | None:
-    """When a candidate's own answer was confirmed; of a variant that has its base's, when that was."""
+def confirmation(entry_id: str, provenance: Provenance, known: Confirmations) -> datetime | None:
+    """When a candidate's own answer was confirmed; for a variant with its base's answer, when that was."""
     own = confirmed_at(provenance)
     if own is not None:
         return own

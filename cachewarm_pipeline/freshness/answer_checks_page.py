@@ -1,4 +1,4 @@
-"""What the page of `answer_checks` shows: change rates and the top of the refresh queue."""
+"""The page of the asset `answer_checks`: change rates and the top of the refresh queue."""
 
 from collections import Counter
 from datetime import datetime
@@ -6,22 +6,27 @@ from typing import Any
 
 import pyarrow as pa
 
-from cachewarm_pipeline.freshness.check_service import Checked
-from cachewarm_pipeline.freshness.refresh_queue import waits
+from cachewarm_pipeline.freshness.answer_check_rows import waits_for_answer
+from cachewarm_pipeline.freshness.answer_checks_service import DayOfChecks
+from cachewarm_pipeline.freshness.rows import CheckRow
 from cachewarm_pipeline.lineage.asset_page import records
 
 _QUEUE_SHOWN = 10
 
 
-def checks_metadata(found: Checked, at: datetime) -> dict[str, Any]:
-    """Numbers with a history first, then the rates and the top of the queue."""
+def checks_metadata(found: DayOfChecks, at: datetime) -> dict[str, Any]:
+    """The metadata of a day that ends at ``at``: numbers that have a history first, then the rates and the top of the
+    queue."""
     if found.plan is None or found.overall is None:
-        return {"checked": 0, "why_none": "there is no warming_plan at or before this day: nothing is warmed yet"}
-    rows = found.table.to_pylist()
-    waiting = [row for row in rows if waits(row, at)]
+        return {"checked": 0, "why_none": "nothing is warmed yet: there is no warming_plan at or before this day"}
+    rows: list[CheckRow] = found.table.to_pylist()
+    waiting = [row for row in rows if waits_for_answer(row, at)]
     queue = [
         {
-            **{name: row[name] for name in ("prompt", "agent_type", "why", "priority")},
+            "prompt": row["prompt"],
+            "agent_type": row["agent_type"],
+            "why": row["why"],
+            "priority": row["priority"],
             "hits a day": found.hits[row["entry_id"]][0],
             "hits are": "measured" if found.hits[row["entry_id"]][1] else "expected",
             "old_response": row["old_response"],
@@ -45,6 +50,6 @@ def checks_metadata(found: Checked, at: datetime) -> dict[str, Any]:
 
 
 def _shown(rates: pa.Table) -> list[dict[str, Any]]:
-    """Rates a day as a table shows them: an infinite one is no number there."""
+    """Rates a day as the page shows them; an infinite rate is shown as "all"."""
     rows = rates.drop_columns(["entry_days", "measured"]).to_pylist()
     return [{name: "all" if value == float("inf") else value for name, value in row.items()} for row in rows]

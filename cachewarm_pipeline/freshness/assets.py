@@ -1,11 +1,11 @@
-"""The answer checks as a Dagster asset."""
+"""The Dagster asset `answer_checks`."""
 
 import dagster as dg
 
 from cachewarm_pipeline.candidates.variants_page import llm_metadata
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.freshness.answer_checks_page import checks_metadata
-from cachewarm_pipeline.freshness.check_service import CANDIDATES, check_day
+from cachewarm_pipeline.freshness.answer_checks_service import CANDIDATES, check_day
 from cachewarm_pipeline.lineage.asset_page import judge_metadata, record_day, table_metadata
 from cachewarm_pipeline.lineage.daily_asset import PAID_POOL, VERIFICATION_GROUP, daily_asset, paid_days
 from cachewarm_pipeline.workspace.workspace import Workspace

@@ -1,7 +1,7 @@
-"""How fast the answers of an agent_type change, from checks of single answers, and how long one may be kept for it.
+"""How fast the answers of an agent_type change: the rate and its interval, from checks of single answers.
 
-A check looks at one answer of an age and says whether it has changed since. An answer is taken to change at a constant
-rate, so that P(changed by age a) = 1 - exp(-rate a).
+A check compares an answer of a known age with the present one. Answers are assumed to change at a constant rate, so
+P(changed by age a) = 1 - exp(-rate a).
 """
 
 import math
@@ -11,23 +11,33 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cachewarm_pipeline.freshness.ttl import ttl_of
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.numerics.binomial_bounds import lower_bound, upper_bound
 
 MIN_CHECKS = 30
-"""Fewer say too little: of 30 without a change the share is known to 10 points."""
+"""Fewer checks are too little evidence: 30 without a change give the share within 10 points."""
 
 MIN_ENTRY_DAYS = 200.0
-"""Ages of the checked answers together; of fewer, no change bounds a rate that would shorten the default TTL anyway."""
+"""Least sum of the ages of the checked answers. With less, the bound on the rate would shorten the default TTL even if
+no answer had changed: 200 days bound it at 1.5% a day, which gives 7 days at a stale share of 10%."""
 
-DELTA = 0.05
-"""Of each side of the interval: 90% two-sided."""
+INTERVAL_TAIL = 0.05
+"""Probability on each side of the interval: 90%, two-sided."""
 
 
 @dataclass(frozen=True)
 class ChangeRate:
-    """``checked``, ``changed``: checks that count. ``entry_days``: their ages together. ``rate``, ``low``, ``high``:
-    changes an entry and day, with its 90% interval; ``rate`` is None without checks, infinite where all have changed.
-    ``measured``: whether the evidence is enough for ``ttl_days`` to rest on it. ``why``: in words."""
+    """The change rate of an agent_type and the TTL that follows from it.
+
+    ``checked``, ``changed``: checks that count, and how many of these found a change.
+    ``entry_days``: sum of the ages of the checked answers.
+    ``rate``: changes an entry and day; None without checks, infinite where all answers have changed.
+    ``low``, ``high``: its 90% interval.
+    ``measured``: whether the evidence is enough for a TTL that differs from the default.
+    ``ttl_days``: the TTL.
+    ``why``: the evidence in words.
+    """
 
     checked: int
     changed: int
@@ -48,33 +58,32 @@ def change_rate(
     ttl_days: float,
     ttl_min_days: float,
 ) -> ChangeRate:
-    """The rate of checks at ``ages`` (days), its interval, and the TTL that follows.
+    """The rate from checks of answers with these ``ages`` (days), its interval, and the TTL that follows.
 
-    The estimate solves mean_i(1 - exp(-rate a_i)) = x / n for x changes in n checks; the interval solves the same for
-    the Clopper-Pearson bounds of x / n. The checks have different chances, so x is Poisson-binomial; that is less
-    spread than the binomial of the mean chance (Hoeffding 1956, On the distribution of the number of successes in
-    independent trials), so the interval is conservative.
+    The estimate solves mean_i(1 - exp(-rate a_i)) = x / n for x changes in n checks. The interval solves the same
+    equation for the Clopper-Pearson bounds of x / n. The checks have different chances of a change, so x is
+    Poisson-binomial, which varies less than the binomial of the mean chance (Hoeffding 1956, On the distribution of the
+    number of successes in independent trials). So the interval is conservative.
 
-    TTL_days = -ln(1 - max_stale_share) / high, so that at most ``max_stale_share`` of the answers have changed when
-    their TTL ends, within [min(ttl_min_days, ttl_days), ttl_days]. With fewer than MIN_CHECKS checks or MIN_ENTRY_DAYS
-    it is ``ttl_days``. An age of 0 or less, or none at all (NaN), tells nothing about change and is passed over.
+    The TTL is ``ttl_of`` the upper end of the interval; with fewer than MIN_CHECKS checks or MIN_ENTRY_DAYS it is
+    ``ttl_days``. Checks with an age of 0 or less, or with none (NaN), are not evidence about change and do not count.
 
     Raises ValueError for lists of different lengths.
     """
     if len(ages) != len(changed):
         raise ValueError(f"change_rate: {len(ages)} ages and {len(changed)} verdicts")
-    told = [(age, verdict) for age, verdict in zip(ages, changed, strict=True) if 0 < age < math.inf]
-    days = np.array([age for age, _ in told], np.float64)
-    n, x = len(told), sum(bool(verdict) for _, verdict in told)
+    usable = [(age, verdict) for age, verdict in zip(ages, changed, strict=True) if 0 < age < math.inf]
+    days = np.array([age for age, _ in usable], np.float64)
+    n, x = len(usable), sum(bool(verdict) for _, verdict in usable)
     entry_days = float(days.sum())
     rate = rate_of_share(days, x / n) if n else None
-    low = rate_of_share(days, lower_bound(x, n, DELTA)) if n else 0.0
-    high = rate_of_share(days, upper_bound(x, n, DELTA)) if n else math.inf
+    low = rate_of_share(days, lower_bound(x, n, INTERVAL_TAIL)) if n else 0.0
+    high = rate_of_share(days, upper_bound(x, n, INTERVAL_TAIL)) if n else math.inf
     measured = n >= MIN_CHECKS and entry_days >= MIN_ENTRY_DAYS
     if not measured:
         why = (
-            f"too little evidence: {n} checks over {entry_days:.0f} entry-days, it takes {MIN_CHECKS} and "
-            f"{MIN_ENTRY_DAYS:.0f}"
+            f"too little evidence: {plural(n, 'check')} over {entry_days:.0f} entry-days, but a TTL of its own needs "
+            f"{MIN_CHECKS} checks over {MIN_ENTRY_DAYS:.0f}"
         )
         return ChangeRate(n, x, entry_days, rate, low, high, False, ttl_days, why)
     ttl = ttl_of(high, max_stale_share=max_stale_share, ttl_days=ttl_days, ttl_min_days=ttl_min_days)
@@ -86,42 +95,26 @@ def change_rate(
     return ChangeRate(n, x, entry_days, rate, low, high, True, ttl, why)
 
 
-def ttl_of(high: float, *, max_stale_share: float, ttl_days: float, ttl_min_days: float) -> float:
-    """Days after which at most ``max_stale_share`` have changed at the rate ``high``, within the two bounds."""
-    return min(age_limit(high, max_stale_share=max_stale_share, ttl_days=ttl_days, ttl_min_days=ttl_min_days), ttl_days)
-
-
-def age_limit(high: float, *, max_stale_share: float, ttl_days: float, ttl_min_days: float) -> float:
-    """Days without a confirmation after which an answer is stale: when at most ``max_stale_share`` have changed at the
-    rate ``high``, as for ``ttl_of``.
-
-    A TTL begins anew with every generation, whatever the age of the answer; so it bounds no age. Here ``ttl_days`` is
-    no upper limit: it is how long entries live without runs and no evidence against older answers, and an entry that
-    always hits would leave once a TTL for nothing.
-    """
-    wanted = -math.log1p(-max_stale_share) / high if high > 0 else math.inf
-    return max(wanted, min(ttl_min_days, ttl_days))
-
-
 def rate_of_share(ages: NDArray[np.float64], share: float) -> float:
-    """The rate at which on average ``share`` of answers of these ages (all > 0) have changed. 0 for none, infinite for
-    all of them."""
+    """The rate a day at which on average ``share`` of answers with these ages (days, all > 0) have changed. 0 for a
+    share of 0, infinite for 1."""
     if share <= 0:
         return 0.0
     if share >= 1:
         return math.inf
 
-    def reached(rate: float) -> float:
+    def changed_share(rate: float) -> float:
         return float(np.mean(-np.expm1(-rate * ages)))
 
     low, high = 0.0, 1.0 / float(ages.max())
-    while reached(high) < share:
+    while changed_share(high) < share:
         low, high = high, 2 * high
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if reached(middle) < share else (low, middle)
+        low, high = (middle, high) if changed_share(middle) < share else (low, middle)
     return high
 
 
 def _percent(rate: float) -> str:
+    """The share that changes in a day at this rate."""
     return "100%" if rate == math.inf else f"{-math.expm1(-rate):.2%}"

@@ -1,6 +1,6 @@
-"""Entries that were taken out of service because their answer is wrong: what stays out of later plans, and until when.
+"""The ledger of answers that were withdrawn because they are wrong: what later plans exclude, and until when.
 
-One table for all times (WITHDRAWN_ENTRIES), each file of it the whole: rows are added and reinstated, never removed.
+It is one table (WITHDRAWN_ENTRIES), and each of its files has all of it. Rows are added and reinstated, never removed.
 """
 
 import json
@@ -20,26 +20,26 @@ from cachewarm_pipeline.storage.schemas import conform
 Rows = Sequence[Mapping[str, Any]]
 
 BY = ("reports", "log", "person")
-"""What can withdraw an entry: reports of readers, negative feedback in the log, a person."""
+"""Who can withdraw an entry: reports from clients, negative feedback in the log, a person."""
 
 
 def empty() -> pa.Table:
-    """The table before anything was withdrawn."""
+    """The table before anything is withdrawn."""
     return WITHDRAWN_ENTRIES.empty_table()
 
 
 def active_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows of answers that stay out."""
+    """The rows of the answers that are withdrawn and not reinstated."""
     return [row for row in table.to_pylist() if row["reinstated_at"] is None]
 
 
 def active(table: pa.Table) -> set[str]:
-    """The entries of which some answer stays out."""
+    """The entry_ids with at least one withdrawn answer."""
     return {row["entry_id"] for row in active_rows(table)}
 
 
 def reinstated(table: pa.Table) -> dict[str, datetime]:
-    """When each entry that was reinstated was so last."""
+    """When each reinstated entry was last reinstated, by entry_id."""
     last: dict[str, datetime] = {}
     for row in table.to_pylist():
         if (at := row["reinstated_at"]) is not None:
@@ -50,10 +50,10 @@ def reinstated(table: pa.Table) -> dict[str, datetime]:
 def add(previous: pa.Table, rows: Rows, now: datetime) -> pa.Table:
     """``previous`` with further withdrawals.
 
-    ``rows``: entry_id, agent_type, prompt, response, why, reports, by (of BY). An answer of an entry that is withdrawn
-    already stays one row, with the larger number of reports; another answer of it, or one that was reinstated, is a row
-    of its own. Prompts and reasons are stored masked. The table only changes where something is new: the same call
-    twice gives the same table. Raises ConfigurationError for another ``by``.
+    ``rows``: entry_id, agent_type, prompt, response, why, reports, by (of BY). An answer that is already withdrawn
+    stays one row, with the larger number of reports. Another answer of the same entry, or one that was reinstated, gets
+    a row of its own. Prompts and reasons are stored masked. Calling it twice with the same rows gives the same table.
+    Raises ConfigurationError for another ``by``.
     """
     table: list[dict[str, Any]] = previous.to_pylist()
     place = {_key(row): i for i, row in enumerate(table) if row["reinstated_at"] is None}
@@ -74,7 +74,7 @@ def add(previous: pa.Table, rows: Rows, now: datetime) -> pa.Table:
 def reinstate(table: pa.Table, entry_ids: Collection[str], now: datetime) -> pa.Table:
     """The table with all answers of these entries reinstated: they may be warmed again.
 
-    Raises ConfigurationError that names the entries that are not withdrawn.
+    Raises ConfigurationError where some are not withdrawn, and names these.
     """
     rows = table.to_pylist()
     if unknown := sorted(set(entry_ids) - active(table)):
@@ -86,7 +86,7 @@ def reinstate(table: pa.Table, entry_ids: Collection[str], now: datetime) -> pa.
 
 
 def withdrawn_answers(table: pa.Table) -> dict[str, list[str]]:
-    """The answers that stay out, by entry_id: those that were not reinstated."""
+    """The answers that are withdrawn and not reinstated, by entry_id."""
     answers: dict[str, list[str]] = {}
     for row in active_rows(table):
         answers.setdefault(row["entry_id"], []).append(row["response"])
@@ -94,10 +94,10 @@ def withdrawn_answers(table: pa.Table) -> dict[str, list[str]]:
 
 
 def variants_of(entry_ids: Collection[str], plan_rows: Rows) -> list[str]:
-    """The planned entries that are variants of these ones and have the same response, in the plan's order: they go with
-    them. Those of ``entry_ids`` themselves, and variants of entries that are not planned, are not among them.
+    """The planned entries that are variants of these entries and have the same response, in the plan's order: they are
+    withdrawn together. ``entry_ids`` themselves, and variants of entries that are not planned, are not among them.
 
-    ``plan_rows``: entry_id, response and provenance (JSON; ``base_id`` makes an entry a variant) of WARMING_PLAN.
+    ``plan_rows``: entry_id, response and provenance (JSON; with ``base_id`` for a variant) of WARMING_PLAN.
     """
     gone = {row["entry_id"]: canonical_response(row["response"]) for row in plan_rows if row["entry_id"] in entry_ids}
     found = []
@@ -109,8 +109,8 @@ def variants_of(entry_ids: Collection[str], plan_rows: Rows) -> list[str]:
 
 
 def near_withdrawn(prompt: np.ndarray, candidates: np.ndarray, radius: float) -> list[int]:
-    """Places of the candidates (n, d) within a cosine distance of a withdrawn prompt (d,): other wordings of it, which
-    are as wrong where they have its answer. Vectors are of unit length."""
+    """Row numbers of the candidates (n, d) within a cosine distance of ``radius`` of a withdrawn prompt (d,): other
+    wordings of it, for which its answer is wrong too. All are unit vectors."""
     return np.flatnonzero(1.0 - candidates @ prompt <= radius).tolist() if len(candidates) else []
 
 

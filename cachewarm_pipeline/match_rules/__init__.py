@@ -1,18 +1,33 @@
-"""Match rules that are learned from the labelled log and certified: who may answer a semantic lookup, with a promise.
+"""Match rules: fitted on one part of the labelled log, certified on another. They decide which semantic lookups are
+served, with a bound on the wrong-hit rate.
 
-    binomial   exact bounds          features   what a lookup and its neighbours say    model     the weights, as data
-    certify    the promise           space      re-scores the few nearest entries       rule      applies it to a lookup
-    tables     from and to datasets  fit        the model; features of many queries     learn     the procedure, whole
-    simulate   does the promise hold?  word_weights  which differing words matter       foresee   what will be served
+In: the query log's days, the warming plan, vectors and a judge. Out: the datasets `labelled_queries`, `match_rules`,
+`match_vectors` and `match_evidence`, and for planning how far an entry is expected to reach.
 
-The procedure (learn.py), for each agent_type:
-1. The labelled log is split by hash of the query: choose / fit / certify (match_rules.labelled_queries). Both of the
-   first train; the certifying part stays unseen. A decision is one DISTINCT query; its repeats are no further evidence.
-2. Cross-fitted features of entries and training queries; the model; the learned space and the weights of words, which
-   all agent types share; how reliable each entry is.
-3. Thresholds from the out-of-fold scores; then `certify` on the certifying part, once.
-4. Step 3 again with the plain similarity as the score. Learned if certified, else distance if certified, else
-   exact_only: broken in at most 2 delta of the cases. Never the one with the larger certified hit rate.
+    assets               the Dagster assets `labelled_queries` and `match_rules`
+    service              reads what the assets need and calls the functions below
+    labelled_queries     distinct log queries with an answer of their own, each in one of three parts
+    rule_tables          from datasets to the logs that rules are learned from, and from rules to datasets
+    space_learning       the linear space in which wordings of one answer lie close together
+    word_weights         how much each differing word says about a different answer
+    match_model_fit      cross-fitted features of many queries, entries' reliability, the choice of the penalty
+    logistic_regression  the penalised logistic regression
+    training             the models of all agent types, with borrowed weights; no certifying query is read
+    certification        thresholds to test, and the test that certifies one of them
+    learn_rules          the whole procedure: a rule for each agent type, and its evidence
+    reach_curve          the chance that an entry answers a lookup at a cosine, as a curve
+    expected_reach       that curve as the match rules of a plan are expected to make it
 
-What is published is cachewarm_client/match_rules.py's `MatchRules`; benchmarks/match_rules.py compares what was tried.
+The procedure (learn_rules), for each agent_type:
+1. The labelled log is split by a hash of the query into choose / fit / certify (labelled_queries). The first two parts
+   train; the certifying part stays unseen. One DISTINCT query is one decision; its repeats are no further evidence.
+2. Training: cross-fitted features of entries and training queries; the model; the learned space and the word weights,
+   which all agent types share; and how reliable each entry is.
+3. Thresholds come from the out-of-fold scores. `certify` then tests them on the certifying part, once.
+4. Step 3 is repeated with the plain similarity as the score. The rule is `learned` if the first test certifies a
+   threshold, else `distance` if the second does, else `exact_only`: wrong in at most 2 delta of the cases. The choice
+   never depends on which of the two certified the larger hit rate.
+
+The published form is `MatchRules` of cachewarm_client/match_rules.py. benchmarks/match_rules.py compares the methods
+that were tried, and benchmarks/promise.py measures how often the certificate's promise breaks.
 """

@@ -1,15 +1,17 @@
-"""Which threshold of a score keeps the wrong-hit rate under alpha, with a promise: wrong in at most delta of the cases.
+"""Finds a threshold of a score at which the wrong-hit rate is at most alpha. The certificate is wrong with probability
+delta at most.
 
 Fixed-sequence testing (Bauer 1991; Angelopoulos et al. 2021, "learn then test"). The thresholds and their order are
-fixed before one certifying label is seen. Each is tested at the full delta with an exact binomial test of "the
-wrong-hit rate here is above alpha"; the first that is not rejected ends the sequence; the loosest rejected one is
-certified. The first threshold at which the hypothesis is true must be passed to do harm, and that has probability delta
-at most: so no correction for the number of thresholds is due, whatever their number.
+fixed before any certifying label is seen. Each threshold is tested at the full delta, with an exact binomial test of
+the hypothesis "the wrong-hit rate here is above alpha". The sequence ends at the first threshold whose hypothesis is
+not rejected; the loosest rejected one is certified. A wrong certificate has to pass the first threshold at which the
+hypothesis is true, which happens with probability delta at most. So no correction is needed, however many thresholds
+are tested.
 
-The decision unit is a DISTINCT query that the entries and the model have not seen, one label each. Repeats of one query
-carry one label, not many: counting them as evidence would break the promise. What is promised is thus the rate among
-distinct unseen queries that are served; a query asked a thousand times weighs as much as one asked once (the rate by
-lookups is reported beside it). It holds for traffic like the certifying part: after drift it has to be made again.
+The unit of decision is a DISTINCT query that neither the entries nor the model have seen, with one label. Repeats of a
+query share its label: counting them as evidence would break the promise. The promise is therefore about distinct unseen
+queries that are served; a query that is asked a thousand times weighs as much as one asked once (the rate by lookups is
+reported as well). It applies to traffic like the certifying part: after drift the certificate has to be made again.
 """
 
 from collections.abc import Sequence
@@ -22,25 +24,30 @@ from numpy.typing import NDArray
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 STEP = 0.02
-"""Share of the hits by which one threshold is stricter than the next. Finer stops no earlier (1% and 0.5% measured) and
-gains little; coarser than 4% leaves hits unserved."""
+"""Each threshold has this share fewer hits than the next, looser one. Finer steps stop no earlier (1% and 0.5% were
+measured) and gain little; steps coarser than 4% leave hits unserved."""
+
 DELTA = 0.05
-"""The most that may be allowed. 1% is advised: see benchmarks/match_rules.py."""
+"""The largest delta to use. 1% is recommended: see benchmarks/match_rules.py."""
 
 DISPROVED = 0.001
-"""Chance under which the fitting part disproves a threshold: it would have to be wrong about it a thousand to one."""
+"""The fitting part disproves a threshold where its wrong hits would be less likely than this at a true rate of alpha:
+one in a thousand."""
 
 
 def plan_thresholds(
     scores: Floats, right: NDArray[np.bool_], queries: int, alpha: float, delta: float = DELTA, step: float = STEP
 ) -> NDArray[np.float64]:
-    """Thresholds to test, strict to loose, from the part of the log that the MODEL was fitted on (best: out of fold).
+    """Thresholds to test, strict to loose, from the part of the log that the MODEL was fitted on.
 
-    ``scores``, ``right``: that part's. ``queries``: how many the certifying part holds. The sequence starts where that
-    part foretells the clearest pass, not at the strictest threshold, where too few hits could certify anything and one
-    early wrong one would end it all (starting where the exact test has most power was no better). It ends where that
-    part itself disproves alpha: looser ones would not pass, and whoever labels the certifying part need not be asked
-    about them. Taking start or end from the certifying labels themselves would break the promise.
+    ``scores``, ``right`` (n,): scores and labels of that part, preferably out of fold. ``queries``: size of the
+    certifying part. Empty where the certifying part is too small to certify anything.
+
+    The sequence starts at the threshold that the fitting part expects to pass most clearly. It does not start at the
+    strictest one: too few hits certify nothing there, and one early wrong hit would end the sequence. (A start where
+    the exact test has most power was no better.) The sequence ends where the fitting part itself disproves alpha:
+    looser thresholds would not pass, and the judge need not label certifying queries for them. Choosing start or end
+    by the certifying labels would break the promise.
     """
     order = np.argsort(-scores, kind="stable")
     ranked = np.asarray(scores, np.float64)[order]
@@ -54,7 +61,7 @@ def plan_thresholds(
         places.append(int(size) - 1)
         size *= 1 - step
     at = np.array(sorted(place for place in set(places) if np.isfinite(ranked[place])), np.int64)
-    # A tail of less than DISPROVED: so many wrong ones would be a wonder if the rate were alpha.
+    # This many wrong hits would be unlikely (p < DISPROVED) at a true rate of alpha.
     at = at[[binomial.cdf(int(wrong[place]) - 1, int(place) + 1, alpha) <= 1 - DISPROVED for place in at]]
     if not len(at):
         return np.empty(0)
@@ -71,9 +78,11 @@ def certify(
     alpha: float,
     delta: float = DELTA,
 ) -> Certificate:
-    """Tests the thresholds in the order given on the certifying part: one score and label for each distinct query.
+    """Tests the thresholds, in the order given, on the certifying part.
 
-    A query is a hit where score >= threshold. The thresholds must not depend on these labels or scores.
+    ``scores``, ``right`` (n,): one of each for every distinct query. A query is a hit where score >= threshold. The
+    thresholds must not depend on these labels or scores. Where no threshold passes, the certificate has threshold None
+    and the counts of the first one tested.
     """
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     ranked = -np.asarray(scores, np.float64)[order]
@@ -96,8 +105,8 @@ def certify(
 
 
 def thresholds_without_fit(scores: Floats, queries: int, alpha: float, delta: float = DELTA) -> NDArray[np.float64]:
-    """A sequence where no labelled fitting part exists: quantiles of unlabelled scores, from the fewest hits that can
-    certify to all of them."""
+    """Thresholds to test where there is no labelled fitting part: 12 quantiles of unlabelled scores (n,), from twice
+    the fewest hits that can certify alpha up to all ``queries``."""
     fewest = binomial.fewest_trials(alpha, delta)
     if not len(scores) or queries < fewest:
         return np.empty(0)

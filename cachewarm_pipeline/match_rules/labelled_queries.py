@@ -1,5 +1,8 @@
-"""The labelled log: distinct queries of the window with an answer of their own. What match rules are fitted on and
-certified with; the judge labels a query by comparing its own answer with the one that the cache would serve."""
+"""The labelled log: the distinct queries of the window that have an answer of their own.
+
+Match rules are fitted and certified on it. The judge labels a query by comparing its own answer with the one that the
+cache would serve.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,14 +23,16 @@ from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 CHOOSE, FIT, CERTIFY = "choose", "fit", "certify"
 PARTS = (CHOOSE, FIT, CERTIFY)
 SHARES = {CHOOSE: 0.2, FIT: 0.2, CERTIFY: 0.6}
-"""Shares of the labelled log. Answers of ``choose`` and ``fit`` choose entries (planning.expected_demand) and fit the
-match model, both with both: a model may be fitted on what chose the entries. Those of ``certify`` do neither, and a
-query that is an entry is not certified with. It is the largest: a bound needs many hits, a model of twenty-odd weights
-does not (Banking77, 1,000 entries: 0.2 to 0.7 of the log to train on changed the hit rate at 5% by 2 points)."""
+"""Shares of the labelled log. The queries of ``choose`` and ``fit`` both choose entries (planning.expected_demand) and
+fit the match model: a model may be fitted on the queries that chose the entries. Those of ``certify`` do neither, and a
+query that is an entry certifies nothing. ``certify`` is the largest part: a bound needs many hits, a model of
+twenty-odd weights does not (Banking77, 1,000 entries: training on 0.2 to 0.7 of the log changed the hit rate at 5% by 2
+points)."""
 
 
 def part_of(entry: str) -> str:
-    """Part of the log that a query belongs to, for ever: by a hash of its own, independent of the order of ids."""
+    """The part of the log that a query belongs to, on every day: by a hash of its entry_id that does not follow the
+    order of the ids."""
     place = int(sha256_hex("part", entry)[:8], 16) / 2**32
     for part in PARTS:
         place -= SHARES[part]
@@ -37,12 +42,13 @@ def part_of(entry: str) -> str:
 
 
 def labelled_queries(days: DailyTables, *, maximum: int, weights: Mapping[date, float]) -> tuple[pa.Table, Counts]:
-    """``labelled_queries``: at most ``maximum`` distinct queries an agent_type, those asked last; and those left out.
+    """The table LABELLED_QUERIES, with at most ``maximum`` distinct queries an agent_type, those asked last; and how
+    many were excluded, by reason.
 
-    The answer of a query is its best supported one that did not come from the cache, the newest on ties. Left out:
-    OVER_CAP (older than the ``maximum`` newest), NO_EVIDENCE and NEGATIVE_FEEDBACK as in the roll-up, PERSONAL (in the
-    prompt or the answer: no judge sees it). ``days`` and ``weights`` as for the roll-up; memory: 200 bytes a distinct
-    query of the window, and the chosen queries' answers.
+    The answer of a query is the one with the most support that did not come from the cache, the newest on ties.
+    Excluded: OVER_CAP (older than the ``maximum`` newest), NO_EVIDENCE and NEGATIVE_FEEDBACK as in the roll-up,
+    PERSONAL (in the prompt or the answer: no judge may see it). ``days`` and ``weights``: as for ``rollup``. Memory:
+    200 bytes for each distinct query of the window, and the chosen queries' answers.
     """
     excluded: Counts = Counts()
     chosen, excluded[ExclusionReason.OVER_CAP], stands_for = _choose(days, maximum, weights)
@@ -108,7 +114,7 @@ class _Query:
 
     @property
     def cost_usd(self) -> float | None:
-        """Mean of the calls with a known cost."""
+        """Mean over the calls with a known cost."""
         return self._cost / self._costed if self._costed else None
 
     @property
@@ -116,7 +122,7 @@ class _Query:
         return min(self._spellings.items(), key=lambda item: (-item[1], item[0]))[0]
 
     def answers(self) -> list[LoggedAnswer]:
-        """Best supported first, then newest."""
+        """Most support first, then newest."""
         found = [LoggedAnswer(text, count, negative, at) for text, (count, negative, at) in self._answers.items()]
         return sorted(found, key=lambda a: (-a.count, -a.last_at, a.text))
 
@@ -124,8 +130,8 @@ class _Query:
 def _choose(
     days: DailyTables, maximum: int, weights: Mapping[date, float]
 ) -> tuple[dict[str, set[str]], int, dict[str, float]]:
-    """Canonical queries by agent_type, those of the newest day first and within a day by hash; how many are not; and
-    the demand of all of an agent_type over that of the chosen ones."""
+    """The chosen canonical queries by agent_type, those of the newest days, within a day by hash; how many were not
+    chosen; and by agent_type the demand of all queries divided by that of the chosen ones."""
     last: dict[str, dict[str, date]] = {}
     demand: dict[str, dict[str, float]] = {}
     for day, table in days(("agent_type", "canonical", "count")):

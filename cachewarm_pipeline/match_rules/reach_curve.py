@@ -1,4 +1,4 @@
-"""How far an entry reaches: the chance that something holds at a cosine, as a logistic curve of it. Plain data."""
+"""How far an entry reaches: the chance that something is true at a cosine, as a logistic curve of the cosine."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_CHANCE = 0.05
-"""Smaller chances count as none: they would tie every query to every entry and bring nothing."""
+"""Smaller chances count as 0: they would connect every query with every entry and gain nothing."""
 
 LEAST_PAIRS = 10
-"""Of each kind that a curve is fitted on; below, it is the pairs' plain share."""
+"""A curve is fitted on at least this many outcomes of each kind; with fewer it is flat, at the plain share."""
 
 _PENALTY = 1.0
 
 
 @dataclass(frozen=True)
 class Reach:
-    """chance = 1 / (1 + exp(-(intercept + slope * cosine))), at most ``top``. ``slope`` is never negative."""
+    """chance = top / (1 + exp(-(intercept + slope * cosine))). ``slope`` is never negative."""
 
     intercept: float
     slope: float
@@ -30,24 +30,28 @@ class Reach:
 
 
 NEVER = Reach(0.0, 0.0, 0.0)
-"""Exact hits only."""
+"""Exact hits only: an entry answers no other prompt."""
 
 
-def step(radius: float) -> Reach:
-    """1 from a cosine distance of ``radius`` on inwards, 0 outside; both within a thousandth of the edge."""
+def reach_within(radius: float) -> Reach:
+    """Chance 1 within a cosine distance of ``radius``, 0 outside; both are reached within 1/1000 of the edge."""
     slope = 1e5
     return Reach(slope * (radius - 1 + 1e-4), slope)
 
 
 def fit_curve(cosine: NDArray[np.floating], holds: NDArray[np.bool_]) -> Reach:
-    """The logistic curve through outcomes at cosines, both of shape (n,); a curve that falls is made flat."""
+    """The logistic curve through outcomes ``holds`` at cosines, both of shape (n,).
+
+    NEVER where no outcome is true. Flat, at the share of true outcomes, with fewer than LEAST_PAIRS of either kind and
+    where the fitted curve would fall.
+    """
     good = int(holds.sum())
     if good == 0:
         return NEVER
     if min(good, len(holds) - good) < LEAST_PAIRS:
         share = (good + 0.5) / (len(holds) + 1)
         return Reach(float(np.log(share / (1 - share))), 0.0)
-    from cachewarm_pipeline.match_rules.match_model_fit import logistic
+    from cachewarm_pipeline.match_rules.logistic_regression import logistic
 
     model = logistic(np.asarray(cosine, np.float64)[:, None], holds, _PENALTY)
     slope = model.weights[0]

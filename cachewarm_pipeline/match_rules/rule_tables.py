@@ -1,4 +1,4 @@
-"""Between the datasets and the learning: logs of agent types from plan and labelled queries, and what was learned as
+"""Between the datasets and the learning: logs of agent types from plan and labelled queries, and rules and evidence as
 tables."""
 
 import json
@@ -14,17 +14,18 @@ from cachewarm_client.words import tokens
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY
-from cachewarm_pipeline.match_rules.learn_rules import AgentLog, Evidence
+from cachewarm_pipeline.match_rules.learn_rules import Evidence
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer
+from cachewarm_pipeline.match_rules.training import AgentLog
 from cachewarm_pipeline.storage.schemas import MATCH_EVIDENCE, MATCH_RULES, MATCH_VECTORS
 
 SHARED = ""
-"""agent_type of the row that holds what all rules share: the default rule, the version, the learned space, the weights
-of words."""
+"""agent_type of the row with what all rules share: the default rule, the version, the learned space, the word
+weights."""
 
 
 class GroupsResponses(Protocol):
-    """What of a judge is needed here."""
+    """The calls of a judge that are needed here."""
 
     def same(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.bool_]: ...
 
@@ -34,10 +35,11 @@ class GroupsResponses(Protocol):
 def agent_logs(
     plan: pa.Table, labelled: pa.Table, vectors_of: Callable[[list[str]], Floats], judge: GroupsResponses
 ) -> list[AgentLog]:
-    """One log an agent_type of the plan or of the labelled queries, by name.
+    """A log for each agent_type of the plan or of the labelled queries, ordered by name.
 
-    ``vectors_of``: unit vectors of prompts. Labelled queries that the plan warms are left away: they are hit exactly.
-    The certifying part has no answer groups: only rows that are fitted on do. Memory: the vectors once.
+    ``plan``: WARMING_PLAN. ``labelled``: LABELLED_QUERIES. ``vectors_of``: unit vectors of prompts, float32 (n, d).
+    Labelled queries that the plan warms are not used: they are hit exactly. Only rows that are fitted on have answer
+    groups; those of the certifying part have none. Memory: the vectors once.
     """
     warmed = set(plan["entry_id"].to_pylist())
     names = sorted({*plan["agent_type"].to_pylist(), *labelled["agent_type"].to_pylist()})
@@ -49,11 +51,12 @@ def agent_logs(
         prompts = [*entries["prompt"].to_pylist(), *queries["prompt"].to_pylist()]
         responses = [*entries["response"].to_pylist(), *queries["response"].to_pylist()]
         n = entries.num_rows
-        held = np.array([part == CERTIFY for part in queries["part"].to_pylist()], bool)
-        train, held_rows = n + np.flatnonzero(~held), n + np.flatnonzero(held)
+        certifies = np.array([part == CERTIFY for part in queries["part"].to_pylist()], bool)
+        train, held_out = n + np.flatnonzero(~certifies), n + np.flatnonzero(certifies)
         groups = np.full(len(prompts), -1)
         if n:
-            # Entries keep the plan's groups, which serving goes by; what the judge puts beside one of them joins it.
+            # Entries keep the plan's groups, which serving uses; a query that the judge groups with an entry joins
+            # them.
             fitted = [*range(n), *train.tolist()]
             heads = judge.groups([responses[i] for i in fitted])
             firsts: dict[str, int] = {}
@@ -62,8 +65,8 @@ def agent_logs(
             groups[fitted] = first_group + np.where(heads < n, of_entry[np.minimum(heads, n - 1)], heads)
             groups[:n] = first_group + of_entry
         first_group += len(prompts)
-        data = Labelled(vectors_of(prompts), groups, [tokens(p) for p in prompts], _asker(judge, responses))
-        logs.append(AgentLog(name, data, n, train, held_rows))
+        data = Labelled(vectors_of(prompts), groups, [tokens(p) for p in prompts], _comparer(judge, responses))
+        logs.append(AgentLog(name, data, n, train, held_out))
     return logs
 
 
@@ -72,7 +75,7 @@ def _take(table: pa.Table, rows: list[int]) -> pa.Table:
 
 
 def _unwarmed(labelled: pa.Table, rows: list[int], warmed: set[str]) -> list[int]:
-    """Those of the labelled queries that the plan does not warm: the others are hit exactly."""
+    """The labelled queries that the plan does not warm: the others are hit exactly."""
     return [i for i in rows if labelled["entry_id"][i].as_py() not in warmed]
 
 
@@ -83,7 +86,7 @@ def _by_agent(table: pa.Table) -> dict[str, list[int]]:
     return rows
 
 
-def _asker(judge: GroupsResponses, responses: Sequence[str]) -> Callable[[Ints, Ints], NDArray[np.bool_]]:
+def _comparer(judge: GroupsResponses, responses: Sequence[str]) -> Callable[[Ints, Ints], NDArray[np.bool_]]:
     def same(queries: Ints, entries: Ints) -> NDArray[np.bool_]:
         pairs = zip(queries.tolist(), entries.tolist(), strict=True)
         return judge.same([(responses[q], responses[e]) for q, e in pairs])
@@ -92,14 +95,14 @@ def _asker(judge: GroupsResponses, responses: Sequence[str]) -> Callable[[Ints, 
 
 
 def rules_table(rules: MatchRules) -> pa.Table:
-    """``match_rules``: a row an agent_type, by name, and the row of what they share first."""
+    """The table MATCH_RULES: first the row SHARED, then a row for each agent_type, ordered by name."""
     rows = [{**rules.default.describe(), "agent_type": SHARED, "data": _json(rules.shared_dict())}]
     rows += [{**rules.rules[n].describe(), "data": _json(rules.rules[n].as_dict())} for n in sorted(rules.rules)]
     return pa.Table.from_pylist(rows, schema=MATCH_RULES)
 
 
 def rules_of(table: pa.Table) -> MatchRules:
-    """The rules of a ``match_rules`` table. Raises CacheError for rules of another version, or damaged ones."""
+    """The rules of a MATCH_RULES table. Raises CacheError for damaged rules and for those of another version."""
     shared, rules = {}, []
     for row in table.select(["agent_type", "data"]).to_pylist():
         data = json.loads(row["data"])
@@ -111,8 +114,8 @@ def rules_of(table: pa.Table) -> MatchRules:
 
 
 def vectors_table(logs: Sequence[AgentLog], plan: pa.Table, rules: MatchRules, scorers: dict[str, Scorer]) -> pa.Table:
-    """``match_vectors``: the entries' places in the learned space, and their reliability; no rows where no rule reads
-    them."""
+    """The table MATCH_VECTORS: the entries' vectors in the learned space and their reliability, for agent types with a
+    learned rule."""
     rows = []
     by_agent = _by_agent(plan)
     for log in logs:
@@ -127,16 +130,17 @@ def vectors_table(logs: Sequence[AgentLog], plan: pa.Table, rules: MatchRules, s
 def evidence_table(
     logs: Sequence[AgentLog], plan: pa.Table, labelled: pa.Table, evidence: dict[str, Evidence]
 ) -> pa.Table:
-    """``match_evidence``: every certifying query, what would answer it, and the judge's labels that were needed."""
+    """The table MATCH_EVIDENCE: every certifying query, the entries that would answer it, and the judge's labels where
+    they were needed."""
     warmed = set(plan["entry_id"].to_pylist())
     entries_by, queries_by = _by_agent(plan), _by_agent(labelled)
     parts = []
     for log in logs:
-        if (found := evidence.get(log.agent_type)) is None or not len(found.held):
+        if (found := evidence.get(log.agent_type)) is None or not len(found.held_out):
             continue
         entries = _take(plan, entries_by[log.agent_type])
         queries = _take(labelled, _unwarmed(labelled, queries_by[log.agent_type], warmed))
-        queries = _take(queries, (found.held - log.entries).tolist())
+        queries = _take(queries, (found.held_out - log.entries).tolist())
         picked, nearest = pa.array(found.picked), pa.array(found.nearest)
         columns = [
             queries["agent_type"],

@@ -1,4 +1,4 @@
-"""The labelled log of a window and the match rules of a plan: read and decide, never write."""
+"""The labelled log of a window and the match rules of a plan. Reads datasets and writes none."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from cachewarm_pipeline.exclusion_reasons import Counts
 from cachewarm_pipeline.match_rules.labelled_queries import labelled_queries
-from cachewarm_pipeline.match_rules.learn_rules import AgentLog, Learned, learn_rules
+from cachewarm_pipeline.match_rules.learn_rules import Learned, learn_rules
 from cachewarm_pipeline.match_rules.rule_tables import agent_logs
+from cachewarm_pipeline.match_rules.training import AgentLog
 from cachewarm_pipeline.models.embed_new_texts import vectors_of
 from cachewarm_pipeline.ports import Judge, Ports, Progress
 from cachewarm_pipeline.query_log.day_weights import day_weights
@@ -17,7 +18,7 @@ from cachewarm_pipeline.query_log.mined_days import read_days
 
 
 def labelled_of_days(ports: Ports, days: Sequence[date]) -> tuple[pa.Table, Counts]:
-    """The distinct queries of these days with their own answers."""
+    """LABELLED_QUERIES of these days, and how many queries were excluded, by reason."""
     of_days = partial(read_days, ports.datasets, days)
     return labelled_queries(of_days, maximum=ports.settings.labelled_max, weights=_weights(ports, days))
 
@@ -25,7 +26,8 @@ def labelled_of_days(ports: Ports, days: Sequence[date]) -> tuple[pa.Table, Coun
 def rules_of_plan(
     ports: Ports, entries: pa.Table, queries: pa.Table, judge: Judge, progress: Progress
 ) -> tuple[list[AgentLog], Learned]:
-    """The match rules of a plan, and the logs that they were learned from."""
+    """The logs of a plan (``entries``: WARMING_PLAN, ``queries``: LABELLED_QUERIES), and the match rules learned from
+    them."""
     logs = agent_logs(entries, queries, partial(vectors_of, ports.embedder, ports.vectors), judge)
     settings = ports.settings
     return logs, learn_rules(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta, progress=progress)

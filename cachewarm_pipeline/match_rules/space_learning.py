@@ -1,7 +1,8 @@
-"""Learns the space in which wordings of one answer lie close and different answers lie apart.
+"""Learns the space in which wordings of one answer lie close together and different answers lie apart.
 
-Within-class whitening (the covariance of wordings around the centre of their answer, shrunk towards the identity), then
-the directions with most spread between answers: linear discriminant analysis, shrunk. Nothing here reads or writes.
+Shrunk linear discriminant analysis: within-class whitening (by the covariance of wordings around the centre of their
+answer, shrunk towards the identity), then the directions with the most spread between answers. Nothing here reads or
+writes.
 """
 
 import numpy as np
@@ -10,17 +11,18 @@ from cachewarm_client.match_features import Floats, Ints
 from numpy.typing import NDArray
 
 RANK = 128
-"""Directions kept. 64 was about as good, all 384 worse, on three data sets; 128 x 384 in half precision is 98 KB."""
+"""Directions kept. On three data sets 64 was about as good and all 384 were worse; 128 x 384 in half precision are
+98 KB."""
 MIN_SHRINK = 0.05
 MAX_LEARN = 40_000
-"""Log queries the covariance is learned from at most: its error is far below the shrinkage by then."""
+"""Most log queries that the covariance is learned from: with these, its error is far below the shrinkage."""
 
 
 def learn_space(vectors: Floats, groups: Ints, rank: int = RANK) -> Space | None:
-    """The space of unit vectors (n, d) whose answers are ``groups`` (n,).
+    """The space learned from unit vectors (n, d) with the answers ``groups`` (n,).
 
-    None where there is nothing to learn from: fewer than 30 wordings beyond the first of their answer, or one answer.
-    Takes the first MAX_LEARN rows. Memory: three d x d matrices and one copy of the rows.
+    None where there is too little to learn from: fewer than 30 wordings beyond the first of each answer, or a single
+    answer. Uses the first MAX_LEARN rows. Memory: three d x d matrices and one copy of the rows.
     """
     vectors, groups = vectors[:MAX_LEARN], groups[:MAX_LEARN]
     _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
@@ -38,11 +40,11 @@ def learn_space(vectors: Floats, groups: Ints, rank: int = RANK) -> Space | None
     white = x @ whiten
     centred = white - white.mean(0)
     means = group_sums(centred, inverse, len(counts)) / np.sqrt(counts)[:, None]
-    # The small second part orders the directions that are left once the answers span fewer than `rank`.
+    # The small second term orders the remaining directions where the answers span fewer than `rank`.
     spread = means.T @ means / len(x) + 1e-3 * (centred.T @ centred) / len(x)
     _, axes = np.linalg.eigh(spread)
     projection = whiten @ axes[:, ::-1][:, :rank]
-    # One scale for all: cosines do not see it, and half precision keeps its digits.
+    # One scale for all directions: it changes no cosine, and half precision keeps its digits.
     return Space((projection / np.abs(projection).max()).astype(np.float16))
 
 
@@ -57,7 +59,8 @@ def group_sums(rows: Floats, inverse: Ints, groups: int) -> NDArray[np.float64]:
 
 
 def _shrinkage(covariance: Floats, free: int) -> float:
-    """Oracle approximating shrinkage (Chen, Wiesel, Eldar, Hero 2010), for a covariance of trace d."""
+    """Oracle approximating shrinkage (Chen, Wiesel, Eldar, Hero 2010) for a covariance with trace d, from ``free``
+    degrees of freedom."""
     d = covariance.shape[0]
     squares = float((covariance * covariance).sum())
     away = (free + 1 - 2 / d) * max(squares - d, 1e-12)

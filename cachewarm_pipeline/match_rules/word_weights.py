@@ -1,7 +1,7 @@
 """Which words matter: weights of the words in which a query and an entry differ, counted in the labelled log.
 
-"please" makes no other question, "revoke" does. One set of weights for all agent types: plain data, published once
-beside the learned space. Pure; no word of it that is personal data by itself leaves it.
+"please" does not make it another question, "revoke" does. All agent types share one set of weights, published as plain
+data with the learned space. Words that are personal data by themselves are never among them. No I/O.
 """
 
 from array import array
@@ -13,34 +13,34 @@ from cachewarm_client.words import Tokens, word_key
 from numpy.typing import NDArray
 
 PSEUDO_PAIRS = 5.0
-"""Pairs at the overall rate that every word begins with. Of 2, 5, 10 and 20, the sample's out-of-fold log loss fell
-most from 2 to 5; StackFAQ's held-out one rose from 5 to 20."""
+"""Pairs at the overall rate that are added to every word's own pairs. Among 2, 5, 10 and 20, the sample's out-of-fold
+log loss fell most from 2 to 5; StackFAQ's held-out log loss rose from 5 to 20."""
 
 LEAST_QUERIES = 3
-"""Distinct queries in whose pairs a word must have been the difference: fewer say little, and may be one person's."""
+"""Distinct queries in whose pairs a word must differ: fewer are little evidence, and may come from one person."""
 
 LEAST_WEIGHT = 0.05
-"""Weights nearer to 0 change no decision."""
+"""Weights closer to 0 change no decision."""
 
 MOST_WORDS = 5_000
-"""Words that are published at most, those of the largest |weight| x pairs: about 90 KB, as much as the space takes."""
+"""Most words that are published, those with the largest |weight| x pairs: about 90 KB, as much as the learned space."""
 
 
 class WordPairs:
-    """Pairs of a query and one of its nearest entries: the words that only one of them has, and whether the answers are
-    the same. Memory: 8 bytes a differing word and 11 a pair."""
+    """Pairs of a query and one of its nearest entries: the words that only one of the two has, and whether their
+    answers are equivalent. Memory: 8 bytes for each differing word and 11 for each pair."""
 
     def __init__(self) -> None:
         self.queries = 0
-        """Numbers of distinct queries that are taken."""
+        """How many distinct queries have been numbered."""
         self._numbers: dict[str, int] = {}
         self._word, self._pair = array("i"), array("i")
         self._same, self._query = array("b"), array("q")
         self._folds = array("b")
 
     def add(self, lookup: Tokens, entry: Tokens, same: bool, query: int, folds: tuple[int, int]) -> None:
-        """One pair. ``query``: number of the distinct query; ``folds``: of the query, and of the entry where it is
-        fitted on too (else the query's again), since the pair says the same of both."""
+        """Adds one pair. ``query``: number of the distinct query. ``folds``: the query's fold, and the entry's where it
+        is fitted on too (else the query's again): the pair is evidence about both."""
         differing = lookup.all ^ entry.all
         self._word.extend([self._numbers.setdefault(word, len(self._numbers)) for word in differing])
         self._pair.extend([len(self._same)] * len(differing))
@@ -49,11 +49,12 @@ class WordPairs:
         self._folds.extend(folds)
 
     def weights(self, without: int | None = None) -> dict[str, float]:
-        """Of each word the smoothed log-odds that answers are the same though it differs, less the overall log-odds.
+        """The weight of each word: the smoothed log-odds that two answers are equivalent although the word differs,
+        less the overall log-odds.
 
-        By word_key: a word of the log, a name perhaps, is nobody's who reads Redis. ``without``: a fold whose pairs are
-        left out. Words that are rare, that change nothing, or that ``find`` flags
-        have none. Rounded, sorted by key: what is fitted on is what is published.
+        Keys are word_key hashes, so that a reader of Redis learns no word of the log, such as a name. ``without``: a
+        fold whose pairs do not count. Words that are rare, that change nothing, or in which find_personal_data finds
+        something have no weight. Rounded and sorted by key, so that the model is fitted on exactly what is published.
         """
         folds = np.frombuffer(self._folds, np.int8).reshape(-1, 2)
         kept = np.ones(len(folds), bool) if without is None else (folds != without).all(1)
@@ -80,7 +81,7 @@ class WordPairs:
         return dict(sorted(found.items()))
 
     def _queries(self, word: Ints, pair: Ints) -> NDArray[np.int64]:
-        """Distinct queries of each word."""
+        """The number of distinct queries of each word."""
         query = np.frombuffer(self._query, np.int64)
         _, number = np.unique(query, return_inverse=True)
         once = np.unique(word.astype(np.int64) * (number.max() + 1) + number[pair])

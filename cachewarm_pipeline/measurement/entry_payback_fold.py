@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from cachewarm_pipeline.freshness.idle_entries import LEAST_LOOKUPS, Idle, Seen, end_of_day
+from cachewarm_pipeline.freshness.idle_entries import LEAST_LOOKUPS, EntryDay, IdleState, idle_states_after
 from cachewarm_pipeline.measurement.entry_verdicts import EntryFacts, entry_verdicts
 from cachewarm_pipeline.measurement.prompts_in_log import PromptKey, PromptLogCount, prompt_key
 from cachewarm_pipeline.storage.measurement_schemas import ENTRY_PAYBACK
@@ -49,7 +49,7 @@ class _EntryState:
     last_hit: int | None = None
     """Microseconds since 1970."""
     negative: int = 0
-    idle: Idle = field(default_factory=Idle)
+    idle: IdleState = field(default_factory=IdleState)
     seen_on: date | None = None
     """The newest day with a row of it."""
     live_on: date | None = None
@@ -82,7 +82,7 @@ class EntryPaybackFold:
         for row in before.to_pylist() if before else ():
             entry = self._new_entry(row["entry_id"], row["agent_type"], row["prompt"], row["source"], row["first_day"])
             entry.last_hit, entry.negative = _micros(row["last_hit"]), row["negative"]
-            entry.idle = Idle(row["idle_days"], row["average_hits"], row["left_on"], row["times_left"])
+            entry.idle = IdleState(row["idle_days"], row["average_hits"], row["left_on"], row["times_left"])
 
     @property
     def days(self) -> list[date]:
@@ -102,17 +102,17 @@ class EntryPaybackFold:
     def add(self, day: date, hits: pa.Table | None, lookups: Mapping[str, int], read_log: ReadLog) -> None:
         """Adds one day. ``hits``: ENTRY_HITS, None if none is stored. ``lookups``: of the warmed arm, by agent_type.
         ``read_log`` is called only for days after ``before_day``."""
-        seen: dict[str, Seen] = {}
+        seen: dict[str, EntryDay] = {}
         for row in _rows(hits) if hits else ():
             self._count(day, row, lookups)
-            seen[row.entry_id] = Seen(row.whole_day, row.hits)
+            seen[row.entry_id] = EntryDay(row.whole_day, row.hits)
         if hits is not None:
             self._newest = day
         if self._before_day is not None and day <= self._before_day:
             return
         prompts = {entry.prompt_key: id for id, entry in self._entries.items() if entry.prompt_key}
         logged = read_log(prompts) if prompts else {}
-        states: dict[str, dict[str, Idle]] = {}
+        states: dict[str, dict[str, IdleState]] = {}
         for id, entry in self._entries.items():
             states.setdefault(entry.agent_type, {})[id] = entry.idle
         for id, found in logged.items():
@@ -120,7 +120,7 @@ class EntryPaybackFold:
         asked = {id for id, found in logged.items() if found.rows > 0}
         for agent_type, of_type in states.items():
             looked_up = hits is not None and lookups.get(agent_type, 0) >= LEAST_LOOKUPS
-            now = end_of_day(of_type, day, seen, looked_up=looked_up, asked=asked, idle_days=self._idle_days)
+            now = idle_states_after(of_type, day, seen, looked_up=looked_up, asked=asked, idle_days=self._idle_days)
             for id, idle in now.items():
                 self._entries[id].idle = idle
 

@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 from cachewarm_client.text import embedding_key
 
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance
-from cachewarm_pipeline.freshness.service import age_limits, present_sources, withdrawn_entries
-from cachewarm_pipeline.freshness.stale_answers import Admitted, Standing, admit, stamp
-from cachewarm_pipeline.freshness.stored_payback import idle_entries, stored_payback
+from cachewarm_pipeline.freshness.service import age_limits, current_sources, withdrawn_entries
+from cachewarm_pipeline.freshness.stale_answers import AdmissionContext, Admitted, admit, stamp
+from cachewarm_pipeline.freshness.stored_payback import idle_entry_ids, stored_payback
 from cachewarm_pipeline.freshness.withdrawn_entries import active_rows, near_withdrawn, withdrawn_answers
-from cachewarm_pipeline.match_rules.foreseen_reach import foreseen_reach
-from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, step
+from cachewarm_pipeline.match_rules.expected_reach import expected_reach
+from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, reach_within
 from cachewarm_pipeline.match_rules.rule_tables import agent_logs
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
 from cachewarm_pipeline.planning.candidate_row import CandidateRow
@@ -95,7 +95,7 @@ def plan_day(
     return PlannedDay(plan, admitted, coverage.curves, coverage.second_pass, coverage.agent_rows)
 
 
-def standing(ports: Ports, day: date) -> Standing:
+def standing(ports: Ports, day: date) -> AdmissionContext:
     """What is known about answers when the plan of a day is made.
 
     This is the newest answer checks up to that day, the provenance of the previous plan's entries, the entries that
@@ -107,13 +107,13 @@ def standing(ports: Ports, day: date) -> Standing:
     rows = datasets.read("answer_checks", checked).to_pylist() if checked else []
     plan = datasets.read("warming_plan", before, ["entry_id", "provenance"]).to_pylist() if before else []
     earned = stored_payback(datasets, day, ["entry_id", "left_on"])
-    return Standing(
-        present_sources(ports),
+    return AdmissionContext(
+        current_sources(ports),
         {row["entry_id"]: row for row in rows},
         withdrawn_answers(withdrawn_entries(datasets)),
         {row["entry_id"]: AnswerProvenance.of(row["provenance"]) for row in plan},
         settings.stale_entries == "keep",
-        idle=idle_entries(earned) if settings.idle_days and earned else frozenset(),
+        idle=idle_entry_ids(earned) if settings.idle_days and earned else frozenset(),
     )
 
 
@@ -161,7 +161,7 @@ class _CoverageSelection:
         of_texts = partial(vectors_of, self._ports.embedder, self._ports.vectors)
         demands = agent_demands(rows, self._labelled, vectors.get, of_texts, self._judge)
         place = budget_places(rows, limits.entry_bytes)
-        within_radius = step(settings.coverage_radius)
+        within_radius = reach_within(settings.coverage_radius)
         graph, _ = coverage_graph(demands, place, lambda _: within_radius)
         first = select(rows, graph, demands, limits)
         self._progress(f"first pass: {len(first.positions):,} entries; predicting their match rules")
@@ -187,7 +187,7 @@ class _CoverageSelection:
         logs = agent_logs(
             entries, self._labelled, partial(vectors_of, self._ports.embedder, self._ports.vectors), self._judge
         )
-        return foreseen_reach(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta)
+        return expected_reach(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta)
 
 
 def _agent_rows(

@@ -1,4 +1,4 @@
-"""Checks of answers through the real assets: what is found, what the plan does about it, and what it costs."""
+"""Checks of answers through the real assets: what they find, what the plan does about it, and what they cost."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance
-from cachewarm_pipeline.freshness.change_sample import ChangeCheck
+from cachewarm_pipeline.freshness.check_sample import ChangeCheck
 from cachewarm_pipeline.freshness.withdrawn_entries import add, empty
 from cachewarm_pipeline.storage.answer_schemas import CHANGE_CHECKS
 from tests.support.chat_server import KEY
@@ -42,7 +42,7 @@ Made = Callable[[str, str, Path], Project]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """A log in a project of its own, ``mined``, ``planned`` or ``checked``: done once for all tests."""
+    """Copies a project with a log that is ``mined``, ``planned`` or ``checked``; each is made once for all tests."""
     logs = {
         "changing": lambda: log_of(changing, lambda back: "m1" if back >= 4 else "m2", NUMBER),
         "steady": lambda: log_of(steady, lambda back: None if back >= 7 else "m1"),
@@ -142,7 +142,7 @@ def test_the_measured_rate_sets_the_ttl_by_the_settings_of_the_day_it_is_used(ch
         assert ttl_days_by_agent(changed.datasets, LAST_DAY, workspace.settings) == {"a": 4.0}
 
 
-def test_a_sample_is_bounded_unless_the_whole_is_asked_for_and_too_few_checks_set_no_ttl(changed: Project) -> None:
+def test_a_sample_is_bounded_unless_all_entries_are_checked_and_too_few_checks_set_no_ttl(changed: Project) -> None:
     checks = changed.check(CACHEWARM_REFRESH_SAMPLE="5")
     assert len(checks) == 5
     assert changed.metadata["not_checked"] == {"not_in_the_sample": NUMBER - 5}
@@ -167,10 +167,10 @@ def test_answers_of_another_model_are_stale_when_the_setting_says_so(unchanged: 
     assert unchanged.metadata["left_out"] == {"stale": FEW}
     kept = unchanged.plan(CACHEWARM_ANSWER_MODEL="m2", CACHEWARM_STALE_ENTRIES="keep")
     assert (len(kept), unchanged.metadata["stale"]) == (FEW, {"answer_model": FEW})
-    assert len(unchanged.plan()) == FEW  # no longer compared: nothing is held against them
+    assert len(unchanged.plan()) == FEW  # the model is not compared any more, so nothing is stale
 
 
-def test_a_new_prompt_version_is_noticed_however_late_and_ends_with_the_next_answer(project: Project) -> None:
+def test_a_new_prompt_version_marks_entries_even_days_later_until_their_next_answer(project: Project) -> None:
     later = LAST_DAY + timedelta(2)
 
     def asked(n: int, back: int) -> str | None:
@@ -200,11 +200,11 @@ def test_a_plan_only_knows_the_checks_of_its_day_and_before(checked: Project) ->
         assert len(standing(workspace, LAST_DAY + timedelta(6)).checks) == NUMBER
 
 
-def test_the_rate_is_measured_on_queries_that_are_no_entries_too_and_only_entries_are_marked(
+def test_the_rate_is_also_measured_on_queries_without_an_entry_and_only_entries_are_marked(
     made: Made, tmp_path: Path
 ) -> None:
     project = made("changing", "mined", tmp_path)
-    few = {"CACHEWARM_BUDGET": "10", "CACHEWARM_MIN_STABILITY": "0.67"}  # what changed is volatile then
+    few = {"CACHEWARM_BUDGET": "10", "CACHEWARM_MIN_STABILITY": "0.67"}  # then the changed queries are volatile
     assert len(project.plan(**few)) == 10
     assert project.metadata["left_out"] == {"over_budget": NUMBER - CHANGED - 10}
     assert len(project.check(**few)) == 10
@@ -221,7 +221,7 @@ def test_the_rate_is_measured_on_queries_that_are_no_entries_too_and_only_entrie
     assert rate["checked"] == NUMBER  # each query once, however often it was checked
 
 
-def test_an_answer_that_nobody_got_afresh_for_longer_than_answers_last_is_left_out_unless_kept(
+def test_an_answer_that_was_confirmed_too_long_ago_is_excluded_unless_stale_entries_are_kept(
     checked: Project,
 ) -> None:
     (rate,) = checked.rates()
@@ -264,7 +264,7 @@ def answering(made: Made, tmp_path: Path, _openai_http: HTTPServer) -> Answering
     return Answering(made("half like the model's", "planned", tmp_path), _openai_http)
 
 
-def test_a_models_fresh_answers_are_compared_paid_for_once_a_week_and_taken_over(answering: Answering) -> None:
+def test_fresh_answers_of_a_model_are_compared_and_warmed_and_paid_for_once_a_week(answering: Answering) -> None:
     project, server = answering.project, answering.server
     checks = project.check()
     assert len(server.requests) == FEW
@@ -287,7 +287,7 @@ def test_a_models_fresh_answers_are_compared_paid_for_once_a_week_and_taken_over
     assert len(server.requests) == 2 * FEW
 
 
-def test_of_the_queue_so_many_are_answered_again_most_worth_first_and_the_others_are_dropped(
+def test_the_first_of_the_queue_are_answered_again_up_to_the_maximum_and_the_others_are_excluded(
     answering: Answering,
 ) -> None:
     project, server = answering.project, answering.server
@@ -318,7 +318,7 @@ def test_an_entry_that_left_for_its_age_is_answered_again_and_comes_back(answeri
     assert (len(server.requests), len(project.plan(later))) == (FEW, FEW)
 
 
-def test_the_spend_cap_holds_and_what_was_not_answered_is_counted(answering: Answering) -> None:
+def test_the_budget_holds_and_unanswered_questions_are_counted(answering: Answering) -> None:
     project, server = answering.project, answering.server
     project.check(CACHEWARM_LLM_MAX_TOKENS="6000")
     assert 0 < len(server.requests) < FEW
@@ -326,7 +326,7 @@ def test_the_spend_cap_holds_and_what_was_not_answered_is_counted(answering: Ans
     assert project.metadata["over_cap"] > 0
 
 
-def test_an_answer_that_may_not_be_warmed_takes_no_place(answering: Answering) -> None:
+def test_a_fresh_answer_that_must_not_be_warmed_replaces_nothing(answering: Answering) -> None:
     project, server = answering.project, answering.server
     server.reply = lambda body: {
         "choices": [{"message": {"content": json.dumps({"answer": "Ask ada.moss@corp.io"})}, "finish_reason": "stop"}],
@@ -336,13 +336,13 @@ def test_an_answer_that_may_not_be_warmed_takes_no_place(answering: Answering) -
     assert project.metadata["not_checked"] == {"the_model_gave_no_usable_answer": FEW}
 
 
-def test_refreshing_by_a_model_without_one_is_refused_and_says_what_to_set(unchanged: Project) -> None:
+def test_without_a_model_refreshing_by_llm_is_refused_and_the_message_names_the_settings(unchanged: Project) -> None:
     for llm in ("none", "recorded"):
         with pytest.raises(Exception, match="CACHEWARM_REFRESH=llm needs a model that answers: set CACHEWARM_LLM=op"):
             unchanged.check(CACHEWARM_REFRESH="llm", CACHEWARM_LLM=llm)
 
 
-def test_the_checks_are_no_part_of_the_daily_run() -> None:
+def test_the_checks_are_not_part_of_the_daily_run() -> None:
     from cachewarm_pipeline.definitions import defs
 
     keys = {key.path[-1] for key in defs.resolve_job_def("warm_cache").asset_layer.executable_asset_keys}

@@ -1,4 +1,4 @@
-"""The rate at which answers change, its interval, and the TTL made from it."""
+"""The rate at which answers change, its interval, and the TTL that follows from it."""
 
 import math
 
@@ -7,14 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.freshness.change_rate import (
-    MIN_CHECKS,
-    ChangeRate,
-    age_limit,
-    change_rate,
-    rate_of_share,
-    ttl_of,
-)
+from cachewarm_pipeline.freshness.change_rate import MIN_CHECKS, ChangeRate, change_rate, rate_of_share
 
 LIMITS = {"max_stale_share": 0.1, "ttl_days": 7.0, "ttl_min_days": 2.0}
 AGES = st.lists(st.floats(1e-3, 1e4), min_size=1, max_size=80)
@@ -56,24 +49,7 @@ def test_a_ttl_never_leaves_its_bounds(ages: list[float], data: st.DataObject, m
     assert min(least, most) <= found.ttl_days <= most
 
 
-@given(st.floats(0, 1e3), st.floats(0.001, 0.999))
-def test_within_the_bounds_a_ttl_ends_when_the_share_has_changed(high: float, share: float) -> None:
-    ttl = ttl_of(high, max_stale_share=share, ttl_days=1e9, ttl_min_days=0.0)
-    assert 1 - math.exp(-high * ttl) <= share + 1e-9
-    assert ttl == 1e9 or 1 - math.exp(-high * ttl) == pytest.approx(share)
-
-
-@given(st.floats(1e-9, 1e3), st.floats(0.1, 400), st.floats(0.1, 400))
-def test_an_answer_may_be_as_old_as_the_ttl_says_and_older_where_the_rate_says_nothing_against_it(
-    high: float, most: float, least: float
-) -> None:
-    bounds = {"max_stale_share": 0.1, "ttl_days": most, "ttl_min_days": least}
-    ttl, limit = ttl_of(high, **bounds), age_limit(high, **bounds)
-    assert limit == ttl if ttl < most else limit >= ttl
-    assert limit <= min(least, most) or -math.expm1(-high * limit) <= 0.1 + 1e-9
-
-
-def test_no_change_at_all_keeps_the_full_ttl_and_says_how_much_is_known() -> None:
+def test_without_any_change_the_ttl_is_the_full_one_and_the_bound_is_reported() -> None:
     found = rate([10.0] * 60, 0)
     assert (found.rate, found.low, found.ttl_days, found.measured) == (0.0, 0.0, 7.0, True)
     assert found.why == "0 of 60 answers changed over 600 entry-days: at most 0.50% a day; the full TTL"
@@ -86,7 +62,7 @@ def test_when_all_have_changed_the_ttl_is_the_shortest() -> None:
     assert found.why.endswith("at most 100% a day; the shortest TTL")
 
 
-def test_between_the_bounds_the_ttl_is_the_formulas() -> None:
+def test_between_its_bounds_the_ttl_follows_the_formula() -> None:
     found = rate([10.0] * 60, 12)
     assert found.rate == pytest.approx(-math.log(1 - 12 / 60) / 10)
     assert found.ttl_days == pytest.approx(-math.log(0.9) / found.high)
@@ -94,14 +70,14 @@ def test_between_the_bounds_the_ttl_is_the_formulas() -> None:
 
 
 @pytest.mark.parametrize(("checks", "age"), [(0, 1.0), (MIN_CHECKS - 1, 100.0), (100, 1.9)])
-def test_with_too_little_evidence_the_ttl_is_the_default_and_the_reason_is_said(checks: int, age: float) -> None:
+def test_with_too_little_evidence_the_ttl_is_the_default_and_the_reason_is_reported(checks: int, age: float) -> None:
     found = rate([age] * checks, checks)
     assert (found.ttl_days, found.measured) == (7.0, False)
     assert found.why.startswith(f"too little evidence: {checks} checks over {checks * age:.0f} entry-days")
     assert (found.rate is None) == (checks == 0)
 
 
-def test_answers_without_an_age_tell_nothing() -> None:
+def test_checks_without_an_age_do_not_count() -> None:
     ages = [10.0] * 40
     assert change_rate([*ages, 0.0, -1.0, math.nan, math.inf], [False] * 40 + [True] * 4, **LIMITS) == rate(ages, 0)
 

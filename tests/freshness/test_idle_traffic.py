@@ -1,6 +1,7 @@
-"""What leaving and coming back do to the hit rate of simulated traffic, every lookup of which some entry would answer.
+"""What leaving and coming back cost in hits, on simulated traffic in which an entry would answer every lookup.
 
-Entries are few, so that it is fast; what matters are the lookups that an entry has, and those are as of 1,000 entries.
+Few entries keep the simulation fast. What matters is the number of lookups an entry has, which is that of 1,000
+entries.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from cachewarm_pipeline.freshness.idle_entries import Idle, Seen, end_of_day
+from cachewarm_pipeline.freshness.idle_entries import EntryDay, IdleState, idle_states_after
 
 IDLE_DAYS, WEEKS = 28, 28
 START = date(2026, 1, 1)
@@ -18,19 +19,22 @@ START = date(2026, 1, 1)
 
 @dataclass(frozen=True)
 class Traffic:
-    """``per_day``: lookups a day of 1,000 entries; ``skew``: exponent of Zipf's law; ``to_the_letter``: the log has an
-    entry's own question when it is asked, else other wordings; ``dead``: share of the entries that nobody asks for."""
+    """``per_day``: lookups a day of 1,000 entries. ``skew``: exponent of Zipf's law. ``exact``: whether the log has an
+    entry's own question when it is asked, instead of another wording. ``dead``: share of entries without lookups."""
 
     per_day: int
     skew: float
-    to_the_letter: bool = False
+    exact: bool = False
     dead: float = 0.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Rates against no rule: of all days but the first third, and of the worst 28 days in a row; shares of the
-    entries, and of the dead ones, that are out."""
+    """Hits as a share of those without the rule.
+
+    ``kept``: over all days but the first third. ``worst``: in the worst 28 days in a row. ``out``, ``dead_out``: shares
+    of all entries, and of those without lookups, that are out.
+    """
 
     kept: float
     worst: float
@@ -46,7 +50,7 @@ def simulate(traffic: Traffic, entries: int = 200, days: int = 420, seed: int = 
         traffic.per_day * entries / 1000 * chance / chance.sum(), (days, entries)
     )
     served, out, dead_out = (np.zeros(days) for _ in range(3))
-    for n, (asked, here) in enumerate(_days(drawn, traffic.to_the_letter)):
+    for n, (asked, here) in enumerate(_days(drawn, traffic.exact)):
         served[n] = asked[here].sum()
         out[n] = 1 - here.mean()
         dead_out[n] = 1 - here[entries - dead :].mean() if dead else 0.0
@@ -61,22 +65,24 @@ def simulate(traffic: Traffic, entries: int = 200, days: int = 420, seed: int = 
     )
 
 
-def _days(drawn: np.ndarray, to_the_letter: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _days(drawn: np.ndarray, exact: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Lookups of each day, and which entries were live on it: those of the plan of the day before."""
-    states = {f"{n:04}": Idle() for n in range(drawn.shape[1])}
+    states = {f"{n:04}": IdleState() for n in range(drawn.shape[1])}
     for n, asked in enumerate(drawn):
         here = np.array([state.left_on is None for state in states.values()])
         yield asked, here
-        seen = {entry: Seen(True, int(hits)) for entry, hits, live in zip(states, asked, here, strict=True) if live}
-        said = {entry for entry, rows in zip(states, asked, strict=True) if rows} if to_the_letter else ()
-        states = end_of_day(states, START + timedelta(n), seen, looked_up=True, asked=said, idle_days=IDLE_DAYS)
+        seen = {entry: EntryDay(True, int(hits)) for entry, hits, live in zip(states, asked, here, strict=True) if live}
+        in_log = {entry for entry, rows in zip(states, asked, strict=True) if rows} if exact else ()
+        states = idle_states_after(
+            states, START + timedelta(n), seen, looked_up=True, asked=in_log, idle_days=IDLE_DAYS
+        )
 
 
-THIN = [Traffic(per_day, 0.7, letter) for per_day in (10, 30) for letter in (False, True)]
+THIN = [Traffic(per_day, 0.7, exact) for per_day in (10, 30) for exact in (False, True)]
 ACTING = [
-    Traffic(per_day, 1.0, letter, dead)
+    Traffic(per_day, 1.0, exact, dead)
     for per_day in (107, 200, 357)  # 3, 5.6 and 10 hits of an average entry in 28 days
-    for letter, dead in ((False, 0.0), (False, 0.2), (True, 0.2))
+    for exact, dead in ((False, 0.0), (False, 0.2), (True, 0.2))
 ]
 
 
@@ -88,10 +94,10 @@ def test_thin_traffic_keeps_its_plan_and_its_hits(traffic: Traffic) -> None:
 
 
 @pytest.mark.parametrize("traffic", ACTING, ids=str)
-def test_where_entries_leave_few_hits_are_lost_and_the_dead_leave(traffic: Traffic) -> None:
+def test_where_entries_leave_few_hits_are_lost_and_entries_without_lookups_leave(traffic: Traffic) -> None:
     found = simulate(traffic)
     assert found.kept >= 0.96
     assert found.worst >= 0.94
     if traffic.dead:
         assert found.dead_out >= 0.35
-        assert found.dead_out > 2 * (found.out - traffic.dead * found.dead_out)  # of the others fewer
+        assert found.dead_out > 2 * (found.out - traffic.dead * found.dead_out)  # fewer of the others

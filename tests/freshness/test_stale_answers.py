@@ -1,4 +1,4 @@
-"""What a plan does with answers that are stale, answered again or withdrawn."""
+"""What a plan does about answers that are stale, answered again or withdrawn."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,12 +13,13 @@ from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.freshness.answer_age import AgeLimits
-from cachewarm_pipeline.freshness.stale_answers import Admitted, Present, Stale, Standing, admit, stamp, still_stale
+from cachewarm_pipeline.freshness.stale_answers import AdmissionContext, Admitted, admit, stamp
+from cachewarm_pipeline.freshness.stale_reasons import CurrentSources, Stale, still_stale
 from tests.planning.test_warming_plan import candidate, table
 from tests.support.cache_fakes import make_plan
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-PRESENT = Present("new", "v2", "emb")
+CURRENT_SOURCES = CurrentSources("new", "v2", "emb")
 
 
 def offered(prompt: str = "How?", answer: str = "old answer", **more: Any) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def check(row: dict[str, Any], *reasons: Stale, **more: Any) -> dict[str, Any]:
 
 def admitted(rows: list[dict[str, Any]], *checks: dict[str, Any], **standing: Any) -> Admitted:
     known = {row["entry_id"]: row for row in checks}
-    return admit([table(*rows)], Standing(PRESENT, known, **standing), ExactJudge().same)
+    return admit([table(*rows)], AdmissionContext(CURRENT_SOURCES, known, **standing), ExactJudge().same)
 
 
 def answers(found: Admitted) -> list[str]:
@@ -54,7 +55,7 @@ def answers(found: Admitted) -> list[str]:
 
 
 @pytest.mark.parametrize("reason", [Stale.ANSWER_MODEL, Stale.PROMPT_VERSION, Stale.CHANGED])
-def test_a_stale_answer_that_nothing_answered_again_is_left_out_unless_it_is_to_be_kept(reason: Stale) -> None:
+def test_a_stale_answer_without_a_new_one_is_excluded_unless_stale_entries_are_kept(reason: Stale) -> None:
     rows = [offered(), offered("Why?", "because")]
     found = admitted(rows, check(rows[0], reason))
     assert (answers(found), found.excluded) == (["because"], {ExclusionReason.STALE: 1})
@@ -64,12 +65,12 @@ def test_a_stale_answer_that_nothing_answered_again_is_left_out_unless_it_is_to_
 
 
 @pytest.mark.parametrize("reasons", [(), (Stale.EMBEDDER,), (Stale.SOURCE_ROW,)])
-def test_what_was_only_checked_and_what_a_new_plan_mends_stays(reasons: tuple[Stale, ...]) -> None:
+def test_an_entry_that_was_only_checked_or_that_a_new_plan_repairs_stays(reasons: tuple[Stale, ...]) -> None:
     found = admitted([offered()], check(offered(), *reasons))
     assert (answers(found), found.excluded, found.stale) == (["old answer"], {}, {})
 
 
-def test_an_answer_that_was_given_again_takes_the_place_of_the_stale_one_and_says_from_where() -> None:
+def test_a_new_answer_replaces_the_stale_one_and_its_provenance_is_recorded() -> None:
     row = offered()
     new = {"new_response": "new answer", "answered_by": "llm:new", "answered_at": NOW, "answer_model": "new"}
     found = admitted([row], check(row, Stale.CHANGED, **new, prompt_version="v2"))
@@ -79,30 +80,32 @@ def test_an_answer_that_was_given_again_takes_the_place_of_the_stale_one_and_say
     assert AnswerProvenance.of(entry["provenance"]) == AnswerProvenance("old answer", "new", "v2")
 
 
-def test_where_the_source_has_moved_on_neither_a_mark_nor_a_new_answer_counts() -> None:
+def test_once_the_source_has_another_answer_neither_a_mark_nor_a_new_answer_counts() -> None:
     before, now = offered(), offered(answer="the source's newer answer")
     for change in ({}, {"new_response": "new answer", "answered_by": "log", "answered_at": NOW}):
         found = admitted([now], check(before, Stale.CHANGED, **change))
         assert (answers(found), found.refreshed, found.excluded) == (["the source's newer answer"], 0, {})
 
 
-def test_a_mark_lapses_when_what_it_says_is_no_longer_so() -> None:
-    own, present = AnswerProvenance("row", "old"), PRESENT
+def test_a_mark_ends_when_its_reason_no_longer_applies() -> None:
+    own, present = AnswerProvenance("row", "old"), CURRENT_SOURCES
     marked = check(offered(), *Stale)
     before, after = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
     assert still_stale(marked, own, before, present) == {Stale.ANSWER_MODEL, Stale.PROMPT_VERSION, Stale.CHANGED}
     assert still_stale(marked, own, after, present) == {Stale.ANSWER_MODEL, Stale.CHANGED}
     assert still_stale(marked, AnswerProvenance("row", "new"), before, present) == {Stale.PROMPT_VERSION, Stale.CHANGED}
     assert still_stale(marked, AnswerProvenance("row", None), after, present) == {Stale.CHANGED}
-    assert still_stale(marked, own, before, Present(None, None, "emb")) == {Stale.CHANGED}
-    assert still_stale(marked, own, before, Present("old", "v1", "emb")) == {Stale.CHANGED}
+    assert still_stale(marked, own, before, CurrentSources(None, None, "emb")) == {Stale.CHANGED}
+    assert still_stale(marked, own, before, CurrentSources("old", "v1", "emb")) == {Stale.CHANGED}
     assert still_stale(check(offered(), Stale.PROMPT_VERSION), own, None, present) == {Stale.PROMPT_VERSION}
 
 
-def test_a_withdrawn_answer_stays_out_and_a_different_one_of_the_same_entry_may_be_warmed() -> None:
+def test_a_withdrawn_answer_is_excluded_and_a_different_one_of_the_same_entry_may_be_warmed() -> None:
     golden, log = candidate("How?", response='{"a": 1}', provenance="{}"), offered()
     withdrawn = {golden["entry_id"]: ['{ "a":1 }', "never seen"]}
-    found = admit([table(golden), table(log)], Standing(PRESENT, withdrawn=withdrawn), ExactJudge().same)  # type: ignore[arg-type]
+    found = admit(
+        [table(golden), table(log)], AdmissionContext(CURRENT_SOURCES, withdrawn=withdrawn), ExactJudge().same
+    )  # type: ignore[arg-type]
     assert [one.num_rows for one in found.tables] == [0, 1]
     assert found.excluded == {ExclusionReason.REPORTED_WRONG: 1}
 
@@ -148,7 +151,7 @@ def test_an_answer_that_was_confirmed_too_long_ago_is_stale_where_its_rate_is_me
     assert (kept.tables[0].num_rows, kept.excluded, kept.stale) == (3, {}, {"age": 1})
 
 
-def test_a_golden_answer_has_no_age_and_one_of_unknown_age_stays() -> None:
+def test_a_golden_answer_has_no_age_and_an_answer_of_unknown_age_stays() -> None:
     rows = [
         candidate(prompt, provenance=dump({"created_at": at.isoformat()} if at else {}))
         for prompt, at in (("old", NOW - timedelta(4)), ("new", NOW - timedelta(2)), ("unknown", None))
@@ -156,7 +159,7 @@ def test_a_golden_answer_has_no_age_and_one_of_unknown_age_stays() -> None:
     assert admitted(rows, limits=LIMITS).tables[0]["prompt"].to_pylist() == ["old", "new", "unknown"]
 
 
-def test_a_new_answer_makes_an_old_one_young_until_it_is_too_old_itself() -> None:
+def test_a_new_answer_resets_the_age_until_it_is_too_old_itself() -> None:
     row = aged(20)
     for days, excluded in ((1, {}), (4, {ExclusionReason.STALE: 1})):
         new = {"new_response": "new answer", "answered_by": "log", "answered_at": NOW - timedelta(days)}
@@ -164,14 +167,14 @@ def test_a_new_answer_makes_an_old_one_young_until_it_is_too_old_itself() -> Non
         assert (answers(found), found.excluded) == ([] if excluded else ["new answer"], excluded)
 
 
-def test_a_new_answer_that_is_too_old_gives_way_to_one_that_the_application_gave_since() -> None:
+def test_a_new_answer_that_is_too_old_is_dropped_for_one_that_the_application_gave_since() -> None:
     row = aged(1)
     new = {"new_response": "new answer", "answered_by": "log", "answered_at": NOW - timedelta(4)}
     found = admitted([row], check(row, Stale.CHANGED, **new), limits=LIMITS)
     assert (answers(found), found.stale, found.refreshed) == (["old answer"], {}, 0)
 
 
-def test_a_mark_for_age_is_looked_at_anew_by_each_plan() -> None:
+def test_each_plan_computes_the_age_again_whatever_the_mark_says() -> None:
     row = aged(1)
     assert admitted([row], check(row, Stale.AGE), limits=LIMITS).excluded == {}
     assert admitted([row], check(row, Stale.AGE)).excluded == {}
@@ -186,7 +189,7 @@ def test_a_variant_is_as_old_as_the_answer_of_its_base() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 40), st.booleans()), max_size=8), st.floats(0.5, 30))
-def test_no_answer_older_than_its_limit_is_handed_on(ages: list[tuple[float, bool]], limit: float) -> None:
+def test_no_answer_older_than_its_limit_is_admitted(ages: list[tuple[float, bool]], limit: float) -> None:
     rows = [aged(days, f"q{n}", agent_type="ab"[other]) for n, (days, other) in enumerate(ages)]
     found = admitted(rows, limits=AgeLimits({"a": limit}, NOW))
     assert found.tables[0].num_rows + sum(found.excluded.values()) == len(rows)
@@ -196,14 +199,16 @@ def test_no_answer_older_than_its_limit_is_handed_on(ages: list[tuple[float, boo
             assert (f"q{n}" in stay) == (other or days < limit)
 
 
-def test_candidates_that_nothing_is_known_of_are_handed_on_as_they_are() -> None:
+def test_candidates_about_which_nothing_is_known_are_admitted_unchanged() -> None:
     rows = table(offered(), offered("Why?"))
-    found = admit([rows], Standing(PRESENT), ExactJudge().same)
+    found = admit([rows], AdmissionContext(CURRENT_SOURCES), ExactJudge().same)
     assert found.tables[0] is rows
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=12, unique=True), st.data())
-def test_every_candidate_is_handed_on_in_its_order_or_counted(prompts: list[str], data: st.DataObject) -> None:
+def test_every_candidate_is_admitted_in_its_order_or_counted_as_excluded(
+    prompts: list[str], data: st.DataObject
+) -> None:
     rows = [offered(prompt, f"answer {prompt}") for prompt in prompts]
     marked = data.draw(st.sets(st.sampled_from(prompts or ["x"])))
     withdrawn = data.draw(st.sets(st.sampled_from(prompts or ["x"])))
@@ -216,12 +221,12 @@ def test_every_candidate_is_handed_on_in_its_order_or_counted(prompts: list[str]
 
 def stamped(provenance: dict[str, Any], **standing: Any) -> AnswerProvenance:
     plan = make_plan([{"prompt": "How?", "provenance": dump(provenance)}])
-    found = stamp(plan, Standing(PRESENT, **standing))
+    found = stamp(plan, AdmissionContext(CURRENT_SOURCES, **standing))
     assert found.schema.equals(plan.schema)
     return AnswerProvenance.of(found["provenance"].to_pylist()[0])
 
 
-def test_an_answer_keeps_the_prompt_version_that_it_came_with_and_a_new_one_has_the_present_one() -> None:
+def test_an_answer_keeps_its_first_prompt_version_and_a_new_answer_has_the_current_one() -> None:
     (key,) = make_plan([{"prompt": "How?"}])["entry_id"].to_pylist()
     own = {"depends": AnswerProvenance("row", "old").as_dict()}
     assert stamped(own) == AnswerProvenance("row", "old", "v2", "emb")
@@ -235,7 +240,7 @@ def test_an_answer_keeps_the_prompt_version_that_it_came_with_and_a_new_one_has_
 
 def test_a_plan_that_is_stamped_twice_is_the_same() -> None:
     plan = make_plan([{"prompt": "How?", "provenance": dump({"z": "é", "depends": AnswerProvenance("row").as_dict()})}])
-    standing = Standing(PRESENT)
+    standing = AdmissionContext(CURRENT_SOURCES)
     once = stamp(plan, standing)
     assert stamp(once, standing).equals(once)
     assert isinstance(once, pa.Table)

@@ -1,4 +1,4 @@
-"""The ledger of withdrawn answers: grows, forgets nothing, says what stays out."""
+"""The ledger of withdrawn answers: rows are only added, and it lists what plans exclude."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ def bad(entry_id: str = "e", response: str = "wrong", **more: Any) -> dict[str, 
     return {"entry_id": entry_id, "response": response, **row, **more}
 
 
-def test_what_is_added_stays_out_and_nothing_before_is_lost() -> None:
+def test_added_answers_are_withdrawn_and_earlier_rows_are_kept() -> None:
     first = add(empty(), [bad()], NOW)
     table = add(first, [bad("f", by="log"), bad("g", by="person")], LATER)
     assert table.schema.equals(WITHDRAWN_ENTRIES)
@@ -48,12 +48,12 @@ def test_the_same_withdrawal_twice_is_one_and_keeps_the_larger_number_of_reports
     assert add(again, [bad(response='{"a": 1, "b": 2}', reports=1)], LATER).equals(again)
 
 
-def test_another_wrong_answer_of_an_entry_stays_out_beside_the_first() -> None:
+def test_another_wrong_answer_of_an_entry_is_withdrawn_as_well() -> None:
     table = add(add(empty(), [bad()], NOW), [bad(response="wrong too")], LATER)
     assert withdrawn_answers(table) == {"e": ["wrong", "wrong too"]}
 
 
-def test_what_is_reinstated_may_be_warmed_again_and_withdrawn_again() -> None:
+def test_a_reinstated_answer_may_be_warmed_again_and_withdrawn_again() -> None:
     table = reinstate(add(empty(), [bad(), bad("f")], NOW), ["e"], LATER)
     assert (active(table), reinstated(table)) == ({"f"}, {"e": LATER})
     assert set(withdrawn_answers(table)) == {"f"}
@@ -62,7 +62,7 @@ def test_what_is_reinstated_may_be_warmed_again_and_withdrawn_again() -> None:
     assert [r["reinstated_at"] for r in once_more.to_pylist()] == [LATER, None, None]
 
 
-def test_an_entry_that_is_not_withdrawn_cannot_be_reinstated_and_is_named() -> None:
+def test_reinstating_an_entry_that_is_not_withdrawn_is_refused_and_names_it() -> None:
     table = add(empty(), [bad()], NOW)
     with pytest.raises(ConfigurationError, match="nothing to reinstate: x"):
         reinstate(table, ["e", "x"], LATER)
@@ -73,7 +73,7 @@ def test_prompts_and_reasons_are_stored_masked() -> None:
     assert "ada.moss" not in row["prompt"] + row["why"]
 
 
-def test_a_stranger_cannot_withdraw() -> None:
+def test_a_withdrawal_by_an_unknown_party_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"entry e: by is one of reports, log, person, not 'me'"):
         add(empty(), [bad(by="me")], NOW)
 
@@ -82,7 +82,7 @@ def planned(entry_id: str, response: str, base: str | None = None) -> dict[str, 
     return {"entry_id": entry_id, "response": response, "provenance": json.dumps({"base_id": base} if base else {})}
 
 
-def test_variants_with_the_same_response_go_with_their_base_and_no_others() -> None:
+def test_only_variants_with_the_same_response_are_withdrawn_with_their_base() -> None:
     rows = [
         planned("base", '{"a": 1}'),
         planned("variant", '{ "a":1 }', "base"),

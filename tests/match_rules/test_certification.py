@@ -1,4 +1,4 @@
-"""The certificate: exact bounds, a sequence that nothing loosens, a promise that holds where others break it."""
+"""The certificate: exact bounds, a sequence that ends at the first failure, a promise that others break."""
 
 import math
 
@@ -37,7 +37,7 @@ def test_the_upper_bound_covers_the_true_rate_in_at_least_95_percent_exactly(rat
 
 
 @given(st.integers(1, 2000), st.data())
-def test_a_bound_under_alpha_and_a_rejected_test_are_the_same_thing(trials: int, data: st.DataObject) -> None:
+def test_the_upper_bound_is_below_alpha_exactly_where_the_test_rejects(trials: int, data: st.DataObject) -> None:
     wrong = data.draw(st.integers(0, trials))
     alpha = data.draw(st.floats(0.005, 0.5))
     p = binomial.cdf(wrong, trials, alpha)
@@ -47,20 +47,23 @@ def test_a_bound_under_alpha_and_a_rejected_test_are_the_same_thing(trials: int,
 
 @given(st.integers(0, 10_000), st.sampled_from([0.02, 0.05, 0.1]))
 @settings(max_examples=40, deadline=None)
-def test_a_certificate_never_loosens_after_a_failure(seed: int, alpha: float) -> None:
+def test_no_threshold_is_certified_after_the_first_failure(seed: int, alpha: float) -> None:
     rng = np.random.default_rng(seed)
-    held = simulate.HARD.draw(rng, 600)
+    held_out = simulate.HARD.draw(rng, 600)
     thresholds = np.sort(rng.random(15))[::-1]
-    found = certify.certify(thresholds, held.scores, held.right, alpha)
+    found = certify.certify(thresholds, held_out.scores, held_out.right, alpha)
     passed = [
-        binomial.upper_bound(int((~held.right[held.scores >= t]).sum()), int((held.scores >= t).sum()), 0.05) <= alpha
+        binomial.upper_bound(
+            int((~held_out.right[held_out.scores >= t]).sum()), int((held_out.scores >= t).sum()), 0.05
+        )
+        <= alpha
         for t in thresholds
     ]
     first_failure = passed.index(False) if False in passed else len(passed)
     assert found.threshold == (thresholds[first_failure - 1] if first_failure else None)
     if found.threshold is not None:
         assert found.upper <= alpha
-        assert found.hits == (held.scores >= found.threshold).sum()
+        assert found.hits == (held_out.scores >= found.threshold).sum()
 
 
 def test_too_little_evidence_certifies_nothing() -> None:
@@ -77,14 +80,14 @@ def test_too_little_evidence_certifies_nothing() -> None:
         assert (nothing.threshold, nothing.hits, nothing.upper) == (None, 0, 1.0)
 
 
-def test_the_plan_does_not_look_at_certifying_labels() -> None:
+def test_the_thresholds_do_not_depend_on_certifying_labels() -> None:
     rng = np.random.default_rng(1)
     fitted = simulate.EASY.draw(rng, 1000)
     plan = certify.plan_thresholds(fitted.scores, fitted.right, 800, 0.05)
     assert (np.diff(plan) < 0).all()
-    held = simulate.EASY.draw(rng, 800)
-    assert certify.certify(plan, held.scores, np.ones(800, bool), 0.05).threshold == plan[-1]
-    assert certify.certify(plan, held.scores, np.zeros(800, bool), 0.05).tested == 1
+    held_out = simulate.EASY.draw(rng, 800)
+    assert certify.certify(plan, held_out.scores, np.ones(800, bool), 0.05).threshold == plan[-1]
+    assert certify.certify(plan, held_out.scores, np.zeros(800, bool), 0.05).tested == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The labelled log: which queries, with which answer, in which of three parts."""
+"""The labelled log: which queries, with which answer, in which of the three parts."""
 
 from datetime import date
 
@@ -17,7 +17,7 @@ def labelled(*days: list[Row], maximum: int = 100) -> tuple[dict[str, Row], dict
     return {row["prompt"]: row for row in table.to_pylist()}, dict(excluded)
 
 
-def test_a_query_has_its_best_supported_answer_and_its_numbers_over_all_days() -> None:
+def test_a_query_has_the_answer_with_most_support_and_its_totals_over_all_days() -> None:
     days = [asked("q", 3, said("old", 2), said("new", 1))], [asked("q", 4, said("new", 4, day=1))]
     rows, excluded = labelled(*days)
     assert rows["q"]["response"] == "new"
@@ -40,7 +40,7 @@ def test_the_newest_answer_wins_a_tie() -> None:
     assert rows["q"]["response"] == "new"
 
 
-def test_what_the_cache_answered_and_what_users_rejected_is_no_label() -> None:
+def test_answers_from_the_cache_and_answers_that_users_rejected_are_no_labels() -> None:
     rows, excluded = labelled([asked("served", 5), asked("bad", 2, said("no", 2, negative=2)), asked("q", 1, said())])
     assert list(rows) == ["q"]
     assert excluded == {ExclusionReason.NO_EVIDENCE: 1, ExclusionReason.NEGATIVE_FEEDBACK: 1}

@@ -1,4 +1,4 @@
-"""A log that holds the evidence, through the whole job: a rule is learned, published, and serves as certified."""
+"""A log with enough evidence through the whole job: a rule is learned, published, and serves as it was certified."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ ENDS = ("", " today", " quickly", " on my phone", " in the app", " without calli
 
 
 def log_rows() -> list[dict[str, str]]:
-    """Each wording once, spread over the days: what is not warmed can only be a semantic hit."""
+    """Each wording once, spread over the days: a wording that is not warmed can only be a semantic hit."""
     rng = np.random.default_rng(0)
     asked = [
         (f"{frame.format(topic)}{end}?", f"Answer {number}")
@@ -57,7 +57,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_rule_that_is_learned_serves_its_held_out_queries_exactly_as_they_were_certified(
+def test_a_learned_rule_serves_its_held_out_queries_exactly_as_they_were_certified(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, source: Path, redis_url: str, cache_name: str
 ) -> None:
     cachewarm = Cachewarm(
@@ -86,7 +86,7 @@ def test_a_rule_that_is_learned_serves_its_held_out_queries_exactly_as_they_were
         served = 0
         for row in evidence:
             hits = cache.check(row["prompt"], agent_type="support")
-            if abs(row["score"] - threshold) > 0.05:  # half precision and the engine's own rounding
+            if abs(row["score"] - threshold) > 0.05:  # half precision and the rounding of the search engine
                 assert bool(hits) == (row["score"] > threshold), row
             if hits:
                 served += 1
@@ -96,10 +96,10 @@ def test_a_rule_that_is_learned_serves_its_held_out_queries_exactly_as_they_were
 
     surest = max(evidence, key=lambda row: row["score"])
     prompt = surest["prompt"]
-    told = cachewarm("lookup", prompt, "--agent-type", "support", "--explain")
-    assert told.code == 0
-    assert "hit   distance" in told.out
-    assert "why   semantic; rule learned" in told.out
-    assert "confidence" in told.out
+    shown = cachewarm("lookup", prompt, "--agent-type", "support", "--explain")
+    assert shown.code == 0
+    assert "hit   distance" in shown.out
+    assert "why   semantic; rule learned" in shown.out
+    assert "confidence" in shown.out
     explained = cachewarm("lookup", prompt, "--agent-type", "support", "--explain", "--json").json["explanation"]
     assert explained["picked"].endswith(surest["entry_id"])

@@ -1,4 +1,4 @@
-"""The learned space and the model: what they win, and what they do with too little to learn from."""
+"""The learned space and the model: what they gain, and what they do with too little evidence."""
 
 import inspect
 from dataclasses import replace
@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.match_rules import match_model_fit as fit
 from cachewarm_pipeline.match_rules import space_learning as space
+from cachewarm_pipeline.match_rules.logistic_regression import log_loss, logistic
 from cachewarm_pipeline.match_rules.word_weights import WordPairs
 from tests.support.labelled_log import labelled_log
 
 
-def test_the_learned_space_tells_answers_apart_that_the_embedding_mixes() -> None:
+def test_the_learned_space_separates_answers_that_the_embedding_mixes() -> None:
     data = labelled_log(0)
     rng = np.random.default_rng(0)
     order = rng.permutation(len(data.groups))
@@ -56,8 +57,8 @@ def test_a_query_that_is_an_entry_never_finds_itself() -> None:
 
 
 def _training(data: fit.Labelled) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Features of 320 training queries, 60 of them entries too; the queries; their folds; what they picked. Without a
-    learned space: what it has from a label of one fold reaches the picks of the others."""
+    """Features of 320 training queries, of which 60 are entries; the queries; their folds; the entries they picked.
+    Without a learned space: through it, a label of one fold would change the picks of the others."""
     rng = np.random.default_rng(5)
     order = rng.permutation(len(data.groups))
     entries, queries = order[:60], order[:320]
@@ -71,7 +72,7 @@ def _training(data: fit.Labelled) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
 
 
 @pytest.mark.parametrize("place", [60, 100, 200, 319])
-def test_a_training_querys_own_label_changes_no_feature_of_its_fold(place: int) -> None:
+def test_the_label_of_a_training_query_changes_no_feature_of_its_own_fold(place: int) -> None:
     data = labelled_log(2)
     before, queries, fold, picked = _training(data)
     groups = data.groups.copy()
@@ -84,7 +85,7 @@ def test_a_training_querys_own_label_changes_no_feature_of_its_fold(place: int) 
     assert (before[others] != after[others]).any()
 
 
-def test_a_training_query_has_its_picks_reliability_from_the_picks_of_the_other_folds() -> None:
+def test_the_reliability_of_a_picked_entry_comes_from_the_picks_of_the_other_folds() -> None:
     data = labelled_log(2)
     rng = np.random.default_rng(5)
     queries = rng.permutation(len(data.groups))[:320]
@@ -107,7 +108,7 @@ def test_a_pair_of_two_entries_is_left_out_with_the_fold_of_either() -> None:
     assert pairs.weights(without=0) == pairs.weights(without=1) == {}
 
 
-def test_an_entry_that_nobody_picked_is_as_reliable_as_the_mean() -> None:
+def test_an_entry_that_no_query_picked_has_the_mean_reliability() -> None:
     picked, right = np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.array([True] * 5 + [False] * 3)
     rely = fit.reliability(picked, right, 3).astype(float)
     mean = 5.5 / 9
@@ -117,7 +118,7 @@ def test_an_entry_that_nobody_picked_is_as_reliable_as_the_mean() -> None:
     assert rely[0] == pytest.approx(np.log(share / (1 - share)), abs=1e-2)
 
 
-def test_no_picks_or_very_many_of_one_kind_give_no_endless_reliability() -> None:
+def test_without_picks_or_with_very_many_of_one_kind_reliability_stays_finite() -> None:
     assert fit.reliability(np.empty(0, int), np.empty(0, bool), 2).tolist() == [0, 0]
     assert fit.reliability(np.zeros(9000, int), np.ones(9000, bool), 1).tolist() == [fit.MOST_RELIABLE]
     assert fit.reliability(np.zeros(9000, int), np.zeros(9000, bool), 1).tolist() == [-fit.MOST_RELIABLE]
@@ -125,18 +126,18 @@ def test_no_picks_or_very_many_of_one_kind_give_no_endless_reliability() -> None
 
 def test_labels_of_one_kind_only_still_give_a_finite_model() -> None:
     rows = np.random.default_rng(0).normal(size=(80, len(FEATURES)))
-    model = fit.logistic(rows, np.ones(80, bool), 1.0)
+    model = logistic(rows, np.ones(80, bool), 1.0)
     assert np.isfinite(model.score(rows)).all()
     assert (model.score(rows) > 2).all()
 
 
 @given(st.integers(0, 1000), st.sampled_from([0.3, 3.0, 30.0]))
 @settings(max_examples=20, deadline=None)
-def test_the_fit_stands_where_its_penalised_loss_is_flat(seed: int, penalty: float) -> None:
+def test_the_fit_is_where_the_gradient_of_the_penalised_loss_is_zero(seed: int, penalty: float) -> None:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(150, len(FEATURES)))
     right = rng.random(150) < 1 / (1 + np.exp(-2 * rows[:, 0] - 1))
-    model = fit.logistic(rows, right, penalty)
+    model = logistic(rows, right, penalty)
     scale = rows.std(0)
     p = 1 / (1 + np.exp(-model.score(rows)))
     slope = ((rows - rows.mean(0)) / scale).T @ (right - p) - penalty * np.asarray(model.weights) * scale
@@ -149,20 +150,20 @@ def _labels(rng: np.random.Generator, n: int, truth: np.ndarray) -> tuple[np.nda
 
 
 @pytest.mark.parametrize(("likeness", "harm", "help_"), [(1.0, 0.0, 0.03), (-1.0, 0.02, -1.0)])
-def test_borrowed_weights_help_a_small_alike_agent_type_and_do_not_harm_an_unlike_one(
+def test_borrowed_weights_help_a_small_agent_type_that_is_alike_and_do_not_harm_an_unlike_one(
     likeness: float, harm: float, help_: float
 ) -> None:
     gains = []
     for seed in range(5):
         rng = np.random.default_rng(seed)
         truth = rng.normal(0, 0.6, len(FEATURES))
-        prior = fit.logistic(*_labels(rng, 3000, likeness * truth), 1.0)
+        prior = logistic(*_labels(rng, 3000, likeness * truth), 1.0)
         rows, right = _labels(rng, 120, truth)
         unseen, answers = _labels(rng, 2000, truth)
         fold = np.arange(120) % 5
         own, _, _ = fit.fit_model(rows, right, fold)
         borrowed, _, _ = fit.fit_model(rows, right, fold, prior=prior)
-        gains.append(fit.log_loss(own.score(unseen), answers) - fit.log_loss(borrowed.score(unseen), answers))
+        gains.append(log_loss(own.score(unseen), answers) - log_loss(borrowed.score(unseen), answers))
     assert np.mean(gains) >= -harm
     assert np.mean(gains) >= help_
 

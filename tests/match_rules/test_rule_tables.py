@@ -1,4 +1,4 @@
-"""Between datasets and learning: disjoint parts, entries in their own order, labels that are the judge's."""
+"""Between datasets and learning: disjoint parts, entries in the plan's order, labels by the judge."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,9 +15,10 @@ from cachewarm_client.text import entry_id
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, CHOOSE, FIT
-from cachewarm_pipeline.match_rules.learn_rules import AgentLog, Evidence
+from cachewarm_pipeline.match_rules.learn_rules import Evidence
 from cachewarm_pipeline.match_rules.match_model_fit import Scorer
 from cachewarm_pipeline.match_rules.rule_tables import agent_logs, evidence_table, vectors_table
+from cachewarm_pipeline.match_rules.training import AgentLog
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 from tests.support.cache_fakes import TrigramEmbedder, make_plan
 
@@ -66,9 +67,9 @@ def prompts(log: AgentLog, rows: Any) -> list[str]:
 def test_the_certifying_part_certifies_and_only_the_others_train() -> None:
     log = LOGS["a"]
     assert log.entries == 3
-    assert prompts(log, log.held) == ["asked to certify", "also to certify"]
+    assert prompts(log, log.held_out) == ["asked to certify", "also to certify"]
     assert prompts(log, log.train) == ["asked to choose", "asked to fit"]
-    assert not set(log.held.tolist()) & set(log.train.tolist())
+    assert not set(log.held_out.tolist()) & set(log.train.tolist())
 
 
 def test_each_row_has_the_vector_and_words_of_its_own_prompt() -> None:
@@ -82,11 +83,11 @@ def test_entries_keep_the_plans_answer_groups_and_trained_queries_join_them() ->
     assert groups[0] == groups[2] != groups[1]
     assert groups[4] == groups[1]  # "no"
     assert groups[5] not in groups[[0, 1, 2, 4]]
-    assert (groups[LOGS["a"].held] == -1).all()
+    assert (groups[LOGS["a"].held_out] == -1).all()
     assert not set(groups[groups >= 0].tolist()) & set(LOGS["b"].data.groups.tolist())
 
 
-def test_a_plans_group_stands_even_where_the_judge_would_not_make_it() -> None:
+def test_the_groups_of_the_plan_are_kept_even_where_the_judge_would_not_make_them() -> None:
     merged = PLAN.set_column(
         PLAN.schema.get_field_index("answer_group"), PLAN.schema.field("answer_group"), pa.array(["g", "h", "g", "g"])
     )
@@ -102,13 +103,13 @@ def test_labels_compare_the_querys_own_answer_with_the_entrys() -> None:
 
 def test_an_agent_type_with_queries_and_no_entries_has_a_log_without_groups() -> None:
     log = LOGS["c"]
-    assert (log.entries, len(log.held), len(log.train)) == (0, 1, 0)
+    assert (log.entries, len(log.held_out), len(log.train)) == (0, 1, 0)
 
 
 def test_evidence_names_the_query_the_entry_and_the_label_of_each_row() -> None:
     log = LOGS["a"]
     seen = Evidence(
-        log.held,
+        log.held_out,
         np.array([2.0, -np.inf]),
         np.array([1, 0]),
         np.array([0, -1]),
@@ -123,7 +124,7 @@ def test_evidence_names_the_query_the_entry_and_the_label_of_each_row() -> None:
     assert (rows[1]["score"], rows[1]["right"], rows[1]["nearest_right"]) == (None, None, None)
 
 
-def test_places_belong_to_their_entries_and_only_of_agent_types_with_a_learned_rule() -> None:
+def test_vectors_belong_to_their_entries_and_only_agent_types_with_a_learned_rule_have_them() -> None:
     space = Space(np.eye(64, 4, dtype=np.float16))
     scorers = {
         name: Scorer(space, own := _half(np.arange(4 * n).reshape(n, 4)), own + _half(0.5), _half(np.arange(n)), {})
@@ -140,7 +141,7 @@ def test_places_belong_to_their_entries_and_only_of_agent_types_with_a_learned_r
     np.testing.assert_array_equal(reliability, [0, 1, 2])
 
 
-def test_an_entry_has_its_reliability_where_there_is_no_learned_space_too() -> None:
+def test_an_entry_has_a_reliability_even_without_a_learned_space() -> None:
     unlearned = Scorer.unlearned(3)
     proof = Certificate(0.05, 0.01, 0.9, 200, 0, 0.03, 400, 5)
     model = MatchModel(VERSION, 0.0, (0.0,) * len(FEATURES), 1.0)

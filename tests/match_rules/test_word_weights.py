@@ -1,4 +1,4 @@
-"""Weights of words: what the log says of a differing word, of enough queries, and never personal data."""
+"""Word weights: what the log shows about a differing word, from enough queries, and never personal data."""
 
 import re
 
@@ -7,13 +7,14 @@ import pytest
 from cachewarm_client.words import tokens, word_key
 
 from cachewarm_pipeline.match_rules import word_weights
-from cachewarm_pipeline.match_rules.learn_rules import AgentLog, learn_rules
+from cachewarm_pipeline.match_rules.learn_rules import learn_rules
+from cachewarm_pipeline.match_rules.training import AgentLog
 from cachewarm_pipeline.match_rules.word_weights import LEAST_QUERIES, MOST_WORDS, WordPairs
 from tests.match_rules.test_learn_rules import agent_log
 
 
 def pairs_of(*rows: tuple[str, str, bool], fold: int = 0, times: int = 5) -> WordPairs:
-    """Each row (query, entry, same answer) asked by so many distinct queries."""
+    """Each row (query, entry, same answer) as asked by ``times`` distinct queries."""
     pairs = WordPairs()
     for query, entry, same in rows:
         for _ in range(times):
@@ -38,7 +39,7 @@ def test_no_word_of_the_log_is_published_as_it_is_written() -> None:
     assert all(re.fullmatch("[0-9a-f]{12}", key) for key in weights)
 
 
-def test_query_and_entry_may_change_places() -> None:
+def test_query_and_entry_can_be_swapped() -> None:
     rows = [("please rotate a key", "rotate a key", True), ("revoke a key", "rotate a key", False)]
     assert pairs_of(*rows).weights() == pairs_of(*((entry, query, same) for query, entry, same in rows)).weights()
 
@@ -62,13 +63,15 @@ def test_a_word_that_changes_nothing_has_no_weight() -> None:
 
 
 @pytest.mark.parametrize("secret", ["4111111111111111", "ghp_9fK2mQ7xLwV4tR8sY1nB6cD3eH5jZ0aPqUvW"])
-def test_what_is_personal_by_itself_is_never_published(secret: str) -> None:
+def test_a_word_that_is_personal_data_by_itself_is_never_published(secret: str) -> None:
     assert tokens(f"use {secret}").all == {"use", secret.casefold()}
     weights = pairs_of((f"use {secret}", "use", False), ("use please", "use", True)).weights()
     assert list(weights) == [word_key("please")]
 
 
-def test_at_most_so_many_words_are_published_those_that_say_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_words_with_the_largest_effect_are_published_up_to_the_maximum(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(word_weights, "MOST_WORDS", 2)
     rows = [("polite a", "a", True), ("other b", "b", False)]
     weights = pairs_of(*rows * 5, ("seldom c", "c", False)).weights()
@@ -76,7 +79,7 @@ def test_at_most_so_many_words_are_published_those_that_say_most(monkeypatch: py
     assert MOST_WORDS == 5_000
 
 
-def test_a_fold_left_out_is_as_if_it_had_not_been_asked() -> None:
+def test_weights_without_a_fold_do_not_depend_on_its_pairs() -> None:
     pairs = pairs_of(("please a", "a", True), ("other b", "b", False), fold=0)
     alone = pairs.weights()
     for row, folds in ((("please c", "c", False), (1, 1)), (("please d", "d", False), (0, 1))):
@@ -93,7 +96,7 @@ def test_without_pairs_there_are_no_weights() -> None:
     assert pairs_of(("a b", "a", True)).weights(without=0) == {}
 
 
-def test_all_agent_types_share_the_weights_that_are_published_and_each_entry_its_own_reliability() -> None:
+def test_all_agent_types_share_the_published_weights_and_each_entry_has_its_own_reliability() -> None:
     first, second = agent_log(1, "a"), agent_log(3, "b")
     learned = learn_rules([first, second], alpha=0.05, delta=0.05)
     assert learned.rules.words
@@ -108,5 +111,5 @@ def test_all_agent_types_share_the_weights_that_are_published_and_each_entry_its
 
 def test_where_no_rule_is_learned_no_words_are_published() -> None:
     log = agent_log(2)
-    few = AgentLog("a", log.data, log.entries, log.train, log.held[:3])
+    few = AgentLog("a", log.data, log.entries, log.train, log.held_out[:3])
     assert learn_rules([few], alpha=0.05, delta=0.05).rules.words == {}

@@ -17,7 +17,7 @@ from cachewarm_client.text import entry_id
 from cachewarm_client.wrong_hit_reports import response_sha
 from typer.testing import CliRunner, Result
 
-from cachewarm_pipeline.freshness.stored_payback import idle_entries, stored_payback
+from cachewarm_pipeline.freshness.stored_payback import idle_entry_ids, stored_payback
 from cachewarm_pipeline.planning.service import standing
 from cachewarm_pipeline.publishing.redis.connect import connect
 from tests.support.checked_project import FEW, Project, log_of, question, steady
@@ -139,7 +139,7 @@ def test_without_enough_counted_days_no_entry_is_excluded(project: Project, why:
         from cachewarm_pipeline.workspace.workspace import Workspace
 
         table, _ = compute_entry_payback(Workspace(), LAST_DAY)
-    assert idle_entries(table) == set()
+    assert idle_entry_ids(table) == set()
 
 
 def test_idle_entries_stay_if_the_rule_is_off(project: Project) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.days import end_of
-from cachewarm_pipeline.freshness.stored_payback import idle_entries, measured_hits
+from cachewarm_pipeline.freshness.stored_payback import idle_entry_ids, measured_hits_a_day
 from cachewarm_pipeline.freshness.withdrawn_entries import add, empty, reinstate
 from cachewarm_pipeline.measurement.entry_payback_fold import WINDOW_DAYS, EntryPaybackFold
 from cachewarm_pipeline.measurement.entry_verdicts import EntryFacts, EntryVerdict, withdrawn_verdicts
@@ -127,9 +127,9 @@ def test_hits_of_unknown_cost_are_counted_but_recover_no_dollars() -> None:
 def test_hits_a_day_are_measured_from_a_week_of_days_that_were_looked_up() -> None:
     days = {ago(n): [hits_row("How?", ago(n), 2)] for n in range(8)}
     six = {day: rows for day, rows in days.items() if day > ago(6)}
-    assert measured_hits(fold(days)) == {entry_id("How?", AGENT): 2.0}
-    assert measured_hits(fold(six)) == {}
-    assert measured_hits(fold(days, lookups={AGENT: 9})) == {}  # too few lookups to count
+    assert measured_hits_a_day(fold(days)) == {entry_id("How?", AGENT): 2.0}
+    assert measured_hits_a_day(fold(six)) == {}
+    assert measured_hits_a_day(fold(days, lookups={AGENT: 9})) == {}  # nobody to speak of looked
     assert by_prompt(fold(days, lookups={AGENT: 9}))["How?"]["whole_days"] == 8
 
 
@@ -140,17 +140,17 @@ def busy(*numbers: int, more: Row | None = None) -> dict[date, list[Row]]:
 
 def test_days_without_stored_counts_make_no_entry_idle() -> None:
     live = busy(*range(40))
-    assert idle_entries(fold(live)) == {entry_id("How?", AGENT)}
+    assert idle_entry_ids(fold(live)) == {entry_id("How?", AGENT)}
     gaps = {day: rows for day, rows in live.items() if day > ago(26)}
-    assert idle_entries(fold(gaps)) == set()
-    assert idle_entries(fold(live, lookups={"another": ENOUGH})) == set()
-    assert idle_entries(fold({})) == set()
+    assert idle_entry_ids(fold(gaps)) == set()
+    assert idle_entry_ids(fold(live, lookups={"another": ENOUGH})) == set()
+    assert idle_entry_ids(fold({})) == set()
 
 
 def test_an_entry_is_compared_with_the_other_entries_of_its_agent_type() -> None:
     live = busy(*range(40), more={"agent_type": "another", "entry_id": "own"})
     table = fold(live, lookups={AGENT: ENOUGH, "another": ENOUGH})
-    assert idle_entries(table) == set()
+    assert idle_entry_ids(table) == set()
     assert (by_prompt(table)["How?"]["idle_days"], by_prompt(table)["How?"]["average_hits"]) == (40, 0.0)
     own = by_prompt(fold(busy(*range(40))))["How?"]
     assert (own["idle_days"], own["average_hits"], own["left_on"]) == (28, 140.0, ago(12))

@@ -1,4 +1,4 @@
-"""Nearest entries: exactly the best ones in a fixed order, and an index whose misses are known."""
+"""Nearest entries: the exact result in a fixed order, and an index whose recall is measured."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as drawn
 from cachewarm_pipeline.numerics import nearest_neighbours as neighbours
 from cachewarm_pipeline.numerics.nearest_neighbours import LEAST_RECALL, nearest_neighbours
 
-# Small whole numbers: their products are exact in float32, so that ties are ties, and there are many.
+# Small whole numbers: their products are exact in float32, so that equal cosines are equal, and many are.
 whole = drawn.arrays(np.float32, st.tuples(st.integers(0, 12), st.just(3)), elements=st.integers(-2, 2).map(float))
 
 
@@ -22,7 +22,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def crowd(number: int, seed: int, dimensions: int = 16, centres: int = 40) -> np.ndarray:
-    """Unit rows around the same centres for each seed: as prompts lie around intents."""
+    """Unit rows around centres that are the same for every seed, as prompts lie around intents."""
     middle = unit(np.random.default_rng(99).standard_normal((centres, dimensions)))
     rng = np.random.default_rng(seed)
     return unit(middle[rng.integers(0, centres, number)] + 0.2 * rng.standard_normal((number, dimensions)))
@@ -33,7 +33,7 @@ def test_nearest_is_a_full_sort_by_cosine_then_place(
     queries: np.ndarray, entries: np.ndarray, k: int, cells: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "CELLS", cells)  # blocks of any size give the same
+        patch.setattr(neighbours, "CELLS", cells)  # blocks of any size give the same result
         found = nearest_neighbours(queries, entries, k)
     k = min(k, len(entries))
     assert found.places.shape == found.cosine.shape == (len(queries), k)
@@ -56,16 +56,16 @@ def test_an_index_finds_what_the_full_comparison_finds() -> None:
     np.testing.assert_allclose(found.cosine, true, atol=1e-5)
 
 
-def test_an_index_probes_everything_rather_than_miss_more_than_it_may() -> None:
+def test_an_index_probes_all_lists_rather_than_fall_below_its_least_recall() -> None:
     rng = np.random.default_rng(5)
-    queries, entries = (unit(rng.standard_normal((n, 64))) for n in (60, 3_000))  # no lists in this cloud
+    queries, entries = (unit(rng.standard_normal((n, 64))) for n in (60, 3_000))  # uniform noise: no clusters
     exact, found = nearest_neighbours(queries, entries, 10), nearest_neighbours(queries, entries, 10, exact_limit=0)
     assert found.recall >= LEAST_RECALL
     same = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact.places, found.places, strict=True)])
-    assert same == pytest.approx(found.recall)  # 60 queries: the sample is all of them
+    assert same == pytest.approx(found.recall)  # the sample is all 60 queries
 
 
-def test_an_index_gives_the_same_twice() -> None:
+def test_an_index_gives_the_same_result_twice() -> None:
     queries, entries = crowd(300, 3), crowd(3_000, 4)
     one, two = (nearest_neighbours(queries, entries, 7, exact_limit=0, seed=3) for _ in range(2))
     assert (one.places == two.places).all()
@@ -74,9 +74,9 @@ def test_an_index_gives_the_same_twice() -> None:
 
 
 @given(st.integers(1, 130), st.integers(1, 30), st.integers(1, 40))
-def test_an_index_of_few_or_equal_entries_still_gives_k_different_ones(entries: int, queries: int, k: int) -> None:
+def test_an_index_of_few_or_equal_entries_still_finds_k_distinct_entries(entries: int, queries: int, k: int) -> None:
     crowded = crowd(entries, entries, centres=2)
-    crowded[: entries // 2] = crowded[0]  # half of them are one and the same
+    crowded[: entries // 2] = crowded[0]  # half of them are equal
     found = nearest_neighbours(crowd(queries, 0, centres=2), crowded, k, exact_limit=0)
     assert found.places.shape == (queries, min(k, entries))
     assert (found.places >= 0).all()
@@ -86,7 +86,7 @@ def test_an_index_of_few_or_equal_entries_still_gives_k_different_ones(entries: 
 
 def test_memory_is_bounded_whatever_the_number_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "CELLS", 1 << 18)
-    queries, entries = crowd(4_000, 5), crowd(4_000, 6)  # 16 million pairs: 64 MB if held at once
+    queries, entries = crowd(4_000, 5), crowd(4_000, 6)  # 16 million pairs: 64 MB if all were in memory
     tracemalloc.start()
     try:
         nearest_neighbours(queries, entries, 10)
@@ -97,7 +97,7 @@ def test_memory_is_bounded_whatever_the_number_of_pairs(monkeypatch: pytest.Monk
     assert peak < 12 * (1 << 18) + results
 
 
-def test_arrays_that_do_not_fit_are_refused() -> None:
+def test_shapes_that_do_not_match_and_values_that_are_not_finite_are_refused() -> None:
     rows = crowd(3, 0)
     for queries, entries, k in ((rows, rows[:, :5], 1), (rows[0], rows, 1), (rows, rows, 0)):
         with pytest.raises(ValueError, match="nearest of"):

@@ -15,7 +15,7 @@ from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, SHARES, part_of
-from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, fit_curve, step
+from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, fit_curve, reach_within
 from cachewarm_pipeline.planning import entry_selection as selection_module
 from cachewarm_pipeline.planning.entry_selection import (
     MAX_SOURCE_ORDER_COST,
@@ -33,7 +33,7 @@ from cachewarm_pipeline.settings.selection_limits import Limits
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 
 Row = dict[str, Any]
-NEAR = step(0.25)
+NEAR = reach_within(0.25)
 TODAY = date(2026, 11, 24)
 
 
@@ -356,6 +356,6 @@ def test_a_reach_curve_never_falls_and_stays_within_0_and_1(outcomes: list[tuple
 
 
 def test_a_step_reaches_to_its_radius_and_no_further() -> None:
-    curve = step(0.25)
+    curve = reach_within(0.25)
     assert curve(np.array([0.751, 0.749])) == pytest.approx([1.0, 0.0], abs=1e-3)
     assert (NEVER(np.array([1.0, 0.5])) == 0).all()

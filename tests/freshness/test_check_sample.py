@@ -1,4 +1,4 @@
-"""The rate at which answers change, measured from a log whose answers change at a known one."""
+"""The change rate measured on a sample of a log whose answers change at a known rate."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,9 @@ import pytest
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.candidates.window_rollup import FrequentQueries, roll_up_frequent_queries
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.freshness.answer_history import compare, histories
+from cachewarm_pipeline.freshness.answer_history import answer_histories, compare
 from cachewarm_pipeline.freshness.change_rate import ChangeRate, change_rate
-from cachewarm_pipeline.freshness.change_sample import ChangeCheck, newest_of_each, population
+from cachewarm_pipeline.freshness.check_sample import ChangeCheck, newest_of_each, population
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, UNFIT_QUERIES
 from tests.candidates.test_window_rollup import FIRST, FLAT, asked, said
 
@@ -48,10 +48,12 @@ class Log:
         return roll_up_frequent_queries(self, weights=FLAT, min_frequency=5, min_users=1, min_stability=0.67)
 
     def rates(self, frequent: pa.Table, unfit: pa.Table) -> list[ChangeRate]:
-        """Of each trial."""
+        """The rate measured in each trial."""
         judge = ExactJudge()
         queries = population([], frequent, unfit)
-        found = histories(self, [(row["agent_type"], row["prompt"]) for row in queries], FIRST + timedelta(DAYS - 1))
+        found = answer_histories(
+            self, [(row["agent_type"], row["prompt"]) for row in queries], FIRST + timedelta(DAYS - 1)
+        )
         pairs = [(found[row["agent_type"], row["prompt"]], None) for row in queries]
         by_trial: dict[str, list[tuple[float, bool]]] = {}
         for row, one in zip(queries, compare(pairs, judge, judge.same), strict=True):
@@ -81,14 +83,14 @@ def test_the_measured_rate_is_right_and_its_upper_bound_covers_the_truth(true: f
     assert np.mean([rate.rate or 0.0 for rate in rates]) == pytest.approx(true, rel=0.15)
 
 
-def test_measured_on_what_is_steady_enough_to_be_warmed_the_rate_would_be_too_low() -> None:
+def test_measured_only_on_queries_steady_enough_to_be_warmed_the_rate_would_be_too_low() -> None:
     log, found = changing(0.06)
     rates = log.rates(found.table, UNFIT_QUERIES.empty_table())
     assert sum(rate.high >= 0.06 for rate in rates) < 0.6 * TRIALS
     assert np.mean([rate.rate or 0.0 for rate in rates]) < 0.75 * 0.06
 
 
-def test_a_fifth_of_queries_that_go_back_and_forth_makes_the_others_look_no_quicker_and_no_slower() -> None:
+def test_queries_that_go_back_and_forth_do_not_change_the_measured_rate_of_the_others() -> None:
     draw = np.random.default_rng(11)
     changes = np.cumsum(draw.random((TRIALS * QUERIES, DAYS)) < -math.expm1(-0.03), axis=1)
     tossed = np.arange(len(changes)) % 5 == 0

@@ -1,0 +1,85 @@
+"""Rows that several files of this room share: the columns that freshness reads, as typed dictionaries."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, TypedDict, final
+
+import numpy as np
+
+
+class Refreshed(TypedDict):
+    """``at``: ISO time at which the answer was found. ``by``: ``log`` or ``llm:<model>``."""
+
+    at: str
+    by: str
+
+
+class Provenance(TypedDict, total=False):
+    """Parsed provenance of a candidate or an entry.
+
+    ``base_id``: entry_id of a variant's base. ``refreshed``: where a newer answer came from. ``last_answer_at``: ISO
+    time at which the application last gave the answer. ``depends``: see candidates.provenance.AnswerProvenance.
+    """
+
+    base_id: str
+    refreshed: Refreshed
+    last_answer_at: str
+    depends: Mapping[str, str | None]
+
+
+@final
+class LoggedQuery(TypedDict):
+    """A frequent query of the log that the plan does not warm."""
+
+    entry_id: str
+    agent_type: str
+    prompt: str
+    source: str
+
+
+@final
+class PlanEntry(TypedDict):
+    """A row of WARMING_PLAN. ``provenance``: JSON. ``demand``: expected lookups a day. ``gain``: expected hits a day;
+    None where entries were chosen by frequency."""
+
+    entry_id: str
+    agent_type: str
+    prompt: str
+    source: str
+    response: str
+    provenance: str
+    demand: float
+    gain: float | None
+
+
+Query = LoggedQuery | PlanEntry
+"""A query whose answer may be checked. Only a PlanEntry has a response."""
+
+
+class CheckRow(TypedDict):
+    """A row of ANSWER_CHECKS, whose schema describes the columns. ``reasons``: values of stale_reasons.Stale."""
+
+    entry_id: str
+    agent_type: str
+    prompt: str
+    source: str
+    reasons: Collection[str]
+    why: str
+    old_response: str
+    new_response: str | None
+    answered_by: str | None
+    answered_at: datetime | None
+    age_days: float | None
+    changed: bool | None
+    checked_at: datetime | None
+    marked_at: datetime | None
+    priority: float
+    answer_model: str | None
+    prompt_version: str | None
+    source_row: str | None
+
+
+class AreEquivalent(Protocol):
+    """A judge's ``same``: whether the two answers of each pair are equivalent, bool (n,)."""
+
+    def __call__(self, pairs: Sequence[tuple[str, str]], /) -> np.ndarray: ...
