@@ -85,7 +85,9 @@ def _wanted(seed: int, rows_per_day: int) -> dict[str, Any]:
     }
 
 
-def _fill(folder: Path, wanted: dict[str, Any], days: list[date], progress: FileProgress | None, *, again: bool) -> Path:
+def _fill(
+    folder: Path, wanted: dict[str, Any], days: list[date], progress: FileProgress | None, *, again: bool
+) -> Path:
     try:
         if not again and _ready(folder, wanted, days):
             return folder
