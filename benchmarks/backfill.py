@@ -74,8 +74,8 @@ def run_in_dagster(work: str, days: list[date]) -> int:
 def run_in_loop(work: str, days: list[date]) -> int:
     """Does the same work without Dagster. Returns the number of runs: 0."""
     from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-    from cachewarm_pipeline.candidates.golden_candidates import golden_candidates
-    from cachewarm_pipeline.candidates.window_rollup import rollup
+    from cachewarm_pipeline.candidates.golden_candidates import choose_golden_candidates
+    from cachewarm_pipeline.candidates.window_rollup import roll_up_frequent_queries
     from cachewarm_pipeline.query_log.daily_counts import count_day
     from cachewarm_pipeline.query_log.day_weights import day_weights
     from cachewarm_pipeline.query_log.sources import open_source
@@ -92,14 +92,14 @@ def run_in_loop(work: str, days: list[date]) -> int:
         table, _ = count_day(groups.queries, groups.responses, groups.users)
         datasets.write("daily_query_counts", day, table, fingerprint=source.fingerprint(day))
     for day in days if work == "candidates" else []:
-        golden, _ = golden_candidates(
+        golden, _ = choose_golden_candidates(
             source.golden(day, settings.min_quality).table,
             cap=settings.golden_max,
             max_response_bytes=settings.max_response_bytes,
         )
         datasets.write("golden_candidates", day, golden)
         window = [d for d in days if timedelta(0) <= day - d < timedelta(settings.lookback_days)]
-        found = rollup(
+        found = roll_up_frequent_queries(
             partial(_read, datasets, window),
             weights=day_weights(window, day, settings.demand_half_life_days),
             min_frequency=settings.min_frequency,
@@ -108,7 +108,7 @@ def run_in_loop(work: str, days: list[date]) -> int:
             group_responses=ExactJudge(),
         )
         datasets.write("frequent_queries", day, found.table)
-        datasets.write("unfit_queries", day, found.unfit)
+        datasets.write("unfit_queries", day, found.unfit_queries)
     return 0
 
 

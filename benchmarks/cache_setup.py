@@ -95,6 +95,12 @@ def learned_rules() -> MatchRules:
     return MatchRules(MatchRule("", "exact_only"), rules, space, words)
 
 
+def distance_rules(distance_threshold: float) -> MatchRules:
+    """One certified distance for every agent_type."""
+    proof = Certificate(0.05, 0.01, 1 - distance_threshold, 1000, 10, 0.02, 2000, 1)
+    return MatchRules(MatchRule("", "distance", distance_threshold, True, None, proof, proof))
+
+
 def with_rule_vectors(plan: pa.Table, vectors: np.ndarray, rules: MatchRules) -> pa.Table:
     """The plan with the vector of each entry in the space of the rules, as a publish gets it.
 
@@ -114,7 +120,7 @@ def record_of(plan: pa.Table, generation: str) -> GenerationRecord:
         as_of=date(2026, 11, 21),
         created_at=NOW,
         embedder=vars(INFO),
-        match_rules=MatchRules.uniform(0.1),
+        match_rules=distance_rules(0.1),
         ttl_days=7.0,
         ttl_jitter=0.1,
     )

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from cachewarm_client.arms import place_of
+from cachewarm_client.arms import assign
 from cachewarm_client.cache import WarmedSemanticCache
 from cachewarm_client.counters import HOLDOUT_ARM
 from cachewarm_client.keys import stores_key
@@ -48,7 +48,7 @@ PAIRS = [
 class NoCounters(Counters):
     """Counters that count nothing."""
 
-    def began(self, *_: Any) -> Any:
+    def start_lookup(self, *_: Any) -> Any:
         return _nothing
 
 
@@ -59,9 +59,7 @@ def _nothing(*_: Any) -> None:
 def user_in(name: str, arm: str) -> str:
     """The first user id that the holdout of this cache puts into the arm."""
     return next(
-        u
-        for u in map(str, range(10_000))
-        if (place_of(name, SHARE, u, None).arm == HOLDOUT_ARM) == (arm == HOLDOUT_ARM)
+        u for u in map(str, range(10_000)) if (assign(name, SHARE, u, None).arm == HOLDOUT_ARM) == (arm == HOLDOUT_ARM)
     )
 
 

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
-from cachewarm_client.match_rules import MatchRules
 
 from benchmarks.cache_setup import (
     INFO,
     NOW,
     PreparedEmbedder,
     agent_type,
+    distance_rules,
     plan_of,
     prompt,
     random_vectors,
@@ -63,7 +63,7 @@ def rates_of_publish(url: str, vectors: np.ndarray, plan: pa.Table, generation: 
             as_of=NOW.date(),
             plan_hash=generation * 8,
             embedder=INFO,
-            rules=MatchRules.uniform(0.1),
+            rules=distance_rules(0.1),
             ttl_days=7.0,
             ttl_jitter=0.1,
             now=NOW,

@@ -26,7 +26,6 @@ from typing import Any
 
 from cachewarm_client.cache import WarmedSemanticCache
 from cachewarm_client.embedders.minilm import MiniLMEmbedder
-from cachewarm_client.match_rules import MatchRules
 from redisvl.query.filter import Tag
 
 from benchmarks.cache_setup import (
@@ -34,6 +33,7 @@ from benchmarks.cache_setup import (
     NOW,
     PreparedEmbedder,
     agent_type,
+    distance_rules,
     learned_rules,
     plan_of,
     prompt,
@@ -67,7 +67,7 @@ def publish(url: str, entries: int) -> PreparedEmbedder:
     plan, vectors = plan_of(entries), random_vectors(entries)
     learned = learned_rules()
     with connect(url) as client:
-        for name, rules in (("plain", MatchRules.uniform(0.1)), ("learned", learned)):
+        for name, rules in (("plain", distance_rules(0.1)), ("learned", learned)):
             CacheStore(client, name).publish(
                 with_rule_vectors(plan, vectors, learned) if rules is learned else plan,
                 vectors,

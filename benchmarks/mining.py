@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.process_memory import peak_memory
-from cachewarm_pipeline.candidates.window_rollup import rollup
+from cachewarm_pipeline.candidates.window_rollup import roll_up_frequent_queries
 from cachewarm_pipeline.query_log.daily_counts import count_day
 from cachewarm_pipeline.query_log.day_weights import day_weights
 from cachewarm_pipeline.query_log.sources import open_source
@@ -161,7 +161,7 @@ def roll_up(folder: Path) -> None:
     weights = day_weights(in_folder, max(in_folder), 14)
     before = peak_memory()
     started = time.perf_counter()
-    found = rollup(days, weights=weights, min_frequency=5, min_users=2)
+    found = roll_up_frequent_queries(days, weights=weights, min_frequency=5, min_users=2)
     seconds = time.perf_counter() - started
     stored = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
     print(f"  {DAYS} days x {DISTINCT:,} distinct queries ({stored:,.0f} MiB of Parquet): {seconds:.1f} s")

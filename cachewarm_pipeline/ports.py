@@ -1,6 +1,7 @@
-"""Ports: the few calls that the services of the stages need from the world, as Protocols.
+"""Ports: what the services of the stages need from outside, as Protocols of few calls.
 
-``Ports`` is all that a run has open. ``workspace.Workspace`` opens the real ones; tests stand others beside them.
+``Ports`` is everything that a run has open. ``workspace.Workspace`` opens the real ports; tests put others in their
+place.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,112 +26,119 @@ if TYPE_CHECKING:
     from cachewarm_pipeline.storage.vector_store import VectorStore
 
 Progress = Callable[[str], object]
-"""Gets a sentence now and then about long work."""
+"""Called with a sentence now and then during long work."""
 
 
 @dataclass(frozen=True)
 class TableInfo:
-    """One source table as found: what the external asset shows."""
+    """A source table as found, for the page of its external asset."""
 
     name: str
     columns: dict[str, str]
-    """Our column name to the engine's type, for the columns that are there."""
+    """The engine's type of each column that exists, by our column name."""
     rows: int | None
 
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What a source holds. A table that is not there is None."""
+    """The tables of a source; None for a table that does not exist."""
 
     analyses: TableInfo | None
     findings: TableInfo | None
     log: TableInfo | None
     first_log_day: date | None
-    """First and last UTC day with log rows; absurd dates (before 2000 or after today) do not count."""
+    """First UTC day with log rows. Absurd dates (before 2000 or after today) do not count."""
     last_log_day: date | None
+    """Last UTC day with log rows, likewise."""
     excluded: Counts = field(default_factory=Counts)
-    """Log rows without a date, or with an absurd one: no daily partition can hold them."""
+    """Log rows without a date or with an absurd one, which belong to no daily partition."""
 
 
 @dataclass(frozen=True)
 class GoldenRows:
-    """Findings joined with their analyses, best first: (content_preview, agent_type, output, confidence_score,
-    analysis_id, url, created_at)."""
+    """Findings joined with their analyses."""
 
     table: "pa.Table"
+    """Best first: content_preview, agent_type, output, confidence_score, analysis_id, url, created_at."""
     excluded: Counts
 
 
 @dataclass(frozen=True)
 class DayGroups:
-    """One day of the log as the engine grouped it; query_log.daily_counts turns it into ``daily_query_counts``.
+    """One day of the log, grouped by the engine. query_log.daily_counts turns it into ``daily_query_counts``.
 
-    The engine groups by the exact spelling of the query; canonicalising merges its groups exactly.
-    ``queries``: agent_type, query, count, cache_hits, answered, cost_usd, costed, latency_ms, timed, tokens.
-    ``responses``: agent_type, query, response, count, last_at, negative, model (of the newest row; null where
-    unknown); at most MAX_RESPONSES a spelling.
-    ``users``: agent_type, query, user_id; at most MAX_USERS a spelling; empty where users are unknown.
+    The engine groups by the exact spelling of the query. Canonicalising then merges its groups exactly.
     """
 
     queries: "pa.Table"
+    """agent_type, query, count, cache_hits, answered, cost_usd, costed, latency_ms, timed, tokens."""
     responses: "pa.Table"
+    """agent_type, query, response, count, last_at, negative, model (of the newest row; null if unknown). At most
+    MAX_RESPONSES for each spelling."""
     users: "pa.Table"
+    """agent_type, query, user_id. At most MAX_USERS for each spelling; empty if users are unknown."""
     excluded: Counts
 
 
 class Source(Protocol):
-    """The app's own tables, read and never written."""
+    """The application's own tables, which are only read."""
 
-    def describe(self, today: date) -> SourceInfo: ...
+    def describe(self, today: date) -> SourceInfo:
+        """The tables that exist, and the days of the log."""
+        ...
 
     def golden(self, created_up_to: date, min_confidence: float) -> GoldenRows:
-        """Findings of analyses created up to the end of that UTC day, by confidence, then newest, then id."""
+        """Findings of analyses created by the end of that UTC day: by confidence, then the newest first, then by id."""
         ...
 
     def day_groups(self, day: date) -> DayGroups:
-        """One UTC day of the log, grouped by the engine; reads only that day."""
+        """One UTC day of the log, grouped by the engine. Only that day is read."""
         ...
 
     def rejected(self, day: date) -> "pa.Table":
-        """What the cache served on that UTC day and users rejected (``cache_hit`` and negative ``feedback``), one row
-        a spelling and response: agent_type, query, response, users (distinct hashed ids as in ``daily_query_counts``,
-        at most MAX_USERS; empty where unknown), reports (rows), last_at. No rows where those columns are not there.
-        Rows of no use are passed over as in ``day_groups``, which counts them. Raises SourceError."""
+        """The answers of that UTC day that the cache served and users rejected (``cache_hit``, negative ``feedback``).
+
+        One row for each spelling and response: agent_type, query, response, users (distinct hashed ids as in
+        ``daily_query_counts``, at most MAX_USERS; empty if unknown), reports (rows), last_at. No rows where the source
+        lacks those columns. Unusable rows are skipped as in ``day_groups``, which counts them. Raises SourceError.
+        """
         ...
 
     def fingerprint(self, day: date) -> str:
-        """Identifies what a day's counts were made from, without secrets: the source in the first SOURCE_CHARS
-        characters, the state of its files in the rest. Counts of another source are not used; those of another state
-        are, until they are made again."""
+        """Identifies what the counts of a day were made from, without secrets.
+
+        The first SOURCE_CHARS characters identify the source, the rest the state of its files. Counts of another source
+        are not used. Counts of another state are used until they are mined again.
+        """
         ...
 
 
 SOURCE_CHARS = 16
-"""Of a fingerprint: what names the source."""
+"""Characters of a fingerprint that identify the source."""
 
 
 @dataclass
 class JudgeUsage:
-    """What one judge has used since it was made. Pairs are distinct unordered pairs that only a model can tell."""
+    """What one judge has used since it was made. Pairs are distinct unordered pairs that only a model can decide."""
 
     embedding_tokens: int = 0
     prompt_tokens: int = 0
-    """As the server reported them; where it does not, the most that they can have been."""
+    """As the server reported them; where it reports none, the most that they can be."""
     completion_tokens: int = 0
     usd: float = 0.0
     """Embedding and model together."""
     asked: int = 0
-    """Pairs asked of the model."""
+    """Pairs that the model was asked about."""
     known: int = 0
-    """Pairs whose verdict was stored before: by an earlier run, or another judge of this one."""
+    """Pairs with a stored verdict, from an earlier run or another judge of this run."""
     unjudged: int = 0
-    """Pairs held different because the spend cap was reached: that can only lower the hit rate."""
+    """Pairs considered different because a spend cap was reached; this can only lower the hit rate."""
 
 
 class Judge(Protocol):
-    """Decides whether two responses are equivalent. Equal ``canonical_response`` always is, and costs nothing.
+    """Decides whether two responses are equivalent. Those with the same ``canonical_response`` always are, at no cost.
 
-    All raise EmbeddingError, JudgeError or DatasetError, as far as the judge embeds, asks and stores.
+    All methods raise EmbeddingError, JudgeError or DatasetError, as far as the judge embeds, asks and stores.
     """
 
     name: str
@@ -138,7 +146,7 @@ class Judge(Protocol):
     usage: JudgeUsage
 
     def __call__(self, queries: "Sequence[Sequence[str]]") -> list[list[int]]:
-        """Group labels of each query's responses, as ``GroupResponses`` asks for: 0.. in the order of their heads."""
+        """Group labels of each query's responses, as in ``GroupResponses``: 0, 1, ... in the order of their heads."""
         ...
 
     def same(self, pairs: "Sequence[tuple[str, str]]") -> "NDArray[np.bool_]":
@@ -146,78 +154,82 @@ class Judge(Protocol):
         ...
 
     def groups(self, responses: "Sequence[str]") -> "NDArray[np.int64]":
-        """Answer group of each response (n,) of ONE agent_type, as the position of the group's head: its first
-        response. In order, each joins the first head that it is equivalent to."""
+        """The answer group of each response (n,) of ONE agent_type: the position of the group's head.
+
+        The head is the group's first response. Each response, in order, joins the first head that it is equivalent to.
+        """
         ...
 
 
 @dataclass
 class LlmUsage:
-    """What one writer has used since it was made."""
+    """What one writer has used since it was made. Each base counts once."""
 
     prompt_tokens: int = 0
-    """As the server reported them; where it does not, the most that they can have been."""
+    """As the server reported them; where it reports none, the most that they can be."""
     completion_tokens: int = 0
     usd: float = 0.0
     written: int = 0
     """Bases that the model wrote for in this run."""
     known: int = 0
-    """Bases whose variants were stored before, or are recorded: they cost nothing."""
+    """Bases with texts that were stored before or are recorded; they cost nothing."""
     pending: int = 0
-    """Bases that a batch was submitted for and is not finished: a later run collects them."""
+    """Bases in a batch that is not finished; a later run collects their texts."""
     over_cap: int = 0
-    """Bases that no money or tokens were left for."""
+    """Bases that the budget did not allow."""
     failed: dict[str, int] = field(default_factory=dict)
-    """Bases without variants, by what the model did instead: refusal, cut, another answer than the schema's, ..."""
+    """Bases without texts, by what the model returned instead: a refusal, an answer of another schema, ..."""
 
 
 @dataclass(frozen=True)
 class BaseQuery:
-    """One query of an agent_type. ``response``: its verified answer as JSON or text; None where there is none yet.
-    ``origin``: configured, golden or query_log.
-
-    ``period``: a model that answered it in another period (say a week) is asked again; "" is the one for all times."""
+    """A query of an agent_type that variants are written of."""
 
     agent_type: str
     prompt: str
     response: str | None = None
+    """Its verified answer, as JSON or text; None where there is none yet."""
     origin: str = "configured"
+    """``configured``, ``golden`` or ``query_log``."""
     period: str = ""
+    """A model that answered it in another period (for example a week) is asked again. "" stands for all times."""
 
     @property
     def entry_id(self) -> str:
-        """The id that an entry of this prompt has."""
+        """The id of an entry with this prompt."""
         return entry_id(self.prompt, self.agent_type)
 
 
 class Llm(Protocol):
-    """Writes variants of base queries, and answers where a variant has none."""
+    """Writes variants of base queries, and answers for variants whose base has none."""
 
     name: str
     """``recorded`` or ``openai``."""
     model: str
-    """The model that wrote, or that was recorded."""
+    """The model that writes, or that was recorded."""
     prompt_version: str
-    """Changes with any word of the question that is asked for variants."""
+    """Changes with any word of the question that asks for variants."""
     temperature: float
     usage: LlmUsage
 
     def knows(self, base: BaseQuery) -> bool:
-        """Whether it can be asked for this base: the recorded one has some, a model is asked for any."""
+        """Whether it can write for this base: a recorded writer for those recorded, a model for any."""
         ...
 
     def variants(self, bases: "Sequence[BaseQuery]", *, ask: bool = True) -> "list[list[str] | None]":
-        """Variants of each base as written, unfiltered, in the order given; None where there are none yet (over a cap,
-        pending, failed; counted in ``usage``). What was written once for a base is never paid for again. Without
-        ``ask`` only what is stored or recorded is given: no request is made, and nothing is counted.
+        """Variants of each base as written, unfiltered, in the order given.
 
-        Raises LlmError where the server cannot be used at all; what was written until then stays stored. The recorded
-        one raises LlmError for a base that is not recorded. Without ``ask`` neither does.
+        None where there are none yet: the base is over a cap, pending or failed, as counted in ``usage``. Nothing is
+        paid for twice. Without ``ask``, only stored or recorded variants are returned: no request is made and nothing
+        is counted.
+
+        Raises LlmError where the server cannot be used at all; what was written until then stays stored. A recorded
+        writer raises LlmError for a base that is not recorded. Without ``ask``, neither raises.
         """
         ...
 
     def answers(self, questions: "Sequence[BaseQuery]", *, ask: bool = True) -> "list[str | None]":
-        """An answer of the model to each question, in the same way."""
+        """The model's answer to each question, in the same way."""
         ...
 
 
@@ -228,25 +240,33 @@ class Ports(Protocol):
 
     @property
     def now(self) -> "Callable[[], datetime]":
-        """Gives the present in UTC."""
+        """Returns the present in UTC."""
         ...
 
     @property
     def today(self) -> date:
-        """The present UTC day; it stays the same for the run, should midnight come."""
+        """The UTC day on which the run began; it does not change at midnight."""
         ...
 
     @property
-    def source(self) -> Source: ...
+    def source(self) -> Source:
+        """The application's tables."""
+        ...
 
     @property
-    def datasets(self) -> "DatasetStore": ...
+    def datasets(self) -> "DatasetStore":
+        """The datasets between assets."""
+        ...
 
     @property
-    def embedder(self) -> "Embedder": ...
+    def embedder(self) -> "Embedder":
+        """Makes the vectors of texts."""
+        ...
 
     @property
-    def vectors(self) -> "VectorStore": ...
+    def vectors(self) -> "VectorStore":
+        """The stored vectors of the embedder's model."""
+        ...
 
     @property
     def usage_folder(self) -> str:
@@ -255,12 +275,12 @@ class Ports(Protocol):
 
     @property
     def judge_budget(self) -> "ModelBudget":
-        """What this run's judges may pay a model together."""
+        """The budget of all judges of this run."""
         ...
 
     @property
     def llm_budget(self) -> "ModelBudget":
-        """What this run may pay the model that writes, for variants and answers together."""
+        """The budget of all writers of this run, for variants and answers together."""
         ...
 
     def folder(self, name: str) -> str:
@@ -268,25 +288,25 @@ class Ports(Protocol):
         ...
 
     def settled(self, day: date) -> bool:
-        """Whether the UTC day is over, and the last rows of its log had time to be written."""
+        """Whether the UTC day is over and its last log rows have had time to be written."""
         ...
 
     def counts_fingerprint(self, day: date) -> str:
-        """What counts of the day are stored under: counts with another one are mined again."""
+        """The fingerprint for the counts of a day; counts with another one are mined again."""
         ...
 
     def meter(self, purpose: str, model: str, prompt_price: float, completion_price: float = 0.0) -> "Meter":
-        """What notes the usage of a model in the ledger; prices in USD per million tokens."""
+        """Notes the usage of a model in the ledger; prices in USD per million tokens."""
         ...
 
     def judge(self, progress: "Callable[[str], object]") -> Judge:
-        """What decides whether two responses are equivalent; each call gives a judge with a usage of its own."""
+        """A new judge, with its own usage."""
         ...
 
     def llm(self, progress: "Callable[[str], object]", *, batch: bool | None = None) -> Llm | None:
-        """What writes variants of base queries, None for none; each call gives one with a usage of its own."""
+        """A new writer, with its own usage; None where the settings choose none. ``batch`` overrides the setting."""
         ...
 
     def wrong_hit_reports(self) -> "list[WrongHitReport]":
-        """What applications reported as wrong; none in a dry run, which asks no Redis."""
+        """The wrong hits that applications reported; none in a dry run, which does not use Redis."""
         ...

@@ -73,8 +73,7 @@ IO_NAMES = (
     "store",
     "server",
     "batches",
-    "writer_model",
-    "judge_model",
+    "chat_model",
 )
 """A module that talks to Redis, a paid server, an engine or the disk says so in its path."""
 

@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
+from cachewarm_client.prompt_contradiction import substituted
 from cachewarm_client.text import MAX_PROMPT_CHARS
-from cachewarm_client.words import FILLERS, NEGATIONS, Tokens, quoted_names, substituted, tokens
+from cachewarm_client.word_lists import FILLERS, NEGATIONS
+from cachewarm_client.words import Tokens, quoted_names, tokens
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.answers.equivalence_groups import (

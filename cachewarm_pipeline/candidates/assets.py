@@ -1,4 +1,4 @@
-"""The candidates as Dagster assets: golden answers, frequent queries, synthetic variants."""
+"""The Dagster assets of the candidates: golden answers, frequent queries and synthetic variants."""
 
 import dagster as dg
 
@@ -19,8 +19,8 @@ from cachewarm_pipeline.workspace.workspace import Workspace
     kinds={"ibis", "parquet"},
 )
 def golden_candidates(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """Findings with high confidence created up to the day, best first, one per prompt and agent_type, capped; none with
-    personal data or secrets."""
+    """Findings with high confidence, created up to the end of the day: one for each prompt and agent_type, best first,
+    up to a cap. Findings with personal data or secrets are excluded."""
     days, rows = days_of(context), 0
     for day in days:
         table, excluded = golden_of_day(workspace, day)
@@ -31,11 +31,11 @@ def golden_candidates(context: dg.AssetExecutionContext, workspace: dg.ResourceP
             day,
             table_metadata(table, excluded, ("prompt", "agent_type", "quality_score", "response")),
         )
-    observe(context, "findings", rows, days[-1:], "findings up to the day, with those that were left out")
+    observe(context, "findings", rows, days[-1:], "findings up to the day, including excluded ones")
 
 
 _UNFIT_SHOWN = 10
-"""Unfit queries on the page, those asked most: what is not there is in the dataset."""
+"""Unfit queries on the page, the most frequent first. The dataset has all of them."""
 
 
 @daily_asset(
@@ -45,16 +45,16 @@ _UNFIT_SHOWN = 10
     pool=PAID,
 )
 def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """The look-back window rolled up: queries asked often, by enough users, with an answer to reuse. Every query left
-    out has a counted reason; those that are unfit for a cache (personal data, answers that change) are listed for
-    reviewers in the dataset unfit_queries."""
+    """The lookback window of daily counts, rolled up: queries that enough users ask often, each with the answer to
+    reuse. Every excluded query is counted under a reason. Queries that are unfit for a cache (personal data, volatile
+    answers) are listed for reviewers in the dataset unfit_queries."""
     settings, datasets = workspace.settings, workspace.datasets
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
-        there = mined_days(workspace, day, settings.lookback_days)
-        found = frequent_of_days(workspace, there, judge)
+        mined = mined_days(workspace, day, settings.lookback_days)
+        found = frequent_of_days(workspace, mined, judge)
         datasets.write("frequent_queries", day, found.table)
-        datasets.write("unfit_queries", day, found.unfit)
+        datasets.write("unfit_queries", day, found.unfit_queries)
         record(
             context,
             day,
@@ -62,11 +62,11 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
                 found.table,
                 found.excluded,
                 ("prompt", "agent_type", "frequency", "distinct_users", "stability", "response"),
-                window_days=len(there),
-                days_missing=settings.lookback_days - len(there),
+                window_days=len(mined),
+                days_missing=settings.lookback_days - len(mined),
                 unfit_personal=found.excluded[ExclusionReason.PERSONAL],
                 unfit_volatile=found.excluded[ExclusionReason.VOLATILE],
-                unfit=records(found.unfit.drop_columns(["entry_id"]).slice(0, _UNFIT_SHOWN).to_pylist()),
+                unfit=records(found.unfit_queries.drop_columns(["entry_id"]).slice(0, _UNFIT_SHOWN).to_pylist()),
                 **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
             ),
             spent=workspace.ledger.usd(),
@@ -80,9 +80,10 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
     pool=PAID,
 )
 def synthetic_variants(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """Other wordings of base queries, written by a model: of the configured ones, and with an API also of the best
-    golden answers and the most asked queries. What drifted, what adds nothing and what is nearer to another question
-    is left out. A variant has its base's verified answer."""
+    """Variants: other wordings of base queries, written by a model. Base queries are the configured ones and, where a
+    model is asked, also the best golden answers and the most frequent queries. A variant is excluded where its meaning
+    changed, where it adds nothing, or where it is nearer to another question. It has the verified answer of its
+    base."""
     datasets = workspace.datasets
     usd_per_million_tokens = workspace.embedder.info.usd_per_million_tokens
     for day in paid_days(context, workspace):

@@ -1,5 +1,5 @@
-"""Base queries: what synthetic variants are written of. Configured ones come as YAML, the others are the day's best
-golden answers and its most asked queries."""
+"""Base queries: the queries that synthetic variants are written of. Some are configured as YAML; the others are the
+day's best golden answers and most frequent queries."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_AGENT_TYPE_CHARS = 200
-"""As in source rows (LeftOut.BAD_AGENT_TYPE): a tenant's name, not a text."""
+"""As in source rows (ExclusionReason.BAD_AGENT_TYPE): an agent_type is a name, not a text."""
 
 _KEYS = ("query", "response")
 
 
 def parse_base_queries(text: str, where: str, *, max_response_bytes: int) -> list[BaseQuery]:
-    """The base queries of a YAML text: a mapping of agent_type to a list whose items are texts, or mappings of
-    ``query`` and ``response`` (optional; a mapping or list becomes JSON). In the order of the text.
+    """The base queries of a YAML text, in its order. The text maps each agent_type to a list; an item is a query, or a
+    mapping with ``query`` and optionally ``response`` (a mapping or list becomes JSON).
 
-    Raises ConfigurationError that names ``where``, the agent_type and the item (1 is the first) for anything else: an
-    agent_type that source rows could not have, an empty or too long query, two queries of one agent_type with one
-    canonical form, a response over ``max_response_bytes`` of UTF-8.
+    Raises ConfigurationError for anything else: an agent_type that source rows could not have, an empty or too long
+    query, two queries of one agent_type with the same canonical form, a response of more than ``max_response_bytes``
+    bytes of UTF-8. The message names ``where``, the agent_type and the number of the item (the first is 1).
     """
     data = _yaml(text, where)
     if not isinstance(data, dict):
-        found = "is empty" if data is None else f"holds {_kind(data)}"
+        found = "is empty" if data is None else f"has {_kind(data)}"
         raise ConfigurationError(
-            f"{where} {found}; it must be a mapping of agent_type to a list of queries (CACHEWARM_LLM=none makes no "
-            "variants)"
+            f"{where} {found}; it must be a mapping of agent_type to a list of queries (with CACHEWARM_LLM=none "
+            "no variants are written)"
         )
     bases: dict[str, BaseQuery] = {}
     places: dict[str, str] = {}
@@ -41,15 +41,15 @@ def parse_base_queries(text: str, where: str, *, max_response_bytes: int) -> lis
         if not isinstance(items, list) or not items:
             found = "nothing" if items is None or items == [] else _kind(items)
             raise ConfigurationError(
-                f"{where}: agent_type {agent_type!r} has {found}; it must have a list of queries, or go"
+                f"{where}: agent_type {agent_type!r} has {found}; give it a list of queries, or remove it"
             )
         for number, item in enumerate(items, 1):
             place = f"{where}: {agent_type!r}, item {number}"
             base = _base(agent_type, item, place, max_response_bytes)
             if base.entry_id in bases:
                 raise ConfigurationError(
-                    f"{place} is the same query as {places[base.entry_id]} (case, white space and end marks do not "
-                    f"count): {_shown(base.prompt)}; remove one of them"
+                    f"{place} is the same query as {places[base.entry_id]} (case, white space and end marks are "
+                    f"ignored): {_shown(base.prompt)}; remove one of them"
                 )
             bases[base.entry_id], places[base.entry_id] = base, f"{agent_type!r}, item {number}"
     return list(bases.values())
@@ -58,11 +58,11 @@ def parse_base_queries(text: str, where: str, *, max_response_bytes: int) -> lis
 def choose_bases(
     configured: Iterable[BaseQuery], golden: "pa.Table", frequent: "pa.Table", top: int
 ) -> list[BaseQuery]:
-    """The bases of a day, one an entry_id: the configured ones, then the ``top`` golden candidates of each agent_type
-    with the highest quality, then its ``top`` frequent queries with the highest demand.
+    """The bases of a day, one for each entry_id: the configured ones, then for each agent_type the ``top`` golden
+    candidates with the highest quality and the ``top`` frequent queries with the highest demand.
 
-    A base has the answer that the day's candidates have for its prompt, golden before log as in the plan; a configured
-    one that is no candidate has its own, or None.
+    A base takes its answer from the day's candidate with the same prompt; golden candidates go before the log, as in
+    the plan. A configured base without such a candidate has its own answer, or None.
     """
     golden_rows, frequent_rows = _rows(golden), _rows(frequent)
     answers: dict[str, str] = {}
@@ -86,17 +86,18 @@ def _rows(table: "pa.Table") -> list[dict[str, Any]]:
 
 
 def _top(rows: Sequence[Mapping[str, Any]], by: str, top: int) -> list[Mapping[str, Any]]:
-    taken: dict[str, int] = {}
+    """The ``top`` rows of each agent_type with the highest ``by``."""
+    number_of: dict[str, int] = {}
     found = []
     for row in sorted(rows, key=lambda row: (-row[by], row["entry_id"])):
-        if (number := taken.get(row["agent_type"], 0)) < top:
-            taken[row["agent_type"]] = number + 1
+        if (number := number_of.get(row["agent_type"], 0)) < top:
+            number_of[row["agent_type"]] = number + 1
             found.append(row)
     return found
 
 
 def _yaml(text: str, where: str) -> Any:
-    """The value of the text. A key that comes twice, which YAML itself lets win silently, is refused."""
+    """The value of the text. A duplicate key is refused: in YAML, the last one would win silently."""
     import yaml
 
     try:
@@ -104,13 +105,14 @@ def _yaml(text: str, where: str) -> Any:
         if root is not None:
             _check_nodes(root, where)
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
-        raise ConfigurationError(f"{where} is no YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date
+        raise ConfigurationError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise ConfigurationError(f"{where} is nested too deeply") from None
 
 
 def _check_nodes(root: Any, where: str) -> None:
+    """Refuse duplicate keys and repeated anchors, whose expansion could be huge."""
     import yaml
 
     seen: set[int] = set()
@@ -119,13 +121,13 @@ def _check_nodes(root: Any, where: str) -> None:
         node = waiting.pop()
         line = node.start_mark.line + 1
         if id(node) in seen:
-            raise ConfigurationError(f"{where}, line {line}: an anchor is used again; write the text out")
+            raise ConfigurationError(f"{where}, line {line}: an anchor is used again; write the text out instead")
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
             twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
             if twice is not None:
-                raise ConfigurationError(f"{where}, line {line}: {_shown(twice)} comes twice; put both in one list")
+                raise ConfigurationError(f"{where}, line {line}: {_shown(twice)} is there twice; put both in one list")
             waiting += [value for pair in node.value for value in pair]
         elif isinstance(node, yaml.SequenceNode):
             waiting += node.value
@@ -178,7 +180,9 @@ def _response(value: object, place: str, max_bytes: int) -> str | None:
         try:
             text = json.dumps(value, ensure_ascii=False, allow_nan=False) if value else ""
         except (TypeError, ValueError) as error:
-            raise ConfigurationError(f"{place}: its response is no JSON ({error}); put such values in quotes") from None
+            raise ConfigurationError(
+                f"{place}: its response is not JSON ({error}); put such values in quotes"
+            ) from None
     else:
         raise ConfigurationError(f"{place}: its response is {_kind(value)}; put it in quotes")
     if not text:

@@ -7,23 +7,23 @@ from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import canonical, cut, entry_id
 from cachewarm_client.urls import redact_url
 
-from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row_hash
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.query_log.responses import is_empty_json, json_value
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES
 
 
-def golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> tuple[pa.Table, Counts]:
-    """``golden_candidates`` from findings with their analyses (``GoldenRows.table``), best first, and the findings
-    left out.
+def choose_golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> tuple[pa.Table, Counts]:
+    """The golden candidates (GOLDEN_CANDIDATES), best first, and the findings that were excluded.
 
-    One candidate a canonical prompt and agent_type: the one with the best confidence, then the newest analysis. The
-    prompt is the analysis' content preview, cut to the length of a prompt; the response is the finding's output as it
-    was written, for which it must be a JSON object, array or string that is not empty and not over
-    ``max_response_bytes`` of UTF-8. A finding with personal data or a secret in its prompt or its output is left out.
-    The demand of a golden answer is not known and stands as 0.
+    ``rows`` are findings with their analyses, as in ``GoldenRows.table``. There is one candidate for each canonical
+    prompt and agent_type: the finding with the highest confidence, then the newest analysis; at most ``cap`` in all.
+    The prompt is the content preview of the analysis, cut to the length of a prompt. The response is the output of the
+    finding as written: a JSON object, array or string that is not empty and has at most ``max_response_bytes`` bytes of
+    UTF-8. A finding with personal data or a secret in its prompt or its output is excluded. The demand of a golden
+    answer is not known and is set to 0.
 
-    ``rows`` comes best first from the source; its order is what decides, so it is made sure of here.
+    The order of ``rows`` does not matter: it is sorted here.
     """
     excluded: Counts = Counts()
     best: dict[str, dict[str, Any]] = {}
@@ -31,7 +31,7 @@ def golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> t
     ordered = rows.sort_by([("confidence_score", "descending"), ("created_at", "descending"), *ties])
     for batch in ordered.to_batches(max_chunksize=1_000):
         for row in batch.to_pylist():
-            reason = _why_not(row, max_response_bytes)
+            reason = _exclusion_reason(row, max_response_bytes)
             if reason is None:
                 key = entry_id(row["content_preview"], row["agent_type"])
                 if key in best:
@@ -47,7 +47,7 @@ def golden_candidates(rows: pa.Table, *, cap: int, max_response_bytes: int) -> t
     return pa.Table.from_pylist(list(best.values()), schema=GOLDEN_CANDIDATES), excluded
 
 
-def _why_not(row: dict[str, Any], max_response_bytes: int) -> ExclusionReason | None:
+def _exclusion_reason(row: dict[str, Any], max_response_bytes: int) -> ExclusionReason | None:
     preview, output = row["content_preview"], row["output"]
     if not preview or not canonical(cut(preview)):
         return ExclusionReason.EMPTY_PROMPT
@@ -70,7 +70,9 @@ def _candidate(key: str, row: dict[str, Any]) -> dict[str, Any]:
         "url": redact_url(row["url"]) if row["url"] else None,
         "created_at": row["created_at"].isoformat(),
         "confidence": row["confidence_score"],
-        "depends": AnswerProvenance(source_row(row["output"].strip(), repr(float(row["confidence_score"])))).as_dict(),
+        "depends": AnswerProvenance(
+            source_row_hash(row["output"].strip(), repr(float(row["confidence_score"])))
+        ).as_dict(),
     }
     return {
         "entry_id": key,

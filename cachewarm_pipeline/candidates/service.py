@@ -1,4 +1,4 @@
-"""The candidates of a day from the log and from the golden tables: read and decide, never write."""
+"""The candidates of a day from the golden tables and from the log. Reads and decides, never writes."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -6,20 +6,20 @@ from functools import partial
 
 import pyarrow as pa
 
-from cachewarm_pipeline.candidates.golden_candidates import golden_candidates
-from cachewarm_pipeline.candidates.window_rollup import RolledUp, rollup
+from cachewarm_pipeline.candidates.golden_candidates import choose_golden_candidates
+from cachewarm_pipeline.candidates.window_rollup import FrequentQueries, roll_up_frequent_queries
 from cachewarm_pipeline.exclusion_reasons import Counts
 from cachewarm_pipeline.ports import Judge, Ports
 from cachewarm_pipeline.query_log.day_weights import day_weights
 from cachewarm_pipeline.query_log.service import read_days
 
 
-def frequent_of_days(ports: Ports, days: Sequence[date], judge: Judge) -> RolledUp:
-    """What is asked often enough in these days, with the answer of each."""
+def frequent_of_days(ports: Ports, days: Sequence[date], judge: Judge) -> FrequentQueries:
+    """The frequent queries of a window of days, each with its answer."""
     settings = ports.settings
-    return rollup(
+    return roll_up_frequent_queries(
         partial(read_days, ports.datasets, days),
-        weights=_weights(ports, days),
+        weights=day_weights(days, max(days), settings.demand_half_life_days),
         min_frequency=settings.min_frequency,
         min_users=settings.min_users,
         min_stability=settings.min_stability,
@@ -28,14 +28,10 @@ def frequent_of_days(ports: Ports, days: Sequence[date], judge: Judge) -> Rolled
 
 
 def golden_of_day(ports: Ports, day: date) -> tuple[pa.Table, Counts]:
-    """Golden candidates as known at the end of the day."""
+    """The golden candidates as known at the end of the day, and the findings that were excluded."""
     settings = ports.settings
     rows = ports.source.golden(day, settings.min_quality)
-    table, excluded = golden_candidates(
+    table, excluded = choose_golden_candidates(
         rows.table, cap=settings.golden_max, max_response_bytes=settings.max_response_bytes
     )
     return table, rows.excluded + excluded
-
-
-def _weights(ports: Ports, days: Sequence[date]) -> dict[date, float]:
-    return day_weights(days, max(days), ports.settings.demand_half_life_days)

@@ -1,5 +1,5 @@
-"""The synthetic candidates of a day: variants of its base queries, written and filtered. Reads and decides, never
-writes."""
+"""The synthetic candidates of a day: variants of its base queries, written and filtered. Reads and decides, and stores
+only what the models return (written texts, vectors, verdicts)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from cachewarm_client.personal_data import find_personal_data
 from cachewarm_pipeline.candidates.base_queries import choose_bases, parse_base_queries
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance
 from cachewarm_pipeline.candidates.variant_filter import filter_variants
-from cachewarm_pipeline.candidates.variant_table import Writer, variants_table
+from cachewarm_pipeline.candidates.variant_table import WriterInfo, variants_table
 from cachewarm_pipeline.errors import ConfigurationError, LlmError
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
@@ -26,23 +26,24 @@ BASE_QUERIES = Path(__file__).parents[1] / "embedded" / "base_queries.yaml"
 """The packaged base queries."""
 
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Synthetic:
-    """``table``: SYNTHETIC_VARIANTS; ``llm``: what wrote them, None where nothing does, and then the table is empty.
-
-    ``bases``: how many were asked for variants, by origin. ``tokens``: of embedding, not of the model. ``fault``: why
-    the model could not be asked for all of them, empty where it could.
-    """
+class SyntheticVariants:
+    """The synthetic candidates of a day."""
 
     table: pa.Table
+    """SYNTHETIC_VARIANTS; empty without a writer."""
     excluded: Counts
     llm: Llm | None
+    """The writer; None where the settings choose none."""
     bases: dict[str, int]
+    """Number of bases that variants were asked of, by origin."""
     tokens: int
+    """Tokens of embedding, not of the writer's model."""
     fault: str = ""
+    """Why the model could not be asked about all bases; empty where it could."""
 
 
 def variants_of_day(
@@ -52,27 +53,28 @@ def variants_of_day(
     judge: Judge,
     progress: Progress,
     only: set[str] | None = None,
-) -> Synthetic:
-    """Variants of a day's base queries, filtered; ``golden`` and ``frequent`` are its candidates.
+) -> SyntheticVariants:
+    """The variants of a day's base queries, filtered. ``golden`` and ``frequent`` are the other candidates of the day.
 
-    A base counts once as NO_RESPONSE where it has no answer that its variants could have, so that nobody pays for
-    them; as PERSONAL; or as NOT_WRITTEN where the model has nothing for it (yet). The recorded writer is asked for
-    configured bases alone. Where the model's server fails, what it wrote before stays and ``fault`` says why. With
-    ``only``, of the bases those of these entry_ids have the variants that are written; no model is asked for anything.
+    A base is excluded once: as PERSONAL; as NO_RESPONSE where its variants would have no answer, so that they are not
+    paid for; or as NOT_WRITTEN where the writer has no variants of it (yet). The recorded writer is asked only about
+    configured bases. Where the model's server fails, what it wrote before is kept and ``fault`` has the reason.
 
-    Raises LlmError for a base of the user's own file that is not recorded, where the recorded writer is to write.
+    With ``only``, a set of entry_ids, just these bases have variants, as far as they are already written; no model is
+    asked to write.
+
+    Raises LlmError where the recorded writer is chosen and a base of the user's own file is not recorded.
     """
     settings = ports.settings
     llm = ports.llm(progress) if only is None or only else None
     if llm is None:
-        return Synthetic(SYNTHETIC_VARIANTS.empty_table(), Counts(), None, {}, 0)
+        return SyntheticVariants(SYNTHETIC_VARIANTS.empty_table(), Counts(), None, {}, 0)
     recorded = llm.name == "recorded"
     configured = configured_bases(ports, {*golden["agent_type"].to_pylist(), *frequent["agent_type"].to_pylist()})
     bases = choose_bases(configured, golden, frequent, 0 if recorded else settings.synthetic_top)
-    writing = Writing(llm, only is None, progress)
-    answers_of = (
-        writing.answers if settings.synthetic_responses == "generate" and not recorded and only is None else None
-    )
+    writer = FaultTolerantWriter(llm, only is None, progress)
+    generate = settings.synthetic_responses == "generate" and not recorded and only is None
+    answers_of = writer.answers if generate else None
     excluded = Counts()
     asked = []
     for base in bases:
@@ -86,7 +88,7 @@ def variants_of_day(
             excluded[ExclusionReason.NOT_WRITTEN] += 1
         else:
             asked.append(base)
-    written = [(base, texts) for base, texts in zip(asked, writing.variants(asked), strict=True) if texts is not None]
+    written = [(base, texts) for base, texts in zip(asked, writer.variants(asked), strict=True) if texts is not None]
     excluded[ExclusionReason.NOT_WRITTEN] += len(asked) - len(written)
     tokens = 0
 
@@ -100,27 +102,29 @@ def variants_of_day(
         bases,
         [golden, frequent],
         vectors_of=vectors,
-        same=judge.same,
+        equivalent=judge.same,
         answers_of=answers_of,
         max_response_bytes=settings.max_response_bytes,
         min_distance=settings.variant_min_distance,
         max_distance=settings.variant_max_distance,
     )
-    progress(f"{len(found.kept):,} variants of {len(written):,} base queries stay")
-    writer = Writer(llm.model, recorded, llm.prompt_version, llm.temperature)
+    kept, asked_of = len(found.kept), len(written)
+    queries = "query" if asked_of == 1 else "queries"
+    progress(f"kept {kept:,} variant{'' if kept == 1 else 's'} of {asked_of:,} base {queries}")
+    info = WriterInfo(llm.model, recorded, llm.prompt_version, llm.temperature)
     by_origin = Counter(base.origin for base in asked)
-    return Synthetic(
-        variants_table(found.kept, writer, _provenance_of({v.base.entry_id for v in found.kept}, (golden, frequent))),
+    return SyntheticVariants(
+        variants_table(found.kept, info, _provenance_of({v.base.entry_id for v in found.kept}, (golden, frequent))),
         +(excluded + found.excluded),
         llm,
         dict(by_origin),
         tokens,
-        writing.fault,
+        writer.fault,
     )
 
 
 def _provenance_of(entry_ids: set[str], candidates: Sequence[pa.Table]) -> dict[str, AnswerProvenance]:
-    """What the answers of these candidates depend on; of one in two tables the first one's."""
+    """What the answers of these candidates depend on. For a candidate in both tables, that of the first table."""
     found: dict[str, AnswerProvenance] = {}
     for table in candidates:
         wanted = table.filter(pc.is_in(table["entry_id"], value_set=pa.array(sorted(entry_ids), pa.string())))
@@ -129,16 +133,18 @@ def _provenance_of(entry_ids: set[str], candidates: Sequence[pa.Table]) -> dict[
     return found
 
 
-class _Write(Protocol[T]):
-    def __call__(self, bases: Sequence[BaseQuery], /, *, ask: bool = True) -> list[T]: ...
+class _Write(Protocol[_T]):
+    def __call__(self, bases: Sequence[BaseQuery], /, *, ask: bool = True) -> list[_T]: ...
 
 
-class Writing:
-    """A writer whose server may fail: from its first fault on nothing is asked, and what is stored is given."""
+class FaultTolerantWriter:
+    """A writer that goes on when its server fails: after the first fault it asks nothing more and returns what is
+    stored. ``ask``: whether it asks at all."""
 
     def __init__(self, llm: Llm, ask: bool, progress: Progress) -> None:
         self._llm, self._ask, self._progress = llm, ask, progress
         self.fault = ""
+        """The message of the first fault; empty without one."""
 
     def variants(self, bases: Sequence[BaseQuery]) -> list[list[str] | None]:
         return self._write(self._llm.variants, bases)
@@ -146,7 +152,7 @@ class Writing:
     def answers(self, questions: Sequence[BaseQuery]) -> list[str | None]:
         return self._write(self._llm.answers, questions)
 
-    def _write(self, write: _Write[T], bases: Sequence[BaseQuery]) -> list[T]:
+    def _write(self, write: _Write[_T], bases: Sequence[BaseQuery]) -> list[_T]:
         if self._ask:
             try:
                 return write(bases)
@@ -154,15 +160,15 @@ class Writing:
                 if self._llm.name == "recorded":
                     raise
                 self._ask, self.fault = False, str(error)
-                self._progress(f"{self.fault}; going on with what is written")
+                self._progress(f"{self.fault}; continuing with what is already written")
         return write(bases, ask=False)
 
 
 def configured_bases(ports: Ports, agent_types: set[str]) -> list[BaseQuery]:
-    """The base queries of the settings; of the packaged file, those of ``agent_types``: it is the sample's, and another
-    log is not to be warmed with its questions.
+    """The base queries that the settings configure.
 
-    Raises ConfigurationError for a file that cannot be read or is not what it must be.
+    Of the packaged file, only those of ``agent_types`` are used: the file belongs to the sample, and its questions must
+    not be warmed for another log. Raises ConfigurationError for a file that cannot be read or is not valid.
     """
     settings = ports.settings
     path = settings.base_queries or BASE_QUERIES

@@ -1,4 +1,4 @@
-"""Variants that stay as candidate rows, with where they come from."""
+"""The kept variants as candidate rows, with their provenance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,18 @@ from typing import Any
 import pyarrow as pa
 from cachewarm_client.text import entry_id
 
-from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row_hash
 from cachewarm_pipeline.candidates.variant_filter import Variant
 from cachewarm_pipeline.storage.schemas import SYNTHETIC_VARIANTS, conform
 
 QUALITY = 0.7
-"""quality_score of a variant; the seed's."""
+"""quality_score of a variant: over the plan's floor (0.6), and under a stable answer from the log (0.9), because no
+user has been seen to ask in these words."""
 
 
 @dataclass(frozen=True)
-class Writer:
-    """What wrote the variants, for their provenance."""
+class WriterInfo:
+    """The writer of the variants, for their provenance."""
 
     model: str
     recorded: bool
@@ -25,11 +26,11 @@ class Writer:
     temperature: float
 
 
-def variants_table(kept: Sequence[Variant], writer: Writer, bases: Mapping[str, AnswerProvenance]) -> pa.Table:
-    """SYNTHETIC_VARIANTS of the kept variants. Their demand is not known and stands as 0.
+def variants_table(kept: Sequence[Variant], writer: WriterInfo, bases: Mapping[str, AnswerProvenance]) -> pa.Table:
+    """The variants as SYNTHETIC_VARIANTS. Their demand is not known and is set to 0.
 
-    ``bases``: by entry_id, what the answers of those bases that are candidates depend on; a variant with its base's
-    answer depends on the same.
+    ``bases``: for each base that is a candidate, by entry_id, what its answer depends on. A variant with the answer of
+    its base depends on the same.
     """
     rows = [
         {
@@ -51,8 +52,8 @@ def variants_table(kept: Sequence[Variant], writer: Writer, bases: Mapping[str, 
     return conform("synthetic_variants", pa.Table.from_pylist(rows, schema=SYNTHETIC_VARIANTS))
 
 
-def _provenance(variant: Variant, writer: Writer, bases: Mapping[str, AnswerProvenance]) -> dict[str, Any]:
-    own = AnswerProvenance(source_row(variant.response), writer.model if variant.generated else None)
+def _provenance(variant: Variant, writer: WriterInfo, bases: Mapping[str, AnswerProvenance]) -> dict[str, Any]:
+    own = AnswerProvenance(source_row_hash(variant.response), writer.model if variant.generated else None)
     depends = own if variant.generated else bases.get(variant.base.entry_id, own)
     return {
         "depends": depends.as_dict(),

@@ -1,17 +1,17 @@
-"""What a page shows about the model that wrote variants or answers."""
+"""What an asset's page shows about the model that wrote variants or answers."""
 
 from typing import Any
 
 from cachewarm_pipeline.ports import Llm
 
 NO_LLM = (
-    "nothing writes variants: CACHEWARM_LLM=openai asks a model (OPENAI_API_KEY, OPENAI_BASE_URL), `recorded` takes "
-    "what is recorded for the sample's base queries, which is the default for the sample"
+    "no variants are written: CACHEWARM_LLM=openai asks a model (OPENAI_API_KEY, OPENAI_BASE_URL); `recorded` takes "
+    "the recorded variants of the sample's base queries, which is the default for the sample"
 )
 
 
 def llm_metadata(llm: Llm) -> dict[str, Any]:
-    """Who wrote, how, and what it cost; bases, and questions asked for an answer, by what became of them."""
+    """The writer, its model, and its cost; and the number of bases, or of questions to answer, by outcome."""
     usage = llm.usage
     recorded = llm.name == "recorded"
     return {

@@ -1,6 +1,6 @@
-"""A window's logged responses without their texts: numbers in columns, and the 8-byte hashes that tell texts apart.
+"""The logged responses of a window of days as numbers in columns, with 8-byte hashes in place of their texts.
 
-What is asked often, and which response wins, is decided in candidates.window_rollup.
+Which queries are frequent, and which response is an answer, is decided in candidates.window_rollup.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MAX_CONTENDERS = 8
-"""Distinct responses a query that the judge sees, best supported, then newest first; the rest is estimated."""
+"""Distinct responses of a query that the judge sees: the best supported, then the newest first. The share of the others
+is estimated (answers.volatility.stability)."""
 
 
 class ResponseNumbers:
-    """Responses without their texts, as columns: 40 bytes each. Within one query, 8 bytes of hash tell texts apart."""
+    """Responses as columns of equal length, 40 bytes a response: number of the query, hash of the text, rows with it,
+    rows with negative feedback, and time of the newest row (microseconds since 1970 UTC).
+
+    Two texts of one query are distinguished only by their 8-byte hashes.
+    """
 
     def __init__(self, *columns: np.ndarray) -> None:
         self.query, self.text, self.count, self.negative, self.last_at = columns
@@ -25,7 +30,7 @@ class ResponseNumbers:
 
     @classmethod
     def of(cls, rows: pa.Table, queries: np.ndarray) -> "ResponseNumbers":
-        """The responses of one day's rows."""
+        """The responses in one day's rows of ``daily_query_counts``. ``queries``: number of the query of each row."""
         parents, flat = flat_responses(rows, queries)
         last_at = flat.field("last_at").cast(pa.int64()).to_numpy()
         return cls(
@@ -38,7 +43,8 @@ class ResponseNumbers:
 
     @classmethod
     def best(cls, days: "Sequence[ResponseNumbers]") -> "ResponseNumbers":
-        """The days' responses added up, by query, best supported and then newest first, MAX_CONTENDERS a query."""
+        """The responses added up over the days: by query, the best supported and then the newest first, at most
+        MAX_CONTENDERS for each query."""
         if not days:
             return cls(*(np.empty(0, kind) for kind in (np.int64, np.uint64, np.int64, np.int64, np.int64)))
         query, text, count, negative, last_at = (
@@ -58,23 +64,27 @@ class ResponseNumbers:
         return cls(query[order], text[order], count[order], negative[order], last_at[order])
 
     def of_queries(self, queries: np.ndarray) -> "ResponseNumbers":
+        """The responses of these queries alone."""
         kept = np.isin(self.query, queries)
         return ResponseNumbers(*(column[kept] for column in self.columns))
 
 
 def flat_responses(rows: pa.Table, queries: np.ndarray) -> tuple[np.ndarray, pa.StructArray]:
-    """All responses of the rows, and the query of each."""
+    """All responses of the rows, and the number of the query of each. ``queries``: the number for each row."""
     lists = rows["responses"].combine_chunks()
     parents = pc.list_parent_indices(lists).to_numpy()
     return queries[parents], pc.list_flatten(lists)
 
 
-def mix(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def combine_hashes(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """One uint64 for each pair of uint64; the order matters. The multiplier is the 64-bit golden ratio, which spreads
+    the bits (Fibonacci hashing)."""
     mixed: np.ndarray = (one * np.uint64(0x9E3779B97F4A7C15)) ^ other
     return mixed
 
 
 def hash_texts(texts: pa.Array) -> np.ndarray:
+    """A uint64 hash of each text (n,): the same in all processes."""
     from pandas.util import hash_array
 
     encoded = texts.dictionary_encode()

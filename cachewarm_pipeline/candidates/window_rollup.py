@@ -1,8 +1,10 @@
-"""A window of daily query counts as ``frequent_queries``: what is asked often enough, and which answer is warmed.
+"""Rolls a window of daily query counts up into ``frequent_queries``: the queries that are asked often enough, each with
+the answer to warm.
 
-Days are streamed one at a time, three times over: to find the frequent queries by 8-byte hashes, to add up their
-numbers, and to fetch the texts of the responses that can win. So memory goes with the window's distinct queries (16
-bytes each), the frequent queries, and one day; not with the log, and not with the responses that cannot win.
+Days are streamed one at a time, in three passes: the first finds the frequent queries by 8-byte hashes, the second adds
+up their numbers, the third reads the texts of the responses that can win. So memory grows with the distinct queries of
+the window (16 bytes each), the frequent queries, and one day. It does not grow with the log, nor with the responses
+that cannot win.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,8 +18,13 @@ from cachewarm_client.personal_data import mask
 from cachewarm_client.text import entry_id
 
 from cachewarm_pipeline.answers.volatility import personal_data, stability, volatility
-from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row
-from cachewarm_pipeline.candidates.window_responses import ResponseNumbers, flat_responses, hash_texts, mix
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row_hash
+from cachewarm_pipeline.candidates.window_responses import (
+    ResponseNumbers,
+    combine_hashes,
+    flat_responses,
+    hash_texts,
+)
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.query_log.responses import (
     GroupResponses,
@@ -29,15 +36,15 @@ from cachewarm_pipeline.query_log.responses import (
 from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES
 
 DailyTables = Callable[[Sequence[str]], Iterable[tuple[date, pa.Table]]]
-"""The window's ``daily_query_counts``: called with the columns that are needed (more may come),
-yields (day, table). It is called several times and must give the same each time. Days without data may be absent."""
+"""The ``daily_query_counts`` of a window: called with the columns that are needed (a table may have more), yields
+(day, table). It is called several times and must yield the same each time. Days without data may be absent."""
 
 LOG_QUALITY = 0.9
-"""quality_score of a stable answer from the log: proven in use, but not reviewed like a golden one (the seed's number).
-It is lowered by instability: times the share of the winning group (``stability``)."""
+"""quality_score of a stable answer from the log: proven in use, but not reviewed like a golden answer. Instability
+lowers it: it is multiplied by the share of the winning group (``stability``)."""
 
 _BATCH = 20_000
-"""Queries whose response texts are held at once."""
+"""Queries whose response texts are in memory at once."""
 
 _KEY = ("agent_type", "canonical")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,18 +52,19 @@ _NUMBERS = ("count", "answered", "cost_usd", "costed")
 
 
 @dataclass(frozen=True, slots=True)
-class RolledUp:
-    """What a window comes to."""
+class FrequentQueries:
+    """The result of rolling up a window."""
 
     table: pa.Table
-    """``frequent_queries`` by frequency, then entry_id."""
-    unfit: pa.Table
-    """``unfit_queries``: the frequent queries left out as PERSONAL or VOLATILE, in the same order, for reviewers."""
+    """FREQUENT_QUERIES, most frequent first, then by entry_id."""
+    unfit_queries: pa.Table
+    """UNFIT_QUERIES: the frequent queries that are excluded as PERSONAL or VOLATILE, in the same order, for
+    reviewers."""
     excluded: Counts
-    """Distinct queries left out, the unfit ones among them."""
+    """Distinct queries that are excluded, including the unfit ones."""
 
 
-def rollup(
+def roll_up_frequent_queries(
     days: DailyTables,
     *,
     weights: Mapping[date, float],
@@ -64,46 +72,49 @@ def rollup(
     min_users: int,
     min_stability: float = 0.0,
     group_responses: GroupResponses = exact_groups,
-) -> RolledUp:
-    """The window's frequent queries with the answers to warm, and the distinct queries left out.
+) -> FrequentQueries:
+    """The frequent queries of a window with the answers to warm, and the distinct queries that are excluded.
 
-    Left out, in this order: RARE (fewer than ``min_frequency`` rows in the window), FEW_USERS (fewer than
-    ``min_users`` distinct users, at most MAX_USERS, where any user is known), PERSONAL (personal data or a secret in
-    the prompt or the best supported response; no judge sees any), NO_EVIDENCE (no response that did not come from the
-    cache and could be kept), NEGATIVE_FEEDBACK (users rejected every response), VOLATILE (stability under
-    ``min_stability``: the answer changes between calls, so a stored one would be wrong).
+    Reasons for exclusion, in the order in which they are checked:
 
-    ``demand`` is the sum of each day's rows times the day's weight: ``weights`` of a window sum to 1
-    (planning.expected_demand.day_weights); ``stability`` estimates the share of all answered rows that say what
-    the chosen response says. ``group_responses`` says which responses are equivalent.
+    - RARE: fewer than ``min_frequency`` rows in the window.
+    - FEW_USERS: fewer than ``min_users`` distinct users (at most MAX_USERS). Not checked where no user is known.
+    - PERSONAL: personal data or a secret in the prompt or in the best supported response. No judge sees such a text.
+    - NO_EVIDENCE: no response was kept that did not come from the cache.
+    - NEGATIVE_FEEDBACK: users rejected every response.
+    - VOLATILE: stability under ``min_stability``. The answer changes between calls, so a stored one would be wrong.
+
+    ``demand`` is the sum over days of the day's rows times the day's weight; the ``weights`` of a window sum to 1
+    (query_log.day_weights). ``stability`` estimates the share of all answered rows whose response is equivalent to the
+    chosen one. ``group_responses`` decides which responses are equivalent.
     """
     frequent, distinct = _frequent_hashes(days, min_frequency)
     window = _Window(days, frequent, weights)
     excluded: Counts = Counts()
-    rows, unfit = [], []
+    rows, unfit_rows = [], []
 
-    def leave_out(query: int, reason: ExclusionReason, detail: str, share: float | None) -> None:
+    def exclude_unfit(query: int, reason: ExclusionReason, detail: str, share: float | None) -> None:
         excluded[reason] += 1
-        unfit.append(_unfit_row(window, query, reason, detail, share))
+        unfit_rows.append(_unfit_row(window, query, reason, detail, share))
 
     excluded[ExclusionReason.RARE] = distinct - len(frequent)
     for start in range(0, window.number, _BATCH):
         wanted = []
         for query in range(start, min(start + _BATCH, window.number)):
             users = len(window.users[query])
-            if window.totals["count"][query] < min_frequency:  # two rare queries of one hash
+            if window.totals["count"][query] < min_frequency:  # rare queries that share a hash
                 excluded[ExclusionReason.RARE] += 1
             elif users and min(users, MAX_USERS) < min_users:
                 excluded[ExclusionReason.FEW_USERS] += 1
             elif data := personal_data(window.prompt(query)):
-                leave_out(query, ExclusionReason.PERSONAL, data, None)
+                exclude_unfit(query, ExclusionReason.PERSONAL, data, None)
             else:
                 wanted.append(query)
         answers = window.contenders(wanted)
-        for query in list(wanted):  # no judge sees what is somebody's
+        for query in list(wanted):  # no judge sees personal data
             found = [personal_data("", answer.text) for answer in answers[query]]
             if found and found[0]:
-                leave_out(query, ExclusionReason.PERSONAL, found[0], None)
+                exclude_unfit(query, ExclusionReason.PERSONAL, found[0], None)
                 wanted.remove(query)
             answers[query] = [answer for answer, data in zip(answers[query], found, strict=True) if not data]
         labels = group_responses([[answer.text for answer in answers[query]] for query in wanted])
@@ -116,14 +127,14 @@ def rollup(
             else:
                 share = stability(judged, of_query, choice, answered)
                 if share < min_stability:
-                    leave_out(query, ExclusionReason.VOLATILE, volatility(judged, of_query, answered, share), share)
+                    exclude_unfit(query, ExclusionReason.VOLATILE, volatility(judged, of_query, answered, share), share)
                 else:
                     rows.append(_row(window, query, choice, share))
-    for table in (rows, unfit):
+    for table in (rows, unfit_rows):
         table.sort(key=lambda row: (-row["frequency"], row["entry_id"]))
-    return RolledUp(
+    return FrequentQueries(
         pa.Table.from_pylist(rows, schema=FREQUENT_QUERIES),
-        pa.Table.from_pylist(unfit, schema=UNFIT_QUERIES),
+        pa.Table.from_pylist(unfit_rows, schema=UNFIT_QUERIES),
         +excluded,
     )
 
@@ -140,7 +151,7 @@ def _row(window: "_Window", query: int, choice: ResponseChoice, share: float) ->
         "distinct_users": users,
         "support": choice.support,
         "last_answer_at": (_EPOCH + timedelta(microseconds=choice.answer.last_at)).isoformat(),
-        "depends": AnswerProvenance(source_row(choice.answer.text), choice.answer.model).as_dict(),
+        "depends": AnswerProvenance(source_row_hash(choice.answer.text), choice.answer.model).as_dict(),
     }
     return {
         "entry_id": entry_id(prompt, agent_type),
@@ -176,9 +187,10 @@ def _unfit_row(
 
 
 def _frequent_hashes(days: DailyTables, min_frequency: int) -> tuple[np.ndarray, int]:
-    """Hashes of the queries with enough rows in the window, sorted, and the number of distinct hashes.
+    """The hashes of the queries with enough rows in the window, sorted; and the number of distinct hashes.
 
-    A filter and no more: queries that share a hash can only be let through too easily, and are counted again exactly.
+    This is only a first filter: queries that share a hash are counted together and may pass it by mistake. Those that
+    pass are counted again exactly.
     """
     hashes, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
     pending: list[tuple[np.ndarray, np.ndarray]] = []
@@ -192,6 +204,7 @@ def _frequent_hashes(days: DailyTables, min_frequency: int) -> tuple[np.ndarray,
 
 
 def _added_up(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """(hashes, counts) added up by hash; the hashes are sorted."""
     hashes, place = np.unique(np.concatenate([one for one, _ in parts]), return_inverse=True)
     counts = np.zeros(len(hashes), np.int64)
     np.add.at(counts, place, np.concatenate([number for _, number in parts]))
@@ -199,7 +212,8 @@ def _added_up(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarra
 
 
 class _Window:
-    """The frequent queries of a window, numbered 0.. in the order in which they are first met, and their numbers."""
+    """The frequent queries of a window and their counts. A query is known by its number: 0, 1, ... in the order in
+    which the days have them."""
 
     def __init__(self, days: DailyTables, frequent: np.ndarray, weights: Mapping[date, float]) -> None:
         self._days = days
@@ -207,7 +221,7 @@ class _Window:
         self._numbers: dict[tuple[str, str], int] = {}
         self._spellings: list[dict[str, int]] = []
         self.users: list[set[str]] = []
-        """Hashed ids; complete below MAX_USERS, else at least so many."""
+        """Hashed ids by query: all of them where there are fewer than MAX_USERS, else at least MAX_USERS."""
         self.first_day: list[int] = []
         self.last_day: list[int] = []
         numbers: list[tuple[float, np.ndarray, dict[str, np.ndarray]]] = []
@@ -234,21 +248,21 @@ class _Window:
         self._responses = ResponseNumbers.best(responses)
 
     def prompt(self, query: int) -> str:
-        """The spelling with most rows, on ties the first in the order of code points."""
+        """The spelling with the most rows; on ties, the first in the order of code points."""
         return min(self._spellings[query].items(), key=lambda item: (-item[1], item[0]))[0]
 
     def contenders(self, queries: Sequence[int]) -> dict[int, list[LoggedAnswer]]:
-        """Per query its best supported distinct responses with their texts, at most MAX_CONTENDERS."""
+        """For each query its best supported distinct responses with their texts, at most MAX_CONTENDERS."""
         numbers = self._responses.of_queries(np.array(queries, np.int64))
         texts: dict[tuple[int, int], str] = {}
         models: dict[tuple[int, int], tuple[int, str | None]] = {}
         if len(numbers.query):
-            mixed = np.unique(mix(numbers.query.astype(np.uint64), numbers.text))
+            wanted = np.unique(combine_hashes(numbers.query.astype(np.uint64), numbers.text))
             for _, table in self._days((*_KEY, "responses")):
                 rows, found = self._frequent_rows(table, None)
                 parents, flat = flat_responses(rows, found)
                 hashes = hash_texts(flat.field("response"))
-                hit = np.isin(mix(parents.astype(np.uint64), hashes), mixed)
+                hit = np.isin(combine_hashes(parents.astype(np.uint64), hashes), wanted)
                 taken = flat.filter(pa.array(hit))
                 moments = taken.field("last_at").cast(pa.int64()).to_pylist()
                 found_models = taken.field("model").to_pylist()
@@ -266,7 +280,8 @@ class _Window:
         return answers
 
     def _frequent_rows(self, table: pa.Table, day: date | None) -> tuple[pa.Table, np.ndarray]:
-        """The rows of frequent queries and the number of each; with a day, new queries get one and the day is noted."""
+        """The rows of frequent queries, and the number of the query of each row. With a day, new queries are numbered
+        and the day is noted; without one, all queries must be numbered already."""
         rows = table.filter(pa.array(np.isin(_hash_keys(table), self._frequent)))
         queries = []
         for key in zip(rows["agent_type"].to_pylist(), rows["canonical"].to_pylist(), strict=True):
@@ -284,4 +299,4 @@ class _Window:
 
 
 def _hash_keys(table: pa.Table) -> np.ndarray:
-    return mix(*(hash_texts(table[name].combine_chunks()) for name in _KEY))
+    return combine_hashes(*(hash_texts(table[name].combine_chunks()) for name in _KEY))

@@ -64,7 +64,7 @@ class Compared:
 
 def histories(days: DailyTables, wanted: Collection[Key], day: date) -> dict[Key, History]:
     """The answers to the wanted queries as known at the end of ``day``. Queries without any uncached answer are not
-    there. ``days`` as for ``rollup``. Memory: the wanted queries' answers a day."""
+    there. ``days`` as for the roll-up. Memory: the wanted queries' answers a day."""
     by_day: dict[Key, dict[date, list[dict[str, Any]]]] = {}
     forms = pa.array(sorted({canonical for _, canonical in wanted}), pa.string())
     keys = set(wanted)

@@ -12,7 +12,7 @@ from typing import Any
 from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import canonical, cut
 
-from cachewarm_pipeline.candidates.variant_service import Writing
+from cachewarm_pipeline.candidates.variant_service import FaultTolerantWriter
 from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.freshness.answer_age import confirmed_at
@@ -116,7 +116,7 @@ class FreshAnswers:
                 "CACHEWARM_REFRESH=log"
             )
         self.llm: Llm = llm
-        self._writing = Writing(llm, True, progress)
+        self._writing = FaultTolerantWriter(llm, True, progress)
         self._judge, self._day, self._ports = judge, day, ports
 
     @property

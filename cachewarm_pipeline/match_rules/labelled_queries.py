@@ -40,7 +40,7 @@ def labelled_queries(days: DailyTables, *, maximum: int, weights: Mapping[date, 
 
     The answer of a query is its best supported one that did not come from the cache, the newest on ties. Left out:
     OVER_CAP (older than the ``maximum`` newest), NO_EVIDENCE and NEGATIVE_FEEDBACK as in the roll-up, PERSONAL (in the
-    prompt or the answer: no judge sees it). ``days`` and ``weights`` as for ``rollup``; memory: 200 bytes a distinct
+    prompt or the answer: no judge sees it). ``days`` and ``weights`` as for the roll-up; memory: 200 bytes a distinct
     query of the window, and the chosen queries' answers.
     """
     excluded: Counts = Counts()

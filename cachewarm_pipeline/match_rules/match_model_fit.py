@@ -14,6 +14,7 @@ import numpy as np
 from cachewarm_client.learned_space import Space, unit
 from cachewarm_client.match_features import FEATURES, VERSION, Floats, Ints, Neighbours, features
 from cachewarm_client.match_model import MatchModel
+from cachewarm_client.match_rules import NEIGHBOURS
 from cachewarm_client.words import Tokens
 from numpy.typing import NDArray
 
@@ -21,9 +22,6 @@ from cachewarm_pipeline.match_rules.space_learning import RANK, group_sums, lear
 from cachewarm_pipeline.match_rules.word_weights import WordPairs
 from cachewarm_pipeline.numerics import nearest_neighbours as neighbours
 
-NEIGHBOURS = 10
-"""As cachewarm_client.match_rules.NEIGHBOURS, what a lookup sees: a model that was fitted on another number describes
-other places."""
 FOLDS = 5
 PENALTIES = (1.0, 10.0, 100.0)
 BLOCK = 1024

@@ -37,11 +37,11 @@ def hour_counts(hours: Iterable[tuple[datetime, Fields]]) -> pa.Table:
                         "exact": tally.exact,
                         "semantic": tally.semantic,
                         "misses": tally.misses,
-                        # A lost command may leave more own hits than hits.
-                        "warmed_hits": max(0, tally.hits - tally.own) if arm == WARMED_ARM else 0,
+                        # A lost command may leave more hits by app entries than hits.
+                        "warmed_hits": max(0, tally.hits - tally.app_hits) if arm == WARMED_ARM else 0,
                         "hit_seconds": tally.hit_us / 1e6,
                         "miss_seconds": tally.miss_us / 1e6,
-                        "would_hits": tally.would,
+                        "would_hits": tally.cold_cache_hits,
                         "errors": tally.errors,
                     }
                 )

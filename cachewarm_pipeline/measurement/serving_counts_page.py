@@ -42,7 +42,7 @@ def day_figures(tables: dict[str, pa.Table | None]) -> dict[str, Any]:
         "lookups": both.lookups,
         **({"holdout_share": arms[HOLDOUT_ARM].lookups / both.lookups} if both.lookups else {}),
         **{name: value for name, value in {**rates, **latencies}.items() if value is not None},
-        **({"cold_cache_hit_rate": cold} if (cold := arms[HOLDOUT_ARM].would_hit_rate) is not None else {}),
+        **({"cold_cache_hit_rate": cold} if (cold := arms[HOLDOUT_ARM].cold_cache_hit_rate) is not None else {}),
         **({"lookups_that_raised": both.errors} if both.errors else {}),
         **entries,
         **({"agent_types": _agent_types(hours), "hit_rate_by_hour": _plot(hours)} if both.lookups else {}),
@@ -53,9 +53,9 @@ def tally_of(hours: pa.Table, **where: Any) -> Tally:
     """The lookups of the rows that have these values."""
     for name, value in where.items():
         hours = hours.filter(pc.equal(hours[name], value))
-    exact, semantic, misses, hit_s, miss_s, would, errors = (pc.sum(hours[name]).as_py() or 0 for name in _SUMMED)
+    exact, semantic, misses, hit_s, miss_s, cold, errors = (pc.sum(hours[name]).as_py() or 0 for name in _SUMMED)
     us = {"hit_us": round(hit_s * 1e6), "miss_us": round(miss_s * 1e6)}
-    return Tally(exact, semantic, misses, **us, would=would, errors=errors)
+    return Tally(exact, semantic, misses, **us, cold_cache_hits=cold, errors=errors)
 
 
 def _agent_types(hours: pa.Table) -> PageValue:
@@ -69,7 +69,7 @@ def _agent_types(hours: pa.Table) -> PageValue:
                 "lookups": warmed.lookups + holdout.lookups,
                 "warmed_hit_rate": warmed.hit_rate,
                 "holdout_hit_rate": holdout.hit_rate,
-                "cold_cache_hit_rate": holdout.would_hit_rate,
+                "cold_cache_hit_rate": holdout.cold_cache_hit_rate,
                 "hit_ms": warmed.hit_ms,
                 "miss_ms": warmed.miss_ms,
             }

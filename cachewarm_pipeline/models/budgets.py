@@ -1,4 +1,4 @@
-"""What one run may pay a model, and asking it within that: bounded money, tokens and requests under way."""
+"""Budgets: what one run may pay for models. Requests are made only within a budget of money, tokens and concurrency."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -16,14 +16,15 @@ _Reply = TypeVar("_Reply")
 
 
 class ModelCost(NamedTuple):
-    """USD and tokens, prompt and completion together."""
+    """The cost of one or more requests."""
 
     usd: float
     tokens: int
+    """Prompt and completion tokens together."""
 
 
 class Meter:
-    """Where the usage of one model goes: into the ledger, at its price. Safe to call from several threads."""
+    """Notes the usage of one model in the ledger, at its price. Safe to call from several threads."""
 
     def __init__(self, ledger: "Ledger", price: Price) -> None:
         self._ledger, self._price = ledger, price
@@ -34,55 +35,61 @@ class Meter:
         return self._ledger.run_id
 
     def note(self, prompt_tokens: int, completion_tokens: int = 0, share: float = 1.0) -> None:
-        """Of one answer, as soon as it is there: what becomes of it later was paid all the same."""
+        """Note the tokens of one answer. Call it as soon as the answer arrives: it is paid for even if it turns out to
+        be unusable. ``share`` is the part of the price that is paid: 0.5 in a batch."""
         self._ledger.note(self._price, prompt_tokens, completion_tokens, share)
 
     def write(self) -> None:
-        """Stores what was noted; to be called with every batch that is stored, and when asking ends."""
+        """Store what was noted. Call it with every batch of answers that is stored, and when asking ends."""
         self._ledger.write()
 
 
 class RunBudget:
-    """The one cap of a run, over embedding, writing and judging together. Safe to call from several threads.
+    """The budget of a run for all models together: embedding, writing and judging. Safe to call from several threads.
 
-    It is never passed as long as no try of a request takes more than its upper bound, which is set aside before it is
-    sent, and stays so where the answer is lost (see ``tries``). A try is free where the server itself says that there
-    is no answer. With a process for each step it begins with what is known of the run (see ``Workspace.begin``), so it
-    holds over steps that follow each other, as those of one pool do.
+    Before a request is sent, the most that it can cost is reserved. The budget is never exceeded as long as no attempt
+    takes more than this upper bound. The reservation stays where the answer is lost (``unanswered_attempts``). An
+    attempt is free where the server itself says that there is no answer.
+
+    Where each step has its own process, the budget starts with what the run has spent so far (``Workspace.begin``). It
+    then holds over steps that follow each other, as the steps of one pool do.
     """
 
     def __init__(self, limit: float | None = None) -> None:
-        """``limit`` in USD; None: there is none."""
+        """``limit`` in USD; None for no limit."""
         self.limit = limit
         self.spent = 0.0
-        """USD paid, and set aside for requests under way and for batches that were submitted."""
+        """USD paid, and reserved for requests under way and for submitted batches."""
         self._under_way = 0
         self._settled = threading.Condition()
 
     def start(self, spent: float) -> None:
-        """A run begins, or goes on in another process after it has spent this."""
+        """Begin a run, or continue one that has spent ``spent`` USD in another process."""
         with self._settled:
             self.spent = spent
 
     def fits(self, usd: float) -> bool:
+        """Whether this much could be reserved now."""
         return self.limit is None or self.spent + usd <= self.limit
 
-    def take(self, usd: float) -> bool:
-        """Sets aside what a request takes at most; False where that does not fit."""
+    def reserve(self, usd: float) -> bool:
+        """Reserve the most that a request can cost; False where it does not fit."""
         with self._settled:
             if self.fits(usd):
                 self.spent += usd
                 return True
             return False
 
-    def settle(self, aside: float, used: float) -> None:
-        """Gives back what was set aside and not used."""
+    def settle(self, reserved: float, used: float) -> None:
+        """Release the part of a reservation that was not used."""
         with self._settled:
-            self.spent += used - aside
+            self.spent += used - reserved
 
-    def take_or_wait(self, usd: float) -> bool:
-        """As ``take``, but what does not fit waits for requests that began so: most of what they set aside comes back.
-        ``end`` is to be called for each that returned True."""
+    def reserve_or_wait(self, usd: float) -> bool:
+        """Like ``reserve``, but wait where it does not fit: most of what other requests reserved is released again.
+
+        Only requests that were reserved by this method are waited for. Call ``settle_and_notify`` for each that
+        returned True."""
         with self._settled:
             while not self.fits(usd) and self._under_way:
                 self._settled.wait()
@@ -92,18 +99,19 @@ class RunBudget:
             self._under_way += 1
             return True
 
-    def end(self, aside: float, used: float) -> None:
+    def settle_and_notify(self, reserved: float, used: float) -> None:
+        """Like ``settle``, and wake the callers that wait in ``reserve_or_wait``."""
         with self._settled:
-            self.spent += used - aside
+            self.spent += used - reserved
             self._under_way -= 1
             self._settled.notify_all()
 
 
 class ModelBudget:
-    """The caps of one run, over all that ask the model in it. Prices in USD per million tokens. Safe to call from
-    several threads.
+    """The budget of a run for one model, over all that ask it. Safe to call from several threads.
 
-    Holds as a ``Purse`` does. Once a request does not fit, nothing more is asked in this run.
+    Reservations work as in ``RunBudget``, and are made there too. Once a request does not fit, the budget is closed:
+    nothing more is asked of the model in this run.
     """
 
     def __init__(
@@ -114,70 +122,76 @@ class ModelBudget:
         max_tokens: int | None = None,
         run_budget: RunBudget | None = None,
     ) -> None:
-        """``limit`` in USD; ``max_tokens``: None for no cap on tokens; ``purse``: the cap of all that the run pays."""
+        """``limit`` in USD, prices in USD per million tokens, ``max_tokens`` None for no token cap. ``run_budget`` is
+        the budget for all models together."""
         self.limit = limit
         self.max_tokens = max_tokens
         self.spent = 0.0
-        """USD paid, and set aside for requests under way."""
+        """USD paid, and reserved for requests under way."""
         self.tokens = 0
-        """Tokens used, and set aside."""
+        """Tokens used, and reserved."""
         self.closed = False
-        self.by_tokens = False
-        """Whether it was the tokens that closed it."""
-        self.by_run = False
-        """Whether it was the cap of the whole run."""
+        self.closed_by_tokens = False
+        """Whether the token cap closed it."""
+        self.closed_by_run = False
+        """Whether the budget of the whole run closed it."""
         self._run_budget = run_budget or RunBudget()
         self._prices = prompt_price / 1e6, completion_price / 1e6
         self._lock = threading.Lock()
 
     def start(self, spent: ModelCost) -> None:
-        """A run begins, or goes on in another process after it has spent this; the purse is told apart."""
+        """Begin a run, or continue one that has spent this in another process. ``RunBudget.start`` is called apart."""
         with self._lock:
             self.spent, self.tokens = spent
-            self.closed = self.by_tokens = self.by_run = False
+            self.closed = self.closed_by_tokens = self.closed_by_run = False
 
     def cost(self, prompt_tokens: int, completion_tokens: int, share: float = 1.0) -> ModelCost:
-        """``share`` of the price is paid: 0.5 in a batch."""
+        """The cost of these tokens. ``share`` is the part of the price that is paid: 0.5 in a batch."""
         usd = prompt_tokens * self._prices[0] + completion_tokens * self._prices[1]
         return ModelCost(usd * share, prompt_tokens + completion_tokens)
 
     def fits(self, most: ModelCost) -> bool:
+        """Whether this much could be reserved now."""
         return not self.closed and self._in_money(most) and self._in_tokens(most) and self._run_budget.fits(most.usd)
 
-    def take(self, most: ModelCost) -> bool:
-        """Sets aside what a request takes at most; where that does not fit, closes instead and returns False."""
+    def reserve(self, most: ModelCost) -> bool:
+        """Reserve the most that a request can cost. Where it does not fit, close the budget and return False."""
         with self._lock:
-            if self.fits(most) and self._run_budget.take(most.usd):
+            if self.fits(most) and self._run_budget.reserve(most.usd):
                 self._add(most.usd, most.tokens)
                 return True
             if not self.closed:
                 self.closed = True
-                self.by_tokens = self._in_money(most) and not self._in_tokens(most)
-                self.by_run = self._in_money(most) and self._in_tokens(most)
+                self.closed_by_tokens = self._in_money(most) and not self._in_tokens(most)
+                self.closed_by_run = self._in_money(most) and self._in_tokens(most)
             return False
 
-    def settle(self, most: ModelCost, used: ModelCost) -> None:
-        """Gives back what was set aside and not used."""
+    def settle(self, reserved: ModelCost, used: ModelCost) -> None:
+        """Release the part of a reservation that was not used."""
         with self._lock:
-            self._add(used.usd - most.usd, used.tokens - most.tokens)
-        self._run_budget.settle(most.usd, used.usd)
+            self._add(used.usd - reserved.usd, used.tokens - reserved.tokens)
+        self._run_budget.settle(reserved.usd, used.usd)
 
-    def again(self, setting: str, tokens_setting: str = "") -> Callable[[int, int], None]:
-        """Sets aside another try of a request, of so many (prompt, completion) tokens; it is never given back, as the
-        try before may be billed. Raises SpendCapError, with the cap by its setting, where it does not fit."""
+    def attempt_reserver(self, setting: str, tokens_setting: str = "") -> Callable[[int, int], None]:
+        """A function that reserves a further attempt at a request, given its (prompt, completion) tokens.
 
-        def take(prompt_tokens: int, completion_tokens: int) -> None:
-            if not self.take(self.cost(prompt_tokens, completion_tokens)):
+        The reservation is never released, because the attempt before may be billed. The function raises SpendCapError
+        where the attempt does not fit; the message names the cap by its setting, as ``cap`` does.
+        """
+
+        def reserve_attempt(prompt_tokens: int, completion_tokens: int) -> None:
+            if not self.reserve(self.cost(prompt_tokens, completion_tokens)):
                 cap = self.cap(setting, tokens_setting)
-                raise SpendCapError(f"a try had no answer and another one does not fit the {cap}")
+                raise SpendCapError(f"an attempt had no answer and another one does not fit the {cap}")
 
-        return take
+        return reserve_attempt
 
     def cap(self, setting: str, tokens_setting: str = "") -> str:
-        """The cap that closed it, by its setting: ``setting`` for its own in USD."""
-        if self.by_run:
+        """The cap that closed the budget, named by its setting: ``setting`` for the limit in USD, ``tokens_setting``
+        for the token cap."""
+        if self.closed_by_run:
             return f"spend cap of ${self._run_budget.limit:g} over all models (CACHEWARM_MAX_USD)"
-        if self.by_tokens:
+        if self.closed_by_tokens:
             return f"token cap of {self.max_tokens:,} ({tokens_setting})"
         return f"spend cap of ${self.limit:g} ({setting})"
 
@@ -193,7 +207,7 @@ class ModelBudget:
 
 
 def ask_within_budget(
-    spend: ModelBudget,
+    budget: ModelBudget,
     items: Mapping[str, _Item],
     ask: Callable[[_Item], _Reply],
     *,
@@ -202,24 +216,25 @@ def ask_within_budget(
     concurrency: int,
     name: str,
 ) -> bool:
-    """Asks about the items in order, at most ``concurrency`` at once; False where the spend left some out.
+    """Ask about the items in order, at most ``concurrency`` at once. False where the budget did not allow all of them.
 
-    ``most`` is the upper bound of one ``ask``. ``finished(key, reply)`` keeps an answer and says what it cost; it is
-    called from this thread. What ``ask`` raises ends the asking, after all that was under way is finished: it is paid.
-    A SpendCapError of ``ask`` leaves out its item alone; what was set aside for that stays set aside.
+    ``most`` is the upper bound of one ``ask``. ``finished(key, reply)`` keeps an answer and returns its cost; it is
+    called from this thread. An error of ``ask`` ends the asking, but only after the requests under way are finished:
+    they are paid for. A SpendCapError of ``ask`` skips its item alone, and the item's reservation stays. ``name``
+    prefixes the names of the threads.
     """
     running: dict[Future[_Reply], tuple[str, ModelCost]] = {}
-    whole = True
+    all_asked = True
 
     def settle(future: Future[_Reply]) -> None:
-        nonlocal whole
-        key, aside = running.pop(future)
+        nonlocal all_asked
+        key, reserved = running.pop(future)
         try:
             reply = future.result()
         except SpendCapError:
-            whole = False
+            all_asked = False
             return
-        spend.settle(aside, finished(key, reply))
+        budget.settle(reserved, finished(key, reply))
 
     def collect() -> None:
         done = wait(running, return_when=FIRST_COMPLETED).done
@@ -229,17 +244,17 @@ def ask_within_budget(
     with ThreadPoolExecutor(concurrency, thread_name_prefix=name) as pool:
         try:
             for key, item in items.items():
-                aside = most(item)
-                # What was set aside comes back as answers come in: so what is asked does not depend on timing.
-                while running and (len(running) == concurrency or not spend.fits(aside)):
+                reserved = most(item)
+                # Answers release reservations. Waiting for them makes what is asked independent of timing.
+                while running and (len(running) == concurrency or not budget.fits(reserved)):
                     collect()
-                if not spend.take(aside):
+                if not budget.reserve(reserved):
                     return False
-                running[pool.submit(ask, item)] = key, aside
+                running[pool.submit(ask, item)] = key, reserved
             while running:
                 collect()
         finally:
             for future in list(running):
                 if not future.cancel() and future.exception() is None:
                     settle(future)
-    return whole
+    return all_asked

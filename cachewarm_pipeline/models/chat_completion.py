@@ -1,4 +1,4 @@
-"""What a chat completion says, read from the server's raw answer: a wrong one is told, not guessed at."""
+"""Reads a chat completion from the server's raw answer, so that a faulty answer is named as what it is."""
 
 import json
 from dataclasses import dataclass
@@ -13,21 +13,22 @@ OTHER_SCHEMA = "another answer than the schema's"
 
 @dataclass(frozen=True)
 class Completion:
-    """``value``: the JSON that the model answered with; None where ``wrong`` says what there was instead."""
+    """A completion as read."""
 
     value: object
+    """The JSON that the model answered with; None where ``wrong`` names what came instead."""
     wrong: str
     text: str
-    """What the model or the server said, for messages."""
+    """What the model or the server wrote, for messages."""
     tokens: tuple[int, int] | None
-    """Prompt and completion tokens; None where they are not reported."""
+    """Prompt and completion tokens; None where the server does not report them."""
 
 
 def read_completion(content: Any) -> Completion:
-    """Of the bytes of an answer, or of their JSON. Never raises."""
+    """The completion in ``content``, the bytes of an answer or their JSON. Never raises."""
     try:
         answer = json.loads(content) if isinstance(content, bytes) else content
-        choices, tokens = answer["choices"], _tokens(answer.get("usage"))
+        choices, tokens = answer["choices"], _reported_tokens(answer.get("usage"))
         if not choices:
             return Completion(None, NO_CHOICES, "", tokens)
         message = choices[0]["message"]
@@ -47,7 +48,7 @@ def read_completion(content: Any) -> Completion:
     return Completion(value, "" if value is not None else OTHER_SCHEMA, str(text or ""), tokens)
 
 
-def _tokens(usage: object) -> tuple[int, int] | None:
+def _reported_tokens(usage: object) -> tuple[int, int] | None:
     if not isinstance(usage, dict):
         return None
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")

@@ -1,4 +1,4 @@
-"""Embeds what was never embedded before, and stores each batch as soon as it is finished."""
+"""Embeds the texts that have no stored vector, and stores each batch as soon as it is finished."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,8 @@ from cachewarm_pipeline.errors import SpendCapError
 from cachewarm_pipeline.storage.vector_store import VectorStore
 
 BLOCK_TEXTS = 16_384
-"""Texts given to the embedder at once: it returns all their vectors, so this bounds memory (100 MB at 1,536)."""
+"""Texts given to the embedder at once. It returns all their vectors, so this bounds memory: 100 MB at 1,536
+dimensions."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,10 @@ class EmbedReport:
     embedded: int
     reused: int
     tokens: int
-    """Tokens that the new texts took; see ``Usage``."""
+    """Tokens of the new texts; see ``Usage``."""
     seconds: float
     dimensions: int | None
-    """Size of the vectors; None when there were no texts. Known even when all were reused and no server was asked."""
+    """Size of the vectors; None only where there were no texts. Known even when all were reused."""
 
 
 def embed_new_texts(
@@ -36,8 +37,8 @@ def embed_new_texts(
 ) -> EmbedReport:
     """Make sure that every text has a stored vector under ``embedding_key(embedder.info.id, text)``.
 
-    A crash loses the batches under way and nothing else. ``progress`` gets a sentence about every tenth of the work.
-    Raises EmbeddingError or DatasetError; what was stored until then stays.
+    A crash loses only the batches under way. ``progress`` gets a sentence about every tenth of the work. Raises
+    EmbeddingError or DatasetError; what was stored until then stays.
     """
     started = time.monotonic()
     tokens = embedder.usage.tokens
@@ -47,17 +48,17 @@ def embed_new_texts(
     keys = [key for key in text_of if key in unknown]  # in the order given: the work is the same in every run
     reused = len(text_of) - len(keys)
     done = 0
-    told = 0
+    reported = 0
 
     for start in range(0, len(keys), BLOCK_TEXTS):
         block = keys[start : start + BLOCK_TEXTS]
 
         def store(positions: Sequence[int], batch: np.ndarray, block: Sequence[str] = block) -> None:
-            nonlocal done, told
+            nonlocal done, reported
             vectors.put([block[position] for position in positions], batch)
             done += len(positions)
-            if progress is not None and (done == len(keys) or done - told >= len(keys) / 10):
-                told = done
+            if progress is not None and (done == len(keys) or done - reported >= len(keys) / 10):
+                reported = done
                 progress(f"embedded {done:,} of {len(keys):,} new texts; {reused:,} were known")
 
         try:
@@ -82,5 +83,5 @@ def embed_new_texts(
 
 
 def vectors_of(embedder: Embedder, vectors: VectorStore, texts: Sequence[str]) -> np.ndarray:
-    """Stored vectors of texts, float32 (n, d), in their order. Raises DatasetError for a text without one."""
+    """The stored vectors of texts, float32 (n, d), in their order. Raises DatasetError for a text without a vector."""
     return vectors.get([embedding_key(embedder.info.id, text) for text in texts])

@@ -1,4 +1,4 @@
-"""Which embedder a run uses, by its settings."""
+"""Opens the embedder that the settings choose."""
 
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 def open_embedder(
     settings: "Settings", meter: "Meter | None" = None, run_budget: "RunBudget | None" = None
 ) -> Embedder:
-    """The embedder that the settings ask for. Its model or client is loaded on first use, so this is quick.
+    """The embedder that the settings choose. Its model or client is loaded on first use, so this is quick.
 
-    ``meter`` and ``purse``: where a paid one notes its usage, and what it may spend.
-
-    Raises EmbeddedError where the embedded model is not installed, ConfigurationError for a missing key.
+    A paid embedder notes its usage in ``meter`` and spends within ``run_budget``. Raises EmbeddedError where the
+    embedded model is not installed, and ConfigurationError for a missing key.
     """
     if settings.embedder == "minilm":
         from cachewarm_client.embedders.minilm import MiniLMEmbedder

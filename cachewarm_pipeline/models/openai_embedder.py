@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 
 class BudgetedOpenAIEmbedder(OpenAIEmbedder):
-    """As ``OpenAIEmbedder``. ``meter`` notes what answers report and, where one reports nothing or is lost, the most
-    that it can have taken. ``purse`` says what may be spent: SpendCapError for an attempt that could pass its cap,
-    before it is sent."""
+    """An ``OpenAIEmbedder`` that spends within ``run_budget``: an attempt that could exceed its limit is not sent, and
+    raises SpendCapError.
+
+    ``meter`` notes the tokens that answers report. Where an answer reports none or is lost, it notes the most that the
+    answer can have taken.
+    """
 
     def __init__(
         self,
@@ -47,10 +50,10 @@ class BudgetedOpenAIEmbedder(OpenAIEmbedder):
             self._meter.write()
 
     def _answer(self, texts: list[str]) -> Any:
-        """The JSON of an answer, within the cap of the purse; what it took is noted, whatever else is in it."""
+        """The JSON of an answer, within the budget. Its tokens are noted even where the answer turns out unusable."""
         most = most_tokens(texts)
-        aside = self._usd(most)
-        if self._run_budget and not self._run_budget.take_or_wait(aside):
+        reserved = self._usd(most)
+        if self._run_budget and not self._run_budget.reserve_or_wait(reserved):
             raise self._over_cap(texts)
         used = 0.0
 
@@ -61,19 +64,19 @@ class BudgetedOpenAIEmbedder(OpenAIEmbedder):
             if self._meter:
                 self._meter.note(tokens)
 
-        def again(*_: int) -> None:
-            nonlocal aside
-            if self._run_budget and not self._run_budget.take(self._usd(most)):
-                raise self._over_cap(texts, "; the try before had no answer, and may be billed all the same")
-            aside += self._usd(most)
+        def reserve_attempt(*_: int) -> None:
+            nonlocal reserved
+            if self._run_budget and not self._run_budget.reserve(self._usd(most)):
+                raise self._over_cap(texts, "; the attempt before had no answer, and may still be billed")
+            reserved += self._usd(most)
 
         try:
-            with self._paid_server.asking(UnansweredAttempts((most, 0), note, again)) as client:
+            with self._paid_server.asking(UnansweredAttempts((most, 0), note, reserve_attempt)) as client:
                 content = self._send(client, texts)
             return self._parsed(texts, content, note)
         finally:
             if self._run_budget:
-                self._run_budget.end(aside, used)
+                self._run_budget.settle_and_notify(reserved, used)
 
     def _usd(self, tokens: int) -> float:
         return tokens * self._price / 1e6

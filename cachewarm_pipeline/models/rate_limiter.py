@@ -1,4 +1,4 @@
-"""So many requests a minute to a paid server, and no more: what "gently" means for embedding and chat."""
+"""At most N requests a minute to paid servers, embedding and chat together. Used where warming is progressive."""
 
 import threading
 import time
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class RateLimiter:
-    """Lets callers through evenly, ``per_minute`` in any minute. Safe to use from several threads.
+    """Lets callers through at even intervals, at most ``per_minute`` in any minute. Safe to use from several threads.
 
-    A caller waits for one interval and those before it in the queue, never for a window to open.
+    Each caller waits for its own interval, after those that came before it. There is no window that opens for a burst.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class RateLimiter:
 
 
 @lru_cache(maxsize=1)
-def _of_process(per_minute: int) -> RateLimiter:
+def _shared(per_minute: int) -> RateLimiter:
     return RateLimiter(per_minute)
 
 
 def rate_limiter_of(settings: "Settings") -> RateLimiter | None:
-    """The pace that all servers of this process share where warming is progressive; None where there is no limit."""
-    return _of_process(settings.entries_per_minute) if settings.progressive else None
+    """The rate limiter that all servers of this process share where warming is progressive; None without a limit."""
+    return _shared(settings.entries_per_minute) if settings.progressive else None

@@ -1,5 +1,6 @@
-"""Tries of a request that a provider may bill though nobody saw the answer: a time-out, a lost connection, a gateway
-that gave up. The client tries again by itself, so each is told apart here, as it happens."""
+"""Attempts at a request that a provider may bill although no answer arrived: a time-out, a lost connection, a gateway
+that gave up. The OpenAI client retries by itself, so each attempt is counted here, inside its HTTP client.
+"""
 
 import threading
 from collections.abc import Callable
@@ -8,64 +9,78 @@ from typing import Any
 
 from cachewarm_pipeline.models.rate_limiter import RateLimiter
 
-_GATEWAY = {408, 502, 504, *range(520, 525)}
-"""Somebody between gave up waiting; the model behind may have answered. Any other error is the server's own word that
-there is no answer, and taken as free."""
-
-_NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
+_GATEWAY_GAVE_UP = {408, 502, 504, *range(520, 525)}
+"""HTTP statuses of a gateway that stopped waiting: the model behind it may have answered. With any other error status
+the server itself says that there is no answer, and the attempt counts as free."""
 
 
 class UnansweredAttempts:
-    """The lost tries of one request, each taken as the most that it can have cost."""
+    """The attempts of one request that got no answer. Each counts as the most that it can have cost."""
 
     def __init__(
         self,
         most: tuple[int, int],
         note: Callable[[int, int], None],
-        again: Callable[[int, int], None] | None = None,
+        reserve_attempt: Callable[[int, int], None] | None = None,
     ) -> None:
-        """``most``: upper bound of the (prompt, completion) tokens of a try; ``note`` gets it for each lost one.
-        ``again`` sets it aside for a further try, or raises SpendCapError where that could pass a cap."""
-        self._most, self._note, self._again = most, note, again
+        """``most``: upper bound of the (prompt, completion) tokens of one attempt; ``note`` is called with it for each
+        attempt without an answer. ``reserve_attempt`` is called with it before a further attempt: it reserves the
+        tokens, or raises SpendCapError where they could exceed a cap."""
+        self._most, self._note, self._reserve_attempt = most, note, reserve_attempt
         self.number = 0
 
     @property
     def tokens(self) -> tuple[int, int]:
-        """Prompt and completion tokens of all of them."""
+        """Prompt and completion tokens of all attempts without an answer."""
         return self.number * self._most[0], self.number * self._most[1]
 
-    def __call__(self, more: bool) -> None:
-        """One more is lost. ``more``: whether the client would try again."""
+    def add(self, will_retry: bool) -> None:
+        """Count one more. ``will_retry``: whether the client would make another attempt."""
         self.number += 1
         self._note(*self._most)
-        if more and self._again is not None:
-            self._again(*self._most)
+        if will_retry and self._reserve_attempt is not None:
+            self._reserve_attempt(*self._most)
 
 
 class AttemptsOfThread(threading.local):
-    """The request that a thread is about to make: who hears of its lost tries, and how many tries it has left."""
+    """The request that a thread is making, as the HTTP client sees it."""
 
-    lost: UnansweredAttempts | None = None
+    unanswered: UnansweredAttempts | None = None
+    """Where attempts without an answer are counted; None outside a billed request."""
     left: int = 0
+    """Attempts that the client may still make."""
 
 
-def http_client(tries: AttemptsOfThread, rate_limiter: RateLimiter | None) -> Any:
-    """An HTTP client for ``openai.OpenAI`` that tells ``tries`` of what is lost, and waits for ``pace`` before each."""
+def http_client(attempts: AttemptsOfThread, rate_limiter: RateLimiter | None) -> Any:
+    """An HTTP client for ``openai.OpenAI``. It counts attempts without an answer in ``attempts``, and waits for the
+    rate limiter before each attempt."""
+    # httpx2 is the HTTP library of openai 3.x: a required dependency, whose classes are in openai's public signatures.
+    import httpx2
     import openai
+
+    not_sent = (
+        httpx2.ConnectError,
+        httpx2.ConnectTimeout,
+        httpx2.PoolTimeout,
+        httpx2.ProxyError,
+        httpx2.UnsupportedProtocol,
+    )
 
     class Client(openai.DefaultHttpxClient):
         def send(self, request: Any, **options: Any) -> Any:
             if rate_limiter:
                 rate_limiter.wait()
-            tries.left -= 1
+            attempts.left -= 1
             try:
                 response = super().send(request, **options)
-            except Exception as error:
-                if tries.lost and type(error).__name__ not in _NOT_SENT:
-                    tries.lost(tries.left > 0)
+            except not_sent:
                 raise
-            if tries.lost and response.status_code in _GATEWAY:
-                tries.lost(tries.left > 0)
+            except Exception:
+                if attempts.unanswered:
+                    attempts.unanswered.add(will_retry=attempts.left > 0)
+                raise
+            if attempts.unanswered and response.status_code in _GATEWAY_GAVE_UP:
+                attempts.unanswered.add(will_retry=attempts.left > 0)
             return response
 
         def __del__(self) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from cachewarm_client.match_features import Floats
-from cachewarm_client.words import Tokens, contradiction
+from cachewarm_client.prompt_contradiction import contradiction
+from cachewarm_client.words import Tokens
 
 from cachewarm_pipeline.numerics.nearest_neighbours import nearest_neighbours
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 from cachewarm_client.match_features import Floats
 from cachewarm_client.match_rules import MatchRule
 from cachewarm_client.personal_data import find_personal_data, mask
+from cachewarm_client.prompt_contradiction import contradiction
 from cachewarm_client.text import entry_id
-from cachewarm_client.words import contradiction, tokens
+from cachewarm_client.words import tokens
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.match_rules.learn_rules import rows_similarity

@@ -3,13 +3,12 @@
 What a window of such days says is decided in candidates.window_rollup.
 """
 
-import hashlib
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from cachewarm_client.text import canonical
+from cachewarm_client.text import canonical, hash_user
 
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.query_log.responses import why_no_answer
@@ -54,11 +53,6 @@ def count_day(queries: pa.Table, responses: pa.Table, users: pa.Table) -> tuple[
     columns["answered"] = pa.array(np.maximum(columns["answered"].to_numpy() - lost, 0))
     columns["responses"] = _best_responses(responses.filter(pa.array(~silent)), group[~silent], groups.number)
     return pa.table([columns[name] for name in DAILY_QUERY_COUNTS.names], schema=DAILY_QUERY_COUNTS), +excluded
-
-
-def hash_user(user_id: str) -> str:
-    """16 hex characters that stand for a user; no raw id is stored."""
-    return hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class _Groups:

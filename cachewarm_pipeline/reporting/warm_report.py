@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, totals
+from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, UsageRow, totals
 
 
 class Report(TypedDict):
@@ -44,7 +44,7 @@ def build_report(
     curve: Sequence[Mapping[str, Any]],
     timings: Mapping[str, float],
     seconds: float,
-    usage: Sequence[Mapping[str, Any]] = (),
+    usage: Sequence[UsageRow] = (),
     prices_as_of: str | None = None,
     planned_cost: dict[str, Any] | None = None,
 ) -> Report:

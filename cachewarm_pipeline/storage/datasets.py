@@ -1,4 +1,5 @@
-"""The datasets between assets: one Parquet file per asset and day, checked against its schema both ways."""
+"""The store of the datasets between assets: one Parquet file for each asset and day, checked against its schema when it
+is written and when it is read."""
 
 import re
 from collections.abc import Sequence
@@ -21,24 +22,25 @@ _ROW_GROUP = 16_384  # fixed, so that the bytes of a file depend on its rows onl
 
 
 class DatasetStore:
-    """Datasets under a base URI (local folder, s3://, gs://, ... ): ``{base}/{asset}/{YYYY-MM-DD}.parquet``.
+    """Datasets under a base URI (local folder, s3://, gs://, ...): ``{base}/{asset}/{YYYY-MM-DD}.parquet``.
 
-    A file is written whole or not at all, and equal tables give equal bytes. Holds one table and its encoded file in
-    memory at a time. Raises DatasetError in one line: missing, unreadable, not writable, disk full, wrong schema.
+    A file is written whole or not at all, and equal tables give equal bytes. Memory: one table and its encoded file.
+    Raises DatasetError, in one line, where a file is missing, unreadable, not writable or of another schema, or where
+    the disk is full.
     """
 
     def __init__(self, uri: str) -> None:
         self._folder = Folder(uri)
 
     def write(self, asset: str, day: date, table: "pa.Table", *, fingerprint: str = "") -> bool:
-        """Store the day's table. False when exactly this was there already: then nothing is touched.
+        """Store the day's table. Returns False where exactly this is stored already; the file is then not touched.
 
-        ``fingerprint`` tells what the table was made from; ``fingerprint()`` reads it back.
+        ``fingerprint`` identifies what the table was made from; ``fingerprint()`` reads it back.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        # One chunk: page boundaries follow chunk boundaries, and equal tables shall give equal bytes.
+        # One chunk, because page boundaries follow chunk boundaries and equal tables must give equal bytes.
         whole = conform(asset, table).combine_chunks()
         schema = whole.schema.with_metadata({_FINGERPRINT: fingerprint.encode()} if fingerprint else None)
         sink = pa.BufferOutputStream()
@@ -52,7 +54,7 @@ class DatasetStore:
         data = sink.getvalue()
         name = _name(asset, day)
         try:
-            if self._holds(name, data):
+            if self._is_stored(name, data):
                 return False
             self._folder.write(name, data)
         except OSError as error:
@@ -62,21 +64,23 @@ class DatasetStore:
         return True
 
     def read(self, asset: str, day: date, columns: Sequence[str] | None = None) -> "pa.Table":
-        """The day's table with its exact schema, or only the ``columns``: others are not read."""
+        """The day's table with its exact schema, or only these ``columns`` of it; the others are not read."""
         schema_of(asset, columns)
         with self._parquet(asset, day) as file:
             table = file.read(columns=None if columns is None else list(columns))
         try:
             return conform(asset, table, columns)
         except DatasetError as error:
-            raise DatasetError(f"{error}, in {self._folder.show(_name(asset, day))}: {_again(asset, day)}") from None
+            raise DatasetError(
+                f"{error}, in {self._folder.show(_name(asset, day))}: {_materialise(asset, day)}"
+            ) from None
 
     def newest(self, asset: str, day: date) -> date | None:
-        """The newest day at or before ``day`` that the dataset has."""
-        return max((there for there in self.days(asset) if there <= day), default=None)
+        """The newest stored day that is not after ``day``; None without one."""
+        return max((stored for stored in self.days(asset) if stored <= day), default=None)
 
     def exists(self, asset: str, day: date) -> bool:
-        """Whether the day was written."""
+        """Whether the day is stored."""
         name = _name(asset, day)
         try:
             return self._folder.exists(name)
@@ -84,14 +88,15 @@ class DatasetStore:
             raise DatasetError(f"cannot look for {self._folder.show(name)}: {reason_of(error)}") from None
 
     def fingerprint(self, asset: str, day: date) -> str | None:
-        """The fingerprint given when written ("" when none was); None when the day is not there. Reads no rows."""
+        """The fingerprint that the day was written with, "" for none; None where the day is not stored. Reads no
+        rows."""
         if not self.exists(asset, day):
             return None
         with self._parquet(asset, day) as file:
             return ((file.schema_arrow.metadata or {}).get(_FINGERPRINT) or b"").decode()
 
     def days(self, asset: str) -> list[date]:
-        """The days that are there, oldest first."""
+        """The stored days, oldest first."""
         schema_of(asset)
         try:
             names = self._folder.names(asset)
@@ -100,7 +105,7 @@ class DatasetStore:
         found = (_FILE.fullmatch(name) for name in names)
         return [date.fromisoformat(match[1]) for match in found if match]
 
-    def _holds(self, name: str, data: "pa.Buffer") -> bool:
+    def _is_stored(self, name: str, data: "pa.Buffer") -> bool:
         try:
             with self._folder.open(name) as file:
                 return bool(file.size() == data.size and file.read_buffer().equals(data))
@@ -121,11 +126,11 @@ class DatasetStore:
                 yield file
         except FileNotFoundError:
             raise DatasetError(
-                f"dataset {asset} has no {day} ({self._folder.show(name)}): {_again(asset, day)} first"
+                f"dataset {asset} has no {day} ({self._folder.show(name)}): {_materialise(asset, day)} first"
             ) from None
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(
-                f"cannot read {self._folder.show(name)}: {reason_of(error)}; delete it and {_again(asset, day)}"
+                f"cannot read {self._folder.show(name)}: {reason_of(error)}; delete it and {_materialise(asset, day)}"
             ) from None
 
 
@@ -134,5 +139,5 @@ def _name(asset: str, day: date) -> str:
     return f"{asset}/{day.isoformat()}.parquet"
 
 
-def _again(asset: str, day: date) -> str:
+def _materialise(asset: str, day: date) -> str:
     return f"materialise {asset} for {day}"

@@ -1,7 +1,7 @@
-"""Files under one base URI: a local folder, or any file system that pyarrow or fsspec speaks to (s3://, gs://, ...).
+"""Files under one base URI: a local folder, or any file system that pyarrow or fsspec supports (s3://, gs://, ...).
 
-Only what the dataset and vector stores need. A file appears whole or not at all: on a local disk by a temporary name,
-fsync and rename; an object store's put is atomic by itself.
+Only the operations that the stores need. A file appears whole or not at all: on a local disk by a temporary name, fsync
+and rename; in an object store because a put is atomic.
 """
 
 import contextlib
@@ -18,14 +18,15 @@ from cachewarm_pipeline.errors import ConfigurationError
 
 
 class Folder:
-    """File operations under ``uri``; names are relative and use ``/``. Operations raise OSError as they are."""
+    """File operations under ``uri``. Names are relative and use ``/``. Operations raise OSError, untranslated."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        """(pyarrow file system, path in it). Raises ConfigurationError for a URI that nothing here can open."""
+        """(pyarrow file system, path in it). Raises ConfigurationError for a URI that neither pyarrow nor fsspec can
+        open."""
         import pyarrow as pa
         from pyarrow import fs
 
@@ -35,7 +36,7 @@ class Folder:
             filesystem, path = fs.FileSystem.from_uri(self._uri)
             return filesystem, path.rstrip("/")
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            pass  # not one of pyarrow's own
+            pass  # not a file system of pyarrow's own
         import fsspec
 
         try:
@@ -54,30 +55,31 @@ class Folder:
         return f"{self._opened[1]}/{name}" if name else self._opened[1]
 
     def show(self, name: str = "") -> str:
-        """The full name of a file for messages, without secrets."""
+        """The full name of a file, without secrets, for messages."""
         if "://" not in self._uri:
             return self._path(name)
         base = redact_url(self._uri).rstrip("/")
         return f"{base}/{name}" if name else base
 
     def open(self, name: str) -> Any:
-        """A seekable ``pyarrow.NativeFile`` for reading; use it in a ``with``."""
+        """A seekable ``pyarrow.NativeFile`` for reading; use it in a ``with`` statement."""
         return self._opened[0].open_input_file(self._path(name))
 
     def exists(self, name: str) -> bool:
+        """Whether there is a file of this name."""
         from pyarrow import fs
 
         return bool(self._opened[0].get_file_info(self._path(name)).type == fs.FileType.File)
 
     def names(self, sub: str = "") -> list[str]:
-        """Names of the files directly under ``sub``, sorted; none when it does not exist."""
+        """Names of the files directly under the folder ``sub``, sorted; empty where the folder does not exist."""
         from pyarrow import fs
 
         found = self._opened[0].get_file_info(fs.FileSelector(self._path(sub), allow_not_found=True))
         return sorted(info.base_name for info in found if info.type == fs.FileType.File)
 
     def write(self, name: str, data: Any) -> None:
-        """Put ``data`` (anything with the buffer protocol) under the name, replacing what was there, atomically."""
+        """Write ``data`` (anything with the buffer protocol) to the file atomically, replacing an earlier one."""
         if not self._local:
             with self._opened[0].open_output_stream(self._path(name)) as stream:
                 stream.write(data)
@@ -89,26 +91,27 @@ class Folder:
             with open(temporary, "xb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())  # else a power cut can leave the new name with no content
+                os.fsync(file.fileno())  # without it, a power cut can leave the new name without content
             os.replace(temporary, target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
 
     def delete(self, name: str) -> None:
-        """Remove the file; one that another process removed first is no error."""
+        """Delete the file. It is not an error if another process has deleted it first."""
         with contextlib.suppress(FileNotFoundError):
             self._opened[0].delete_file(self._path(name))
 
 
 def below(uri: str, name: str) -> str:
-    """URI of a folder in a folder: before the options of an object store, s3://bucket/folder?endpoint_override=..."""
+    """URI of a folder in the folder ``uri``. The name goes before the options of an object store:
+    s3://bucket/folder/name?endpoint_override=..."""
     base, mark, options = uri.partition("?") if "://" in uri else (uri, "", "")
     return f"{base.rstrip('/')}/{name}{mark}{options}"
 
 
 def reason_of(error: BaseException) -> str:
-    """What to tell a person about a failed file operation, in a few words."""
+    """The reason of a failed file operation in a few words, for messages."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "the disk is full"

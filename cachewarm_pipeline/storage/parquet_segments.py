@@ -1,7 +1,7 @@
-"""What was paid for, as immutable Parquet segments: a dictionary that only grows, in one folder.
+"""Values that were paid for, in immutable Parquet segments: a dictionary that only grows, in one folder.
 
-A segment is named ``{hash of its content}.parquet``, is written whole or not at all, and never changes. When there are
-many they are merged into one, which is there before the others go, so readers and writers need no lock.
+A segment is named ``{hash of its content}.parquet``, is written whole or not at all, and never changes. Many segments
+are merged into one, which is written before the others are deleted, so readers and writers need no lock.
 """
 
 import hashlib
@@ -14,7 +14,8 @@ from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.storage.files import Folder, reason_of
 
 MAX_SEGMENTS = 128
-"""More are merged: each finished batch of answers makes one, and every run opens each once."""
+"""More segments than this are merged: each finished batch of answers makes one, and every run opens all of them
+once."""
 
 _LISTINGS = 20  # a reader loses the race against a merge once or twice, not twenty times
 
@@ -22,38 +23,40 @@ _V = TypeVar("_V")
 
 
 class Segments(ABC, Generic[_V]):
-    """Values by key. All are read on first use.
+    """Values by key. All of them are read on first use. Subclasses set ``what``, ``lost`` and ``column``.
 
-    Safe for several processes at once; two that ask a model for one key at the same time both pay, and ``combine``
-    says which answer stands. Raises DatasetError in one line: damaged segment, a folder that cannot be read or written.
+    Safe for several processes at once. Two that ask a model for the same key at the same time both pay, and ``combine``
+    chooses between their answers. Raises DatasetError, in one line, for a damaged segment and for a folder that cannot
+    be read or written.
     """
 
     what: str
-    """What is stored, for messages: ``verdict``."""
+    """What a value is, for messages: ``verdict``."""
     lost: str
-    """What a deleted segment costs: ``its pairs are asked again``."""
+    """What happens if a segment is deleted, for messages: ``its pairs are asked again``."""
     column: str
+    """Name of the column of values."""
 
     def __init__(self, uri: str, model_id: str) -> None:
-        """``uri``: the folder; ``model_id``: noted in the segments, for a person who looks."""
+        """``uri``: the folder; ``model_id``: written into the segments, for people who inspect them."""
         self.folder = Folder(uri)
         self._model_id = model_id
         self._segments: set[str] = set()
 
     @abstractmethod
     def combine(self, one: _V, other: _V) -> _V:
-        """The one of two values of a key that stands, in whichever order they are read."""
+        """The value to keep of two values of one key. The order of the two must not matter."""
 
     @abstractmethod
     def type(self) -> Any:
         """The pyarrow type of a value."""
 
     def get(self, key: str) -> _V | None:
-        """The stored value; None where there is none."""
+        """The stored value; None without one."""
         return self._values.get(key)
 
     def put(self, values: Mapping[str, _V]) -> None:
-        """Store one batch as one segment: it is there, whole, when this returns."""
+        """Store one batch as one segment. It is stored completely when this returns."""
         if not values:
             return
         before = self._values
@@ -70,7 +73,7 @@ class Segments(ABC, Generic[_V]):
         return values
 
     def _read(self) -> dict[str, _V]:
-        """What is there now; notes the segments that it is from."""
+        """The values of all segments now. Also updates the names of the segments."""
         for _ in range(_LISTINGS):
             try:
                 names = [name for name in self.folder.names() if name.endswith(".parquet") and name[0] != "."]
@@ -79,13 +82,13 @@ class Segments(ABC, Generic[_V]):
                     for key, value in self._segment(name).items():
                         values[key] = self.combine(values[key], value) if key in values else value
             except FileNotFoundError:
-                continue  # merged away meanwhile
+                continue  # another process has merged the segment meanwhile
             except OSError as error:
                 where = self.folder.show()
                 raise DatasetError(f"cannot list the {self.what}s in {where}: {reason_of(error)}") from None
             self._segments = set(names)
             return values
-        raise DatasetError(f"the segments in {self.folder.show()} vanish faster than they can be read; try again")
+        raise DatasetError(f"the segments in {self.folder.show()} are merged faster than they can be read; run again")
 
     def _segment(self, name: str) -> dict[str, _V]:
         import pyarrow as pa
@@ -98,7 +101,7 @@ class Segments(ABC, Generic[_V]):
         except FileNotFoundError:
             raise
         except (OSError, KeyError, pa.ArrowException) as error:
-            # Not skipped in silence: that would pay for its answers again.
+            # A damaged segment is not skipped: its answers would be paid for again.
             raise DatasetError(
                 f"{self.what} segment {self.folder.show(name)} is damaged or unreadable ({reason_of(error)}); delete "
                 f"it: {self.lost} by the next run"
@@ -107,7 +110,7 @@ class Segments(ABC, Generic[_V]):
     def _merge(self) -> None:
         values = self._read()
         merged = self._write(values)
-        # Only now: whatever is removed is in a segment that is already there.
+        # Only now, because what is deleted here must already be in the merged segment.
         for name in self._segments - {merged}:
             self.folder.delete(name)
         self._segments = {merged}

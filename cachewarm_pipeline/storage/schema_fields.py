@@ -1,4 +1,4 @@
-"""What all schemas are made of."""
+"""What all schemas are made of: columns with a description, and the type of timestamps."""
 
 import pyarrow as pa
 
@@ -6,5 +6,5 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 
 def column(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
-    """A column; the description is what Dagster's UI shows beside it."""
+    """A column. Dagster's UI shows the description beside its name."""
     return pa.field(name, kind, nullable=nullable, metadata={"description": description})

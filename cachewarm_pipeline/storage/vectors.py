@@ -1,8 +1,8 @@
 """Content-addressed vectors as immutable Parquet segments, one folder for each embedding model.
 
-A segment is named ``{hash of its content}-{rows}x{dimensions}.parquet``. It is written whole or not at all and never
-changed. Small segments are merged into larger ones: the merged one is there before the small ones go, so readers and
-writers need no lock; a reader whose segment vanished just lists again.
+A segment is named ``{hash of its content}-{rows}x{dimensions}.parquet``. It is written whole or not at all, and never
+changes. Small segments are merged into larger ones. The merged segment is written before the small ones are deleted, so
+readers and writers need no lock; a reader whose segment is gone lists the segments again.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SEGMENT_ROWS = 8_192
-"""Segments of at least so many rows are left alone: 13 MB at 384 dimensions, 50 MB at 1,536."""
+"""Segments with at least this many rows are not merged: 13 MB at 384 dimensions, 50 MB at 1,536."""
 
 MAX_SMALL_SEGMENTS = 64
-"""More small segments than this are merged: a batch of an embedder makes one, and every lookup opens each."""
+"""More small segments than this are merged: each batch of an embedder makes one, and every read opens all of them."""
 
 _BLOCK_ROWS = 2_048
 _LISTINGS = 20  # a reader loses the race against a merge once or twice, not twenty times
@@ -40,26 +40,26 @@ class _Segment:
 
 
 class ParquetVectorStore:
-    """The ``VectorStore`` port over a base URI (local folder or any file system that pyarrow or fsspec speaks to).
+    """The ``VectorStore`` port over a base URI (a local folder or any file system that pyarrow or fsspec supports).
 
-    Memory: the result, the keys of one segment (under 2 x SEGMENT_ROWS) and one block of 2,048 vectors; a merge holds
-    one segment twice. Safe for several processes at once. Raises DatasetError in one line: damaged segment, unknown
-    key, a dimension that changed, a folder that cannot be written.
+    Memory: the result, the keys of one segment (under 2 x SEGMENT_ROWS) and one block of 2,048 vectors; a merge needs
+    one segment twice. Safe for several processes at once. Raises DatasetError, in one line, for a damaged segment, an
+    unknown key, a changed number of dimensions, and a folder that cannot be written.
     """
 
     def __init__(self, uri: str, model_id: str) -> None:
         self._folder = Folder(below(uri, folder_name(model_id)))
         self._model_id = model_id
-        self._small = 0  # small segments at the last listing and written since
+        self._small = 0  # small segments: at the last listing, plus those written since
 
     @property
     def dimensions(self) -> int | None:
-        """Size of the stored vectors; None while there are none."""
+        """Numbers in each stored vector; None while there are no vectors."""
         segments = self._segments()
         return segments[0].dimensions if segments else None
 
     def missing(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys that have no vector."""
+        """The keys that have no vector."""
         import pyarrow as pa
 
         wanted = set(keys)
@@ -76,7 +76,7 @@ class ParquetVectorStore:
         return self._retrying(search)
 
     def put(self, keys: Sequence[str], vectors: np.ndarray) -> None:
-        """Store one batch as one segment: it is there, whole, when this returns. Storing a key again is harmless."""
+        """Store one batch as one segment. It is stored completely when this returns. A key may be stored again."""
         if len(keys) != len(vectors) or vectors.ndim != 2:
             raise ValueError(f"{len(keys)} keys for vectors of shape {vectors.shape}")
         if not len(keys):
@@ -119,7 +119,7 @@ class ParquetVectorStore:
         return result if len(unique) == len(keys) else result[positions]
 
     def compact(self) -> int:
-        """Merge small segments; returns how many went. Harmless beside readers, writers and other merges."""
+        """Merge small segments and return how many were deleted. Safe beside readers, writers and other merges."""
         gone = 0
         small = [segment for segment in self._segments() if segment.rows < SEGMENT_ROWS]
         group: list[_Segment] = []
@@ -142,10 +142,10 @@ class ParquetVectorStore:
                     table = file.read()
                 rows.update(zip(table["key"].to_pylist(), _matrix(table["vector"], segment.dimensions), strict=True))
         except FileNotFoundError:
-            return 0  # another merge was first
+            return 0  # another process has merged them first
         keys = sorted(rows)
         merged = self._write(keys, np.stack([rows[key] for key in keys]))
-        # Only now: whatever is removed is in a segment that is already there.
+        # Only now, because what is deleted here must already be in the merged segment.
         gone = [segment.name for segment in group if segment.name != merged]
         for name in gone:
             self._folder.delete(name)
@@ -156,7 +156,7 @@ class ParquetVectorStore:
         import pyarrow.parquet as pq
 
         dimensions = vectors.shape[1]
-        width = pa.binary(4 * dimensions)  # little-endian float32: read back without a copy for each number
+        width = pa.binary(4 * dimensions)  # little-endian float32, read back without a copy of each number
         blob = pa.FixedSizeBinaryArray.from_buffers(width, len(keys), [None, pa.py_buffer(vectors)])
         table = pa.table(
             {"key": pa.array(keys, pa.string()), "vector": blob},
@@ -171,7 +171,7 @@ class ParquetVectorStore:
             sink,
             compression="none",  # neither hashes nor floats compress
             use_dictionary=False,
-            write_statistics=False,  # of hashes and vectors they tell nothing
+            write_statistics=False,  # useless for hashes and vectors
             row_group_size=_BLOCK_ROWS,
             write_page_checksum=True,
         )
@@ -185,7 +185,7 @@ class ParquetVectorStore:
         return name
 
     def _segments(self) -> list[_Segment]:
-        """What is there now, of one dimension."""
+        """The stored segments. Raises DatasetError where they differ in dimensions."""
         try:
             names = self._folder.names()
         except OSError as error:
@@ -200,8 +200,8 @@ class ParquetVectorStore:
 
     def _changed(self, before: int, now: int) -> DatasetError:
         return DatasetError(
-            f"the dimension of {self._model_id} changed between runs: {self._folder.show()} holds vectors of {before}, "
-            f"now there are {now}; the server's model was changed: go back to it, or delete that folder to embed anew"
+            f"the dimensions of {self._model_id} changed between runs: vectors in {self._folder.show()} have {before}, "
+            f"new ones have {now}; the server's model was changed: change it back, or delete that folder to embed again"
         )
 
     def _keys(self, segment: _Segment) -> "pa.ChunkedArray":
@@ -209,7 +209,7 @@ class ParquetVectorStore:
             return file.read(columns=["key"])["key"]
 
     def _collect(self, segment: _Segment, unique: "pa.Array", result: np.ndarray, found: np.ndarray) -> None:
-        """Copy the segment's wanted vectors into ``result``, reading only the blocks that hold one."""
+        """Copy the wanted vectors of the segment into ``result``. Only blocks with a wanted vector are read."""
         import pyarrow.compute as pc
 
         with self._parquet(segment) as file:
@@ -238,9 +238,10 @@ class ParquetVectorStore:
             ):
                 yield file
         except FileNotFoundError:
-            raise  # merged away meanwhile: the caller lists again
+            raise  # merged by another process meanwhile: the caller lists again
         except (OSError, pa.ArrowException) as error:
-            # Not skipped in silence: after a passing read error that would pay for embedding everything again.
+            # A damaged segment is not skipped: after a passing read error, everything would be embedded and paid for
+            # again.
             raise DatasetError(
                 f"vector segment {self._folder.show(segment.name)} is damaged or unreadable ({reason_of(error)}); "
                 "delete it: its texts are embedded again by the next run"
@@ -252,11 +253,11 @@ class ParquetVectorStore:
                 return work()
             except FileNotFoundError:
                 continue
-        raise DatasetError(f"the segments in {self._folder.show()} vanish faster than they can be read; try again")
+        raise DatasetError(f"the segments in {self._folder.show()} are merged faster than they can be read; run again")
 
 
 def folder_name(model_id: str) -> str:
-    """Folder of a model: its id in safe characters, with a hash so that no two ids share one."""
+    """Name of a model's folder: its id in safe characters, with a hash so that no two ids share a folder."""
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", model_id).strip("-.")[:80]
     return f"{slug}-{hashlib.sha256(model_id.encode()).hexdigest()[:8]}"
 

@@ -14,12 +14,11 @@ from cachewarm_client.embedders.openai import most_tokens
 from cachewarm_client.text import embedding_key
 from cachewarm_client.wrong_hit_reports import WrongHitReport
 
-from cachewarm_pipeline.answers.judges.judge_model import ASKS as JUDGE_ASKS
-from cachewarm_pipeline.answers.judges.judge_model import JudgeModel
+from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import SHARE
-from cachewarm_pipeline.candidates.variant_writers.writer_model import WriterModel
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import ASKS
+from cachewarm_pipeline.candidates.variant_writers.writer_question import WriterModel
 from cachewarm_pipeline.errors import CacheError
+from cachewarm_pipeline.models.chat_model import ASKS
 from cachewarm_pipeline.models.embedders import open_embedder
 from cachewarm_pipeline.models.usage_ledger import FOLDER, Ledger
 from cachewarm_pipeline.models.usage_prices import EMBEDDING, GENERATION, JUDGING, Price
@@ -191,7 +190,7 @@ class DryWorkspace(Workspace):
                 ),
                 JUDGING: Step(
                     len(self._pairs),
-                    of_pairs(list(self._pairs.values()), JUDGE_ASKS),
+                    of_pairs(list(self._pairs.values()), ASKS),
                     Price(
                         JUDGING,
                         settings.judge_model,

@@ -12,9 +12,9 @@ from cachewarm_pipeline.answers.contradictions import RESPONSE_FLOOR
 from cachewarm_pipeline.answers.judges.llm import LlmJudge
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches
-from cachewarm_pipeline.candidates.variant_writers.openai_writer import Desk, OpenAIWriter
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import WriterQuestion
-from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
+from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter, WritingTask
+from cachewarm_pipeline.candidates.variant_writers.writer_question import WriterQuestion
+from cachewarm_pipeline.candidates.variant_writers.written_texts import WrittenTexts
 from cachewarm_pipeline.errors import EmbeddingError
 from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.storage.datasets import DatasetStore
@@ -101,7 +101,7 @@ class DryVerdicts(VerdictStore):
         """Not by a reader."""
 
 
-class DryMemo(Memo):
+class DryMemo(WrittenTexts):
     def _merge(self) -> None:
         """Not by a reader."""
 
@@ -130,21 +130,21 @@ class DryWriter(OpenAIWriter):
     open_bases: dict[str, tuple[str, int | None, tuple[int, int]]]
     """Text, variants wanted and upper bound of the tokens of one try, of each base that nothing is written for."""
 
-    def _desk(self, what: str, question: WriterQuestion) -> Desk:
-        memo = DryMemo(self._written, f"{self._model.name}@{question.version}")
-        batches = Batches(self._model, question, memo, self._spend, self.usage, self._progress)
-        return Desk(what, question, memo, batches)
+    def _task(self, what: str, question: WriterQuestion) -> WritingTask:
+        texts = DryMemo(self._folder, f"{self._model.name}@{question.version}")
+        batches = Batches(self._model, question, texts, self._budget, self.usage, self._progress)
+        return WritingTask(what, question, texts, batches)
 
-    def _write(self, desk: Desk, bases: Sequence[BaseQuery], ask: bool) -> list[list[str] | None]:
-        texts = super()._write(desk, bases, False)
+    def _write(self, task: WritingTask, bases: Sequence[BaseQuery], ask: bool) -> list[list[str] | None]:
+        texts = super()._write(task, bases, False)
         for base, found in zip(bases, texts, strict=True):
-            key = desk.question.key(self.model, base)
+            key = task.question.key(self.model, base)
             if ask and key not in self._counted:
                 self._counted.add(key)
                 self.usage.known += found is not None
                 self.usage.pending += found is None
                 if found is None:
-                    self.open_bases[key] = (base.prompt, desk.question.n, desk.question.most_tokens(base))
+                    self.open_bases[key] = (base.prompt, task.question.n, task.question.most_tokens(base))
         return texts
 
 

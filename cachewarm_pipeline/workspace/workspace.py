@@ -160,12 +160,12 @@ class Workspace:
         settings = self.settings
         paid = settings.embedder == "openai" or settings.judge == "llm" or settings.llm == "openai"
         if paid and run_id != self.ledger.run_id:
-            from cachewarm_pipeline.candidates.variant_writers import set_aside
+            from cachewarm_pipeline.candidates.variant_writers.open_writer import batch_reservations
             from cachewarm_pipeline.models.budgets import ModelCost
             from cachewarm_pipeline.models.usage_ledger import read_run
 
             spent = totals(row for row in read_run(self.usage_folder, run_id).to_pylist() if row["share"] == 1)
-            batches = set_aside(self, run_id)
+            batches = batch_reservations(self, run_id)
             usd, tokens = sum(cost.usd for cost in batches), sum(cost.tokens for cost in batches)
             judged, wrote = spent[JUDGING], spent[GENERATION]
             self.run_budget.start(sum(total.usd for total in spent.values()) + usd)
@@ -206,9 +206,9 @@ class Workspace:
 
         ``batch`` wins over the settings': what is needed in this very run is not submitted for a later one.
         """
-        from cachewarm_pipeline.candidates.variant_writers import open_llm
+        from cachewarm_pipeline.candidates.variant_writers.open_writer import open_writer
 
-        return open_llm(self, progress, batch=batch)
+        return open_writer(self, progress, batch=batch)
 
     @cached_property
     def llm_budget(self) -> "ModelBudget":

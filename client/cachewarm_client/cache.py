@@ -3,8 +3,8 @@
     cache = WarmedSemanticCache(name="cachewarm", redis_url="redis://localhost:6379")
     hits = cache.check(prompt="How do I rotate a key?", agent_type="security_auditor")
 
-A lookup asks for its exact key first, which needs no vector; on a miss it embeds once and asks for the nearest entries
-of its own agent_type, and the match rule that was published with them decides. Nothing here writes a generation.
+A lookup first reads the exact key, which needs no vector. On a miss it embeds the prompt once, reads the nearest
+entries of its agent_type, and applies the match rule that was published with them. Nothing here writes a generation.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import redis
 
 from cachewarm_client import redis_search_commands as search
 from cachewarm_client.app_entries import AppEntriesOnly
+from cachewarm_client.cache_arguments import CheckArguments, StoreArguments, clean_agent_type, vector_buffer
 from cachewarm_client.counters import CacheStats
-from cachewarm_client.errors import CacheError, ConfigurationError
+from cachewarm_client.errors import CacheError
 from cachewarm_client.holdout import Holdout, HoldoutKey
 from cachewarm_client.keys import check_name, generations_key
 from cachewarm_client.reader import Reader
@@ -27,7 +27,7 @@ from cachewarm_client.reader_requests import LookupRequest, LookupSteps
 from cachewarm_client.redis_connection import Connection
 from cachewarm_client.redis_counters import Counters, Listener, read_stats
 from cachewarm_client.redis_index import CacheIndex, redis_faults
-from cachewarm_client.redis_wrong_hit_reports import Reported, report
+from cachewarm_client.redis_wrong_hit_reports import WrongHit, store_report
 
 if TYPE_CHECKING:
     from redisvl.query.filter import FilterExpression
@@ -47,10 +47,10 @@ _FILTERS: list[dict[str, Any]] = [
 
 
 class WarmedSemanticCache(AppEntriesOnly):
-    """A semantic cache over the live generation and the application's own entries. Safe to use from several threads.
+    """A semantic cache over the live generation and the app entries: what the application stored itself. Thread-safe.
 
-    What else RedisVL's class offers acts on the application's own entries only: ``clear`` leaves warmed entries alone,
-    and ``drop``, ``update`` and ``expire`` raise CacheError for the key of one.
+    The other methods of RedisVL's class act on app entries only: ``clear`` leaves warmed entries alone, and ``drop``,
+    ``update`` and ``expire`` raise CacheError for the key of a warmed entry.
     """
 
     def __init__(
@@ -71,20 +71,23 @@ class WarmedSemanticCache(AppEntriesOnly):
 
         Args:
             name: The name that it was warmed under (CACHEWARM_NAME).
-            redis_url: The server; ``connection_kwargs`` go to redis-py.
-            redis_client: A client to use instead; it stays yours to close.
-            embedder: To use instead of the one that the live generation names; it must be the same model.
-            distance_threshold: Narrows the match rules of semantic hits; it cannot widen them.
-            ttl: Seconds to live of the application's own entries, renewed by a hit. Warmed entries keep theirs.
-            holdout: Share of users (0 to 1) who never see a warmed entry, only the application's own: what warming
-                brings is measured against them, as if everybody filled a cold cache
-                (cachewarm_client.cold_cache_shadow). Give the same to every process; raising it keeps who is held out.
-            holdout_key: Names whom the present lookup is for, such as a ContextVar's ``get``: a user or session, who
-                then stays in one arm. Without it, or where it gives None, "" or an error, the prompt is held out.
-            clock: The present in UTC, for the counters.
+            redis_url: The server; ``connection_kwargs`` are passed to redis-py.
+            redis_client: A client to use instead of ``redis_url``. Closing it stays your task.
+            embedder: An embedder to use instead of the one that the live generation names. It must be the same model.
+            distance_threshold: Narrows the match rules of semantic hits (cosine distance, 0 to 2); it cannot widen
+                them.
+            ttl: Seconds to live of app entries, renewed by a hit. Warmed entries keep their own.
+            holdout: Share of users (0 to 1) who never see a warmed entry, only app entries. The lift of warming is
+                measured against them, as if all users filled a cold cache
+                (cachewarm_client.cold_cache_shadow). Set the same share in every process. Users who are held out stay
+                held out when the share is raised.
+            holdout_key: Returns the user or session of the current lookup, such as a ContextVar's ``get``. A user then
+                stays in one arm. Without it, or where it returns None or "" or raises, the arm depends on the prompt.
+            clock: The current time in UTC, for the counters.
 
-        Raises CacheError when Redis cannot be reached, nothing is published under the name, or what is published
-        needs a newer version of this package or another embedder; ConfigurationError for an unusable name or holdout.
+        Raises CacheError when Redis cannot be reached, when nothing is published under the name, or when what is
+        published needs a newer cachewarm-client or another embedder; ConfigurationError for an unusable name or
+        holdout.
         """
         check_name(name)
         self._connection = Connection(redis_url, redis_client, connection_kwargs or {})
@@ -99,7 +102,7 @@ class WarmedSemanticCache(AppEntriesOnly):
             raise CacheError(
                 f"{error} (the embedded server's address is `redis_url` in `cachewarm stats --json`)"
             ) from error
-        self._reader.adopt(generations)
+        self._reader.use_live_generation(generations)
         super().__init__(
             name=name,
             distance_threshold=distance_threshold,
@@ -129,30 +132,30 @@ class WarmedSemanticCache(AppEntriesOnly):
     ) -> Hits:
         """Entries that may answer a prompt, best first; empty on a miss.
 
-        As RedisVL's ``check``, with these differences. ``agent_type`` is required: only its entries match. An exact
-        hit (same canonical prompt) comes alone, at distance 0. Else the published match rule decides which entry is
-        surely enough right, and that need not be the nearest; ``distance_threshold`` can only be stricter. A learned
-        rule reads words, so by ``vector`` alone only a certified distance can hit. With a ``filter_expression`` there
-        is no exact path. Hits have RedisVL's keys and agent_type, source, quality_score, answer_group and match
-        (``exact`` or ``semantic``); with ``explain`` a semantic hit also has ``explanation``, see ``explain()``. A
-        search that Redis cut short is a miss. ``holdout_key`` names whom this lookup is for; the holdout gets entries
-        of the application's own only.
+        As RedisVL's ``check``, with these differences:
 
-        Raises CacheError when Redis is lost or refuses, EmbeddingError when the prompt cannot be embedded,
-        ConfigurationError for an unusable agent_type, and RedisVL's ValueError and TypeError for other arguments.
+        - ``agent_type`` is required: only entries of the same agent_type match.
+        - An exact hit (same canonical prompt) is returned alone, at distance 0. Otherwise the published match rule
+          decides which entry is certain enough to be right; that need not be the nearest one.
+        - ``distance_threshold`` can only make the rule stricter.
+        - A learned rule needs the words of the prompt: with ``vector`` alone, only a certified distance can hit.
+        - With a ``filter_expression`` there are no exact hits.
+        - Hits have RedisVL's keys and agent_type, source, quality_score, answer_group and match (``exact`` or
+          ``semantic``). With ``explain``, a semantic hit also has ``explanation``; see ``explain()``.
+        - A search that Redis cut short is a miss.
+        - ``holdout_key`` names the user or session of this lookup. Users who are held out see app entries only.
+
+        Raises CacheError when Redis is lost or refuses a command, EmbeddingError when the prompt cannot be embedded,
+        EmbeddedError or ConfigurationError when the embedder's extra is not installed, ConfigurationError for an
+        unusable agent_type, and RedisVL's ValueError and TypeError for other arguments.
         """
-        ask = self._ask(
-            prompt,
-            vector,
-            num_results,
-            return_fields,
-            filter_expression,
-            distance_threshold,
+        request = self._request(
+            CheckArguments(prompt, vector, num_results, return_fields, filter_expression, distance_threshold),
             agent_type,
             explain,
             holdout_key,
         )
-        return self._hits(self._connection.run(self._reader.lookup(ask)), return_fields)
+        return self._hits(self._connection.run(self._reader.lookup(request)), return_fields)
 
     async def acheck(
         self,
@@ -168,32 +171,34 @@ class WarmedSemanticCache(AppEntriesOnly):
         holdout_key: str | None = None,
     ) -> Hits:
         """``check`` without blocking the event loop; the prompt is embedded in a thread."""
-        ask = self._ask(
-            prompt,
-            vector,
-            num_results,
-            return_fields,
-            filter_expression,
-            distance_threshold,
+        request = self._request(
+            CheckArguments(prompt, vector, num_results, return_fields, filter_expression, distance_threshold),
             agent_type,
             explain,
             holdout_key,
         )
-        return self._hits(await self._connection.arun(self._reader.lookup(ask)), return_fields)
+        return self._hits(await self._connection.arun(self._reader.lookup(request)), return_fields)
 
     def explain(self, prompt: str, *, agent_type: str, holdout_key: str | None = None) -> dict[str, Any]:
-        """Why a prompt is answered as it is, hit or miss; it is not counted as a lookup.
+        """Why a prompt is a hit or a miss; it is not counted as a lookup.
 
-        ``arm``: the one that ``check`` would look it up in, for the same ``holdout_key``, which is explained.
-        ``match`` (exact, semantic, withdrawn or miss; withdrawn is a miss, too: the answer that would be served was
-        taken out of service), ``rule`` and what it rests on, ``confidence``, as log-odds ``score`` and
-        ``threshold``, ``picked`` (key of the entry that was decided on), ``parts`` (each feature, its value and what it
-        added to the score, largest effect first) and ``neighbours`` (prompt, distance, answer_group). Raises as
-        ``check`` does.
+        Returns these keys:
+
+        - ``match``: exact, semantic, withdrawn or miss. Withdrawn is a miss too: the answer that would have been served
+          was taken out of service.
+        - ``rule``, and ``rule_rests_on``: its evidence in words.
+        - ``confidence`` (0 to 1), ``score`` (the same as log-odds), ``threshold`` and ``distance_threshold``.
+        - ``picked``: key of the entry that the rule decided on.
+        - ``base``, and ``parts``: each feature, its value and its effect on the score, largest effect first; ``words``:
+          the weights of differing words.
+        - ``neighbours``: id, prompt, distance, answer_group and withdrawn of the nearest entries.
+        - ``arm``: the arm in which ``check`` would look the prompt up for this ``holdout_key``.
+
+        Raises what ``check`` raises.
         """
-        ask = self._ask(prompt, None, 1, None, None, None, agent_type, True, holdout_key)
-        why: dict[str, Any] = self._connection.run(self._reader.explain(ask))
-        return why
+        request = self._request(CheckArguments(prompt), agent_type, True, holdout_key)
+        explanation: dict[str, Any] = self._connection.run(self._reader.explain(request))
+        return explanation
 
     def store(
         self,
@@ -206,12 +211,14 @@ class WarmedSemanticCache(AppEntriesOnly):
         *,
         agent_type: str | None = None,
     ) -> str:
-        """Keep an answer of the application's own; returns its key. It replaces the one of the same canonical prompt.
+        """Store an app entry, and return its key.
 
-        The agent_type may also come as ``filters={"agent_type": ...}``, as RedisVL has it; the index has no other
-        filter to store. Raises as ``check`` does.
+        It replaces the app entry of the same canonical prompt. The agent_type may also be given as
+        ``filters={"agent_type": ...}``, as RedisVL does; the index has no other filter to store. Raises what ``check``
+        raises.
         """
-        key: str = self._connection.run(self._storing(prompt, response, vector, metadata, filters, ttl, agent_type))
+        arguments = StoreArguments(prompt, response, vector, metadata, filters, ttl, agent_type)
+        key: str = self._connection.run(self._store_steps(arguments))
         return key
 
     async def astore(
@@ -226,26 +233,27 @@ class WarmedSemanticCache(AppEntriesOnly):
         agent_type: str | None = None,
     ) -> str:
         """``store`` without blocking the event loop."""
-        storing = self._storing(prompt, response, vector, metadata, filters, ttl, agent_type)
-        key: str = await self._connection.arun(storing)
+        arguments = StoreArguments(prompt, response, vector, metadata, filters, ttl, agent_type)
+        key: str = await self._connection.arun(self._store_steps(arguments))
         return key
 
     def report_wrong_hit(self, hit_or_key: dict[str, Any] | str, *, reporter: str | None = None, why: str = "") -> bool:
-        """Tell that a hit was answered wrongly; whether it was counted.
+        """Report that a hit was wrong; returns whether the report was counted.
 
-        ``hit_or_key``: a hit of ``check``, or its ``key``. A hit is better: it holds the answer that was seen. An
-        answer that enough different ``reporter`` s call wrong is taken out of service; they are kept hashed, and
-        reports without one count as one person together. ``why`` is kept without personal data, 200 characters of it.
-        False, and nothing is changed, for an entry of the application's own, for one that is gone, and where 10,000
-        answers are reported already. Never fails for Redis: such faults are counted in ``stats_errors``.
+        ``hit_or_key``: a hit of ``check``, or its ``key``. Prefer the hit: it contains the answer that the user saw. An
+        answer that enough different ``reporter``s call wrong is taken out of service. Reporters are stored hashed, and
+        all reports without a reporter count as one person. Of ``why``, 200 characters without personal data are kept.
 
-        Raises TypeError and ValueError for something that is no hit and no key of this cache.
+        Returns False, and changes nothing, for an app entry, for an entry that is gone, and when 10,000 answers are
+        reported already. Never fails because of Redis: such faults are counted in ``stats_errors``.
+
+        Raises TypeError and ValueError for an argument that is neither a hit nor a key of this cache.
         """
-        wrong = Reported.of(hit_or_key, reporter, why, self._now())
+        wrong = WrongHit.of(hit_or_key, reporter, why, self._now())
         try:
-            return report(self._connection.client, self.name, wrong)
+            return store_report(self._connection.client, self.name, wrong)
         except redis.RedisError:
-            self._counters.failed(1)
+            self._counters.count_lost(1)
             return False
 
     async def areport_wrong_hit(
@@ -256,32 +264,31 @@ class WarmedSemanticCache(AppEntriesOnly):
 
     @property
     def vectorizer(self) -> Any:
-        """The live generation's embedder as a RedisVL vectorizer: what a stock reader of the same entries needs."""
+        """The live generation's embedder as a RedisVL vectorizer, for a stock reader of the same entries."""
         return self._reader.live.vectorizer
 
     @property
     def generation(self) -> str:
-        """The generation that the last lookup went to."""
+        """Id of the generation that the last lookup read."""
         return self._reader.live.record.id
 
     @property
     def stats_errors(self) -> int:
-        """Counter commands that were lost, and calls of ``holdout_key`` that failed; no lookup fails for them."""
+        """Counter commands that were lost, and calls of ``holdout_key`` that failed. Neither makes a lookup fail."""
         return self._counters.errors
 
     def listen(self, listener: Listener) -> None:
-        """Tell ``listener`` of each lookup from now on; see `serving_metrics`. What it raises is swallowed."""
+        """Call ``listener`` after each lookup from now on; see ``prometheus_metrics``. Its exceptions are ignored."""
         self._counters.listen(listener)
 
     def flush(self) -> None:
-        """Send the counts that wait for the next lookup. Never raises."""
+        """Send the counts that would be sent with the next lookup. Never raises."""
         self._counters.flush()
 
     def get_stats(self, hours: int = 24) -> CacheStats:
-        """What all readers of this cache counted in the last ``hours`` hours, the present one included: both arms
-        together, and in ``arms`` each.
+        """What all readers of this cache counted in the last ``hours`` hours, the current one included.
 
-        Raises CacheError when Redis is lost or refuses.
+        The totals are of both arms together; ``arms`` has each arm. Raises CacheError when Redis is lost or refuses.
         """
         self.flush()
         with redis_faults("reading the counters"):
@@ -292,94 +299,44 @@ class WarmedSemanticCache(AppEntriesOnly):
         return await asyncio.to_thread(self.get_stats, hours)
 
     def disconnect(self) -> None:
-        """Send what was counted and close the connections that this object opened; they open again when used."""
+        """Send the pending counts and close the connections that this object opened. Using it opens them again."""
         self.flush()
         super().disconnect()
         self._connection.close()
 
     async def adisconnect(self) -> None:
-        """``disconnect`` without blocking the event loop; closes the async connections too."""
+        """``disconnect`` without blocking the event loop; also closes the async connections."""
         await asyncio.to_thread(self.flush)
         await super().adisconnect()
         await self._connection.aclose()
 
     # Inside
 
-    def _ask(
-        self,
-        prompt: str | None,
-        vector: list[float] | None,
-        num_results: int,
-        return_fields: list[str] | None,
-        filter_expression: "FilterExpression | None",
-        distance_threshold: float | None,
-        agent_type: str,
-        explain: bool = False,
-        holdout_key: str | None = None,
+    def _request(
+        self, arguments: CheckArguments, agent_type: str, explain: bool = False, holdout_key: str | None = None
     ) -> LookupRequest:
-        if not prompt and not vector:
-            raise ValueError("Either prompt or vector must be specified.")
-        if prompt is not None and not isinstance(prompt, str):
-            raise TypeError("Prompt must be a string.")
-        if return_fields and not isinstance(return_fields, list):
-            raise TypeError("Return fields must be a list of values.")
-        if num_results < 1:
-            raise ValueError(f"num_results must be at least 1, got {num_results}")
-        also = "" if filter_expression is None else str(filter_expression)
-        buffer = self._buffer(vector)
+        vector = self._vector_buffer(arguments.vector)
+        threshold = arguments.distance_threshold
         return LookupRequest(
-            prompt=prompt or None,
-            vector=buffer,
-            agent_type=_usable(agent_type),
-            num_results=num_results,
-            strictest=self.distance_threshold if distance_threshold is None else distance_threshold,
+            prompt=arguments.prompt or None,
+            vector=vector,
+            agent_type=clean_agent_type(agent_type),
+            num_results=arguments.num_results,
+            max_distance=self.distance_threshold if threshold is None else threshold,
             ttl=self.ttl,
-            also="" if also == "*" else also,
+            extra_filter=arguments.filter_text,
             explain=explain,
-            place=self._holdout.place(prompt, buffer, holdout_key),
+            assignment=self._holdout.assign(arguments.prompt, vector, holdout_key),
         )
+
+    def _store_steps(self, arguments: StoreArguments) -> LookupSteps:
+        vector = self._vector_buffer(arguments.vector)
+        return self._reader.store(arguments, vector, arguments.ttl or self.ttl, self._now().timestamp())
+
+    def _vector_buffer(self, vector: list[float] | None) -> bytes | None:
+        # The dimensions of the generation that is live now, not of the one that was live when this object was made.
+        return vector_buffer(vector, self._reader.live.record.dimensions)
 
     def _hits(self, rows: list[dict[str, Any]], return_fields: list[str] | None) -> Hits:
         _, hits = self._process_cache_results(rows, return_fields)
         return list(hits)
-
-    def _storing(
-        self,
-        prompt: str,
-        response: str,
-        vector: list[float] | None,
-        metadata: dict[str, Any] | None,
-        filters: dict[str, Any] | None,
-        ttl: int | None,
-        agent_type: str | None,
-    ) -> LookupSteps:
-        given = {**(filters or {}), **({"agent_type": agent_type} if agent_type is not None else {})}
-        if set(given) != {"agent_type"}:
-            raise ConfigurationError(f"store needs an agent_type and takes no other filter, got {sorted(given)}")
-        if not prompt or not isinstance(prompt, str) or not isinstance(response, str):
-            raise TypeError("Prompt and response must be strings, and the prompt not empty.")
-        if metadata is not None and not isinstance(metadata, dict):
-            raise TypeError("Metadata must be a dictionary.")
-        at = self._now().timestamp()
-        owner = _usable(given["agent_type"])
-        return self._reader.store(prompt, response, owner, self._buffer(vector), metadata, ttl or self.ttl, at)
-
-    def _buffer(self, vector: list[float] | None) -> bytes | None:
-        if not vector:
-            return None
-        self._check_vector_dims(vector)
-        return np.asarray(vector, dtype="<f4").tobytes()
-
-    def _check_vector_dims(self, vector: list[float]) -> None:
-        dimensions = self._reader.live.record.dimensions  # of the generation that is live now, not when it was opened
-        if len(vector) != dimensions:
-            raise ValueError(f"the vector has {len(vector)} dimensions, the cache has {dimensions}")
-
-
-def _usable(agent_type: str) -> str:
-    stripped = agent_type.strip() if isinstance(agent_type, str) else ""
-    if not search.usable_agent_type(stripped):
-        raise ConfigurationError(
-            f"agent_type {agent_type!r:.80} cannot be looked up: it is empty, too long or holds control characters"
-        )
-    return stripped

@@ -1,4 +1,4 @@
-"""Hits and misses: how they are counted in Redis and what the counts add up to. No Redis here."""
+"""Hits and misses: how readers count them, and what the counts add up to. No Redis here."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,27 +6,27 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 LookupOutcome = Literal["exact", "semantic", "miss", "error"]
-"""How a lookup ended; ``error``: it raised before it was decided, or was given up (the embedder or Redis failed)."""
+"""How a lookup ended. ``error``: it raised before it was decided, or was abandoned (the embedder or Redis failed)."""
 
 WARMED_ARM = "warmed"
 """The arm of lookups that may see warmed entries."""
 
 HOLDOUT_ARM = "holdout"
-"""The arm of lookups that see the application's own entries only."""
+"""The arm of lookups that see app entries only."""
 
 ARMS = (WARMED_ARM, HOLDOUT_ARM)
 
 KEEP_SECONDS = 90 * 86_400
-"""Counters of an hour live 90 days: a quarter to compare, and no growth after it."""
+"""Counters of an hour live 90 days: long enough to compare a quarter, and no growth after it."""
 
 SERVED_SECONDS = 8 * 86_400
-"""Hits of single entries live a day longer than entries do: they are stored every night, and 20,000 entries that were
-hit in every hour of 90 days would take gigabytes."""
+"""Hits of single entries live a day longer than entries do. The pipeline copies them every night, and 20,000 entries
+that were hit in every hour of 90 days would take gigabytes."""
 
-OWN, HIT_US, MISS_US, WOULD = "own", "hit_us", "miss_us", "would"
-"""Beside the outcomes: hits by entries of the application's own, where the arm sees others too; microseconds; and what
-the holdout was not served though a cold cache that everybody fills would hold it
-(cachewarm_client.cold_cache_shadow)."""
+APP_HITS, HIT_US, MISS_US, COLD_CACHE_HITS = "own", "hit_us", "miss_us", "would"
+"""What is counted beside the outcomes: hits by app entries, in the arm that also sees warmed ones; microseconds of hits
+and of misses; and misses of the holdout that a cold cache filled by all users would have answered
+(cachewarm_client.cold_cache_shadow). The values are part of field names in Redis."""
 
 
 def hour_of(now: datetime) -> str:
@@ -44,42 +44,50 @@ def day_of(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%d}"
 
 
-def counter(arm: str, what: str, agent_type: str) -> str:
-    """Field of one counter of an hour; ``what``: an outcome, OWN, HIT_US, MISS_US or WOULD. The agent_type comes last:
-    it may hold any character."""
+def counter_field(arm: str, what: str, agent_type: str) -> str:
+    """Field of one counter of an hour. ``what``: an outcome, APP_HITS, HIT_US, MISS_US or COLD_CACHE_HITS. The
+    agent_type comes last, since it may contain any character."""
     return f"{arm}:{what}:{agent_type}"
 
 
-def bucket_counter(arm: str, bucket: int, hit: bool, agent_type: str) -> str:
-    """Field of one counter of a day. ``hit``: answered, or in the holdout WOULD. A lookup that raised is no hit: who
-    asked got no answer. Left out, it would take misses from both arms, most from the holdout, which embeds more."""
+def bucket_field(arm: str, bucket: int, hit: bool, agent_type: str) -> str:
+    """Field of one counter of a day.
+
+    ``hit``: the lookup was answered, or a cold cache would have answered it in the holdout. A lookup that raised is not
+    a hit, since the user got no answer. Not counting it would remove misses from both arms, and more from the holdout,
+    which embeds more.
+    """
     return f"{arm}:{bucket}:{'hit' if hit else 'miss'}:{agent_type}"
 
 
 @dataclass
 class Tally:
-    """Lookups by outcome. What they took in time is no part of what makes two equal."""
+    """Lookups by outcome. Two tallies are equal when their outcomes are; times and app hits are not compared."""
 
     exact: int = 0
+    """Exact hits."""
     semantic: int = 0
+    """Semantic hits."""
     misses: int = 0
-    own: int = field(default=0, compare=False)
-    """Of the hits, by entries of the application's own; counted where warmed ones are seen too."""
+    app_hits: int = field(default=0, compare=False)
+    """Hits by app entries; counted in the arm that also sees warmed entries."""
     hit_us: int = field(default=0, compare=False)
-    """Microseconds of all hits together, from the call until they were decided."""
+    """Microseconds of all hits together, each from the call until it was decided."""
     miss_us: int = field(default=0, compare=False)
-    would: int = 0
-    """Of the holdout: not served, though a cold cache that everybody fills would have answered."""
+    """Microseconds of all misses together."""
+    cold_cache_hits: int = 0
+    """Misses of the holdout that a cold cache filled by all users would have answered."""
     errors: int = 0
     """Lookups that raised; neither hits nor misses."""
 
     @property
     def hits(self) -> int:
+        """Exact and semantic hits."""
         return self.exact + self.semantic
 
     @property
     def lookups(self) -> int:
-        """Those that were decided."""
+        """Lookups that were decided: hits and misses."""
         return self.hits + self.misses
 
     @property
@@ -88,9 +96,9 @@ class Tally:
         return self.hits / self.lookups if self.lookups else None
 
     @property
-    def would_hit_rate(self) -> float | None:
-        """Of the holdout: what a cold cache that everybody fills would answer, of the lookups that were decided."""
-        return min(1.0, (self.hits + self.would) / self.lookups) if self.lookups else None
+    def cold_cache_hit_rate(self) -> float | None:
+        """Of the holdout: share of lookups that a cold cache filled by all users would answer; None without lookups."""
+        return min(1.0, (self.hits + self.cold_cache_hits) / self.lookups) if self.lookups else None
 
     @property
     def hit_ms(self) -> float | None:
@@ -103,20 +111,18 @@ class Tally:
         return self.miss_us / self.misses / 1000 if self.misses and self.miss_us else None
 
     def add(self, what: str, number: int) -> None:
-        """Counts ``number`` of what a counter's field names; what is not known counts nowhere."""
-        if what == "miss":
-            self.misses += number
-        elif what == "error":
-            self.errors += number
-        elif what in ("exact", "semantic", OWN, HIT_US, MISS_US, WOULD):
-            setattr(self, what, getattr(self, what) + number)
+        """Add ``number`` to what a counter's field names; an unknown name is ignored."""
+        if what in _ATTRIBUTES:
+            attribute = _ATTRIBUTES[what]
+            setattr(self, attribute, getattr(self, attribute) + number)
 
     def include(self, other: "Tally") -> None:
-        """Add another one's counts."""
-        for what in _SUMMED:
-            setattr(self, what, getattr(self, what) + getattr(other, what))
+        """Add the counts of another tally."""
+        for attribute in _ATTRIBUTES.values():
+            setattr(self, attribute, getattr(self, attribute) + getattr(other, attribute))
 
     def as_dict(self) -> dict[str, Any]:
+        """JSON form."""
         return {
             "lookups": self.lookups,
             "hits": self.hits,
@@ -126,7 +132,7 @@ class Tally:
             "hit_rate": self.hit_rate,
             "hit_ms": self.hit_ms,
             "miss_ms": self.miss_ms,
-            "would_hits": self.would,
+            "would_hits": self.cold_cache_hits,
             "errors": self.errors,
         }
 
@@ -135,15 +141,17 @@ class Tally:
 class CacheStats(Tally):
     """What the cache's readers counted in the last hours, all processes together.
 
-    The counts and ``agent_types`` are of both arms together: what users got. ``arms`` tells them apart: what compares
-    with a forecast is the warmed one, since the holdout sees no warmed entry.
+    The counts and ``agent_types`` are of both arms together: what users got. Compare a forecast with the warmed arm of
+    ``arms``, since the holdout sees no warmed entry.
     """
 
     hours: int = 0
+    """How many hours were added up, the current one included."""
     agent_types: dict[str, Tally] = field(default_factory=dict)
     generation: str | None = None
+    """Id of the live generation; None when nothing is published."""
     total_entries: int = 0
-    """Entries that a lookup can find now: the live generation's and the application's own."""
+    """Entries that a lookup can find now: the live generation's and app entries."""
     arms: dict[str, Tally] = field(default_factory=lambda: {arm: Tally() for arm in ARMS})
 
     @property
@@ -164,34 +172,42 @@ class CacheStats(Tally):
 
 
 def tallies(fields: Mapping[str, str]) -> dict[tuple[str, str], Tally]:
-    """Counts of one hour's hash by (arm, agent_type). A field or number that is not ours counts nowhere."""
+    """Counts of one hour's hash by (arm, agent_type). Unknown fields and unusable numbers are ignored."""
     found: dict[tuple[str, str], Tally] = {}
     for name, value in fields.items():
         arm, _, rest = name.partition(":")
         what, colon, agent_type = rest.partition(":")
-        if arm in ARMS and colon and what in _COUNTED and is_count(value):
+        if arm in ARMS and colon and what in _ATTRIBUTES and is_count(value):
             found.setdefault((arm, agent_type), Tally()).add(what, int(value))
     return found
 
 
 def is_count(value: str) -> bool:
-    """Whether a field holds a number that a counter of ours can have come to."""
+    """Whether a field contains a number that a counter can have reached."""
     return value.isascii() and value.isdigit() and len(value) <= _DIGITS
 
 
-_SUMMED = ("exact", "semantic", "misses", OWN, HIT_US, MISS_US, WOULD, "errors")
-
-_COUNTED = {"exact", "semantic", "miss", "error", OWN, HIT_US, MISS_US, WOULD}
+_ATTRIBUTES = {
+    "exact": "exact",
+    "semantic": "semantic",
+    "miss": "misses",
+    "error": "errors",
+    APP_HITS: "app_hits",
+    HIT_US: "hit_us",
+    MISS_US: "miss_us",
+    COLD_CACHE_HITS: "cold_cache_hits",
+}
+"""What a counter's field names, and the attribute of a Tally that counts it."""
 
 _DIGITS = 15
-"""Microseconds of thirty years: sums of a day stay within 64 bits."""
+"""Digits of thirty years in microseconds: sums of a day stay within 64 bits."""
 
 
 def add_up(hours: Iterable[Mapping[str, str]], count: int, generation: str | None, total_entries: int) -> CacheStats:
-    """Totals over the counters of ``count`` hours. A field or number that is not ours counts nowhere."""
+    """Totals over the counters of ``count`` hours. Unknown fields and unusable numbers are ignored."""
     stats = CacheStats(hours=count, generation=generation, total_entries=total_entries)
     for fields in hours:
         for (arm, agent_type), tally in tallies(fields).items():
-            for into in (stats, stats.arms[arm], stats.agent_types.setdefault(agent_type, Tally())):
-                into.include(tally)
+            for tally_of in (stats, stats.arms[arm], stats.agent_types.setdefault(agent_type, Tally())):
+                tally_of.include(tally)
     return stats

@@ -1,9 +1,9 @@
-"""Keys, tokens and passwords in a text, by the shapes that their issuers gave them. Personal data is for
-cachewarm_client.personal_data.
+"""Keys, tokens and passwords in a text, found by the shapes that their issuers gave them.
 
-A table of our own and no library: measured on 42 shapes, the detectors on the registry that are kept up (kingfisher,
-betterleaks, bc-detect-secrets) miss 15 to 24, because they report what can be used (a key with its pair, a checksum
-that is right), while here anything that looks like a key has to stay out of a cache. detect-secrets is kept no more.
+Personal data is found by cachewarm_client.personal_data. This is a table and not a library: measured on 42 shapes, the
+maintained detectors (kingfisher, betterleaks, bc-detect-secrets) miss 15 to 24. They report only what can be used (a
+key with its pair, a correct checksum), while anything that looks like a key must stay out of a cache. detect-secrets is
+no longer maintained.
 """
 
 import math
@@ -18,7 +18,7 @@ CredentialKind = Literal["key", "token"]
 class _Shape(NamedTuple):
     kind: CredentialKind
     mark: str
-    """What every text of this shape begins with: looked for first, as plain text, which is 100 times faster."""
+    """The beginning of every text of this shape: searched first, as plain text, which is 100 times faster."""
     pattern: re.Pattern[str]
 
 
@@ -26,7 +26,7 @@ _END = r"(?![A-Za-z0-9])"
 
 
 def _shape(kind: CredentialKind, mark: str, rest: str) -> _Shape:
-    """``mark`` and what follows it, not within a longer word."""
+    """The shape of ``mark`` followed by ``rest``, not within a longer word."""
     return _Shape(kind, mark, re.compile("(?<![A-Za-z0-9])" + re.escape(mark) + rest + _END))
 
 
@@ -58,14 +58,14 @@ _SHAPES = (
     _shape("token", "dckr_pat_", r"[\w-]{20,}"),
     _shape("token", "ATATT3", r"[\w=-]{60,}"),
     _shape("token", "lin_api_", "[A-Za-z0-9]{32,}"),
-    # Talk and mail
+    # Chat and mail
     *(_shape("token", f"xox{letter}-", r"[A-Za-z0-9-]{20,}") for letter in "abeoprs"),
     _shape("token", "xapp-", r"\d-[A-Za-z0-9-]{20,}"),
     _shape("token", "hooks.slack.com/services/T", r"\w+/B\w+/\w{10,}"),
     _Shape("token", ":AA", re.compile(r"(?<=[0-9]{8}):AA[\w-]{33}" + _END)),
     _shape("key", "SG.", r"[\w-]{22}\.[\w-]{43}"),
     _shape("key", "SK", "[a-f0-9]{32}"),
-    # Money and services
+    # Payments and services
     *(_shape("key", f"{owner}k_{mode}_", "[A-Za-z0-9]{16,}") for owner in "sr" for mode in ("live", "test")),
     _shape("key", "whsec_", "[A-Za-z0-9+/=]{24,}"),
     *(_shape("token", f"shp{letter}t_", "[a-fA-F0-9]{32}") for letter in "ac"),
@@ -77,9 +77,9 @@ _SHAPES = (
     *(_shape("key", mark, "[A-Z0-9-]{24,}") for mark in ("NRAK-", "PMAK-", "HRKU-")),
     _shape("token", "hvs.", r"[\w-]{24,}"),
     _shape("key", "AGE-SECRET-KEY-1", "[A-Z0-9]{58}"),
-    # Standards. A JWT begins with base64 of '{"'; only a header with a payload is one.
+    # Standards. A JWT begins with base64 of '{"'; a header without a payload is not one.
     _shape("token", "eyJ", r"[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){1,3}"),
-    # Only with its content, which lines of base64 are: a header alone is a question about the format.
+    # Only with its content (lines of base64): a header alone is a question about the format.
     _Shape(
         "key",
         "-----BEGIN ",
@@ -90,7 +90,7 @@ _SHAPES = (
     ),
 )
 
-# Names are looked for before what could be a value: the other way round costs 10 times as much on code.
+# A value is searched first, then a name before it: the other way round takes 10 times as long on code.
 _VALUE = re.compile(r"[:=]>?\s{0,2}[\"'`]?([A-Za-z0-9+/_~-]{16,}={0,2})(?![\w.(\[])")
 _NAME_BEFORE = re.compile(
     r"(?i)(?:(?P<token>(?:auth|access|api|bot|refresh|session|oauth)[_ -]?token)"
@@ -106,7 +106,8 @@ RESERVED_HOST = re.compile(
     r"(?i)(?:^|\.)(?:example\.(?:com|net|org)|example|test|invalid|localhost|local|internal|lan|127\.0\.0\.1|0\.0\.0\.0"
     r"|(?:(?:your|my|some)-?)?(?:domain|company|site)\.(?:com|net|org)|(?:foo|bar|foobar)\.com)$"
 )
-"""RFC 2606, RFC 6762 and networks' own names: nothing can be sent there from outside; and what manuals write."""
+"""Hosts of RFC 2606 and RFC 6762, names inside networks (nothing can be sent there from outside), and the hosts that
+manuals use."""
 _PLACEHOLDER = re.compile(
     r"(?i)your|example|placeholder|change.?me|dummy|sample|insert|replace|redacted|todo|xxx|\*\*\*|\.\.\.|<|\{|%s|\$[a-z_]"
     r"|^(?:my|the|super)?[_-]?(?:secret|strong)?[_-]?"
@@ -114,16 +115,16 @@ _PLACEHOLDER = re.compile(
 )
 
 MIN_ENTROPY = 3.0
-"""Bits a character from which the value of an assignment is taken for drawn: of 16 hex digits 99% have more, of
-`aaaabbbbccccdddd`, counters and words joined by signs few do."""
+"""Bits per character from which the value of an assignment counts as random. 99% of random 16 hex digits have more;
+`aaaabbbbccccdddd`, counters and words joined by signs mostly have less."""
 
 
 def credentials(text: str) -> Iterator[tuple[int, int, CredentialKind]]:
-    """Where a text carries keys, tokens or passwords: (start, end, kind), in no order, overlaps allowed.
+    """Keys, tokens and passwords in a text: (start, end, kind), in no order, possibly overlapping.
 
-    ``key``: cloud, model and payment keys, private keys, passwords in URLs, values of names like ``api_key`` or
-    ``client_secret`` that look drawn. ``token``: JWT, Bearer and Basic headers, GitHub, GitLab, Slack and others.
-    Placeholders (``YOUR_API_KEY``, ``user:password@localhost``) and expressions (``os.environ[...]``) are none.
+    ``key``: cloud, model and payment keys, private keys, passwords in URLs, and random-looking values of names like
+    ``api_key`` or ``client_secret``. ``token``: JWT, Bearer and Basic headers, GitHub, GitLab, Slack and others.
+    Placeholders (``YOUR_API_KEY``, ``user:password@localhost``) and expressions (``os.environ[...]``) do not count.
     """
     for kind, mark, pattern in _SHAPES:
         at = text.find(mark)
@@ -133,11 +134,11 @@ def credentials(text: str) -> Iterator[tuple[int, int, CredentialKind]]:
                 yield *match.span(), kind
             at = text.find(mark, match.end() if match else at + 1)
     for match in _HEADER.finditer(text):
-        if _looks_drawn(match[1]):
+        if _looks_random(match[1]):
             yield *match.span(1), "token"
     for match in _VALUE.finditer(text):
         name = _NAME_BEFORE.search(text, max(0, match.start() - 30), match.start())
-        if name and _looks_drawn(match[1]):
+        if name and _looks_random(match[1]):
             yield *match.span(1), "token" if name["token"] else "key"
     if "://" in text and "@" in text:
         for match in _IN_URL.finditer(text):
@@ -145,7 +146,7 @@ def credentials(text: str) -> Iterator[tuple[int, int, CredentialKind]]:
                 yield match.start("user"), match.end("password"), "key"
 
 
-def _looks_drawn(value: str) -> bool:
+def _looks_random(value: str) -> bool:
     if sum(map(str.isdigit, value)) < 2 or not any(map(str.isalpha, value)) or _PLACEHOLDER.search(value):
         return False
     shares = [number / len(value) for number in Counter(value).values()]

@@ -1,4 +1,4 @@
-"""The errors that a reader of the cache meets. Each message says what is wrong, where, and what to do."""
+"""The errors of the client, which the pipeline shares. Each message says what is wrong, where, and what to do."""
 
 
 class CachewarmError(Exception):
@@ -6,7 +6,7 @@ class CachewarmError(Exception):
 
 
 class ConfigurationError(CachewarmError):
-    """Wrong usage or settings; the command line exits 2."""
+    """Wrong usage or settings, or a package that is not installed; the command line exits 2."""
 
 
 class EmbeddingError(CachewarmError):
@@ -14,8 +14,8 @@ class EmbeddingError(CachewarmError):
 
 
 class CacheError(CachewarmError):
-    """Redis cannot be reached, lacks its query engine, or holds something that this package did not write."""
+    """Redis cannot be reached, lacks its query engine, or contains something that this package did not write."""
 
 
 class EmbeddedError(CachewarmError):
-    """A bundled server or model is not available on this machine; the message names the variable to set."""
+    """A bundled server or model is not available on this machine; the message says what to install or to set."""

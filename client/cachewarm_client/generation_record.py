@@ -1,4 +1,4 @@
-"""What Redis knows about a generation: one JSON record each, read by the publisher and by every reader."""
+"""What Redis stores about each generation: one JSON record, read by the publisher and by every reader."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -10,18 +10,18 @@ from cachewarm_client.errors import CacheError
 from cachewarm_client.match_rules import MatchRules
 
 SCHEMA_VERSION = 1
-"""Version of the entries' fields and of this record; a reader refuses one that it does not know."""
+"""Version of the entries' fields and of this record; a reader refuses any other version."""
 
 LIVE_FIELD = "live"
-"""Field of the generations hash that holds the live generation's id, beside one record a generation."""
+"""Field of the generations hash with the live generation's id, beside one record per generation."""
 
 PINNED_FIELD = "pinned"
-"""Field of the generations hash that is there while a generation is pinned: a ``Pin`` as JSON."""
+"""Field of the generations hash that exists while a generation is pinned: a ``Pin`` as JSON."""
 
 
 class State(StrEnum):
-    """Life of a generation. Only ``live`` is served; ``previous`` is whole and waits for a rollback; ``filling`` is
-    loaded little by little over many runs."""
+    """State of a generation. Only ``live`` is served; ``previous`` is complete and kept for a rollback; ``filling`` is
+    loaded step by step over many runs."""
 
     BUILDING = "building"
     FILLING = "filling"
@@ -32,14 +32,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Pin:
-    """That a rollback holds a generation live: until it is released no other one may become live."""
+    """A rollback keeps a generation live: until it is released, no other generation may become live."""
 
     generation: str
+    """Id of the generation that stays live."""
     since: datetime
     why: str = ""
+    """The reason that the operator gave."""
 
     def describe(self) -> str:
-        """What a publish that it stops says."""
+        """The pin in words, for the message of a publish that it stops."""
         why = f" ({self.why})" if self.why else ""
         since = self.since.isoformat(timespec="seconds")
         return (
@@ -47,11 +49,15 @@ class Pin:
         )
 
     def to_json(self) -> str:
+        """JSON form; ``from_json`` reads it back."""
         return json.dumps({**asdict(self), "since": self.since.isoformat()}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Pin":
-        """Raises CacheError for text that is no pin: better nothing is published than over a rollback."""
+        """The pin of its JSON form.
+
+        Raises CacheError for other text: a publish must never undo a rollback by mistake.
+        """
         try:
             data = json.loads(text)
             return cls(str(data["generation"]), datetime.fromisoformat(data["since"]), str(data.get("why", "")))
@@ -63,37 +69,42 @@ class Pin:
 
 @dataclass(frozen=True)
 class GenerationRecord:
-    """One generation: what it holds, what made it and how it is read."""
+    """One generation: what it contains, what made it and how it is read."""
 
     id: str
     state: State
     entries: int
-    """Planned entries; a whole generation holds exactly so many until they expire."""
+    """Planned entries; a complete generation contains exactly this many until they expire."""
     by_source: dict[str, int]
+    """Planned entries by source: golden, query_log, synthetic."""
     plan_hash: str
     as_of: date
+    """The last day of the log that the plan was made from."""
     created_at: datetime
     embedder: dict[str, Any]
     """EmbedderInfo as a dict, with the dimensions that the vectors have."""
     match_rules: MatchRules
     ttl_days: float
+    """Days that an entry lives, before jitter."""
     ttl_jitter: float
+    """Entries live up to this share (0 to 1) longer or shorter."""
     published_at: datetime | None = None
     """When it last became live."""
     renewed_at: datetime | None = None
-    """When its entries' time to live was last begun anew."""
+    """When its entries' time to live was last restarted."""
     loaded: int = 0
-    """Of a ``filling`` generation: the first so many planned entries were written."""
+    """Of a ``filling`` generation: how many planned entries were written, in the order of the plan."""
     filled_at: datetime | None = None
-    """Of one that was filled little by little: when entries were last written."""
+    """Of a generation loaded step by step: when entries were last written."""
     forecast_hit_rate: float | None = None
-    """Share of lookups, 0 to 1, that the replay expects it to answer; None where nothing was foreseen."""
+    """Share of lookups, 0 to 1, that the replay expects it to answer; None without a forecast."""
     ttl_days_by_agent: dict[str, float] = field(default_factory=dict)
-    """Days to live of the agent types that have their own; the others have ``ttl_days``."""
+    """Days to live of the agent types with a setting of their own; the others use ``ttl_days``."""
     schema_version: int = field(default=SCHEMA_VERSION)
 
     @property
     def dimensions(self) -> int:
+        """Dimensions of the generation's vectors."""
         return int(self.embedder["dimensions"])
 
     @property
@@ -102,16 +113,16 @@ class GenerationRecord:
         return self.created_at.astimezone(UTC).date() <= self.as_of
 
     def ttl_of(self, agent_type: str) -> float:
-        """Days that entries of an agent_type live, before jitter."""
+        """Days that entries of this agent_type live, before jitter."""
         return self.ttl_days_by_agent.get(agent_type, self.ttl_days)
 
     def past_half_life(self, now: datetime) -> bool:
-        """Whether the entries that live shortest have lived for more than half of it."""
+        """Whether more than half of the shortest time to live has passed."""
         shortest = min([self.ttl_days, *self.ttl_days_by_agent.values()])
         return now - (self.renewed_at or self.created_at) > timedelta(days=shortest) / 2
 
     def same_content(self, other: "GenerationRecord") -> bool:
-        """Whether both would put the same entries in Redis, read in the same way."""
+        """Whether both generations would write the same entries to Redis, read in the same way."""
         same = ("plan_hash", "as_of", "entries", "embedder", "ttl_days", "ttl_jitter", "ttl_days_by_agent")
         return (
             all(getattr(self, name) == getattr(other, name) for name in same)
@@ -132,21 +143,22 @@ class GenerationRecord:
         }
 
     def to_json(self) -> str:
+        """``as_dict`` as text; ``from_json`` reads it back."""
         return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "GenerationRecord":
-        """The record of its JSON form; fields that are not known are left out.
+        """The record of its JSON form; unknown fields are ignored.
 
-        Raises CacheError for an unknown schema or rules version (upgrade the reader) and for text that is no record.
+        Raises CacheError for another schema or rules version (upgrade the reader) and for damaged text.
         """
         try:
             data = json.loads(text)
             version = data["schema_version"]
             if version != SCHEMA_VERSION:
                 raise CacheError(
-                    f"generation {data['id']} has schema version {version}, this program knows {SCHEMA_VERSION}: "
-                    "upgrade cachewarm-pipeline where this cache is read"
+                    f"generation {data['id']} has schema version {version}, this reader knows {SCHEMA_VERSION}: "
+                    "upgrade cachewarm-client where this cache is read"
                 )
             published, renewed, filled = (data.get(name) for name in ("published_at", "renewed_at", "filled_at"))
             forecast = data.get("forecast_hit_rate")
@@ -170,13 +182,13 @@ class GenerationRecord:
                 ttl_days_by_agent={str(k): float(v) for k, v in data.get("ttl_days_by_agent", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CacheError(f"a generation's record in Redis is damaged ({error!r}): {text[:80]!r}") from None
+            raise CacheError(f"the record of a generation in Redis is damaged ({error!r}): {text[:80]!r}") from None
 
 
 def parse_generations(fields: dict[str, str]) -> tuple[str | None, dict[str, GenerationRecord]]:
-    """The live id (None when nothing is published) and the records of a generations hash.
+    """The live generation's id (None when nothing is published) and all records of a generations hash, by id.
 
-    Raises CacheError for a record that cannot be read, and for ``live`` without its record.
+    Raises CacheError for a record that cannot be read, and when the live generation has no record.
     """
     records = {
         name: GenerationRecord.from_json(text)
@@ -188,20 +200,22 @@ def parse_generations(fields: dict[str, str]) -> tuple[str | None, dict[str, Gen
 
 
 def parse_live(fields: dict[str, str]) -> GenerationRecord | None:
-    """The live generation's record; None when nothing is published. Others may be of versions not known here.
+    """The live generation's record; None when nothing is published. Other records are not read, so they may have
+    unknown versions.
 
-    Raises CacheError when ``live`` names a generation without a record: somebody else wrote to the hash.
+    Raises CacheError when ``live`` names a generation without a record: something else wrote to the hash.
     """
     live = fields.get(LIVE_FIELD)
     if live is None:
         return None
     if live not in fields:
         raise CacheError(
-            f"generation {live} is named live but has no record: delete the field 'live' and publish again"
+            f"the live generation {live} has no record in Redis: delete the field 'live' of the generations hash and "
+            "publish again"
         )
     return GenerationRecord.from_json(fields[live])
 
 
 def parse_pin(fields: dict[str, str]) -> Pin | None:
-    """The pin of a generations hash. Raises CacheError for one that cannot be read."""
+    """The pin of a generations hash; None without one. Raises CacheError for a pin that cannot be read."""
     return Pin.from_json(fields[PINNED_FIELD]) if PINNED_FIELD in fields else None

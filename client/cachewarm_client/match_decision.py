@@ -1,7 +1,7 @@
-"""The one function that applies a learned match rule to a lookup, and the entries' bytes that it needs.
+"""``decide`` applies a learned match rule to a lookup; ``pack`` and ``unpack`` store what it needs of each entry.
 
-Each entry carries its vector and its answer's centre in the learned space and its reliability as text, so the rule does
-not grow with them.
+Each entry stores its vector and its answer group's centre in the learned space, and its reliability, as text. So the
+published rule does not grow with the number of entries.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -18,32 +18,32 @@ from cachewarm_client.match_features import FEATURES, Floats, Neighbours, featur
 from cachewarm_client.match_model import MatchModel
 from cachewarm_client.words import tokens, word_key
 
-_AGAIN = "publish again"
-
 
 @dataclass(frozen=True)
 class Decision:
-    """``place``: the neighbour that is the best answer. ``score``: log-odds that it is a right one.
-    Only where asked for: ``parts``: (feature, value, what it added to the log-odds), largest effect first; ``words``:
-    (differing word, its weight), likewise."""
+    """Which neighbour a learned rule picked, and how sure it is."""
 
     place: int
+    """The picked neighbour's place among the nearest entries, from 0."""
     score: float
+    """Log-odds that it is a right answer."""
     parts: tuple[tuple[str, float, float], ...] = ()
+    """(feature, value, what it added to the log-odds), largest effect first; only with ``explain``."""
     words: tuple[tuple[str, float], ...] = ()
+    """(differing word, its weight), largest weight first; only with ``explain``."""
 
 
-def pack(own: Floats, centre: Floats, reliability: float) -> str:
-    """One entry's text: its vector and its answer's centre in the learned space (rank,), then its reliability; half
-    precision, base64.
+def pack(vector: Floats, centre: Floats, reliability: float) -> str:
+    """One entry's text: its vector (rank,) and its answer group's centre (rank,) in the learned space, then its
+    reliability (log-odds). Half precision, base64.
 
-    Text, since a client that decodes replies could not read bytes; 688 characters at 128 directions.
+    It is text because a client that decodes replies could not read bytes; 688 characters at 128 directions.
     """
-    return b2a_base64(np.concatenate((own, centre, [reliability])).astype("<f2").tobytes(), newline=False).decode()
+    return b2a_base64(np.concatenate((vector, centre, [reliability])).astype("<f2").tobytes(), newline=False).decode()
 
 
 def packed_length(space: Space | None) -> int:
-    """Characters of ``pack`` for entries in this space."""
+    """Number of characters that ``pack`` returns for entries in this space."""
     return -(-_packed_bytes(_rank(space)) // 3) * 4
 
 
@@ -56,14 +56,18 @@ def _rank(space: Space | None) -> int:
 
 
 def unpack(stored: Sequence[str], rank: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Places (k, 2, rank) and reliabilities (k,) of the neighbours' texts. Raises CacheError if one is of another
-    space."""
+    """What ``pack`` stored, for k neighbours: vectors and centres (k, 2, rank), and reliabilities (k,).
+
+    Raises CacheError for a text of another space.
+    """
     try:
         parts = [a2b_base64(text) for text in stored]
     except ValueError:
         parts = [b""]
     if any(len(part) != _packed_bytes(rank) for part in parts):
-        raise CacheError(f"the entries' stored values are not of a rule with {rank} directions: {_AGAIN}")
+        raise CacheError(
+            f"the entries' stored vectors do not belong to the match rule, which has {rank} directions: publish again"
+        )
     values = np.frombuffer(b"".join(parts), "<f2").astype(np.float32).reshape(len(stored), 2 * rank + 1)
     return values[:, :-1].reshape(len(stored), 2, rank), values[:, -1]
 
@@ -80,22 +84,33 @@ def decide(
     stored: Sequence[str],
     explain: bool = False,
 ) -> Decision:
-    """Which of the nearest entries (best first, own agent_type, at least one) answers best, and how surely.
+    """Which of the nearest entries answers best, and how sure that is.
 
-    ``space``, ``words``: what the rules share. ``text``, ``vector`` (d,): the lookup. ``similarity``: 1 - distance.
-    ``stored``: the entries' texts of ``pack``.
+    Args:
+        model: The model of the lookup's agent_type.
+        space: The learned space that all models share; None where there is none.
+        words: Weights of differing words by ``word_key``, shared as well.
+        text: The lookup's prompt.
+        vector: Its embedding (dimensions,).
+        similarity: 1 - distance of each neighbour, best first; at least one, all of the lookup's agent_type.
+        groups: Their answer groups.
+        prompts: Their prompts.
+        stored: Their texts of ``pack``.
+        explain: Also compute ``parts`` and ``words`` of the decision.
+
+    Raises CacheError for stored texts of another space.
     """
     cosine = np.asarray(similarity, np.float32)[None]
     codes: dict[str, int] = {}
     group = np.array([[codes.setdefault(g, len(codes)) for g in groups]])
-    places, reliability = unpack(stored, _rank(space))
+    learned, reliability = unpack(stored, _rank(space))
     if space is None:
         found = Neighbours(cosine, group, cosine, cosine, reliability[None])
     else:
-        both = places @ space.project(np.asarray(vector)[None])[0]
+        both = learned @ space.project(np.asarray(vector)[None])[0]
         found = Neighbours(cosine, group, both[None, :, 0], both[None, :, 1], reliability[None])
     lookup = tokens(text)
-    pick, rows = features(found, [lookup], _Lazy(prompts), np.arange(len(groups))[None], words)
+    pick, rows = features(found, [lookup], _LazyTokens(prompts), np.arange(len(groups))[None], words)
     place, score = int(pick[0]), float(model.score(rows)[0])
     if not explain:
         return Decision(place, score)
@@ -110,8 +125,8 @@ def decide(
     )
 
 
-class _Lazy(Sequence[Any]):
-    """Tokens of the neighbours, made only for the one that is looked at."""
+class _LazyTokens(Sequence[Any]):
+    """Tokens of the neighbours' prompts, computed only for the one that was picked."""
 
     def __init__(self, prompts: Sequence[str]) -> None:
         self._prompts = prompts

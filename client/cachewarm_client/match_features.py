@@ -1,7 +1,7 @@
-"""What a lookup and its nearest entries say about which entry may answer it: the pick, and a vector of features.
+"""The match features: which of a lookup's nearest entries is picked, and the numbers that say whether it is right.
 
-One implementation for fitting (many lookups at once) and for serving (a batch of one), so that the two cannot drift.
-Pure numpy; about 0.1 ms a lookup. The meaning of each feature is in FEATURES; VERSION changes whenever one does.
+Fitting (many lookups at once) and serving (a batch of one) run the same code, so the two cannot drift apart. Pure
+numpy; about 0.1 ms per lookup. The comments beside the names in FEATURES say what each feature means.
 """
 
 import math
@@ -17,20 +17,21 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
 VERSION = 2
-"""Of the features below and the words they are made of (cachewarm_client.words): weights fitted on one version mean
-nothing to another."""
+"""Version of the features below, of the words they are made of (cachewarm_client.words) and of the word lists
+(cachewarm_client.word_lists). It must rise when any of them changes: weights fitted on one version mean nothing to
+another."""
 
 SIMILARITY_FEATURES = (
     "similarity",  # cosine of the lookup and the picked entry
     "similarity_best",  # the same, best entry of the picked answer group
     "similarity_margin",  # over the best entry of another answer group
-    "similarity_mean",  # over all neighbours: how crowded the place is
+    "similarity_mean",  # over all neighbours: how crowded the neighbourhood is
     "vote_wide",  # share of the picked group in a vote weighted exp(similarity / 0.1)
     "learned",  # cosine in the learned space of the lookup and the picked entry
     "learned_margin",
     "centre",  # cosine in the learned space of the lookup and the centre of the picked answer group
     "centre_margin",
-    "score_margin",  # score = (learned + centre) / 2, which makes the pick
+    "score_margin",  # score = (learned + centre) / 2, by which the entry is picked
     "vote_narrow",  # share of the picked group in a vote weighted exp(score / 0.03)
     "share",  # of the neighbours that are of the picked group
 )
@@ -44,14 +45,14 @@ TEXT_FEATURES = (
     "name_differs",  # 1 if the sets of names (quoted, code-like, capitalised inside a sentence) are not the same
     "name_conflict",  # 1 if each side has a name that the other lacks
     "swapped",  # overlap, if the shared tokens come in another order, else 0
-    "exchanged",  # 1 if a word has another part in each: "from Kafka", "to Kafka"
+    "exchanged",  # 1 if a word has another role in each: "from Kafka", "to Kafka"
     "length_lookup",  # log(1 + tokens)
     "length_entry",
 )
 LOG_FEATURES = (
     "reliability",  # log-odds that the picked entry is right when it is picked
     "words_sum",  # of the weights (match_rules.word_weights) of the words that only one of the two has
-    "words_least",  # the least of them: the word that most speaks against the entry
+    "words_least",  # the least of them: the word that speaks most against the entry
     "words_most",
 )
 FEATURES = SIMILARITY_FEATURES + TEXT_FEATURES + LOG_FEATURES
@@ -59,26 +60,25 @@ FEATURES = SIMILARITY_FEATURES + TEXT_FEATURES + LOG_FEATURES
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest entries of n lookups, best first, k places each. Fewer than k: ``group`` -1 in the places left over.
-
-    ``similarity``: cosine in the embedding's space. ``learned`` and ``centre``: cosines in the learned space with the
-    entry itself and with the centre of its answer group (both are ``similarity`` again where there is no such space).
-    ``group``: any integer that is the same for entries of one answer group. ``reliability``: log-odds that an entry is
-    right when it is picked. All of shape (n, k).
-    """
+    """The nearest entries of n lookups, best first, at most k each. All arrays have the shape (n, k)."""
 
     similarity: Floats
+    """Cosine in the embedding's space."""
     group: Ints
+    """Any integer that is the same for entries of one answer group; -1 in unused places."""
     learned: Floats
+    """Cosine with the entry in the learned space; ``similarity`` where there is no such space."""
     centre: Floats
+    """Cosine with the centre of the entry's answer group in the learned space; ``similarity`` where there is none."""
     reliability: Floats
+    """Log-odds that the entry is right when it is picked."""
 
 
 def similarity_features(found: Neighbours) -> tuple[Ints, Floats]:
-    """Pick and similarity features of each lookup.
+    """The pick (n,) and the similarity features, float64 (n, len(SIMILARITY_FEATURES)), of n lookups.
 
-    The pick is the place of the entry with the highest score: not always the nearest one, which is right less often.
-    Features: float64 (n, len(SIMILARITY_FEATURES)). A lookup must have a neighbour at all.
+    The pick is the place of the entry with the highest score. It is not always the nearest entry, which is right less
+    often. Every lookup must have at least one neighbour.
     """
     group = np.asarray(found.group)
     n, k = group.shape
@@ -95,7 +95,7 @@ def similarity_features(found: Neighbours) -> tuple[Ints, Floats]:
     best_other = np.where(other, sims, -9.0).max(2)
     alone = ~other.any(1)
     if alone.any():
-        # An entry that was not among k full places is no nearer than the last; with places to spare there is none.
+        # An entry beyond k used places is no nearer than the last of them. With unused places there is no other entry.
         full = there.all(1)
         edge = np.where(full, np.where(there, sims, 9.0).min(2), 0.0)
         best_other = np.where(alone, edge, best_other)
@@ -121,7 +121,7 @@ def similarity_features(found: Neighbours) -> tuple[Ints, Floats]:
 
 
 def text_features(lookup: Tokens, entry: Tokens) -> list[float]:
-    """How the words of a lookup differ from the picked entry's: the values of TEXT_FEATURES."""
+    """The values of TEXT_FEATURES: how the words of a lookup differ from the picked entry's."""
     shared = lookup.all & entry.all
     only_lookup = len(lookup.all) - len(shared)
     only_entry = len(entry.all) - len(shared)
@@ -148,10 +148,10 @@ def text_features(lookup: Tokens, entry: Tokens) -> list[float]:
 
 
 def word_features(lookup: Tokens, entry: Tokens, words: Mapping[str, float]) -> list[float]:
-    """What the log knows of the words in which they differ: sum, least and most of their weights. The same both ways.
+    """Sum, least and most of the weights of the words that only one of the two has; symmetric.
 
-    ``words``: weights by cachewarm_client.words.word_key; a word without one counts 0. The sum is exact, so that the
-    order of a set does not show in it.
+    ``words``: weights by ``word_key``; a word without a weight counts 0. The sum is exact (``fsum``), so it does not
+    depend on the order of a set.
     """
     weights = [words.get(word_key(word), 0.0) for word in lookup.all ^ entry.all]
     return [math.fsum(weights), min(weights, default=0.0), max(weights, default=0.0)]
@@ -164,10 +164,10 @@ def features(
     places: Ints,
     words: Mapping[str, float],
 ) -> tuple[Ints, Floats]:
-    """Pick (place among the neighbours, (n,)) and features (n, len(FEATURES)) of n lookups.
+    """The pick (place among the neighbours, (n,)) and the features, float64 (n, len(FEATURES)), of n lookups.
 
-    ``entries[places[i, j]]`` are the tokens of lookup i's j-th neighbour; ``words``: weights of differing words.
-    Memory: about 0.3 KB a lookup.
+    ``entries[places[i, j]]`` are the tokens of lookup i's j-th neighbour; ``words``: weights of differing words by
+    ``word_key``. Memory: about 0.3 KB per lookup.
     """
     pick, numeric = similarity_features(found)
     out = np.empty((len(lookups), len(FEATURES)))

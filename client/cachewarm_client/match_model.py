@@ -1,4 +1,4 @@
-"""The match model as plain data: what fitting makes, a generation publishes and serving applies."""
+"""The match model as plain data: the pipeline fits it, a generation publishes it, and a reader applies it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +13,22 @@ from cachewarm_client.match_features import FEATURES, VERSION, Floats
 
 @dataclass(frozen=True)
 class MatchModel:
-    """log-odds that the pick is right = intercept + sum of weight * feature. Plain data: weights by feature name."""
+    """A logistic regression: log-odds that the pick is right = intercept + sum of weight * feature."""
 
     version: int
+    """``match_features.VERSION`` that it was fitted on."""
     intercept: float
     weights: tuple[float, ...]
+    """One per feature, in the order of ``match_features.FEATURES``."""
     penalty: float
+    """The L2 penalty that cross-validation chose; not used for scoring."""
 
     def score(self, rows: Floats) -> NDArray[np.float64]:
-        """Log-odds of rows (n, len(FEATURES))."""
+        """Log-odds, float64 (n,), of feature rows (n, len(FEATURES))."""
         return np.asarray(rows @ np.asarray(self.weights) + self.intercept)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON form."""
+        """JSON form, weights by feature name."""
         return {
             "features": self.version,
             "intercept": self.intercept,
@@ -35,11 +38,14 @@ class MatchModel:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "MatchModel":
-        """Raises CacheError for a model of other features, and KeyError, TypeError or ValueError for a damaged one."""
+        """The model of its JSON form.
+
+        Raises CacheError for a model of other features, and KeyError, TypeError or ValueError for a damaged one.
+        """
         if data["features"] != VERSION or set(data["weights"]) != set(FEATURES):
             raise CacheError(
-                f"match model for features {data['features']!r}, this program knows {VERSION}: upgrade "
-                "cachewarm-pipeline where this cache is read"
+                f"match model for features of version {data['features']!r}, this reader knows {VERSION}: upgrade "
+                "cachewarm-client where this cache is read"
             )
         weights = tuple(float(data["weights"][name]) for name in FEATURES)
         if not np.isfinite([float(data["intercept"]), *weights]).all():

@@ -1,7 +1,7 @@
-"""Personal data and secrets in a text: what must never be answered to somebody else out of a cache.
+"""Personal data and secrets in a text: what a cache must never serve to somebody else.
 
-Judged for prompts about code: addresses that nobody has (documentation, loopback, private), versions, ids, hashes and
-decorators are none. What is looked for and not found is said at each kind.
+Made for prompts about code: addresses that belong to nobody (documentation, loopback, private), versions, ids, hashes
+and decorators do not count. ``find_personal_data`` lists the kinds and what each of them covers.
 """
 
 import re
@@ -24,20 +24,20 @@ class Span(NamedTuple):
 
 
 def find_personal_data(text: str) -> tuple[str, ...]:
-    """The kinds of personal data and secrets in a text, sorted; empty for a text that is free of them.
+    """The kinds of personal data and secrets in a text, sorted; empty for a text without any.
 
-    ``email``: addresses that a person can have. ``phone``: valid international numbers, North American ones as they
-    are usually written, any number that is called one. ``card``: payment cards (issuer, length, Luhn). ``iban``.
-    ``key`` and ``token``: see ``credentials``. ``ip``: public addresses, of version 4 and 6.
-    About 15 us for a prompt without digits and '@', 60 with; 20 to 30 ms for 64 KB of code.
+    ``email``: addresses that a person can have. ``phone``: valid international numbers, North American numbers as they
+    are usually written, and any number that the text calls a phone number. ``card``: payment cards (issuer, length,
+    Luhn). ``iban``. ``key`` and ``token``: see ``credentials``. ``ip``: public addresses, IPv4 and IPv6.
+    Takes about 15 us for a prompt without digits and '@', 60 us with; 20 to 30 ms for 64 KB of code.
     """
     return tuple(sorted({span.kind for span in _spans(_folded(text))}))
 
 
 def mask(text: str) -> str:
-    """The text with each part that ``find`` looks for replaced by its kind, ``[email]``; unchanged where there is none.
+    """The text with each part that ``find_personal_data`` finds replaced by its kind: ``[email]``.
 
-    With a part replaced, the rest is shown in Unicode's compatibility form (NFKC): full-width digits as plain ones.
+    Where a part is replaced, the rest is in Unicode's compatibility form (NFKC): full-width digits become plain ones.
     """
     folded = _folded(text)
     spans = _spans(folded)
@@ -57,7 +57,8 @@ _INVISIBLE = re.compile(
 
 
 def _folded(text: str) -> str:
-    """Digits, letters and signs of other scripts and widths as plain ones, without what cannot be seen."""
+    """The text with digits, letters and signs of other scripts and widths as plain ones, and without invisible
+    characters."""
     if not text.isprintable():
         text = _INVISIBLE.sub("", text)
     if text.isascii():
@@ -73,11 +74,11 @@ _ESCAPE = re.compile(r"\\[nrt]")
 
 
 def _spans(text: str) -> list[Span]:
-    """The parts in their order. Those that overlap are one part, of the kind that is looked for first."""
-    # In JSON "\n4111..." a line begins with the digit, not with the letter n. Of the same length: places stay.
-    looked = _ESCAPE.sub("  ", text) if "\\" in text else text
+    """The parts in their order. Overlapping parts become one, of the kind that is searched first."""
+    # In JSON "\n4111..." a line begins with the digit, not with the letter n. The length stays, so positions stay too.
+    searched = _ESCAPE.sub("  ", text) if "\\" in text else text
     found: list[tuple[Span, int]] = []
-    for number, span in sorted(enumerate(_candidates(looked)), key=lambda item: item[1].start):
+    for number, span in sorted(enumerate(_candidates(searched)), key=lambda item: item[1].start):
         if found and span.start < found[-1][0].end:
             last, first = found.pop()
             kind = last.kind if first < number else span.kind
@@ -116,7 +117,7 @@ _PLACEHOLDERS = frozenset(
 )
 # fmt: on
 _NO_DOMAIN = re.compile(r"(?i)^(?:v?\d+\.\d|\d(?:\.\d)?x\.|(?:self|cls|this)\.)")
-"""A version (``lib@1.2.rc``), a picture for fine screens (``icon@2x.png``), a product of matrices (``x@self.w``)."""
+"""A version (``lib@1.2.rc``), an image for sharp screens (``icon@2x.png``), a matrix product (``x@self.w``)."""
 _NO_TOP = frozenset(
     [
         "service",
@@ -149,13 +150,13 @@ def _emails(text: str) -> Iterator[Span]:
 
 
 def _names_a_person(local: str) -> bool:
-    """Logs are made anonymous by another domain and still name people: ``ada.moss12@example.com``, which no manual's
-    ``user``, ``alice`` or ``john.doe`` does."""
+    """Whether an address at a reserved domain names a person. Logs that were made anonymous by another domain still do
+    (``ada.moss12@example.com``); ``user``, ``alice`` or ``john.doe`` of a manual do not."""
     parts = re.split(r"[._]", local.casefold().rstrip("0123456789"))
     return _PERSON.match(local) is not None and not _PLACEHOLDERS.intersection(parts)
 
 
-# Groups as printed on cards, or none; a fraction's digits, a part of an id and a version are no number of their own.
+# Grouped as printed on cards, or not grouped. Digits of a fraction, part of an id and a version do not count.
 _CARD = re.compile(
     r"(?<![A-Za-z0-9])(?<![0-9][.-])(?<!\.)(?=((?:[0-9]{4}([ -])[0-9]{4}\2[0-9]{4}\2[0-9]{4}(?:\2[0-9]{3})?"
     r"|[0-9]{4}([ -])[0-9]{6}\3[0-9]{4,5}|[0-9]{14,19})(?![A-Za-z0-9])(?!\.[0-9])))"
@@ -165,8 +166,8 @@ _ISSUER = re.compile(
     r"|(?:6011|64[4-9]\d|65\d\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}|220[0-4]\d{12}"
     r"|(?:5018|5020|5038|6304|6759|676[1-3])\d{12,15}"
 )
-"""Visa, Mastercard, American Express, Diners, Discover, JCB, UnionPay, Mir, Maestro; not Visa's 13 and 19 digits, which
-are hardly in use, while ids are often as long."""
+"""Visa, Mastercard, American Express, Diners, Discover, JCB, UnionPay, Mir, Maestro. Not Visa's 13 and 19 digits, which
+are hardly used, while many ids are as long."""
 
 
 def _cards(text: str) -> Iterator[Span]:
@@ -177,7 +178,7 @@ def _cards(text: str) -> Iterator[Span]:
 
 
 def _luhn(digits: str) -> bool:
-    """The check digit of ISO/IEC 7812: nine in ten other numbers fail."""
+    """Whether the check digit of ISO/IEC 7812 is right: 9 in 10 other numbers fail."""
     doubled = (2 * int(d) - 9 * (d > "4") if at % 2 else int(d) for at, d in enumerate(reversed(digits)))
     return sum(doubled) % 10 == 0
 
@@ -188,7 +189,7 @@ _IBAN = re.compile(
 
 
 def _ibans(text: str) -> Iterator[Span]:
-    """By ISO 13616's shape and check number: 96 in 97 other texts of that shape fail."""
+    """IBANs by the shape and check number of ISO 13616: 96 in 97 other texts of that shape fail."""
     for match in _IBAN.finditer(text):
         plain = match[0].replace(" ", "")
         if 15 <= len(plain) <= 34 and int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1:
@@ -199,7 +200,8 @@ _IPV4 = re.compile(r"(?<![\w.-])(?<![A-Za-z]/)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\
 _IPV6 = re.compile(r"(?<![\w:.-])[23][0-9a-fA-F]{3}(?::[0-9a-fA-F]{0,4}){2,7}(?![\w:])")
 _VERSION_BEFORE = re.compile(r"(?i)\b(?:v|ver|versions?|releases?)[\s\"':=]{0,4}$|(?:[=<>~!^]=|~>|\^)\s?$")
 VERSION_LIKE = 31
-"""Four numbers up to here are taken for a version, like 1.2.3.4; one public address in 4,000 looks so, and 8.8.8.8."""
+"""Four numbers up to this one count as a version, like 1.2.3.4. One public address in 4,000 looks like this, and
+8.8.8.8."""
 
 
 def _ips(text: str) -> Iterator[Span]:
@@ -213,7 +215,7 @@ def _ips(text: str) -> Iterator[Span]:
 
 
 def _is_public(text: str) -> bool:
-    """Whether anybody on the internet can have the address: not private, loopback, documentation, multicast, ..."""
+    """Whether the address is a public one: not private, loopback, documentation or multicast."""
     try:
         address: IPv4Address | IPv6Address = ip_address(text)
     except ValueError:
@@ -222,7 +224,7 @@ def _is_public(text: str) -> bool:
 
 
 def _is_version(text: str, before: str) -> bool:
-    """``Chrome/120.0.0.0``, ``1.2.3.4``, ``lib==2.31.0.1``, "release 52.1.2.3"."""
+    """Whether four numbers are a version: ``Chrome/120.0.0.0``, ``1.2.3.4``, ``lib==2.31.0.1``, "release 52.1.2.3"."""
     if text.endswith(".0.0") or all(int(part) <= VERSION_LIKE for part in text.split(".")):
         return True
     return _VERSION_BEFORE.search(before) is not None
@@ -240,11 +242,12 @@ _DATE_OR_IP = re.compile(r"(?:19|20)[0-9]{2}[-/.][0-9]{1,2}[-/.][0-9]|(?:[0-9]{1
 
 
 def _phones(text: str) -> Iterator[Span]:
-    """By libphonenumber, the numbering plans of all countries. National numbers outside North America are only found
-    where they are called a phone: in any country's plan, most longer numbers are one."""
+    """Phone numbers by libphonenumber, which knows the numbering plans of all countries. National numbers outside North
+    America are found only where the text calls them a phone number: in some country's plan, most longer numbers are
+    one."""
     for pattern, region in ((_INTERNATIONAL, None), (_AMERICAN, "US")):
         for match in pattern.finditer(text):
-            from phonenumbers import PhoneNumberMatcher
+            from phonenumbers import PhoneNumberMatcher  # few texts need it, and it is slow to import
 
             for phone in PhoneNumberMatcher(match[0], region):
                 yield Span(match.start() + phone.start, match.start() + phone.end, "phone")

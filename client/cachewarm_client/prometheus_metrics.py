@@ -1,11 +1,11 @@
-"""Metrics of the serving class for Prometheus; needs the extra ``prometheus``.
+"""Prometheus metrics of WarmedSemanticCache; needs the extra ``prometheus``.
 
     from cachewarm_client.prometheus_metrics import register_metrics
 
     cache = WarmedSemanticCache(name="cachewarm", redis_url="redis://localhost:6379")
-    register_metrics(cache)  # prometheus_client serves them as it does yours
+    register_metrics(cache)  # prometheus_client exports them with your own metrics
 
-Each process tells of its own lookups, nothing is asked of Redis. ``cache.get_stats()`` adds up all processes.
+Each process reports its own lookups, without asking Redis. ``cache.get_stats()`` adds up all processes.
 """
 
 import bisect
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
 
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-"""Upper bounds in seconds: an exact hit takes under a millisecond, a semantic one as long as its embedding."""
+LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+"""Upper bounds in seconds: an exact hit takes less than a millisecond, a semantic hit as long as its embedding."""
 
 MAX_AGENT_TYPES = 100
-"""A label's values live as long as the process: beyond so many they are counted together, as OTHERS."""
+"""A label's values live as long as the process: further agent types are counted together, as OTHERS."""
 
 OTHERS = "(others)"
 
@@ -35,16 +35,16 @@ _registering = threading.Lock()
 
 
 def register_metrics(cache: WarmedSemanticCache, registry: "CollectorRegistry | None" = None) -> "CacheMetrics":
-    """Have Prometheus told of a cache's lookups from now on; returns the collector, one a registry.
+    """Report a cache's lookups to Prometheus from now on; returns the collector, one per registry.
 
     ``registry`` defaults to prometheus_client's own. A second call for the same cache changes nothing. The cache is not
-    kept alive. Metrics, labelled ``cache``:
+    kept alive. All metrics have the label ``cache``:
 
     - ``cachewarm_lookups_total`` by ``agent_type``, ``arm`` and ``match`` (exact, semantic, miss, error)
     - ``cachewarm_lookup_seconds``, a histogram by ``match``: from the call until the lookup was decided
-    - ``cachewarm_lost_counter_commands_total``: counts that did not reach Redis, and users who could
-      not be named (``stats_errors``)
-    - ``cachewarm_generation_info`` by ``generation``: 1 for the one that the last lookup went to
+    - ``cachewarm_lost_counter_commands_total``: counts that did not reach Redis, and calls of ``holdout_key`` that
+      failed (``stats_errors``)
+    - ``cachewarm_generation_info`` by ``generation``: 1 for the generation that the last lookup read
 
     Raises ImportError where prometheus-client is not installed.
     """
@@ -52,7 +52,7 @@ def register_metrics(cache: WarmedSemanticCache, registry: "CollectorRegistry | 
         import prometheus_client
     except ImportError as error:
         raise ImportError(
-            "metrics for Prometheus need prometheus-client: pip install 'cachewarm-pipeline[prometheus]'"
+            'metrics for Prometheus need prometheus-client: pip install "cachewarm-client[prometheus]"'
         ) from error
     into = prometheus_client.REGISTRY if registry is None else registry
     with _registering:
@@ -66,7 +66,7 @@ def register_metrics(cache: WarmedSemanticCache, registry: "CollectorRegistry | 
 
 
 class CacheMetrics:
-    """Counts lookups in this process and tells Prometheus when it asks. Thread-safe."""
+    """Counts lookups in this process, and reports them when Prometheus scrapes. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -77,20 +77,20 @@ class CacheMetrics:
         self._seconds: dict[tuple[str, str], float] = {}
 
     def watch(self, cache: WarmedSemanticCache) -> None:
-        """Count the lookups of one more cache; one that is watched already is not counted twice."""
+        """Count the lookups of one more cache; watching it twice does not count them twice."""
         name = cache.name
         with self._lock:
             if cache in self._caches:
                 return
             self._caches.add(cache)
 
-        def heard(outcome: LookupOutcome, agent_type: str, arm: str, seconds: float) -> None:
+        def on_lookup(outcome: LookupOutcome, agent_type: str, arm: str, seconds: float) -> None:
             self._count(name, outcome, agent_type, arm, seconds)
 
-        cache.listen(heard)
+        cache.listen(on_lookup)
 
     def describe(self) -> "Iterator[Metric]":
-        """The metrics without values: a registry looks at their names when this is registered."""
+        """The metrics without values: a registry reads their names when this is registered."""
         return iter(self._families())
 
     def collect(self) -> "Iterator[Metric]":
@@ -101,7 +101,7 @@ class CacheMetrics:
                 lookups.add_metric([name, agent_type, arm, match], number)
             for (name, match), counts in sorted(self._buckets.items()):
                 upto, buckets = 0, []
-                for bound, number in zip([*map(str, BUCKETS), "+Inf"], counts, strict=True):
+                for bound, number in zip([*map(str, LATENCY_BUCKETS), "+Inf"], counts, strict=True):
                     upto += number
                     buckets.append((bound, upto))
                 seconds.add_metric([name, match], buckets, self._seconds[name, match])
@@ -116,7 +116,7 @@ class CacheMetrics:
         return iter(families)
 
     def _count(self, name: str, outcome: LookupOutcome, agent_type: str, arm: str, seconds: float) -> None:
-        place = bisect.bisect_left(BUCKETS, seconds)
+        place = bisect.bisect_left(LATENCY_BUCKETS, seconds)
         with self._lock:
             known = self._agent_types.setdefault(name, set())
             if agent_type not in known:
@@ -125,7 +125,7 @@ class CacheMetrics:
                 else:
                     agent_type = OTHERS
             self._lookups[name, agent_type, arm, outcome] += 1
-            self._buckets.setdefault((name, outcome), [0] * (len(BUCKETS) + 1))[place] += 1
+            self._buckets.setdefault((name, outcome), [0] * (len(LATENCY_BUCKETS) + 1))[place] += 1
             self._seconds[name, outcome] = self._seconds.get((name, outcome), 0.0) + seconds
 
     @staticmethod
@@ -144,5 +144,5 @@ class CacheMetrics:
             CounterMetricFamily(
                 "cachewarm_lost_counter_commands", "Counts that did not reach Redis.", labels=["cache"]
             ),
-            InfoMetricFamily("cachewarm_generation", "The generation that the last lookup went to.", labels=["cache"]),
+            InfoMetricFamily("cachewarm_generation", "The generation that the last lookup read.", labels=["cache"]),
         )

@@ -1,10 +1,10 @@
-"""What a reader of the cache does, as steps without I/O of their own: what is asked, sent and embedded."""
+"""What a reader of the cache works with: the steps that it yields, a lookup's request, and the live generation."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cachewarm_client.arms import WARMED, Place
+from cachewarm_client.arms import NO_HOLDOUT, Assignment
 from cachewarm_client.counters import HOLDOUT_ARM
 from cachewarm_client.errors import CacheError
 from cachewarm_client.generation_record import GenerationRecord
@@ -13,7 +13,7 @@ from cachewarm_client.vectorizer import EmbedderVectorizer
 
 @dataclass(frozen=True)
 class SendCommands:
-    """Commands for one round trip; the answer is the list of their replies, errors among them."""
+    """A step: commands for one round trip. It is answered with the list of their replies, errors among them."""
 
     commands: Sequence[tuple[Any, ...]]
     atomic: bool = False
@@ -21,7 +21,7 @@ class SendCommands:
 
 @dataclass(frozen=True)
 class EmbedPrompt:
-    """A text to embed; the answer is its vector as float32 bytes."""
+    """A step: a text to embed. It is answered with the vector as float32 bytes."""
 
     vectorizer: EmbedderVectorizer
     text: str
@@ -38,25 +38,26 @@ class LookupRequest:
     vector: bytes | None
     agent_type: str
     num_results: int
-    strictest: float
-    """Largest distance that the caller allows, on top of the match rule."""
+    max_distance: float
+    """Largest cosine distance that the caller allows, in addition to the match rule."""
     ttl: int | None = None
-    """Seconds to live that a hit gives to an entry of the application's own; warmed entries keep theirs."""
-    also: str = ""
-    """One more filter in the query language; an exact key cannot be filtered, so there is no exact path with it."""
+    """Seconds to live that a hit gives to an app entry; warmed entries keep their own."""
+    extra_filter: str = ""
+    """A filter in Redis's query language. An exact key cannot be filtered, so there are no exact hits with it."""
     explain: bool = False
-    place: Place = WARMED
+    """Whether hits carry their explanation."""
+    assignment: Assignment = NO_HOLDOUT
     """Arm and bucket that the lookup counts in."""
 
     @property
     def held_out(self) -> bool:
-        """Whether it sees the application's own entries only."""
-        return self.place.arm == HOLDOUT_ARM
+        """Whether the lookup sees app entries only."""
+        return self.assignment.arm == HOLDOUT_ARM
 
 
 @dataclass(frozen=True)
 class LiveGeneration:
-    """The generation that lookups go to, and what makes vectors that compare with its own."""
+    """The generation that lookups read, and the vectorizer whose vectors compare with its own."""
 
     record: GenerationRecord
     vectorizer: EmbedderVectorizer

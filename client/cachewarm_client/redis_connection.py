@@ -1,4 +1,4 @@
-"""The connections of one reader, and the two drivers of its steps: one that blocks, one for an event loop."""
+"""The connections of one reader, and the two drivers of its steps: one blocking, one for an event loop."""
 
 import asyncio
 from contextlib import closing
@@ -15,10 +15,11 @@ from cachewarm_client.urls import redact_url
 
 
 class Connection:
-    """Runs steps against Redis. Safe to use from several threads; async clients are made per event loop."""
+    """Runs steps against Redis. Thread-safe; each event loop gets its own async client."""
 
     def __init__(self, url: str, given: "redis.Redis | None", kwargs: dict[str, Any]) -> None:
-        """``given``: a client to use instead of opening ``url``; it stays its owner's to close. Raises CacheError."""
+        """``given``: a client to use instead of opening ``url``; the caller closes it. Raises CacheError for a bad
+        URL."""
         self.client = given or _open(url, kwargs)
         self._given = given
         self._url = url
@@ -26,7 +27,7 @@ class Connection:
         self._async: tuple[asyncio.AbstractEventLoop, Any] | None = None
 
     def run(self, steps: LookupSteps) -> Any:
-        """What the steps return. Raises what they raise, and CacheError when Redis is lost or refuses."""
+        """The result of the steps. Raises what they raise, and CacheError when Redis is lost or refuses."""
         answer: Any = None
         with redis_faults("reading the cache"), closing(steps):
             while True:
@@ -40,7 +41,7 @@ class Connection:
                     answer = _filled(self.client.pipeline(transaction=step.atomic), step).execute(False)
 
     async def arun(self, steps: LookupSteps) -> Any:
-        """``run`` without blocking the event loop; what is to be embedded is embedded in a thread."""
+        """``run`` without blocking the event loop; texts are embedded in a thread."""
         answer: Any = None
         with redis_faults("reading the cache"), closing(steps):
             while True:
@@ -54,12 +55,12 @@ class Connection:
                     answer = await _filled(self._async_client().pipeline(transaction=step.atomic), step).execute(False)
 
     def close(self) -> None:
-        """Close the connections that were opened here; they open again when used."""
+        """Close the connections that were opened here; using them opens them again."""
         if self._given is None:
             self.client.close()
 
     async def aclose(self) -> None:
-        """``close``, of the async client too."""
+        """``close``, and close the async client too."""
         if self._async:
             _, client = self._async
             self._async = None
@@ -81,10 +82,12 @@ class Connection:
 
 def _open(url: str, kwargs: dict[str, Any]) -> "redis.Redis":
     try:
-        # RESP3 tells when a search was cut short; RESP2 does not.
+        # RESP3 reports when a search was cut short; RESP2 does not.
         return redis.Redis.from_url(url, **{"protocol": 3, **kwargs})
     except ValueError as error:
-        raise CacheError(f"bad Redis URL {redact_url(url)!r} ({type(error).__name__})") from None
+        raise CacheError(
+            f"the Redis URL {redact_url(url)!r} is not usable ({type(error).__name__}): expected redis://host:port/db"
+        ) from None
 
 
 def _filled(pipe: Any, step: SendCommands) -> Any:

@@ -1,4 +1,4 @@
-"""One cache's keys and search indexes in Redis: looking, counting and removing. What they mean is not decided here."""
+"""One cache's keys and search indexes in Redis: reading, counting and removing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,47 +13,54 @@ from cachewarm_client.keys import app_prefix, index_name, key_prefix
 from cachewarm_client.redis_search_commands import text
 
 SEARCH_TIMEOUT_MS = 20_000
-"""Counting may take longer than the server's 500 ms for lookups, and less than the client's socket time-out."""
+"""Counting may take longer than the 500 ms that the server allows a lookup, but less than the client's
+socket timeout."""
 
-_SCAN = 1000
+_SCAN_COUNT = 1000
 
 
 @dataclass(frozen=True)
 class IndexInfo:
-    """What FT.INFO tells of an index, through its own name or an alias."""
+    """What FT.INFO reports about an index, through its own name or an alias."""
 
     index: str
+    """The index's own name, also when asked through an alias."""
     docs: int
+    """Entries in the index."""
     scanning: bool
-    """The engine is still reading keys that were there before the index was."""
+    """Whether the engine is still reading keys that are older than the index."""
     last_error: str
+    """The last indexing error, in Redis's words."""
 
 
 @contextmanager
 def redis_faults(doing: str) -> Iterator[None]:
-    """Turns redis-py's exceptions into a CacheError that says what was being done. Never shows a URL or password."""
+    """Turns redis-py's exceptions into a CacheError that says what was being done. Never shows a URL or password.
+
+    ``doing`` completes "lost Redis while ...".
+    """
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise CacheError(f"lost Redis while {doing}: {_line(error)}; run again when it is back") from error
+        raise CacheError(f"lost Redis while {doing}: {_first_line(error)}; try again when Redis is back") from error
     except redis.RedisError as error:
-        raise CacheError(f"Redis refused while {doing}: {_line(error)}") from error
+        raise CacheError(f"Redis refused while {doing}: {_first_line(error)}") from error
 
 
 class CacheIndex:
-    """The indexes of one cache name. Raises redis-py's exceptions; callers tell them clearly."""
+    """The indexes of one cache name. Raises redis-py's exceptions; callers turn them into clear errors."""
 
     def __init__(self, client: "redis.Redis", name: str) -> None:
         self.client = client
         self.name = name
 
     def command(self, *args: Any) -> Any:
-        """One command; redis-py has no types for its replies."""
+        """The reply of one command; redis-py has no types for replies."""
         send: Any = self.client.execute_command
         return send(*args)
 
     def info(self, index: str) -> IndexInfo | None:
-        """The index behind a name or alias; None where there is none."""
+        """The index behind a name or alias; None where there is no such index."""
         try:
             found = search.as_mapping(self.command("FT.INFO", index))
         except redis.ResponseError as error:
@@ -71,7 +78,7 @@ class CacheIndex:
     def alias_target(self) -> str | None:
         """Generation that the alias points at; None without an alias.
 
-        Raises CacheError when the name is no alias of ours: an index that an application made itself.
+        Raises CacheError when another index has the cache's name: one that an application made itself.
         """
         found = self.info(self.name)
         if found is None:
@@ -80,7 +87,7 @@ class CacheIndex:
         if not found.index.startswith(prefix):
             raise CacheError(
                 f"the name {self.name!r} already belongs to another search index ({found.index!r}), perhaps a RedisVL "
-                "cache made by an application: choose another CACHEWARM_NAME, or drop that index; nothing was changed"
+                "cache of an application: choose another CACHEWARM_NAME, or drop that index; nothing was changed"
             )
         return found.index.removeprefix(prefix)
 
@@ -90,27 +97,29 @@ class CacheIndex:
         return {text(i).removeprefix(prefix) for i in self.command("FT._LIST") if text(i).startswith(prefix)}
 
     def create(self, generation: str, dimensions: int) -> None:
-        """An index over the generation's keys and the application's own write-backs."""
+        """Create an index over the generation's keys and the app entries."""
         prefixes = [key_prefix(self.name, generation), app_prefix(self.name)]
         self.command(*search.create_index(index_name(self.name, generation), prefixes, dimensions))
 
     def count(self, generation: str) -> int:
-        """Entries of the generation's own that a lookup finds now; 0 without an index."""
-        return self._own(generation, 0).total
+        """Warmed entries of the generation that a lookup can find now; 0 without an index."""
+        return self._warmed_entries(generation, 0).total
 
     def entry_ids(self, generation: str) -> set[str]:
-        """Ids of the generation's own entries, as indexed. Memory: the ids once, about 200 bytes each."""
+        """Ids of the generation's warmed entries, as indexed. Memory: about 200 bytes per entry."""
         prefix = key_prefix(self.name, generation)
-        return {key.removeprefix(prefix) for key, _ in self._own(generation, self.count(generation)).rows}
+        return {key.removeprefix(prefix) for key, _ in self._warmed_entries(generation, self.count(generation)).rows}
 
     def agent_types(self, generation: str) -> list[tuple[str, str]]:
-        """Id and agent_type of the generation's own entries, as indexed. Memory: about 600 bytes an entry."""
+        """Id and agent_type of the generation's warmed entries, as indexed. Memory: about 600 bytes per entry."""
         prefix = key_prefix(self.name, generation)
-        found = self._own(generation, self.count(generation), ["agent_type"])
+        found = self._warmed_entries(generation, self.count(generation), ["agent_type"])
         return [(key.removeprefix(prefix), fields["agent_type"]) for key, fields in found.rows if fields]
 
-    def _own(self, generation: str, limit: int, fields: Sequence[str] = ()) -> search.SearchReply:
-        command = search.of_generation(index_name(self.name, generation), generation, limit, SEARCH_TIMEOUT_MS, fields)
+    def _warmed_entries(self, generation: str, limit: int, fields: Sequence[str] = ()) -> search.SearchReply:
+        command = search.generation_command(
+            index_name(self.name, generation), generation, limit, SEARCH_TIMEOUT_MS, fields
+        )
         try:
             found = search.parse_found(self.command(*command))
         except redis.ResponseError as error:
@@ -118,14 +127,16 @@ class CacheIndex:
                 return search.SearchReply(0, [], False)
             raise
         if found.partial:
-            raise CacheError(f"counting the entries of generation {generation} timed out: Redis is too busy, try later")
+            raise CacheError(
+                f"counting the entries of generation {generation} timed out: Redis is busy, try again later"
+            )
         return found
 
     def remove(self, generation: str, each_batch: Callable[[], None]) -> None:
-        """Take a generation's index and entries away. Can be repeated after a crash at any point.
+        """Remove a generation's index and keys. Safe to repeat after a crash at any point.
 
-        The index goes first, so that no reader sees a half-emptied one; without DD, which would also delete the
-        application's own entries. Memory: one batch of keys.
+        The index is removed first, so that no reader sees a half-empty one. It is dropped without DD, which would also
+        delete the app entries. ``each_batch`` is called after each full batch. Memory: one batch of keys.
         """
         try:
             self.command("FT.DROPINDEX", index_name(self.name, generation))
@@ -133,9 +144,9 @@ class CacheIndex:
             if not missing_index(error):
                 raise
         batch: list[Any] = []
-        for key in self.client.scan_iter(match=key_prefix(self.name, generation) + "*", count=_SCAN):
+        for key in self.client.scan_iter(match=key_prefix(self.name, generation) + "*", count=_SCAN_COUNT):
             batch.append(key)
-            if len(batch) == _SCAN:
+            if len(batch) == _SCAN_COUNT:
                 self.command("UNLINK", *batch)
                 batch.clear()
                 each_batch()
@@ -144,10 +155,10 @@ class CacheIndex:
 
 
 def missing_index(error: Exception) -> bool:
-    """Whether an error reply says that there is no such index; the wording differs between commands and versions."""
+    """Whether an error reply means that the index does not exist; the wording differs between commands and versions."""
     message = str(error).lower()
     return "unknown index" in message or "no such index" in message
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

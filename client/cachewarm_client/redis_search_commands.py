@@ -1,17 +1,17 @@
-"""The search commands and replies of the cache's index, as data: built and parsed here, sent elsewhere."""
+"""The search commands and replies of the cache's index: built and parsed here, sent elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Command = list[Any]
-"""Words of one command: text, numbers and bytes."""
+"""The arguments of one command: text, numbers and bytes."""
 
 TAG_SEPARATOR = "\x1f"
-"""Tags split at commas by default; no agent_type can hold this control character."""
+"""Redis splits tags at commas by default; no agent_type can contain this control character."""
 
 MAX_TAG_BYTES = 4096
-"""The engine cuts longer tags, and two agent types that begin alike would become one."""
+"""Redis cuts longer tags, and two agent types with the same beginning would become one."""
 
 DISTANCE_FIELD = "vector_distance"
 
@@ -29,18 +29,17 @@ STORED_FIELDS = (
 )
 """Fields of an entry that a lookup returns: all but the vector."""
 
-
 RULE_VECTORS = "rule_vectors"
-"""An entry's place in the learned space and its reliability (match_rules.rule.pack): read with the neighbours, never
-handed out."""
+"""An entry's vector in the learned space and its reliability (``cachewarm_client.match_decision.pack``): read with the
+neighbours, never returned to the application."""
 
 NEIGHBOUR_FIELDS = (*STORED_FIELDS, RULE_VECTORS)
 """What a learned rule needs of a neighbour besides its distance."""
 
 
 def usable_agent_type(agent_type: str) -> bool:
-    """Whether entries of this agent_type can be found again: not empty, no control characters, no blanks at its ends
-    (the engine strips them), not too long."""
+    """Whether Redis can find entries of this agent_type again: it is not empty or too long, and has no control
+    characters and no white space at its ends (which Redis strips)."""
     return (
         0 < len(agent_type.encode("utf-8", "surrogatepass")) <= MAX_TAG_BYTES
         and agent_type == agent_type.strip()
@@ -50,19 +49,22 @@ def usable_agent_type(agent_type: str) -> bool:
 
 @dataclass(frozen=True)
 class SearchReply:
-    """Rows of a search reply, nearest first: (key, fields as text)."""
+    """The reply of FT.SEARCH."""
 
     total: int
+    """Entries that match, whether returned or not."""
     rows: list[tuple[str, dict[str, str]]]
+    """(key, fields as text), nearest first."""
     partial: bool
-    """The search timed out and did not see every entry: nothing may be concluded from it."""
+    """Whether the search timed out before it saw every entry: nothing may be concluded from it."""
 
 
 def create_index(index: str, prefixes: Sequence[str], dimensions: int) -> Command:
-    """FT.CREATE of a generation's index: only what lookups filter or rank by, since indexing is what loading costs.
+    """FT.CREATE of a generation's index: only fields that lookups filter or rank by, since indexing is most of the cost
+    of loading.
 
-    FLAT is exact, and fast enough to about 100,000 entries. ``generation`` tells warmed entries from the
-    application's own, which share the index.
+    FLAT is exact, and fast enough up to about 100,000 entries. Warmed entries and app entries share the index;
+    only warmed ones have the field ``generation``.
     """
     vector = ["TYPE", "FLOAT32", "DIM", dimensions, "DISTANCE_METRIC", "COSINE"]
     return [
@@ -81,30 +83,30 @@ def knn_command(
     vector: bytes,
     k: int,
     *,
-    also: str = "",
-    also_values: Mapping[str, str] | None = None,
+    extra_filter: str = "",
+    extra_params: Mapping[str, str] | None = None,
     fields: Sequence[str] = STORED_FIELDS,
     timeout_ms: int | None = None,
 ) -> Command:
-    """FT.SEARCH for the ``k`` entries of one agent_type that are nearest to a float32 vector.
+    """FT.SEARCH for the ``k`` entries of one agent_type that are nearest to a vector (float32 bytes).
 
-    The agent_type travels as a parameter, so that no character of it is part of the query; only a backslash still
-    escapes what follows it there. ``also`` is one more filter in the query language. Without ``timeout_ms`` the
-    server's own limit holds (500 ms by default).
+    The agent_type is passed as a parameter, so that no character of it is part of the query; only a backslash still
+    escapes the character after it. ``extra_filter`` is one more filter in the query language, with ``extra_params`` as
+    its parameters. Without ``timeout_ms`` the server's own limit applies (500 ms by default).
     """
-    filters = f"@agent_type:{{$agent_type}} {also and f'({also})'}"
-    values = {"agent_type": agent_type.replace("\\", "\\\\"), "vector": vector, **(also_values or {})}
+    filters = f"@agent_type:{{$agent_type}} {extra_filter and f'({extra_filter})'}"
+    params = {"agent_type": agent_type.replace("\\", "\\\\"), "vector": vector, **(extra_params or {})}
     return [
         *("FT.SEARCH", index, f"({filters})=>[KNN {k} @prompt_vector $vector AS {DISTANCE_FIELD}]"),
-        *("PARAMS", 2 * len(values), *(part for pair in values.items() for part in pair)),
+        *("PARAMS", 2 * len(params), *(part for pair in params.items() for part in pair)),
         *("RETURN", len(fields) + 1, DISTANCE_FIELD, *fields),
         *(("TIMEOUT", timeout_ms) if timeout_ms else ()),
         *("SORTBY", DISTANCE_FIELD, "LIMIT", 0, k, "DIALECT", 2),
     ]
 
 
-def of_generation(index: str, generation: str, limit: int, timeout_ms: int, fields: Sequence[str] = ()) -> Command:
-    """FT.SEARCH for the keys, and ``fields``, of a generation's own entries; with ``limit`` 0 it only counts them."""
+def generation_command(index: str, generation: str, limit: int, timeout_ms: int, fields: Sequence[str] = ()) -> Command:
+    """FT.SEARCH for the keys and ``fields`` of a generation's warmed entries; with ``limit`` 0 it only counts them."""
     return [
         *("FT.SEARCH", index, "@generation:{$generation}", "PARAMS", 2, "generation", generation),
         *(("RETURN", len(fields), *fields) if fields else ("NOCONTENT",)),
@@ -113,7 +115,7 @@ def of_generation(index: str, generation: str, limit: int, timeout_ms: int, fiel
 
 
 def parse_found(reply: Any) -> SearchReply:
-    """A reply of FT.SEARCH in either protocol version. Rows that expired during the search have no fields."""
+    """The reply of FT.SEARCH, in RESP2 or RESP3. Rows that expired during the search have no fields."""
     if isinstance(reply, Mapping):
         data = {text(name): value for name, value in reply.items()}
         rows = []
@@ -132,19 +134,19 @@ def parse_found(reply: Any) -> SearchReply:
 
 
 def as_mapping(reply: Any) -> dict[str, Any]:
-    """A reply that is a map in RESP3 and a flat list in RESP2 (FT.INFO), with its names as text."""
+    """A reply that is a map in RESP3 and a flat list in RESP2 (FT.INFO), with its field names as text."""
     if isinstance(reply, Mapping):
         return {text(name): value for name, value in reply.items()}
     return {text(name): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
 
 
 def text(value: Any) -> str:
-    """A reply's string; clients decode or not."""
+    """A string of a reply, whether the client decodes replies or not."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _fields(reply: Any) -> dict[str, str]:
-    """In one pass: a lookup reads ten rows of thirteen fields, and names repeat."""
+    """A row's fields as text. In one pass, since a lookup reads ten rows of thirteen fields; names are cached."""
     pairs = reply.items() if isinstance(reply, Mapping) else zip(*[iter(reply or ())] * 2, strict=True)
     return {
         _NAMES.get(name) or text(name): value.decode("utf-8", "replace") if type(value) is bytes else str(value)
@@ -154,4 +156,4 @@ def _fields(reply: Any) -> dict[str, str]:
 
 
 _NAMES = {name.encode(): name for name in (DISTANCE_FIELD, *NEIGHBOUR_FIELDS)}
-"""Field names as a client that does not decode has them."""
+"""Field names in the form of a client that does not decode replies."""

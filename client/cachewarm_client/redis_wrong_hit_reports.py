@@ -1,4 +1,4 @@
-"""Reports of wrong hits in Redis: counted by readers in one step each, read and cleared by whoever acts on them."""
+"""Reports of wrong hits in Redis: readers count them, the pipeline reads and clears them."""
 
 import logging
 from collections.abc import Iterable
@@ -23,10 +23,10 @@ from cachewarm_client.wrong_hit_reports import (
 logger = logging.getLogger(__name__)
 
 _REFUSED = "refused"
-"""Field that counts reports for which there was no room; no report's field is so short."""
+"""Field that counts reports for which there was no room; the fields of reports are longer, so none has this name."""
 
-# One step, so that reports which come together are all counted. 1: counted, 0: no room.
-_REPORT = """#!lua
+# One atomic step, so that simultaneous reports are all counted. Returns 1: counted, 0: no room.
+_COUNT_REPORT = """#!lua
 local found = redis.call('HGET', KEYS[1], ARGV[1])
 local known, report = false, nil
 if found then known, report = pcall(cjson.decode, found) end
@@ -49,63 +49,67 @@ return 1
 
 
 @dataclass(frozen=True)
-class Reported:
-    """A wrong hit as an application tells it: a hit's key, and what the hit itself says where it is at hand."""
+class WrongHit:
+    """A wrong hit as an application reports it."""
 
     key: str
     agent_type: str | None
+    """As the hit has it; None where only the key was reported."""
     response: str | None
+    """As the hit has it; None where only the key was reported."""
     reporter: str | None
+    """The user who reports; not hashed yet."""
     why: str
     at: datetime
 
     @classmethod
-    def of(cls, hit_or_key: Any, reporter: str | None, why: str, at: datetime) -> "Reported":
-        """Of a hit or its key. Raises TypeError and ValueError for something else."""
+    def of(cls, hit_or_key: Any, reporter: str | None, why: str, at: datetime) -> "WrongHit":
+        """The wrong hit of a hit or its key. Raises TypeError for anything else."""
         hit = hit_or_key if isinstance(hit_or_key, dict) else {"key": hit_or_key}
         key = hit.get("key") or hit.get("id")
         if not isinstance(key, str | bytes):
-            raise TypeError("report_wrong_hit takes a hit of check(), or its 'key'")
+            raise TypeError("report_wrong_hit() needs a hit of check(), or the 'key' of one")
         if not (reporter is None or isinstance(reporter, str)) or not isinstance(why, str):
             raise TypeError("reporter and why must be strings")
-        given = {name: value for name in ("agent_type", "response") if isinstance(value := hit.get(name), str)}
-        return cls(text(key), given.get("agent_type"), given.get("response"), reporter, why, at)
+        texts = {name: value for name in ("agent_type", "response") if isinstance(value := hit.get(name), str)}
+        return cls(text(key), texts.get("agent_type"), texts.get("response"), reporter, why, at)
 
 
-def report(client: "redis.Redis", name: str, wrong: Reported) -> bool:
-    """Count a report; False for an entry of the application's own, one that is gone, and where there is no room.
+def store_report(client: "redis.Redis", name: str, wrong: WrongHit) -> bool:
+    """Count a report; False for an app entry, for an entry that is gone, and where there is no room.
 
-    Raises ValueError for a key that is none of this cache, and redis-py's exceptions.
+    Raises ValueError for a key of another cache, and redis-py's exceptions.
     """
     found = warmed_entry(name, wrong.key)
     if found is None:
         if wrong.key.startswith(app_prefix(name)):
             return False
-        raise ValueError(f"{wrong.key!r:.120} is no key of an entry of the cache {name!r}")
+        raise ValueError(f"{wrong.key!r:.120} is not the key of an entry of the cache {name!r}")
     agent_type, response = wrong.agent_type, wrong.response
     if agent_type is None or response is None:
-        there = _of_entry(client, name, *found)
-        if there is None:
+        stored = _stored_answer(client, name, *found)
+        if stored is None:
             return False
-        agent_type, response = agent_type or there[0], there[1] if response is None else response
-    return count(
+        agent_type, response = agent_type or stored[0], stored[1] if response is None else response
+    return count_report(
         client, name, found[1], response_sha(response), agent_type, reporter_sha(wrong.reporter), wrong.at, wrong.why
     )
 
 
-def count(
+def count_report(
     client: "redis.Redis", name: str, entry: str, sha: str, agent_type: str, reporter: str, at: datetime, why: str
 ) -> bool:
-    """Count a report of an answer by a reporter (``reporter_sha``); False where there is no room for another answer.
+    """Count a report of an answer (``response_sha``) by a reporter (``reporter_sha``); False where there is no room for
+    another answer.
 
-    A reporter counts once, however often. Raises redis-py's exceptions.
+    A reporter counts once, however often they report. Raises redis-py's exceptions.
     """
-    said = [entry, sha, agent_type, reporter, at.isoformat(), shortened(why), MAX_REPORTS, MAX_REPORTERS]
-    return bool(client.eval(_REPORT, 1, wrong_hits_key(name), f"{entry}:{sha}", *map(str, said)))
+    arguments = [entry, sha, agent_type, reporter, at.isoformat(), shortened(why), MAX_REPORTS, MAX_REPORTERS]
+    return bool(client.eval(_COUNT_REPORT, 1, wrong_hits_key(name), f"{entry}:{sha}", *map(str, arguments)))
 
 
-def _of_entry(client: "redis.Redis", name: str, generation: str, entry: str) -> tuple[str, str] | None:
-    """Agent type and answer of an entry, of the generation that was named or else of the live one."""
+def _stored_answer(client: "redis.Redis", name: str, generation: str, entry: str) -> tuple[str, str] | None:
+    """Agent type and answer of an entry: of the given generation, or else of the live one; None where it is gone."""
     live: Any = client.hget(generations_key(name), LIVE_FIELD)
     for one in dict.fromkeys([generation, *([text(live)] if live else [])]):
         values: Any = client.hmget(key_prefix(name, one) + entry, ["agent_type", "response"])
@@ -115,7 +119,7 @@ def _of_entry(client: "redis.Redis", name: str, generation: str, entry: str) -> 
 
 
 def read_reports(client: "redis.Redis", name: str) -> list[WrongHitReport]:
-    """What was reported, the last report first. A report that cannot be read is left out, which the log tells.
+    """All reports, the latest first. A report that cannot be read is skipped and logged.
 
     Raises redis-py's exceptions.
     """
@@ -128,15 +132,15 @@ def read_reports(client: "redis.Redis", name: str) -> list[WrongHitReport]:
         try:
             found.append(WrongHitReport.from_json(value))
         except (ValueError, KeyError, TypeError):
-            logger.warning("the report %.40s of a wrong hit is damaged and left out", field)
+            logger.warning("the report %.40s of a wrong hit is damaged and was skipped", field)
     return sorted(found, key=lambda one: (one.last_at, one.entry_id, one.response_sha), reverse=True)
 
 
 def clear_reports(client: "redis.Redis", name: str, reports: Iterable[WrongHitReport]) -> int:
-    """Forget these reports; returns how many there were. Raises redis-py's exceptions."""
+    """Delete these reports; returns how many existed. Raises redis-py's exceptions."""
     fields = [f"{report.entry_id}:{report.response_sha}" for report in reports]
     if not fields:
         return 0
     client.hdel(wrong_hits_key(name), _REFUSED)
-    gone: Any = client.hdel(wrong_hits_key(name), *fields)
-    return int(gone)
+    deleted: Any = client.hdel(wrong_hits_key(name), *fields)
+    return int(deleted)

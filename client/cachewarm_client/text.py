@@ -1,13 +1,14 @@
-"""Canonical form of a prompt and the stable ids made from it."""
+"""The canonical form of a prompt, and the stable ids and hashes made from texts."""
 
 import hashlib
 import re
 import unicodedata
 
 MAX_PROMPT_CHARS = 2000
-"""A prompt is its first 2,000 characters (the seed embeds ``content[:2000]``): stored, embedded and looked up alike."""
+"""A prompt is its first 2,000 characters: they are what is stored, embedded and looked up. It is the length that
+applications commonly embed (``content[:2000]``)."""
 
-# Only marks that end or quote a sentence. '#', '+', '.' in front, brackets and signs are meaning: C#, C++, .NET, f().
+# Only marks that end or quote a sentence. '#', '+', leading '.', brackets and signs carry meaning: C#, C++, .NET, f().
 _TRAILING = ".!?,;:…\"'`“”‘’«»‚„、。؟¿¡ "
 _LEADING = "\"'`“”‘’«»‚„¿¡ "
 _BUT_DOTS = _TRAILING.replace(".", "") + _LEADING
@@ -21,12 +22,12 @@ def cut(text: str) -> str:
 
 
 def canonical(text: str) -> str:
-    """Unicode NFKC, casefold, white space collapsed, sentence marks trimmed at the ends.
+    """Unicode NFKC, casefolded, white space collapsed, sentence marks trimmed at both ends.
 
-    Superscript and subscript digits stay apart from plain ones (2⁵ is 2^5, never 25); a last word "." or ".." is a
-    path, not a mark ("cd .."). Control and invisible format characters count as white space. Idempotent. Empty when
-    nothing is left.
-    It keys counts and entry ids only; what is stored and embedded stays the original spelling.
+    Superscript and subscript digits stay apart from plain ones (2⁵ is 2^5, never 25). A last word "." or ".." is a path
+    and stays ("cd .."). Control and invisible format characters count as white space. Idempotent. Empty when nothing is
+    left.
+    It keys counts and entry ids only; the stored and embedded prompt keeps its original spelling.
     """
     if not text.isascii():
         text = _LOWERED.sub(r"_\g<0>", _RAISED.sub(r"^\g<0>", text))
@@ -49,7 +50,7 @@ def canonical(text: str) -> str:
 
 
 def sha256_hex(*parts: str) -> str:
-    """SHA-256 over the parts, each with its length in front, so that no two lists of parts collide."""
+    """SHA-256 over the parts, each preceded by its length, so that no two lists of parts collide; 64 hex digits."""
     digest = hashlib.sha256()
     for part in parts:
         raw = part.encode("utf-8", "surrogatepass")
@@ -58,11 +59,19 @@ def sha256_hex(*parts: str) -> str:
     return digest.hexdigest()
 
 
+def hash_user(user_id: str) -> str:
+    """16 hex digits that stand for a user; no raw id is stored.
+
+    The users of the query log and the reporters of wrong hits are hashed alike, so one person is one user in both.
+    """
+    return hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def entry_id(prompt: str, agent_type: str) -> str:
     """Id of an entry: a hash of canonical prompt and agent_type, never of a score, so re-scoring cannot duplicate."""
     return sha256_hex(canonical(cut(prompt)), agent_type)
 
 
 def embedding_key(model_id: str, text: str) -> str:
-    """Content address of a vector: hash of the embedding model's id and the exact text."""
+    """Content address of a vector: a hash of the embedding model's id and the exact text."""
     return sha256_hex(model_id, text)

@@ -1,4 +1,4 @@
-"""URLs in messages: what may be shown of one."""
+"""URLs in messages, without their passwords."""
 
 import re
 
@@ -12,16 +12,16 @@ _SECRET_PARAMETER = re.compile(
 def redact_url(url: str) -> str:
     """The URL without user, password and secret-looking parameters, for messages, logs and the UI.
 
-    Safe before nice: everything between ``://`` and the last ``@`` becomes ``***``, so that a password with an
-    unescaped ``/``, ``#`` or ``@`` is hidden too. Never raises; a string that is no URL (a folder) stays as it is,
-    except for ``user:password@`` at its beginning.
+    Everything between ``://`` and the last ``@`` becomes ``***``, so that a password with an unescaped ``/``, ``#`` or
+    ``@`` is hidden too. A string that is not a URL (a folder) stays as it is, except for ``user:password@`` at its
+    beginning. Never raises.
     """
     scheme, separator, rest = url.partition("://")
     if not _SCHEME.fullmatch(scheme):
         scheme, separator, rest = "", "", url
     at = rest.rfind("@")
     if at >= 0 and (separator or (":" in rest[:at] and not rest.startswith(("/", ".", "~")))):
-        # The @ can be inside a secret parameter: then that goes as a whole.
+        # The @ can be inside a secret parameter: then the whole parameter is hidden.
         end = max((match.end() for match in _SECRET_PARAMETER.finditer(rest) if match.start() < at), default=0)
         rest = "***" + rest[max(at, end) :]
     return scheme + separator + _SECRET_PARAMETER.sub(r"\1=***", rest)

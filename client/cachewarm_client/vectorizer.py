@@ -1,4 +1,4 @@
-"""An embedder as RedisVL wants it: loaded when a lookup first needs a vector, and checked to be the cache's own."""
+"""An embedder as a RedisVL vectorizer: opened when a lookup first needs a vector, and checked to be the cache's own."""
 
 import asyncio
 import threading
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class EmbedderVectorizer(BaseVectorizer):  # type: ignore[misc]  # RedisVL has no type information
-    """Vectors by the embedder that made a generation's. Safe to use from several threads."""
+    """Vectors by the embedder that made a generation's vectors. Thread-safe."""
 
     _info: dict[str, Any] = PrivateAttr()
     _embedder: "Embedder | None" = PrivateAttr(default=None)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     def __init__(self, info: Mapping[str, Any], embedder: "Embedder | None" = None) -> None:
-        """``info`` is the generation's EmbedderInfo as a mapping; ``embedder`` one to use instead of building it.
+        """``info`` is the generation's EmbedderInfo as a mapping; ``embedder`` is one to use instead of opening it.
 
-        Raises CacheError when that embedder is not the one that made the generation's vectors.
+        Raises CacheError when ``embedder`` is another one than made the generation's vectors.
         """
         super().__init__(model=str(info["model"]), dims=int(info["dimensions"]))
         self._info = dict(info)
@@ -33,7 +33,7 @@ class EmbedderVectorizer(BaseVectorizer):  # type: ignore[misc]  # RedisVL has n
         if embedder is not None and embedder.info.id != info["id"]:
             raise CacheError(
                 f"the live generation was embedded by {info['id']!r}, this reader has {embedder.info.id!r}: their "
-                "vectors do not compare; open the cache with the embedder that it was warmed with"
+                "vectors cannot be compared; open the cache with the embedder that it was warmed with"
             )
 
     @property
@@ -41,24 +41,28 @@ class EmbedderVectorizer(BaseVectorizer):  # type: ignore[misc]  # RedisVL has n
         return "cachewarm"
 
     def same_as(self, info: Mapping[str, Any]) -> bool:
-        """Whether vectors of a generation with this EmbedderInfo compare with the ones made here."""
+        """Whether vectors made here can be compared with those of a generation with this EmbedderInfo."""
         return bool(info["id"] == self._info["id"] and info["dimensions"] == self.dims)
 
     def vectors(self, texts: list[str]) -> np.ndarray:
-        """float32 (len(texts), dims). Raises EmbeddingError, and CacheError when the size is not the cache's."""
-        vectors = self._opened().embed(texts)
+        """Vectors, float32 (len(texts), dims).
+
+        Raises EmbeddingError, CacheError when they have other dimensions than the cache, and EmbeddedError or
+        ConfigurationError when the embedder is not installed or configured.
+        """
+        vectors = self._open_embedder().embed(texts)
         if vectors.shape != (len(texts), self.dims):
             raise CacheError(
-                f"the embedder {self._info['id']!r} answered with vectors of shape {vectors.shape}, the cache has "
+                f"the embedder {self._info['id']!r} returned vectors of shape {vectors.shape}, the cache has "
                 f"{self.dims} dimensions: open the cache with the embedder that it was warmed with"
             )
         return vectors
 
     def buffer(self, text: str) -> bytes:
-        """The vector of one text as Redis takes it."""
+        """The vector of one text as float32 bytes, as Redis stores it."""
         return np.ascontiguousarray(self.vectors([text])[0], dtype="<f4").tobytes()
 
-    def _opened(self) -> "Embedder":
+    def _open_embedder(self) -> "Embedder":
         if self._embedder is None:
             with self._lock:
                 if self._embedder is None:

@@ -1,42 +1,37 @@
-"""Reports of wrong hits: what an answer is known by, and who says that it is wrong. No Redis here."""
+"""Reports of wrong hits as data: how answers and reporters are identified. No Redis here."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
 
 from cachewarm_client.personal_data import mask
-from cachewarm_client.text import canonical, sha256_hex
+from cachewarm_client.text import canonical, hash_user, sha256_hex
 
 ANONYMOUS = "anonymous"
-"""The one reporter that all reports without a reporter are of: by themselves they never count as many people."""
+"""The reporter of all reports without one: together they count as one person."""
 
 MAX_REPORTERS = 16
-"""Reporters kept of an answer: far more than it takes to confirm a wrong hit."""
+"""Reporters kept per answer: far more than it takes to confirm a wrong hit."""
 
 MAX_REPORTS = 10_000
-"""Answers that may be reported at a time: some 5 MB, and more than anybody reads. Further ones are refused."""
+"""Answers that may be reported at a time: about 5 MB, and more than anybody reads. Further ones are refused."""
 
 MAX_WHY_CHARS = 200
+"""Characters kept of a reason."""
 
 
 def response_sha(response: str) -> str:
-    """What an answer is known by: 16 hex digits of a hash of its canonical form (of itself, where nothing is left)."""
+    """Identifies an answer: 16 hex digits of a hash of its canonical form, or of the answer where that is empty."""
     return sha256_hex(canonical(response) or response)[:16]
 
 
 def reporter_sha(reporter: str | None) -> str:
-    """A reporter as it is kept: hashed, 16 hex digits; ``ANONYMOUS`` without one.
-
-    Hashed as users of the log are (query_log.daily_counts.hash_user), so that one person is one reporter in both.
-    """
-    if reporter is None:
-        return ANONYMOUS
-    return hashlib.sha256(reporter.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    """Identifies a reporter: ``hash_user``, 16 hex digits, as for users of the log; ``ANONYMOUS`` without one."""
+    return ANONYMOUS if reporter is None else hash_user(reporter)
 
 
 def shortened(why: str) -> str:
-    """A person's words as they may be kept: without personal data and secrets, at most ``MAX_WHY_CHARS`` characters."""
+    """A reason as it is stored: without personal data and secrets, at most ``MAX_WHY_CHARS`` characters."""
     return mask(why[: 10 * MAX_WHY_CHARS])[:MAX_WHY_CHARS].encode("utf-8", "replace").decode()
 
 
@@ -47,18 +42,19 @@ class WrongHitReport:
     entry_id: str
     agent_type: str
     response_sha: str
-    """``response_sha`` of the answer that was reported: the entry may have another one by now."""
+    """``response_sha`` of the reported answer; the entry may have another answer by now."""
     reporters: tuple[str, ...]
-    """Hashed, sorted, at most ``MAX_REPORTERS``."""
+    """``reporter_sha`` of each reporter, sorted, at most ``MAX_REPORTERS``."""
     reports: int
+    """How many reports there were, repeated ones included."""
     first_at: datetime
     last_at: datetime
     why: str = ""
-    """Of the last report that said why."""
+    """The reason of the last report that gave one."""
 
     @classmethod
     def from_json(cls, text: str) -> "WrongHitReport":
-        """Raises ValueError, KeyError or TypeError for text that is no report."""
+        """The report of its JSON form. Raises ValueError, KeyError or TypeError for other text."""
         data = json.loads(text)
         return cls(
             entry_id=str(data["entry_id"]),
@@ -74,11 +70,13 @@ class WrongHitReport:
 
 @dataclass(frozen=True)
 class ServedAnswer:
-    """An answer that some generation holds. ``provenance``: JSON, where it comes from."""
+    """An answer that a generation contains."""
 
     entry_id: str
     agent_type: str
     prompt: str
     response: str
     source: str
+    """golden, query_log or synthetic."""
     provenance: str
+    """JSON: where the answer comes from."""

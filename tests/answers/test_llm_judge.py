@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.answers.judges.judge_model import MAX_COMPLETION_TOKENS, JudgeModel
+from cachewarm_pipeline.answers.judges.judge_question import MAX_COMPLETION_TOKENS, JudgeModel
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import Judge
 from cachewarm_pipeline.settings import Settings, load_settings

@@ -14,7 +14,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from cachewarm_pipeline.answers.judges.judge_model import JudgeModel
+from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
 from cachewarm_pipeline.answers.judges.llm import STORE_EVERY, LlmJudge
 from cachewarm_pipeline.errors import JudgeError
 from tests.support.chat_server import (
@@ -66,8 +66,8 @@ def test_the_wait_that_the_server_asks_for_is_kept(server: ChatServer) -> None:
 @pytest.mark.parametrize(
     ("status", "tries", "told"),
     [
-        (429, 3, "limits the rate or the quota is used up (HTTP 429 in up to 3 tries): said why"),
-        (500, 3, "failed (HTTP 500 in up to 3 tries): said why"),
+        (429, 3, "limits the rate or the quota is used up (HTTP 429 in up to 3 attempts): said why"),
+        (500, 3, "failed (HTTP 500 in up to 3 attempts): said why"),
         (401, 1, "refused the key (HTTP 401); check OPENAI_API_KEY"),
         (403, 1, "refused the key (HTTP 403); check OPENAI_API_KEY"),
         (404, 1, "not found (HTTP 404): said why; check CACHEWARM_JUDGE_MODEL and OPENAI_BASE_URL"),
@@ -136,7 +136,7 @@ def test_a_verdict_at_the_second_ask_counts_and_both_asks_are_paid(server: ChatS
 def test_a_slow_server_is_told_after_the_time_outs(server: ChatServer) -> None:
     server.hold = 0.3
     message = refusal(open_model(server, timeout=0.05, max_retries=0))
-    assert "within 0.05 s in 1 try" in message
+    assert "within 0.05 s in 1 attempt" in message
     assert "CACHEWARM_JUDGE_TIMEOUT_SECONDS" in message
 
 

@@ -42,13 +42,13 @@ def test_items_are_texts_or_mappings_with_a_response_as_text_or_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "bases.yaml is empty; it must be a mapping"),
-        ("- a\n- b", "bases.yaml holds a list; it must be a mapping"),
-        ("a: [", "bases.yaml is no YAML"),
-        ("a: 2026-13-45", "bases.yaml is no YAML"),
-        ("a:", "agent_type 'a' has nothing; it must have a list"),
+        ("- a\n- b", "bases.yaml has a list; it must be a mapping"),
+        ("a: [", "bases.yaml is not YAML"),
+        ("a: 2026-13-45", "bases.yaml is not YAML"),
+        ("a:", "agent_type 'a' has nothing; give it a list"),
         ("a: []", "agent_type 'a' has nothing"),
         ("a: how", "agent_type 'a' has a text"),
         ("1: [how]", "agent_type 1 is a int, not text; put it in quotes"),
@@ -57,7 +57,7 @@ def test_items_are_texts_or_mappings_with_a_response_as_text_or_json() -> None:
         ("' a': [how]", "white space around it"),
         ('"a\\nb": [how]', "has control characters"),
         (f"{'a' * 201}: [how]", "has 201 characters; at most 200"),
-        ("a: [how]\na: [why]", "line 1: 'a' comes twice"),
+        ("a: [how]\na: [why]", "line 1: 'a' is there twice"),
         ("a: [&x how]\nb: [*x]", "an anchor is used again"),
         ("a: [how, 3]", "'a', item 2 is a int, not text; put it in quotes"),
         ("a: [how, null]", "'a', item 2 is nothing, not text"),
@@ -71,17 +71,17 @@ def test_items_are_texts_or_mappings_with_a_response_as_text_or_json() -> None:
         ("a: [{query: how, response: 5}]", "its response is a int; put it in quotes"),
         ("a: [{query: how, response: ' '}]", "its response is empty"),
         ("a: [{query: how, response: {}}]", "its response is empty"),
-        ("a: [{query: how, response: [.nan]}]", "its response is no JSON"),
-        ("a: [{query: how, response: [2026-01-01]}]", "its response is no JSON"),
+        ("a: [{query: how, response: [.nan]}]", "its response is not JSON"),
+        ("a: [{query: how, response: [2026-01-01]}]", "its response is not JSON"),
         (f"a: [{{query: how, response: {'x' * 1001}}}]", "1,001 bytes; CACHEWARM_MAX_RESPONSE_BYTES allows 1,000"),
-        ("a: !!python/object/apply:os.system ['true']", "bases.yaml is no YAML"),
+        ("a: !!python/object/apply:os.system ['true']", "bases.yaml is not YAML"),
         ("[" * 5000, "bases.yaml"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place_and_what_to_do(text: str, said: str) -> None:
+def test_an_error_names_its_place_and_what_to_do(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse(text)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert len(str(caught.value)) < 400
     assert "\n" not in str(caught.value)
 
@@ -112,7 +112,7 @@ def frequent(*found: tuple[str, str, str, float]) -> pa.Table:
     return candidates(FREQUENT_QUERIES, *found)
 
 
-def test_a_configured_base_has_the_verified_answer_before_its_own() -> None:
+def test_a_verified_answer_goes_before_the_configured_one() -> None:
     configured = [
         BaseQuery("a", "How?", "own"),
         BaseQuery("a", "Why?", "own"),

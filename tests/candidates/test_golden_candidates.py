@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from cachewarm_client.text import entry_id
 
-from cachewarm_pipeline.candidates.golden_candidates import golden_candidates
-from cachewarm_pipeline.candidates.provenance import source_row
+from cachewarm_pipeline.candidates.golden_candidates import choose_golden_candidates
+from cachewarm_pipeline.candidates.provenance import source_row_hash
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.query_log.sources.golden_tables import GOLDEN
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, conform
@@ -32,7 +32,7 @@ def candidates(
         "created_at": NOON,
     }
     table = pa.Table.from_pylist([finding | row for row in rows], schema=GOLDEN)
-    found, excluded = golden_candidates(table, cap=cap, max_response_bytes=max_response_bytes)
+    found, excluded = choose_golden_candidates(table, cap=cap, max_response_bytes=max_response_bytes)
     assert conform("golden_candidates", found).schema == GOLDEN_CANDIDATES
     return found.to_pylist(), excluded
 
@@ -54,7 +54,7 @@ def test_a_finding_becomes_a_candidate_with_its_lineage() -> None:
         "created_at": "2026-11-10T12:00:00+00:00",
         "confidence": 0.9,
         "depends": {
-            "source_row": source_row('{"b": 1, "a": 2}', "0.9"),
+            "source_row": source_row_hash('{"b": 1, "a": 2}', "0.9"),
             "answer_model": None,
             "prompt_version": None,
             "embedder": None,
@@ -91,7 +91,7 @@ def test_the_cap_keeps_the_best() -> None:
     assert excluded == {ExclusionReason.OVER_CAP: 7}
 
 
-def test_a_cap_of_nothing_keeps_nothing() -> None:
+def test_a_cap_of_zero_keeps_nothing() -> None:
     assert candidates({}, cap=0) == ([], {ExclusionReason.OVER_CAP: 1})
 
 
@@ -127,7 +127,7 @@ def test_objects_arrays_and_strings_are_answers(output: str) -> None:
         ({"content_preview": " " * 2000 + "beyond the cut"}, ExclusionReason.EMPTY_PROMPT),
     ],
 )
-def test_each_finding_that_is_no_answer_is_left_out_for_its_reason(row: Row, reason: ExclusionReason) -> None:
+def test_a_finding_that_is_not_an_answer_is_excluded_with_its_reason(row: Row, reason: ExclusionReason) -> None:
     assert candidates(row) == ([], {reason: 1})
 
 
@@ -139,29 +139,29 @@ def test_each_finding_that_is_no_answer_is_left_out_for_its_reason(row: Row, rea
         {"content_preview": "x" * 1988 + " ada@acme.io beyond the cut"},
     ],
 )
-def test_a_finding_with_personal_data_in_its_prompt_or_its_answer_is_left_out(row: Row) -> None:
+def test_a_finding_with_personal_data_in_its_prompt_or_answer_is_excluded(row: Row) -> None:
     assert candidates(row) == ([], {ExclusionReason.PERSONAL: 1})
 
 
-def test_personal_data_beyond_the_cut_is_no_part_of_the_prompt() -> None:
+def test_personal_data_beyond_the_cut_is_not_part_of_the_prompt() -> None:
     rows, excluded = candidates({"content_preview": "x" * 1999 + " ada@acme.io"})
     assert (len(rows), excluded) == (1, {})
 
 
-def test_a_personal_finding_takes_no_place_and_gives_way_to_the_next_of_its_prompt() -> None:
+def test_a_personal_finding_does_not_count_towards_the_cap_and_the_next_finding_of_its_prompt_is_kept() -> None:
     personal = {"output": '{"owner": "ada@acme.io"}', "confidence_score": 0.99}
     rows, excluded = candidates(personal, {}, cap=1)
     assert [row["response"] for row in rows] == ['{"risk": "low"}']
     assert excluded == {ExclusionReason.PERSONAL: 1}
 
 
-def test_a_left_out_finding_does_not_hide_a_good_one_of_the_same_prompt() -> None:
+def test_an_excluded_finding_does_not_hide_a_good_one_of_the_same_prompt() -> None:
     rows, excluded = candidates({"confidence_score": 1.0, "output": "{broken"}, {"confidence_score": 0.8})
     assert [row["quality_score"] for row in rows] == [0.8]
     assert excluded == {ExclusionReason.UNPARSABLE_OUTPUT: 1}
 
 
-def test_the_order_of_the_rows_does_not_decide() -> None:
+def test_the_order_of_the_rows_does_not_matter() -> None:
     rows = [
         {"content_preview": f"content {n % 4}", "confidence_score": 0.8 + (n % 3) / 10, "output": f'{{"n": {n}}}'}
         for n in range(20)

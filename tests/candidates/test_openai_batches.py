@@ -13,7 +13,7 @@ from werkzeug import Response
 from cachewarm_pipeline.candidates.variant_writers import openai_batches as batch_module
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import LINE_ERROR, NO_LINE
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import variants_question
+from cachewarm_pipeline.candidates.variant_writers.writer_question import variants_question
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.models.chat_completion import NO_COMPLETION, OTHER_SCHEMA, REFUSAL
 from tests.support.chat_server import KEY, MODEL, PROMPT_TOKENS, as_response, saying
@@ -51,21 +51,21 @@ def records(folder: Path) -> list[Path]:
 
 
 def test_one_run_submits_and_a_later_one_collects_at_half_the_price(server: WriterServer, tmp_path: Path) -> None:
-    said: list[str] = []
-    writer = opened(server, tmp_path, said=said)
+    messages: list[str] = []
+    writer = opened(server, tmp_path, messages=messages)
     assert writer.variants(bases(5)) == [None] * 5
     assert server.paths == ["POST /v1/files", "POST /v1/batches"]
     assert (writer.usage.pending, counted(writer), writer.usage.usd) == (5, 5, 0.0)
-    assert f"{MODEL}: 5 bases are submitted as batch_0, for $0.00 at most; a later run collects them" in said
+    assert f"{MODEL}: 5 bases submitted as batch_0, for $0.00 at most; a later run collects the texts" in messages
 
     server.finish("batch_0")
-    writer = opened(server, tmp_path, said=said)
+    writer = opened(server, tmp_path, messages=messages)
     assert writer.variants(bases(5)) == [variants_of(base) for base in bases(5)]
     assert server.paths == ["GET /v1/batches/batch_0", "GET /v1/files/file-output_file_id-batch_0/content"]
     assert (writer.usage.written, counted(writer)) == (5, 5)
     assert writer.usage.prompt_tokens == 5 * PROMPT_TOKENS
     assert writer.usage.usd == pytest.approx(5 * PRICE / 2)
-    assert said[-1] == f"{MODEL}: batch_0 completed; 5 of its 5 bases are written"
+    assert messages[-1] == f"{MODEL}: batch_0 completed; 5 of 5 bases written"
     assert records(tmp_path) == []
 
     writer = opened(server, tmp_path)
@@ -74,7 +74,7 @@ def test_one_run_submits_and_a_later_one_collects_at_half_the_price(server: Writ
     assert writer.usage.known == 5
 
 
-def test_the_lines_are_the_requests_that_are_asked_without_a_batch(server: WriterServer, tmp_path: Path) -> None:
+def test_the_lines_of_a_batch_are_the_requests_made_without_one(server: WriterServer, tmp_path: Path) -> None:
     submitted(server, tmp_path)
     opened(server, tmp_path / "direct", batch=False, concurrency=1).variants(bases(3))
     lines = server.lines("batch_0")
@@ -120,7 +120,7 @@ def test_a_pending_base_is_not_asked_for_by_a_run_without_batches_either(server:
     assert (writer.usage.pending, writer.usage.written) == (3, 1)
 
 
-def test_answers_go_in_batches_of_their_own(server: WriterServer, tmp_path: Path) -> None:
+def test_answers_have_their_own_batches(server: WriterServer, tmp_path: Path) -> None:
     writer = opened(server, tmp_path)
     assert writer.variants(bases(2)) == [None] * 2
     assert writer.answers(bases(2)) == [None] * 2
@@ -183,7 +183,7 @@ def test_a_bad_line_is_counted_and_submitted_again_only_by_the_next_run(
     assert (writer.usage.known, writer.usage.pending) == (2, 1)
 
 
-def test_failed_lines_come_in_a_file_of_their_own(server: WriterServer, tmp_path: Path) -> None:
+def test_failed_lines_are_read_from_the_error_file(server: WriterServer, tmp_path: Path) -> None:
     submitted(server, tmp_path)
     bad = server.lines("batch_0")[0]["custom_id"]
     error = {"id": "b", "custom_id": bad, "response": {"status_code": 400, "body": {}}, "error": None}
@@ -194,15 +194,15 @@ def test_failed_lines_come_in_a_file_of_their_own(server: WriterServer, tmp_path
 
 
 @pytest.mark.parametrize("status", ["expired", "cancelled"])
-def test_what_an_ended_batch_did_not_ask_is_submitted_again(server: WriterServer, tmp_path: Path, status: str) -> None:
+def test_bases_that_an_ended_batch_left_are_submitted_again(server: WriterServer, tmp_path: Path, status: str) -> None:
     submitted(server, tmp_path)
     done, *others = [line["custom_id"] for line in server.lines("batch_0")]
     errors = [{"custom_id": others[0], "response": None, "error": {"code": "batch_expired", "message": "late"}}]
     server.finish("batch_0", status, change=lambda line: line if line["custom_id"] == done else None, errors=errors)
-    said: list[str] = []
-    writer = opened(server, tmp_path, said=said)
+    messages: list[str] = []
+    writer = opened(server, tmp_path, messages=messages)
     assert writer.variants(bases(3)) == [variants_of(bases(3)[0]), None, None]
-    assert said[0] == f"{MODEL}: batch_0 {status}; 1 of its 3 bases are written, 2 are asked again"
+    assert messages[0] == f"{MODEL}: batch_0 {status}; 1 of 3 bases written, 2 will be asked for again"
     assert [line["custom_id"] for line in server.lines("batch_1")] == others
     assert (writer.usage.written, writer.usage.pending, writer.usage.failed) == (1, 2, {})
 
@@ -211,28 +211,28 @@ def test_a_failed_batch_says_why_and_is_submitted_again(server: WriterServer, tm
     submitted(server, tmp_path)
     errors = {"object": "list", "data": [{"code": "token_limit_exceeded", "message": f"too much\nfor {KEY}"}]}
     server.batches["batch_0"] |= {"status": "failed", "errors": errors}
-    said: list[str] = []
-    writer = opened(server, tmp_path, said=said)
+    messages: list[str] = []
+    writer = opened(server, tmp_path, messages=messages)
     assert writer.variants(bases(3)) == [None] * 3
-    assert said[0] == f"{MODEL}: batch_0 failed: too much for ***; 0 of its 3 bases are written, 3 are asked again"
+    assert messages[0] == f"{MODEL}: batch_0 failed: too much for ***; 0 of 3 bases written, 3 will be asked for again"
     assert (writer.usage.pending, list(server.batches)) == (3, ["batch_0", "batch_1"])
     assert len(records(tmp_path)) == 1
 
 
-def test_a_batch_or_output_that_the_server_has_lost_is_told_and_submitted_again(
+def test_a_batch_or_output_that_the_server_has_lost_is_reported_and_submitted_again(
     server: WriterServer, tmp_path: Path
 ) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     submitted(server, tmp_path)
     del server.batches["batch_0"]
     server.batches["taken"] = {}
-    opened(server, tmp_path, said=said).variants(bases(3))
-    assert "does not know batch_0; its 3 bases are asked again" in said[0]
+    opened(server, tmp_path, messages=messages).variants(bases(3))
+    assert "does not know batch_0; 3 bases will be asked for again" in messages[0]
     server.finish("batch_1")
     del server.files["file-output_file_id-batch_1"]
-    writer = opened(server, tmp_path, said=said)
+    writer = opened(server, tmp_path, messages=messages)
     assert writer.variants(bases(3)) == [None] * 3
-    assert "batch_1 has lost its output; 0 of its 3 bases are written, 3 are asked again" in said[2]
+    assert "batch_1 has lost its output; 0 of 3 bases written, 3 will be asked for again" in messages[2]
     assert (writer.usage.pending, writer.usage.failed) == (3, {})
 
 
@@ -257,7 +257,7 @@ def test_a_run_killed_before_it_created_the_batch_submits_it_again(server: Write
     assert (writer.usage.pending, len(records(tmp_path))) == (3, 1)
 
 
-def test_a_create_that_seemed_lost_makes_no_second_batch_that_is_paid(server: WriterServer, tmp_path: Path) -> None:
+def test_a_second_batch_from_a_create_that_seemed_lost_is_cancelled(server: WriterServer, tmp_path: Path) -> None:
     first = iter([True])
 
     class Lost(Response):
@@ -282,7 +282,7 @@ def test_a_killed_collection_is_collected_by_the_next_run(server: WriterServer, 
     assert None not in opened(server, tmp_path).variants(bases(3))
 
 
-def test_faults_that_pass_are_not_seen(server: WriterServer, tmp_path: Path) -> None:
+def test_transient_faults_are_retried(server: WriterServer, tmp_path: Path) -> None:
     for at in ("POST /v1/files", "POST /v1/batches", "GET /v1/batches/batch_0"):
         server.fault(error_answer(429, headers=SOON), error_answer(500, headers=SOON), at=at)
     submitted(server, tmp_path)
@@ -292,7 +292,7 @@ def test_faults_that_pass_are_not_seen(server: WriterServer, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("at", ["POST /v1/files", "POST /v1/batches"])
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [
         (error_answer(404), "no Batch API there (HTTP 404); check OPENAI_BASE_URL, or set CACHEWARM_LLM_BATCH=false"),
         (error_answer(401, f"{KEY}"), "refused the key (HTTP 401)"),
@@ -301,11 +301,11 @@ def test_faults_that_pass_are_not_seen(server: WriterServer, tmp_path: Path) -> 
         (Response("<html>"), "answered with something that is no"),
     ],
 )
-def test_a_server_that_takes_no_batch_is_told(
-    server: WriterServer, tmp_path: Path, at: str, answer: Response, told: str
+def test_a_server_without_batches_is_reported(
+    server: WriterServer, tmp_path: Path, at: str, answer: Response, expected: str
 ) -> None:
     server.fault(answer, at=at)
-    assert told in refusal(opened(server, tmp_path), bases(3))
+    assert expected in refusal(opened(server, tmp_path), bases(3))
 
 
 def test_many_bases_make_several_batches(server: WriterServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,7 +322,7 @@ def test_many_bases_make_several_batches(server: WriterServer, tmp_path: Path, m
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=st.floats(0, 0.004), max_tokens=st.one_of(st.none(), st.integers(0, 12_000)), n=st.integers(0, 12))
-def test_what_is_submitted_can_never_cost_more_than_the_caps(
+def test_submitted_batches_can_never_cost_more_than_the_caps(
     server: WriterServer, tmp_path: Path, limit: float, max_tokens: int | None, n: int
 ) -> None:
     server.batches.clear()
@@ -338,17 +338,17 @@ def test_what_is_submitted_can_never_cost_more_than_the_caps(
         prompt, completion = variants_question(3, 0.8).most_tokens(bases(n)[writer.usage.pending])
         usd = (prompt * 0.2 + completion * 0.8) / 1e6
         assert not (
-            writer._spend.spent + usd <= limit
-            and (max_tokens is None or writer._spend.tokens + prompt + completion <= max_tokens)
+            writer._budget.spent + usd <= limit
+            and (max_tokens is None or writer._budget.tokens + prompt + completion <= max_tokens)
         )
 
 
-def test_what_was_submitted_under_an_earlier_cap_is_collected_without_one(server: WriterServer, tmp_path: Path) -> None:
+def test_a_submitted_batch_is_collected_even_with_a_cap_of_zero(server: WriterServer, tmp_path: Path) -> None:
     submitted(server, tmp_path)
     server.finish("batch_0")
     writer = opened(server, tmp_path, limit=0.0)
     assert None not in writer.variants(bases(3))
-    assert writer._spend.spent == 0.0
+    assert writer._budget.spent == 0.0
     assert writer.usage.usd > 0
 
 

@@ -28,7 +28,7 @@ def recorded(folder: Path, data: object = None) -> RecordedWriter:
     return RecordedWriter(path)
 
 
-def test_what_was_recorded_is_given_out_and_costs_nothing(tmp_path: Path) -> None:
+def test_recorded_variants_are_returned_and_cost_nothing(tmp_path: Path) -> None:
     writer: Llm = recorded(tmp_path)
     other = BaseQuery("reviewer", "Other")
     assert writer.variants([other, KNOWN, KNOWN]) == [["Another"], *2 * [["Key rotation", "How to rotate the key"]]]
@@ -44,7 +44,7 @@ def test_a_base_is_known_by_its_agent_type_and_canonical_prompt(tmp_path: Path) 
     assert not writer.knows(BaseQuery("reviewer", "Rotate the keys?"))
 
 
-def test_what_is_given_out_can_be_changed_without_harm(tmp_path: Path) -> None:
+def test_returned_variants_can_be_changed_without_effect_on_the_writer(tmp_path: Path) -> None:
     writer = recorded(tmp_path)
     [first] = writer.variants([KNOWN])
     assert first is not None
@@ -78,13 +78,13 @@ def test_answers_are_never_recorded(tmp_path: Path) -> None:
     "data",
     ["", "[]", "not json", {**DATA, "variants": {"a": {"b": []}}}, {**DATA, "variants": {"a": {"b": "c"}}}, {"a": 1}],
 )
-def test_a_file_that_holds_no_recorded_variants_is_named(tmp_path: Path, data: object) -> None:
-    with pytest.raises(LlmError, match=r"recorded\.json does not hold recorded variants") as caught:
+def test_a_file_without_recorded_variants_is_named(tmp_path: Path, data: object) -> None:
+    with pytest.raises(LlmError, match=r"recorded\.json has no recorded variants") as caught:
         recorded(tmp_path, data)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(LlmError, match=r"cannot read the recorded variants in .*absent\.json"):
         RecordedWriter(tmp_path / "absent.json")
 

@@ -129,7 +129,7 @@ def test_a_packaged_base_that_is_not_recorded_is_counted_as_not_written(
     assert (table.num_rows, metadata["left_out"]) == (0, {"not_written": 1})
 
 
-def test_a_base_of_the_users_own_file_that_is_not_recorded_stops_and_says_what_to_set(
+def test_an_unrecorded_base_of_the_users_own_file_is_an_error_with_what_to_set(
     values: dict[str, str], tmp_path: Path
 ) -> None:
     with pytest.raises(LlmError, match=r"base 'Is it new' .* is not recorded; set CACHEWARM_LLM=openai"):
@@ -141,14 +141,18 @@ def test_a_file_of_base_queries_that_cannot_be_read_is_refused_by_name(values: d
     from cachewarm_pipeline.settings import Settings
     from cachewarm_pipeline.workspace.workspace import Workspace
 
-    for name, data, said in (("none", None, "No such file"), ("bytes", b"\xff", "not UTF-8"), ("list", b"- a", "list")):
+    for name, data, message in (
+        ("none", None, "No such file"),
+        ("bytes", b"\xff", "not UTF-8"),
+        ("list", b"- a", "list"),
+    ):
         if data is not None:
             (tmp_path / name).write_bytes(data)
-        with pytest.raises(ConfigurationError, match=said):
+        with pytest.raises(ConfigurationError, match=message):
             configured_bases(Workspace(Settings(base_queries=tmp_path / name)), set())
 
 
-def test_the_packaged_bases_are_for_agent_types_that_the_log_has(tmp_path: Path) -> None:
+def test_packaged_bases_are_used_only_for_agent_types_of_the_log(tmp_path: Path) -> None:
     from cachewarm_pipeline.candidates.variant_service import configured_bases
     from cachewarm_pipeline.settings import Settings
     from cachewarm_pipeline.workspace.workspace import Workspace
@@ -200,7 +204,7 @@ def openai(values: dict[str, str], server: WriterServer, tmp_path: Path) -> dict
     return values | more
 
 
-def test_a_model_is_asked_for_the_tops_too_and_never_for_a_base_without_an_answer(
+def test_a_model_is_also_asked_for_the_top_candidates_and_never_for_a_base_without_an_answer(
     openai: dict[str, str], server: WriterServer
 ) -> None:
     metadata, table, known = synthetic(openai)
@@ -224,7 +228,7 @@ def test_a_model_is_asked_for_the_tops_too_and_never_for_a_base_without_an_answe
     assert same.equals(table)
 
 
-def test_generated_answers_say_so_and_are_asked_for_what_stays_alone(
+def test_generated_answers_are_marked_and_asked_only_for_kept_variants(
     openai: dict[str, str], server: WriterServer
 ) -> None:
     _, table, _ = synthetic(openai, CACHEWARM_SYNTHETIC_RESPONSES="generate")
@@ -234,14 +238,14 @@ def test_generated_answers_say_so_and_are_asked_for_what_stays_alone(
     assert [asked(body)["request"] for body in server.requests if "n" not in asked(body)] == [variant]
 
 
-def test_bases_that_no_money_is_left_for_are_counted(openai: dict[str, str], server: WriterServer) -> None:
+def test_bases_over_the_budget_are_counted(openai: dict[str, str], server: WriterServer) -> None:
     metadata, table, _ = synthetic(openai, CACHEWARM_LLM_MAX_USD="0")
     assert (table.num_rows, server.prompts) == (0, [])
     bases = sum(number for name, number in metadata.items() if name.startswith("bases_"))
     assert metadata["over_cap"] == metadata["left_out"]["not_written"] == bases
 
 
-def test_the_replays_recipe_has_variants_of_the_days_bases_alone_and_pays_nothing(
+def test_the_replay_has_variants_of_only_the_days_bases_and_pays_nothing(
     openai: dict[str, str], server: WriterServer
 ) -> None:
     _, table, _ = synthetic(openai)
@@ -252,15 +256,15 @@ def test_the_replays_recipe_has_variants_of_the_days_bases_alone_and_pays_nothin
 
         workspace = Workspace()
         day = [workspace.datasets.read(name, LAST_DAY) for name in ("golden_candidates", "frequent_queries")]
-        judge = workspace.judge(lambda said: None)
+        judge = workspace.judge(lambda _: None)
         for only in (set(table["base_id"].to_pylist()), set()):
-            found = variants_of_day(workspace, *day, judge, lambda said: None, only=only)
+            found = variants_of_day(workspace, *day, judge, lambda _: None, only=only)
             assert set(found.table["base_id"].to_pylist()) == only
     assert len(server.requests) == paid
 
 
 @pytest.mark.parametrize("batch", ["false", "true"])
-def test_the_replays_recipe_asks_nothing_after_a_change_of_temperature(
+def test_the_replay_asks_nothing_after_a_change_of_temperature(
     openai: dict[str, str], server: WriterServer, batch: str
 ) -> None:
     _, table, _ = synthetic(openai)
@@ -273,15 +277,15 @@ def test_the_replays_recipe_asks_nothing_after_a_change_of_temperature(
         from cachewarm_pipeline.workspace.workspace import Workspace
 
         workspace = Workspace()
-        judge = workspace.judge(lambda said: None)
+        judge = workspace.judge(lambda _: None)
         days = mined_days(workspace, LAST_DAY, 10)
-        plan, *_ = _recipe(workspace, LAST_DAY, days, written, judge, lambda said: None)
+        plan, *_ = _recipe(workspace, LAST_DAY, days, written, judge, lambda _: None)
     assert written
     assert plan.num_rows
     assert server.paths == []
 
 
-def test_a_fault_of_the_server_is_told_and_leaves_what_is_written(
+def test_a_fault_of_the_server_is_reported_and_written_variants_are_kept(
     openai: dict[str, str], server: WriterServer, tmp_path: Path
 ) -> None:
     metadata, before, _ = synthetic(openai)
@@ -322,7 +326,7 @@ def test_a_fault_while_answers_are_asked_for_leaves_the_variants_of_the_other_ba
     assert metadata["left_out"]["no_response"] == 1
 
 
-def test_the_settings_say_how_far_a_variant_may_be(values: dict[str, str]) -> None:
+def test_the_settings_limit_the_distance_of_a_variant(values: dict[str, str]) -> None:
     _, table, _ = synthetic(
         values,
         CACHEWARM_LLM="recorded",

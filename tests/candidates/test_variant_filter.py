@@ -1,4 +1,4 @@
-"""The filters of variants: each leaves out what it should, counts it, and lets the rest through."""
+"""The filters of variants: each excludes what it should, counts it, and keeps the rest."""
 
 import hashlib
 import json
@@ -14,9 +14,15 @@ from cachewarm_client.words import tokens
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.candidates.provenance import AnswerProvenance, source_row
-from cachewarm_pipeline.candidates.variant_filter import TOO_CLOSE, TOO_FAR, Filtered, filter_variants, meaning_changed
-from cachewarm_pipeline.candidates.variant_table import Writer, variants_table
+from cachewarm_pipeline.candidates.provenance import AnswerProvenance, source_row_hash
+from cachewarm_pipeline.candidates.variant_filter import (
+    TOO_CLOSE,
+    TOO_FAR,
+    FilteredVariants,
+    filter_variants,
+    meaning_changed,
+)
+from cachewarm_pipeline.candidates.variant_table import WriterInfo, variants_table
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.storage.schemas import CANDIDATE_FIELDS, SYNTHETIC_VARIANTS
@@ -41,7 +47,7 @@ class Places:
         return vectors
 
 
-def same(pairs: Sequence[tuple[str, str]]) -> Any:
+def equivalent(pairs: Sequence[tuple[str, str]]) -> Any:
     return np.array([left.casefold() == right.casefold() for left, right in pairs], bool)
 
 
@@ -73,12 +79,12 @@ def run(
     known: Sequence[pa.Table] = (),
     together: Sequence[str] = (),
     **more: Any,
-) -> Filtered:
+) -> FilteredVariants:
     places = Places({base.prompt: 0.0, **(at or {})}, together)
-    return filter_variants([(base, variants)], [base, *others], known, vectors_of=places, same=same, **more)
+    return filter_variants([(base, variants)], [base, *others], known, vectors_of=places, equivalent=equivalent, **more)
 
 
-def test_a_good_variant_stays_with_its_bases_answer_and_cost() -> None:
+def test_a_good_variant_is_kept_with_the_answer_and_cost_of_its_base() -> None:
     known = candidates((BASE.prompt, "Add an index.", 0.02))
     found = run(["  Slow queries, what is the fix? "], {"Slow queries, what is the fix?": 0.2}, known=[known])
     [variant] = found.kept
@@ -106,20 +112,24 @@ def test_a_good_variant_stays_with_its_bases_answer_and_cost() -> None:
         ("Is a rewrite better instead of a fix for slow queries?", ExclusionReason.MEANING_CHANGED),
     ],
 )
-def test_what_words_tell_is_left_out_before_anything_is_embedded(variant: str, reason: ExclusionReason) -> None:
+def test_variants_excluded_by_their_words_are_never_embedded(variant: str, reason: ExclusionReason) -> None:
     places = Places({})
-    found = filter_variants([(BASE, [variant])], [BASE], [], vectors_of=places, same=same)
+    found = filter_variants([(BASE, [variant])], [BASE], [], vectors_of=places, equivalent=equivalent)
     assert (found.kept, found.excluded) == ([], Counts({reason: 1}))
     assert not places.asked
 
 
-def test_a_canonical_form_is_taken_once_in_an_agent_type() -> None:
+def test_a_canonical_form_is_kept_once_in_an_agent_type() -> None:
     other, elsewhere = BaseQuery("a", "What is a slow query?", "x"), BaseQuery("b", "How do we fix slow queries?", "x")
     first, second = "Please fix slow queries", "please FIX slow queries!"
     at = {BASE.prompt: 0.0, other.prompt: 0.4, first: 0.2, second: 0.2, "a KNOWN one": 0.3}
     written = [(BASE, [first, second, "A known one", other.prompt]), (elsewhere, [second])]
     found = filter_variants(
-        written, [BASE, other, elsewhere], [candidates(("a KNOWN one", "x", None))], vectors_of=Places(at), same=same
+        written,
+        [BASE, other, elsewhere],
+        [candidates(("a KNOWN one", "x", None))],
+        vectors_of=Places(at),
+        equivalent=equivalent,
     )
     assert [(v.base.agent_type, v.prompt) for v in found.kept] == [("a", first), ("b", second)]
     assert found.excluded == {ExclusionReason.DUPLICATE_PROMPT: 3}
@@ -139,14 +149,14 @@ def test_too_far_is_another_question() -> None:
     assert found.excluded == {ExclusionReason.TOO_FAR: 1}
 
 
-def test_the_distances_are_the_callers_to_choose() -> None:
+def test_the_caller_chooses_the_distances() -> None:
     at = {"one": 0.05, "two": 0.2, "three": 0.3}
     found = run(list(at), at, min_distance=0.1, max_distance=0.25)
     assert [variant.prompt for variant in found.kept] == ["two"]
     assert found.excluded == {ExclusionReason.TOO_CLOSE: 1, ExclusionReason.TOO_FAR: 1}
 
 
-def test_nearer_to_a_prompt_of_another_answer_is_left_out_and_of_the_same_answer_is_not() -> None:
+def test_a_variant_nearer_to_a_prompt_is_excluded_where_the_answer_differs_and_kept_where_it_is_the_same() -> None:
     at, side = {"variant": 0.3, "near": 0.35}, ["variant", "near"]
     for others, known in (
         ([BaseQuery("a", "near", "Other.")], []),
@@ -187,7 +197,7 @@ def test_a_base_without_an_answer_has_no_variants_unless_answers_are_generated()
     assert large.excluded == {ExclusionReason.RESPONSE_TOO_LARGE: 1}
 
 
-def test_no_answer_is_asked_for_where_the_base_has_one_or_the_variant_goes() -> None:
+def test_no_answer_is_asked_for_where_the_base_has_one_or_the_variant_is_excluded() -> None:
     def answers(questions: Sequence[BaseQuery]) -> list[str | None]:
         raise AssertionError(questions)
 
@@ -196,7 +206,7 @@ def test_no_answer_is_asked_for_where_the_base_has_one_or_the_variant_goes() -> 
     assert run(["one"], {"one": 0.9}, base=base, answers_of=answers).excluded == {ExclusionReason.TOO_FAR: 1}
 
 
-def test_personal_data_in_the_bases_answer_leaves_its_variants_out() -> None:
+def test_personal_data_in_the_answer_of_a_base_excludes_its_variants() -> None:
     base = BaseQuery("a", BASE.prompt, "Ask ada.moss@corp.io")
     assert run(["one", "two"], base=base).excluded == {ExclusionReason.PERSONAL: 2}
 
@@ -215,14 +225,16 @@ def test_personal_data_in_the_bases_answer_leaves_its_variants_out() -> None:
         ("Write a test for slow regexes", "write a test for slow regexes please", False),
     ],
 )
-def test_order_of_words_is_meaning_only_in_nearly_the_same_words(base: str, variant: str, changed: bool) -> None:
+def test_the_order_of_words_matters_only_among_nearly_the_same_words(base: str, variant: str, changed: bool) -> None:
     assert meaning_changed(tokens(base), tokens(variant)) is changed
 
 
-def test_a_row_says_where_it_comes_from() -> None:
+def test_a_row_has_its_provenance() -> None:
     found = run(["one"], {"one": 0.25}, base=BaseQuery("a", BASE.prompt, "Add an index.", "golden"))
     depends = AnswerProvenance("of the base", "gpt")
-    table = variants_table(found.kept, Writer("some-model", False, "v1", 0.8), {entry_id(BASE.prompt, "a"): depends})
+    table = variants_table(
+        found.kept, WriterInfo("some-model", False, "v1", 0.8), {entry_id(BASE.prompt, "a"): depends}
+    )
     assert table.schema.equals(SYNTHETIC_VARIANTS)
     [row] = table.to_pylist()
     assert row["entry_id"] == entry_id("one", "a")
@@ -242,13 +254,13 @@ def test_a_row_says_where_it_comes_from() -> None:
 
 
 def test_a_variant_without_a_candidate_as_base_depends_on_its_own_answer_and_a_generated_one_on_its_writer() -> None:
-    writer = Writer("some-model", False, "v1", 0.8)
+    writer = WriterInfo("some-model", False, "v1", 0.8)
     configured = run(["one"], {"one": 0.25}, base=BaseQuery("a", BASE.prompt, "Add an index."))
     [row] = variants_table(configured.kept, writer, {}).to_pylist()
-    assert AnswerProvenance.of(row["provenance"]) == AnswerProvenance(source_row("Add an index."))
+    assert AnswerProvenance.of(row["provenance"]) == AnswerProvenance(source_row_hash("Add an index."))
     generated = [replace(variant, generated=True, response="Mine.") for variant in configured.kept]
     [row] = variants_table(generated, writer, {configured.kept[0].base.entry_id: AnswerProvenance("x")}).to_pylist()
-    assert AnswerProvenance.of(row["provenance"]) == AnswerProvenance(source_row("Mine."), "some-model")
+    assert AnswerProvenance.of(row["provenance"]) == AnswerProvenance(source_row_hash("Mine."), "some-model")
 
 
 WORDS = ["how", "do", "not", "we", "fix", "slow", "queries", "3.1", "Postgres", "from", "to", "a@b.io", "?", " ", "FIX"]
@@ -273,13 +285,13 @@ def hashed(texts: Sequence[str]) -> Any:
     st.lists(st.tuples(TEXT, st.sampled_from(["yes", "no"])), max_size=4),
     st.booleans(),
 )
-def test_nothing_is_lost_silently_and_what_stays_is_distinct_and_contradicts_nothing(
+def test_each_variant_is_counted_and_kept_ones_are_distinct_and_contradict_nothing(
     written: list[tuple[BaseQuery, list[str]]], known: list[tuple[str, str]], generate: bool
 ) -> None:
     bases = [base for base, _ in written]
     table = candidates(*((prompt, response, None) for prompt, response in known))
     answers_of = (lambda questions: ["generated"] * len(questions)) if generate else None
-    found = filter_variants(written, bases, [table], vectors_of=hashed, same=same, answers_of=answers_of)
+    found = filter_variants(written, bases, [table], vectors_of=hashed, equivalent=equivalent, answers_of=answers_of)
     assert len(found.kept) + sum(found.excluded.values()) == sum(len(texts) for _, texts in written)
     forms = [(variant.base.agent_type, canonical(variant.prompt)) for variant in found.kept]
     taken = {(base.agent_type, canonical(base.prompt)) for base in bases} | {("a", canonical(p)) for p, _ in known}

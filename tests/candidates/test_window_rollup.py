@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.candidates import window_rollup as rollup_module
-from cachewarm_pipeline.candidates.provenance import source_row
+from cachewarm_pipeline.candidates.provenance import source_row_hash
 from cachewarm_pipeline.candidates.window_responses import MAX_CONTENDERS
-from cachewarm_pipeline.candidates.window_rollup import LOG_QUALITY, RolledUp, rollup
+from cachewarm_pipeline.candidates.window_rollup import LOG_QUALITY, FrequentQueries, roll_up_frequent_queries
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.query_log.responses import LoggedAnswer, canonical_response, choose_response, exact_groups
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES, conform
@@ -66,10 +66,10 @@ class Days:
             yield FIRST + timedelta(number), table.select(list(columns))
 
 
-def whole(*days: list[Row], **options: Any) -> RolledUp:
-    found = rollup(Days(*days), **({"weights": FLAT, "min_frequency": 1, "min_users": 1} | options))
+def whole(*days: list[Row], **options: Any) -> FrequentQueries:
+    found = roll_up_frequent_queries(Days(*days), **({"weights": FLAT, "min_frequency": 1, "min_users": 1} | options))
     assert conform("frequent_queries", found.table).schema == FREQUENT_QUERIES
-    assert conform("unfit_queries", found.unfit).schema == UNFIT_QUERIES
+    assert conform("unfit_queries", found.unfit_queries).schema == UNFIT_QUERIES
     return found
 
 
@@ -79,7 +79,7 @@ def rolled(*days: list[Row], **options: Any) -> tuple[list[Row], Counter[Exclusi
 
 
 def unfit(*days: list[Row], **options: Any) -> list[Row]:
-    rows: list[Row] = whole(*days, **options).unfit.to_pylist()
+    rows: list[Row] = whole(*days, **options).unfit_queries.to_pylist()
     return rows
 
 
@@ -109,7 +109,7 @@ def test_frequencies_add_up_over_the_days() -> None:
         "support": 2,
         "last_answer_at": "2026-11-03T12:00:00+00:00",
         "depends": {
-            "source_row": source_row("yes"),
+            "source_row": source_row_hash("yes"),
             "answer_model": None,
             "prompt_version": None,
             "embedder": None,
@@ -140,7 +140,7 @@ def test_output_is_ordered_by_frequency_then_entry_id() -> None:
     assert [row["frequency"] for row in rows] == [2, 2, 1, 1]
 
 
-def test_an_agent_type_counts_for_itself() -> None:
+def test_each_agent_type_is_counted_separately() -> None:
     rows, excluded = rolled([asked("q", 3, said()), asked("q", 2, said(), agent_type="b")], min_frequency=3)
     assert [row["agent_type"] for row in rows] == ["a"]
     assert excluded == {ExclusionReason.RARE: 1}
@@ -156,13 +156,13 @@ def test_one_user_alone_cannot_fill_the_cache_but_unknown_users_can() -> None:
     assert excluded == {ExclusionReason.FEW_USERS: 1}
 
 
-def test_more_users_than_are_kept_count_as_so_many() -> None:
+def test_more_users_than_are_kept_count_as_the_number_kept() -> None:
     days = [[asked("q", 9, said(), users=[f"{day}-{n}" for n in range(10)])] for day in range(3)]
     (row,), _ = rolled(*days, min_users=MAX_USERS)
     assert row["distinct_users"] == MAX_USERS
 
 
-def test_a_query_without_any_response_of_its_own_has_no_evidence() -> None:
+def test_a_query_without_any_uncached_response_has_no_evidence() -> None:
     rows, excluded = rolled([asked("q", 9, answered=0, cache_hits=9), asked("large", 9, answered=9)])
     assert (rows, excluded) == ([], {ExclusionReason.NO_EVIDENCE: 2})
 
@@ -178,7 +178,7 @@ def test_an_answer_that_users_rejected_is_not_warmed() -> None:
     assert excluded == {ExclusionReason.NEGATIVE_FEEDBACK: 1}
 
 
-def test_responses_that_say_the_same_are_one_answer_and_its_newest_wording_is_kept() -> None:
+def test_equivalent_responses_are_one_answer_and_its_newest_wording_is_kept() -> None:
     rows, _ = rolled(
         [asked("q", 5, said('{"a": 1, "b": [2]}', 2, day=0), said("other", 3, day=0))],
         [asked("q", 2, said('{"b":[2],"a":1}', 2, day=1))],
@@ -219,7 +219,7 @@ def test_answers_beyond_those_that_the_judge_sees_still_count_against_stability(
     assert responses[0] == "steady"
 
 
-def test_a_popular_query_whose_every_answer_is_worded_anew_is_stable_where_the_judge_sees_one_answer() -> None:
+def test_a_popular_query_with_a_new_wording_each_time_is_stable_where_the_judge_sees_one_answer() -> None:
     days = [[asked("q", 50, *(said(f"{day} {n}", 1, day=day) for n in range(5)), answered=50)] for day in range(30)]
     rows, excluded = rolled(*days, min_stability=0.9, group_responses=lambda qs: [[0] * len(q) for q in qs])
     assert (rows[0]["stability"], excluded) == (1.0, {})
@@ -227,11 +227,11 @@ def test_a_popular_query_whose_every_answer_is_worded_anew_is_stable_where_the_j
     assert (rows, excluded) == ([], {ExclusionReason.VOLATILE: 1})
 
 
-def test_one_kept_response_among_many_that_could_not_be_kept_is_no_stable_answer() -> None:
+def test_one_kept_response_among_many_that_were_not_kept_is_not_stable() -> None:
     assert rolled([asked("q", 9, said(), answered=9)])[0][0]["stability"] == 1 / 9
 
 
-def test_a_query_with_personal_data_is_left_out_before_any_judge_sees_it() -> None:
+def test_a_query_with_personal_data_is_excluded_before_any_judge_sees_it() -> None:
     seen: list[str] = []
 
     def judge(queries: Sequence[Sequence[str]]) -> list[list[int]]:
@@ -243,7 +243,7 @@ def test_a_query_with_personal_data_is_left_out_before_any_judge_sees_it() -> No
     assert [row["prompt"] for row in found.table.to_pylist()] == ["q"]
     assert found.excluded == {ExclusionReason.PERSONAL: 1, ExclusionReason.RARE: 1}
     assert seen == ["b"]
-    assert found.unfit.to_pylist() == [
+    assert found.unfit_queries.to_pylist() == [
         {
             "entry_id": entry_id("mail ada@acme.io", "a"),
             "agent_type": "a",
@@ -257,12 +257,12 @@ def test_a_query_with_personal_data_is_left_out_before_any_judge_sees_it() -> No
     ]
 
 
-def test_personal_data_in_the_best_supported_response_leaves_out_and_in_another_one_does_not() -> None:
+def test_personal_data_excludes_a_query_in_its_best_supported_response_and_not_in_another() -> None:
     mail = "write to ada@acme.io"
     day = [asked("one", 9, said(mail, 2), said("x", 1)), asked("other", 9, said(mail, 1), said("x", 2))]
     found = whole(day, min_stability=0.5)
     assert [(row["prompt"], row["response"]) for row in found.table.to_pylist()] == [("other", "x")]
-    (row,) = found.unfit.to_pylist()
+    (row,) = found.unfit_queries.to_pylist()
     assert (row["reason"], row["detail"], row["stability"]) == ("personal", "email in the response", None)
     assert mail not in str(row)
 
@@ -272,7 +272,7 @@ def test_personal_data_is_the_reason_even_where_the_answer_changes_too() -> None
     assert row["reason"] == "personal"
 
 
-def test_what_a_reviewer_is_told_of_a_volatile_query() -> None:
+def test_the_detail_of_a_volatile_query_counts_its_answers() -> None:
     (row,) = unfit([asked("q", 9, *(said(f"{n}", 1) for n in range(3)))], min_stability=0.9)
     assert (row["reason"], row["detail"]) == ("volatile", "3 answers, the chosen one has 33%")
     assert row["stability"] == pytest.approx(1 / 3)
@@ -295,14 +295,14 @@ def test_another_judge_decides_what_is_equivalent() -> None:
     assert (rows[0]["response"], rows[0]["stability"]) == ("cat", 4 / 7)
 
 
-def test_the_first_pass_reads_narrow_columns_only() -> None:
+def test_the_first_pass_reads_only_narrow_columns() -> None:
     days = Days([asked("q", 9, said())])
-    rollup(days, weights=FLAT, min_frequency=5, min_users=1)
+    roll_up_frequent_queries(days, weights=FLAT, min_frequency=5, min_users=1)
     assert days.asked_for[0] == ("agent_type", "canonical", "count")
     assert "responses" in days.asked_for[1]
 
 
-def test_queries_are_worked_off_in_batches_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_processed_in_batches_give_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     days = [
         [asked(f"q{n}", n % 7 + 1, said(f"r{n % 3}", 1, day=day), said("x", 1, day=day)) for n in range(50)]
         for day in range(3)
@@ -313,7 +313,7 @@ def test_queries_are_worked_off_in_batches_with_the_same_result(monkeypatch: pyt
     assert len(at_once[0]) > 20
 
 
-def test_queries_that_share_a_hash_are_still_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_that_share_a_hash_are_counted_separately(monkeypatch: pytest.MonkeyPatch) -> None:
     def collide(table: pa.Table) -> Any:
         import numpy as np
 
@@ -331,9 +331,7 @@ QUERY = st.tuples(st.sampled_from(["p", "q", "r"]), st.integers(1, 4), st.lists(
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.lists(QUERY, max_size=3, unique_by=lambda query: query[0]), max_size=5), st.integers(1, 8))
-def test_the_window_is_that_of_a_plain_loop(
-    days: list[list[tuple[str, int, list[tuple[str, int]]]]], least: int
-) -> None:
+def test_the_rollup_equals_a_plain_loop(days: list[list[tuple[str, int, list[tuple[str, int]]]]], least: int) -> None:
     tables, frequency, supports = [], Counter[str](), Counter[tuple[str, str]]()
     answered: Counter[str] = Counter()
     for day in days:
@@ -376,11 +374,13 @@ def test_the_window_is_that_of_a_plain_loop(
         ("yes", "no", False),
     ],
 )
-def test_responses_are_the_same_when_their_json_or_their_canonical_text_is(one: str, other: str, same: bool) -> None:
+def test_responses_are_equivalent_when_their_json_or_canonical_text_is_the_same(
+    one: str, other: str, same: bool
+) -> None:
     assert (canonical_response(one) == canonical_response(other)) is same
 
 
-def test_choosing_among_no_answers_is_no_choice() -> None:
+def test_without_answers_nothing_is_chosen() -> None:
     assert choose_response([], []) is None
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import EMPTY, answer_question, variants_question
+from cachewarm_pipeline.candidates.variant_writers.writer_question import EMPTY, answer_question, variants_question
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError
 from cachewarm_pipeline.models.chat_completion import CUT, NO_CHOICES, NO_COMPLETION, OTHER_SCHEMA, REFUSAL
+from cachewarm_pipeline.models.chat_model import read_reply
 from tests.support.chat_server import KEY, MODEL, PROMPT_TOKENS, as_response, saying
 from tests.support.openai_server import SOON, error_answer
 from tests.support.writer_server import (
@@ -75,11 +76,11 @@ def test_a_wrong_answer_is_asked_once_more_then_counted_and_never_stored(
     server: WriterServer, tmp_path: Path, body: object, kind: str
 ) -> None:
     server.fault(wrong(body), wrong(body))
-    said: list[str] = []
-    writer = open_writer(server, tmp_path, said=said)
+    messages: list[str] = []
+    writer = open_writer(server, tmp_path, messages=messages)
     assert writer.variants(bases(1)) == [None]
     assert (len(server.requests), writer.usage.failed, counted(writer)) == (2, {kind: 1}, 1)
-    assert said == [f"{MODEL}: no variants for 1 of the bases: 1 {kind}"]
+    assert messages == [f"{MODEL}: no variants for 1 base: 1 {kind}"]
     assert writer.variants(bases(1)) == [None]  # not asked again in this run
     assert (len(server.requests), counted(writer)) == (2, 1)
     again = open_writer(server, tmp_path)
@@ -101,10 +102,10 @@ def test_a_good_answer_at_the_second_ask_counts_and_both_asks_are_paid(server: W
     assert writer.variants(bases(1)) == [variants_of(bases(1)[0])]
     assert (writer.usage.written, writer.usage.failed) == (1, {})
     assert writer.usage.prompt_tokens == 2 * PROMPT_TOKENS
-    assert writer._spend.tokens == 2 * PER_ANSWER
+    assert writer._budget.tokens == 2 * PER_ANSWER
 
 
-def test_bad_bases_do_not_hold_up_the_others(server: WriterServer, tmp_path: Path) -> None:
+def test_bad_bases_do_not_stop_the_others(server: WriterServer, tmp_path: Path) -> None:
     def reply(body: dict[str, Any]) -> dict[str, Any]:
         number = int(asked(body)["request"].split()[-1].rstrip("?"))
         return saying(json.dumps(written(asked(body)))) if number % 3 else saying(None, refusal="no")
@@ -125,7 +126,7 @@ def test_a_base_that_the_servers_filter_stops_is_a_refusal(server: WriterServer,
     assert writer.usage.failed == {REFUSAL: 1}
 
 
-def test_a_passing_fault_is_not_seen(server: WriterServer, tmp_path: Path) -> None:
+def test_a_transient_fault_is_retried(server: WriterServer, tmp_path: Path) -> None:
     server.fault(error_answer(429, "slow down", SOON), error_answer(500, "oops", SOON))
     writer = open_writer(server, tmp_path)
     assert writer.variants(bases(1)) == [variants_of(bases(1)[0])]
@@ -140,37 +141,37 @@ def test_the_wait_that_the_server_asks_for_is_kept(server: WriterServer, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("status", "tries", "told"),
+    ("status", "tries", "expected"),
     [
-        (429, 3, "limits the rate or the quota is used up (HTTP 429 in up to 3 tries): said why"),
-        (500, 3, "failed (HTTP 500 in up to 3 tries): said why"),
+        (429, 3, "limits the rate or the quota is used up (HTTP 429 in up to 3 attempts): said why"),
+        (500, 3, "failed (HTTP 500 in up to 3 attempts): said why"),
         (401, 1, "refused the key (HTTP 401); check OPENAI_API_KEY"),
         (403, 1, "refused the key (HTTP 403); check OPENAI_API_KEY"),
         (404, 1, "not found (HTTP 404): said why; check CACHEWARM_LLM_MODEL and OPENAI_BASE_URL"),
         (400, 1, "refused the request (HTTP 400): said why; set a CACHEWARM_LLM_MODEL"),
     ],
 )
-def test_a_lasting_fault_ends_the_run_and_is_told_without_the_key(
-    server: WriterServer, tmp_path: Path, status: int, tries: int, told: str
+def test_a_lasting_fault_ends_the_run_and_is_reported_without_the_key(
+    server: WriterServer, tmp_path: Path, status: int, tries: int, expected: str
 ) -> None:
     server.fault(*[error_answer(status, f"said why,\n {KEY} and sk-other-Qsecret", SOON)] * tries)
     message = refusal(open_writer(server, tmp_path))
-    assert told.replace("said why", "said why, *** and ***") in message
+    assert expected.replace("said why", "said why, *** and ***") in message
     assert server.url in message
     assert MODEL in message
     assert len(server.requests) == tries
 
 
-def test_a_slow_server_is_told_after_the_time_outs(server: WriterServer, tmp_path: Path) -> None:
+def test_a_slow_server_is_reported_after_the_time_outs(server: WriterServer, tmp_path: Path) -> None:
     server.gate.clear()
     try:
         message = refusal(open_writer(server, tmp_path, timeout=0.05, max_retries=1))
     finally:
         server.gate.set()
-    assert "within 0.05 s in up to 2 tries; see CACHEWARM_LLM_TIMEOUT_SECONDS" in message
+    assert "within 0.05 s in up to 2 attempts; see CACHEWARM_LLM_TIMEOUT_SECONDS" in message
 
 
-def test_an_unreachable_server_is_told(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://user:Qsecret@127.0.0.1:{unused.getsockname()[1]}/v1"
@@ -196,7 +197,7 @@ def test_a_fault_in_the_middle_keeps_all_that_was_finished(server: WriterServer,
     assert (again.usage.known, again.usage.written, len(server.requests)) == (21, 39, 39)
 
 
-def test_the_same_writer_goes_on_after_a_fault(server: WriterServer, tmp_path: Path) -> None:
+def test_the_same_writer_continues_after_a_fault(server: WriterServer, tmp_path: Path) -> None:
     server.fault(error_answer(401))
     writer = open_writer(server, tmp_path)
     refusal(writer, bases(3))
@@ -216,22 +217,22 @@ def test_a_server_that_reports_no_usage_is_charged_the_most_it_can_have_used(
     assert server.requests[0]["max_completion_tokens"] == most[1]
 
 
-def test_a_memo_that_cannot_be_written_ends_the_run(server: WriterServer, tmp_path: Path) -> None:
+def test_a_text_store_that_cannot_be_written_ends_the_run(server: WriterServer, tmp_path: Path) -> None:
     (tmp_path / "written").write_text("a file")
-    with pytest.raises(DatasetError, match="memo"):
+    with pytest.raises(DatasetError, match="written texts"):
         open_writer(server, tmp_path).variants(bases(1))
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ({"api_key": "Qsecret\nx-injected: 1"}, "no HTTP header can carry"),
         ({"base_url": "localhost:8080"}, "is not usable"),
         ({"base_url": "http://:Qsecret@host:port"}, "is not usable"),
     ],
 )
-def test_a_key_or_url_that_is_none_is_told_without_it(options: dict[str, str], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told) as caught:
+def test_an_invalid_key_or_url_is_reported_without_its_value(options: dict[str, str], expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected) as caught:
         open_model("http://localhost/v1", **options)
     assert "secret" not in str(caught.value)
 
@@ -262,12 +263,12 @@ json_values = st.recursive(
         ),
     )
 )
-def test_whatever_is_answered_gives_texts_or_one_kind_of_wrong(body: bytes) -> None:
+def test_any_answer_gives_texts_or_one_kind_of_fault(body: bytes) -> None:
     for question, most_texts in ((variants_question(3, 0.8), 3), (answer_question(), 1)):
-        reply = question.read(body, (1, 1))
-        assert (reply.texts is None) == bool(reply.wrong)
+        reply = read_reply(body, question.parse, (1, 1))
+        assert (reply.value is None) == bool(reply.wrong)
         assert reply.prompt_tokens >= 0
         assert reply.completion_tokens >= 0
-        if reply.texts is not None:
-            assert 1 <= len(reply.texts) <= most_texts
-            assert all(text.strip() and text.encode() for text in reply.texts)
+        if reply.value is not None:
+            assert 1 <= len(reply.value) <= most_texts
+            assert all(text.strip() and text.encode() for text in reply.value)

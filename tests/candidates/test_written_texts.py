@@ -1,4 +1,4 @@
-"""The memo of what a model wrote: durable, whole, of one key for one question, and safe for several processes."""
+"""The store of written texts: durable, whole, one key for one question, and safe for several processes."""
 
 import threading
 import uuid
@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import (
+from cachewarm_pipeline.candidates.variant_writers.writer_question import (
     WriterQuestion,
     answer_question,
     variants_question,
 )
-from cachewarm_pipeline.candidates.variant_writers.written_texts import Memo
+from cachewarm_pipeline.candidates.variant_writers.written_texts import WrittenTexts
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.storage import parquet_segments as segments_module
@@ -35,28 +35,28 @@ def server(_openai_http: HTTPServer) -> WriterServer:
 
 
 @pytest.fixture(params=["folder", "fsspec"])
-def reopened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Memo]:
-    """Opens the memo anew, as another process would see it."""
+def reopened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], WrittenTexts]:
+    """Opens the store again, as another process would see it."""
     base = str(tmp_path / "a folder") if request.param == "folder" else f"memory://{uuid.uuid4()}/written"
-    return lambda: Memo(base, ID)
+    return lambda: WrittenTexts(base, ID)
 
 
 def segments(base: Path) -> list[Path]:
     return sorted(base.rglob("*.parquet"))
 
 
-def test_what_was_stored_is_there_for_the_next(reopened: Callable[[], Memo]) -> None:
-    memo = reopened()
-    assert memo.get("a") is None
-    memo.put({})
-    memo.put({"a": ["one", "zwei ✓", "\x00"], "b": ["x"]})
-    assert (memo.get("a"), reopened().get("a"), reopened().get("b")) == (2 * (["one", "zwei ✓", "\x00"],)) + (["x"],)
+def test_stored_texts_are_there_for_the_next_process(reopened: Callable[[], WrittenTexts]) -> None:
+    stored = reopened()
+    assert stored.get("a") is None
+    stored.put({})
+    stored.put({"a": ["one", "zwei ✓", "\x00"], "b": ["x"]})
+    assert (stored.get("a"), reopened().get("a"), reopened().get("b")) == (2 * (["one", "zwei ✓", "\x00"],)) + (["x"],)
     assert reopened().get("c") is None
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.dictionaries(st.text(max_size=3), texts, max_size=4), max_size=6), most=st.integers(1, 4))
-def test_one_of_the_written_stands_for_every_reader_however_it_was_merged(
+def test_all_readers_get_the_same_text_of_a_key_however_it_was_merged(
     tmp_path: Path, batches: list[dict[str, list[str]]], most: int
 ) -> None:
     base = str(tmp_path / uuid.uuid4().hex)
@@ -64,26 +64,26 @@ def test_one_of_the_written_stands_for_every_reader_however_it_was_merged(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments_module, "MAX_SEGMENTS", most)
         for batch in batches:
-            Memo(base, ID).put(batch)
+            WrittenTexts(base, ID).put(batch)
             for key, value in batch.items():
                 wanted[key] = min(wanted.get(key, value), value)
-        memo = Memo(base, ID)
-        assert {key: memo.get(key) for key in wanted} == wanted
+        stored = WrittenTexts(base, ID)
+        assert {key: stored.get(key) for key in wanted} == wanted
         assert len(segments(Path(base))) <= most + 1
 
 
-def test_a_segment_is_named_by_its_content_and_holds_no_base(tmp_path: Path) -> None:
+def test_a_segment_is_named_by_its_content_and_has_no_base(tmp_path: Path) -> None:
     for _ in range(2):
-        Memo(str(tmp_path), ID).put({"k": ["v"]})
+        WrittenTexts(str(tmp_path), ID).put({"k": ["v"]})
     [segment] = segments(tmp_path)
     table = pq.read_table(segment)
     assert table.to_pydict() == {"key": ["k"], "texts": [["v"]]}
     assert table.schema.metadata == {b"cachewarm.model_id": ID.encode()}
 
 
-def test_memos_of_another_model_or_wording_are_not_seen(tmp_path: Path) -> None:
-    Memo(str(tmp_path), ID).put({"k": ["v"]})
-    assert Memo(str(tmp_path), "gpt-4.1-mini@another1").get("k") is None
+def test_texts_of_another_model_or_question_are_not_used(tmp_path: Path) -> None:
+    WrittenTexts(str(tmp_path), ID).put({"k": ["v"]})
+    assert WrittenTexts(str(tmp_path), "gpt-4.1-mini@another1").get("k") is None
 
 
 def test_a_folder_goes_before_the_options_of_an_object_store() -> None:
@@ -91,7 +91,7 @@ def test_a_folder_goes_before_the_options_of_an_object_store() -> None:
     assert below("/a folder?/", "x") == "/a folder?/x"
 
 
-def test_a_key_is_of_all_that_the_variants_depend_on_and_of_one_entry() -> None:
+def test_a_key_covers_everything_that_variants_depend_on() -> None:
     question, base = variants_question(8, 0.8), BaseQuery("a", "Rotate the key")
     same = [BaseQuery("a", "rotate  the key."), BaseQuery("a", "Rotate the key", response="x", origin="golden")]
     assert {question.key("m", base), *(question.key("m", other) for other in same)} == {question.key("m", base)}
@@ -114,9 +114,9 @@ def test_writers_and_merges_beside_each_other_lose_nothing(tmp_path: Path, monke
 
     def write(name: str) -> None:
         try:
-            memo = Memo(str(tmp_path), ID)
+            stored = WrittenTexts(str(tmp_path), ID)
             for number in range(20):
-                memo.put({f"{name}{number}": [name]})
+                stored.put({f"{name}{number}": [name]})
         except BaseException as error:
             failures.append(error)
 
@@ -126,19 +126,19 @@ def test_writers_and_merges_beside_each_other_lose_nothing(tmp_path: Path, monke
     for thread in threads:
         thread.join()
     assert failures == []
-    memo = Memo(str(tmp_path), ID)
-    assert all(memo.get(f"{name}{number}") == [name] for name in "abc" for number in range(20))
+    stored = WrittenTexts(str(tmp_path), ID)
+    assert all(stored.get(f"{name}{number}") == [name] for name in "abc" for number in range(20))
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 not a segment", None], ids=["empty", "nonsense", "flipped"])
 def test_a_damaged_segment_is_named_with_what_to_do(tmp_path: Path, damage: bytes | None) -> None:
-    Memo(str(tmp_path), ID).put({f"key{number}": ["text"] for number in range(100)})
+    WrittenTexts(str(tmp_path), ID).put({f"key{number}": ["text"] for number in range(100)})
     [segment] = segments(tmp_path)
     data = bytearray(segment.read_bytes())
     data[200] ^= 0xFF
     segment.write_bytes(bytes(data) if damage is None else damage)
     with pytest.raises(DatasetError, match=r"damaged or unreadable.*delete it: its bases are written again") as caught:
-        Memo(str(tmp_path), ID).get("key1")
+        WrittenTexts(str(tmp_path), ID).get("key1")
     assert segment.name in str(caught.value)
     assert "\n" not in str(caught.value)
 

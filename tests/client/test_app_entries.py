@@ -1,4 +1,4 @@
-"""The application's own entries beside the warmed ones, stock readers, and any client or reply."""
+"""App entries beside warmed ones, stock RedisVL readers, and all kinds of Redis clients and replies."""
 
 import asyncio
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 import redis
 from cachewarm_client import redis_search_commands as search
 from cachewarm_client.cache import WarmedSemanticCache
-from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.cache_arguments import CheckArguments
 from cachewarm_client.text import entry_id
 from cachewarm_client.vectorizer import EmbedderVectorizer
 from redisvl.extensions.cache.llm import SemanticCache
@@ -16,12 +16,12 @@ from redisvl.query.filter import Tag
 
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from tests.support.cache_fakes import REVOKE, ROTATE, TrigramEmbedder, republish
+from tests.support.cache_fakes import REVOKE, ROTATE, TrigramEmbedder, distance_rules, republish
 
 pytest_plugins = ["tests.support.cache_fixtures"]
 
 
-# The application's own entries
+# App entries
 
 
 def test_what_an_application_stores_is_found_exactly_and_nearby(
@@ -48,7 +48,7 @@ def test_storing_again_replaces_the_answer_its_metadata_and_its_time_to_live(
     assert client.ttl(key) == -1
 
 
-def test_prompts_of_which_nothing_is_left_in_canonical_form_stay_apart(cache: WarmedSemanticCache) -> None:
+def test_prompts_with_an_empty_canonical_form_get_separate_entries(cache: WarmedSemanticCache) -> None:
     assert cache.store("???", "what?", agent_type="auditor") != cache.store("!!!", "oh!", agent_type="auditor")
     assert cache.check("???", agent_type="auditor")[0]["response"] == "what?"
 
@@ -56,7 +56,7 @@ def test_prompts_of_which_nothing_is_left_in_canonical_form_stay_apart(cache: Wa
 PREAMBLE = "You are a careful assistant, and this is the policy that you follow. " * 40
 
 
-def test_an_own_prompt_longer_than_what_is_embedded_answers_nobody_else_with_the_same_beginning(
+def test_an_app_entry_with_a_cut_prompt_does_not_answer_other_prompts_with_the_same_beginning(
     cache: WarmedSemanticCache,
 ) -> None:
     cache.store(f"{PREAMBLE} What may alice do?", "alice's answer", agent_type="auditor")
@@ -68,7 +68,7 @@ def test_an_own_prompt_longer_than_what_is_embedded_answers_nobody_else_with_the
 
 
 @pytest.mark.parametrize("write", ["set", "sadd", "rpush"])
-def test_a_key_of_another_type_where_an_own_entry_would_be_is_a_miss(
+def test_a_key_of_another_type_where_an_app_entry_would_be_is_a_miss(
     cache: WarmedSemanticCache, client: redis.Redis, write: str
 ) -> None:
     question = "Zebras quickly jump over foxes"
@@ -78,17 +78,15 @@ def test_a_key_of_another_type_where_an_own_entry_would_be_is_a_miss(
     assert cache.check(question, agent_type="auditor")[0]["response"] == "they do"
 
 
-def test_a_warmed_entry_can_be_neither_updated_nor_dropped_nor_expired(
-    cache: WarmedSemanticCache, client: redis.Redis
-) -> None:
-    own = cache.store("Where are the audit logs?", "there", agent_type="auditor")
+def test_a_warmed_entry_cannot_be_updated_dropped_or_expired(cache: WarmedSemanticCache, client: redis.Redis) -> None:
+    stored = cache.store("Where are the audit logs?", "there", agent_type="auditor")
     warmed = cache.check(ROTATE, agent_type="auditor")[0]["key"]
     before: tuple[Any, Any] = (client.hgetall(warmed), client.pexpiretime(warmed))
     refused = pytest.raises(CacheError, match="is a warmed entry")
     with refused:
         cache.update(warmed, response="changed")
     with refused:
-        cache.drop(keys=[own, warmed])
+        cache.drop(keys=[stored, warmed])
     with refused:
         cache.expire(warmed, 5)
 
@@ -96,18 +94,18 @@ def test_a_warmed_entry_can_be_neither_updated_nor_dropped_nor_expired(
         with refused:
             await cache.aupdate(warmed, response="changed")
         with refused:
-            await cache.adrop(keys=[own, warmed])
+            await cache.adrop(keys=[stored, warmed])
         with refused:
             await cache.aexpire(warmed, 5)
         await cache.adisconnect()
 
     asyncio.run(in_a_loop())
     assert (client.hgetall(warmed), client.pexpiretime(warmed)) == before
-    assert client.exists(own)
-    cache.update(own, response="over there")
+    assert client.exists(stored)
+    cache.update(stored, response="over there")
     assert cache.check("Where are the audit logs?", agent_type="auditor")[0]["response"] == "over there"
-    cache.drop(keys=[own])
-    assert not client.exists(own)
+    cache.drop(keys=[stored])
+    assert not client.exists(stored)
 
 
 def test_an_entry_of_a_stock_writer_is_found_exactly_and_nearby(
@@ -121,21 +119,21 @@ def test_an_entry_of_a_stock_writer_is_found_exactly_and_nearby(
     assert cache.check("Where are the audit log?", agent_type="auditor")[0]["key"] == key
 
 
-def test_own_entries_stay_readable_when_a_generation_is_published(
+def test_app_entries_stay_readable_when_a_generation_is_published(
     warmed: CacheStore, cache: WarmedSemanticCache
 ) -> None:
     cache.store("Where are the audit logs?", "there", agent_type="auditor")
-    republish(warmed, rules=MatchRules.uniform(0.2))
+    republish(warmed, rules=distance_rules(0.2))
     assert cache.check("where are the audit logs", agent_type="auditor")[0]["match"] == "exact"
     assert cache.check("Where are the audit log?", agent_type="auditor")[0]["response"] == "there"
 
 
-def test_a_warmed_answer_comes_before_an_own_one_of_the_same_prompt(cache: WarmedSemanticCache) -> None:
+def test_a_warmed_entry_takes_precedence_over_an_app_entry_of_the_same_prompt(cache: WarmedSemanticCache) -> None:
     cache.store(ROTATE, "stale", agent_type="auditor")
     assert cache.check(ROTATE, agent_type="auditor")[0]["response"] == "rotate it so"
 
 
-def test_a_hit_renews_an_own_entry_and_never_shortens_a_warmed_one(
+def test_a_hit_renews_an_app_entry_and_never_shortens_a_warmed_one(
     warmed: CacheStore, client: redis.Redis, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     with WarmedSemanticCache(warmed.name, redis_url, embedder=embedder, ttl=900) as cache:
@@ -149,7 +147,7 @@ def test_a_hit_renews_an_own_entry_and_never_shortens_a_warmed_one(
             assert client.ttl(hit["key"]) > 6 * 86_400
 
 
-def test_an_own_entry_that_is_no_entry_is_passed_over(cache: WarmedSemanticCache, client: redis.Redis) -> None:
+def test_a_damaged_app_entry_is_skipped(cache: WarmedSemanticCache, client: redis.Redis) -> None:
     key = cache.store("Where are the audit logs?", "there", agent_type="auditor")
     client.hset(key, "metadata", "not json")
     assert cache.check("Where are the audit logs?", agent_type="auditor") == []
@@ -177,7 +175,7 @@ def test_what_cannot_be_looked_up_again_is_not_stored(
     assert list(client.scan_iter(match=f"{cache.name}:*")) == []
 
 
-def test_clear_takes_own_entries_only(cache: WarmedSemanticCache) -> None:
+def test_clear_removes_app_entries_only(cache: WarmedSemanticCache) -> None:
     cache.store("Where are the audit logs?", "there", agent_type="auditor")
     cache.clear()
     assert cache.check("Where are the audit logs?", agent_type="auditor") == []
@@ -221,7 +219,7 @@ def test_a_stock_semantic_cache_reads_the_same_entries(
 
 
 @pytest.mark.parametrize("options", [{"protocol": 2}, {"protocol": 3}, {"protocol": 3, "decode_responses": True}])
-def test_any_client_of_the_application_will_do(
+def test_any_redis_client_of_the_application_works(
     warmed: CacheStore, redis_url: str, embedder: TrigramEmbedder, options: dict[str, Any]
 ) -> None:
     with redis.Redis.from_url(redis_url, **options) as own:
@@ -230,7 +228,7 @@ def test_any_client_of_the_application_will_do(
         near = cache.check("How do I rotate the signing keys?", agent_type="auditor")
         assert near == asyncio.run(cache.acheck("How do I rotate the signing keys?", agent_type="auditor"))
         assert near[0]["match"] == "semantic"
-        republish(warmed, rules=MatchRules.uniform(0.2))
+        republish(warmed, rules=distance_rules(0.2))
         assert cache.check(ROTATE, agent_type="auditor")[0]["match"] == "exact"
         assert cache.get_stats().lookups == 4
         cache.disconnect()
@@ -240,7 +238,7 @@ def test_any_client_of_the_application_will_do(
 ROW3 = {b"id": b"k", b"extra_attributes": {b"vector_distance": b"0.01", b"prompt": "é".encode()}, b"values": []}
 
 
-def test_both_protocols_parse_alike() -> None:
+def test_replies_of_both_protocols_parse_to_the_same_rows() -> None:
     three = {b"total_results": 2, b"results": [ROW3, {b"id": b"gone", b"extra_attributes": None}], b"warning": []}
     two = [2, b"k", [b"vector_distance", b"0.01", b"prompt", "é".encode()], b"gone", None]
     expected = search.SearchReply(2, [("k", {"vector_distance": "0.01", "prompt": "é"}), ("gone", {})], False)
@@ -255,9 +253,9 @@ def test_both_protocols_parse_alike() -> None:
     ],
 )
 def test_a_search_that_was_cut_short_is_a_miss(cache: WarmedSemanticCache, reply: Any) -> None:
-    ask = replace(cache._ask("x", None, 1, None, None, None, "auditor"), vector=bytes(256))
-    steps = cache._reader.lookup(ask)
-    next(steps)  # asks three exact keys, whether all is there, and what is live
+    request = replace(cache._request(CheckArguments("x"), "auditor"), vector=bytes(256))
+    steps = cache._reader.lookup(request)
+    next(steps)  # reads three exact keys, whether the generation is complete, and what is live
     steps.send([[None] * len(search.STORED_FIELDS)] * 3 + [1, cache.generation.encode()])
     with pytest.raises(StopIteration) as done:
         steps.send([reply])

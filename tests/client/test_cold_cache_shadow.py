@@ -1,4 +1,4 @@
-"""The holdout is measured against a cold cache that everybody fills, not against the empty one that warming leaves."""
+"""The holdout is compared with a cold cache that all users fill, not with the emptier one that warming leaves."""
 
 import asyncio
 import itertools
@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import redis
-from cachewarm_client.arms import place_of
+from cachewarm_client.arms import assign
 from cachewarm_client.cache import WarmedSemanticCache
-from cachewarm_client.cold_cache_shadow import MARK_EVERY, MAX_SECONDS, STORES_SECONDS, Marks
+from cachewarm_client.cache_arguments import CheckArguments
+from cachewarm_client.cold_cache_shadow import MARK_EVERY, MAX_SECONDS, STORES_SECONDS, StoreMarks
 from cachewarm_client.counters import HOLDOUT_ARM, WARMED_ARM
 from cachewarm_client.keys import arms_key, shadow_key, stats_key, stores_key
 from cachewarm_client.lookup import app_entry_id
@@ -30,21 +31,21 @@ OTHER = "Where are the audit logs?"
 
 
 class Both:
-    """A cache of which the one half of the users is held out, and a user of each half."""
+    """A cache that holds out half of the users, and a user of each arm."""
 
     def __init__(self, cache: WarmedSemanticCache, client: redis.Redis) -> None:
         self.cache, self.client = cache, client
-        self.held, self.sees = (self._user(arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
+        self.held_out, self.warmed_user = (self._user(arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
 
     def _user(self, arm: str) -> str:
         users = map("user {}".format, itertools.count())
-        return next(user for user in users if place_of(self.cache.name, 0.5, user, None).arm == arm)
+        return next(user for user in users if assign(self.cache.name, 0.5, user, None).arm == arm)
 
     def ask(self, user: str, prompt: str = ROTATE, **more: Any) -> list[dict[str, Any]]:
         return self.cache.check(prompt, agent_type="auditor", holdout_key=user, **more)
 
-    def counted(self, arm: str) -> dict[str, int]:
-        """Of the day's buckets: hits and misses of the arm; of the hour: the arm's true outcomes."""
+    def counts_of(self, arm: str) -> dict[str, int]:
+        """Hits and misses of the arm in the buckets of the day, and its real outcomes in the hour."""
         self.cache.flush()
         found: dict[str, int] = {}
         buckets: Any = self.client.hgetall(arms_key(self.cache.name, "20261122"))
@@ -76,31 +77,31 @@ def both(
 
 
 @pytest.mark.parametrize("prompt", [ROTATE, NEAR])
-def test_what_a_warmed_entry_answered_the_holdout_would_have_hit_in_a_cold_cache(both: Both, prompt: str) -> None:
+def test_the_holdout_would_have_hit_in_a_cold_cache_what_a_warmed_entry_answered(both: Both, prompt: str) -> None:
     both.cache.store(OTHER, "there", agent_type="auditor")
-    assert both.ask(both.sees, prompt)
+    assert both.ask(both.warmed_user, prompt)
     both.cache.flush()
-    assert both.ask(both.held, prompt) == []
-    assert both.ask(both.held, f"  {prompt.upper()} ") == []  # the same canonical prompt
-    assert both.ask(both.held, "Why is the sky blue?") == []
-    assert both.counted(HOLDOUT_ARM) == {"miss": 3, "would": 2, "bucket hit": 2, "bucket miss": 1}
+    assert both.ask(both.held_out, prompt) == []
+    assert both.ask(both.held_out, f"  {prompt.upper()} ") == []  # the same canonical prompt
+    assert both.ask(both.held_out, "Why is the sky blue?") == []
+    assert both.counts_of(HOLDOUT_ARM) == {"miss": 3, "would": 2, "bucket hit": 2, "bucket miss": 1}
     match = "exact" if prompt == ROTATE else "semantic"
-    assert both.counted(WARMED_ARM) == {match: 1, "bucket hit": 1}
+    assert both.counts_of(WARMED_ARM) == {match: 1, "bucket hit": 1}
     arms = both.cache.get_stats().arms
-    assert (arms[HOLDOUT_ARM].hit_rate, arms[HOLDOUT_ARM].would_hit_rate) == (0.0, pytest.approx(2 / 3))
-    told = arms[HOLDOUT_ARM].as_dict()
-    assert told["would_hits"] == 2
-    assert "0 hits, 3 misses: 0.0%; " in _rates("holdout arm", told)
-    assert _rates("holdout arm", told).endswith("; a cold cache would have hit 2 more")
+    assert (arms[HOLDOUT_ARM].hit_rate, arms[HOLDOUT_ARM].cold_cache_hit_rate) == (0.0, pytest.approx(2 / 3))
+    tally = arms[HOLDOUT_ARM].as_dict()
+    assert tally["would_hits"] == 2
+    assert "0 hits, 3 misses: 0.0%; " in _rates("holdout arm", tally)
+    assert _rates("holdout arm", tally).endswith("; a cold cache would have hit 2 more")
     assert both.cache.stats_errors == 0
 
 
 def test_an_application_that_never_stores_has_no_shadow(both: Both) -> None:
     for _ in range(2):
-        assert both.ask(both.sees)
-        assert both.ask(both.held) == []
+        assert both.ask(both.warmed_user)
+        assert both.ask(both.held_out) == []
     assert both.shadows() == []
-    assert both.counted(HOLDOUT_ARM) == {"miss": 2, "bucket miss": 2}
+    assert both.counts_of(HOLDOUT_ARM) == {"miss": 2, "bucket miss": 2}
 
 
 def test_that_an_application_stores_is_known_by_agent_type_and_in_every_process(
@@ -108,68 +109,68 @@ def test_that_an_application_stores_is_known_by_agent_type_and_in_every_process(
 ) -> None:
     with WarmedSemanticCache(both.cache.name, redis_url, embedder=embedder) as other:
         other.store(OTHER, "there", agent_type="planner")
-        both.ask(both.sees)
+        both.ask(both.warmed_user)
         assert both.shadows() == []
         other.store(OTHER, "there", agent_type="auditor", ttl=60)
-    both.ask(both.sees)
+    both.ask(both.warmed_user)
     assert both.shadows() == [both.shadow().encode()]
     mark = stores_key(both.cache.name, "auditor")
     assert both.client.get(mark) == b"60"
     assert STORES_SECONDS - 30 <= both.client.ttl(mark) <= STORES_SECONDS  # type: ignore[operator]
 
 
-def test_a_shadow_expires_as_an_own_answer_would_and_hits_of_both_arms_renew_it(both: Both) -> None:
+def test_a_shadow_expires_as_an_app_entry_would_and_hits_of_both_arms_renew_it(both: Both) -> None:
     both.cache.store(OTHER, "there", agent_type="auditor")
-    for user in (both.sees, both.sees, both.held):
+    for user in (both.warmed_user, both.warmed_user, both.held_out):
         both.ask(user)
         both.cache.flush()
         assert 895 <= both.client.ttl(both.shadow()) <= 900  # type: ignore[operator]
         both.client.expire(both.shadow(), 30)
     both.client.expire(both.shadow(), 0)
-    both.ask(both.held)
-    assert both.counted(HOLDOUT_ARM) == {"miss": 2, "would": 1, "bucket hit": 1, "bucket miss": 1}
+    both.ask(both.held_out)
+    assert both.counts_of(HOLDOUT_ARM) == {"miss": 2, "would": 1, "bucket hit": 1, "bucket miss": 1}
     assert both.shadows() == []
 
 
 @pytest.mark.parametrize(("ttl", "lives", "renewed"), [(600, 600, False), (None, MAX_SECONDS, True)])
-def test_a_reader_without_a_ttl_notes_what_store_was_told_and_hits_renew_only_what_has_no_end(
+def test_without_a_ttl_a_shadow_lives_as_long_as_store_said_and_hits_renew_it_only_if_it_never_expires(
     both: Both, redis_url: str, embedder: TrigramEmbedder, ttl: int | None, lives: int, renewed: bool
 ) -> None:
     with WarmedSemanticCache(both.cache.name, redis_url, embedder=embedder, holdout=0.5) as cache:
         one = Both(cache, both.client)
         cache.store(OTHER, "there", agent_type="auditor", ttl=ttl)
-        one.ask(one.sees)
+        one.ask(one.warmed_user)
         cache.flush()
         assert lives - 5 <= both.client.ttl(one.shadow()) <= lives  # type: ignore[operator]
         both.client.expire(one.shadow(), 30)
-        one.ask(one.sees)
-        one.ask(one.held)
+        one.ask(one.warmed_user)
+        one.ask(one.held_out)
         cache.flush()
         assert (both.client.ttl(one.shadow()) > 30) is renewed  # type: ignore[operator]
 
 
-def test_a_real_hit_of_the_holdout_is_no_would_be_one(both: Both) -> None:
+def test_a_real_hit_of_the_holdout_is_not_counted_as_a_cold_cache_hit(both: Both) -> None:
     both.cache.store(ROTATE, "my way", agent_type="auditor")
-    assert both.ask(both.sees)[0]["response"] == "rotate it so"
+    assert both.ask(both.warmed_user)[0]["response"] == "rotate it so"
     both.cache.flush()
-    assert both.ask(both.held)[0]["response"] == "my way"
-    assert both.counted(HOLDOUT_ARM) == {"exact": 1, "bucket hit": 1}
+    assert both.ask(both.held_out)[0]["response"] == "my way"
+    assert both.counts_of(HOLDOUT_ARM) == {"exact": 1, "bucket hit": 1}
 
 
-def test_what_an_own_entry_answers_and_what_has_no_prompt_leaves_no_shadow(both: Both) -> None:
+def test_a_hit_by_an_app_entry_and_a_lookup_without_a_prompt_leave_no_shadow(both: Both) -> None:
     both.cache.store(OTHER, "there", agent_type="auditor")
-    assert both.ask(both.sees, OTHER)
+    assert both.ask(both.warmed_user, OTHER)
     vector = both.cache.vectorizer.embed(ROTATE)
     assert both.cache.check(vector=vector, agent_type="auditor", holdout_key="user 1") is not None
     assert both.shadows() == []
 
 
-def test_a_look_up_with_a_filter_has_no_exact_path_in_a_cold_cache_either(both: Both) -> None:
+def test_a_lookup_with_a_filter_has_no_exact_hit_in_a_cold_cache_either(both: Both) -> None:
     both.cache.store(OTHER, "there", agent_type="auditor")
-    both.ask(both.sees)
+    both.ask(both.warmed_user)
     both.cache.flush()
-    assert both.ask(both.held, filter_expression=Tag("source") == "golden") == []
-    assert both.counted(HOLDOUT_ARM) == {"miss": 1, "bucket miss": 1}
+    assert both.ask(both.held_out, filter_expression=Tag("source") == "golden") == []
+    assert both.counts_of(HOLDOUT_ARM) == {"miss": 1, "bucket miss": 1}
 
 
 def test_shadows_cost_no_round_trip_and_a_mark_of_storing_one_an_hour(both: Both, clock: Clock) -> None:
@@ -185,10 +186,10 @@ def test_shadows_cost_no_round_trip_and_a_mark_of_storing_one_an_hour(both: Both
         both.cache.store(OTHER, "there", vector=[0.1] * 64, agent_type="auditor")
     assert len(trips) == 4
     for _ in range(3):
-        both.ask(both.sees)
+        both.ask(both.warmed_user)
     assert len(trips) == 4 + 3
-    marks = Marks("name")
-    due = [marks.due(who, 60, at) is not None for who, at in (("a", 0), ("b", 1), ("a", 2), ("a", MARK_EVERY))]
+    marks = StoreMarks("name")
+    due = [marks.due_command(who, 60, at) is not None for who, at in (("a", 0), ("b", 1), ("a", 2), ("a", MARK_EVERY))]
     assert due == [True, True, False, True]
 
 
@@ -202,17 +203,17 @@ def test_a_shadow_that_cannot_be_kept_or_read_breaks_no_lookup(both: Both, broke
         both.client.config_set("min-replicas-to-write", 1)
     try:
         for _ in range(2):
-            assert both.ask(both.sees)
-            assert both.ask(both.held) == []
+            assert both.ask(both.warmed_user)
+            assert both.ask(both.held_out) == []
     finally:
         both.client.config_set("min-replicas-to-write", 0)
     assert both.cache.stats_errors
-    assert both.shadows() in ([], [both.shadow().encode()])  # the last note was sent when writes were allowed again
+    assert both.shadows() in ([], [both.shadow().encode()])  # the last note was sent after writes were allowed again
 
 
 def test_no_prompt_and_no_user_is_in_a_shadow(both: Both) -> None:
     both.cache.store(OTHER, "there", agent_type="auditor")
-    both.ask(both.sees, NEAR)
+    both.ask(both.warmed_user, NEAR)
     (key,) = both.shadows()
     assert key == both.shadow(NEAR).encode()
     assert both.client.get(key) == b"1"
@@ -221,32 +222,32 @@ def test_no_prompt_and_no_user_is_in_a_shadow(both: Both) -> None:
 # Lookups that raise
 
 
-def test_lookups_that_raise_are_errors_of_their_hour_and_misses_of_their_bucket(
+def test_lookups_that_raise_count_as_errors_of_the_hour_and_misses_of_the_bucket(
     both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both.cache.store(OTHER, "there", agent_type="auditor")
-    both.ask(both.sees)
+    both.ask(both.warmed_user)
     both.cache.flush()
 
     def failing(*_: Any) -> Any:
         raise CacheError("the embedder is down")
 
     monkeypatch.setattr(type(both.cache.vectorizer), "buffer", failing)
-    heard: Counter[str] = Counter()
-    both.cache.listen(lambda outcome, *_: heard.update([outcome]))
-    assert both.ask(both.sees)  # an exact hit embeds nothing
-    for user, prompt in ((both.sees, NEAR), (both.held, "How do I rotate a tyre?"), (both.held, ROTATE)):
+    outcomes: Counter[str] = Counter()
+    both.cache.listen(lambda outcome, *_: outcomes.update([outcome]))
+    assert both.ask(both.warmed_user)  # an exact hit embeds nothing
+    for user, prompt in ((both.warmed_user, NEAR), (both.held_out, "How do I rotate a tyre?"), (both.held_out, ROTATE)):
         with pytest.raises(CacheError, match="embedder is down"):
             both.ask(user, prompt)
         with pytest.raises(CacheError, match="embedder is down"):
             asyncio.run(_asked(both, user, prompt))
-    assert both.counted(WARMED_ARM) == {"exact": 2, "error": 2, "bucket hit": 2, "bucket miss": 2}
+    assert both.counts_of(WARMED_ARM) == {"exact": 2, "error": 2, "bucket hit": 2, "bucket miss": 2}
     # A cold cache would have answered ROTATE by its exact key, before anything is embedded.
-    assert both.counted(HOLDOUT_ARM) == {"error": 4, "would": 2, "bucket hit": 2, "bucket miss": 2}
+    assert both.counts_of(HOLDOUT_ARM) == {"error": 4, "would": 2, "bucket hit": 2, "bucket miss": 2}
     stats = both.cache.get_stats()
     assert (stats.lookups, stats.errors, stats.hit_rate, stats.miss_ms) == (2, 6, 1.0, None)
     assert _rates("all", stats.as_dict()).endswith("; 6 raised")
-    assert heard == {"exact": 1, "error": 6}
+    assert outcomes == {"exact": 1, "error": 6}
 
 
 async def _asked(both: Both, user: str, prompt: str) -> None:
@@ -256,15 +257,15 @@ async def _asked(both: Both, user: str, prompt: str) -> None:
         await both.cache._connection.aclose()
 
 
-def test_a_lookup_counts_once_whatever_fails_after_it_was_decided(both: Both) -> None:
-    ask = replace(both.cache._ask(ROTATE, None, 1, None, None, None, "auditor"), ttl=None)
-    steps = both.cache._reader.lookup(ask)
+def test_a_lookup_counts_once_even_when_something_fails_after_the_decision(both: Both) -> None:
+    request = replace(both.cache._request(CheckArguments(ROTATE), "auditor"), ttl=None)
+    steps = both.cache._reader.lookup(request)
     next(steps)
     with suppress(CacheError):
         steps.throw(CacheError("lost"))
-    ended = both.cache._counters.began("auditor")
-    ended("miss")
-    ended("error")
+    finish = both.cache._counters.start_lookup("auditor")
+    finish("miss")
+    finish("error")
     both.cache.flush()
     stats = both.cache.get_stats()
     assert (stats.errors, stats.misses) == (1, 1)

@@ -1,4 +1,4 @@
-"""Records, pins and withdrawals as data: what older programs wrote is read, and nothing is lost on the way."""
+"""Records, pins and withdrawals as data: older versions are read, and nothing is lost on the way."""
 
 import json
 from dataclasses import replace
@@ -57,19 +57,19 @@ def test_a_record_of_an_older_program_is_read_with_the_defaults() -> None:
         ({"forecast_hit_rate": 0.1, "id": "other"}, True),
     ],
 )
-def test_content_is_entries_and_how_long_they_live_and_not_how_far_they_are_loaded(
+def test_the_same_content_means_the_same_entries_and_times_to_live_however_many_are_loaded(
     change: dict[str, object], same: bool
 ) -> None:
     assert RECORD.same_content(replace(RECORD, **change)) == same  # type: ignore[arg-type]
 
 
-def test_half_life_is_that_of_the_agent_type_that_lives_shortest() -> None:
+def test_half_life_is_that_of_the_shortest_time_to_live() -> None:
     assert not RECORD.past_half_life(NOW + timedelta(days=1.2))
     assert RECORD.past_half_life(NOW + timedelta(days=1.3))
     assert not replace(RECORD, ttl_days_by_agent={"auditor": 30.0}).past_half_life(NOW + timedelta(days=3.4))
 
 
-def test_a_pin_is_read_apart_from_the_generations() -> None:
+def test_a_pin_is_not_read_as_a_generation() -> None:
     pin = Pin(RECORD.id, NOW, "why")
     fields = {RECORD.id: RECORD.to_json(), "live": RECORD.id, "pinned": pin.to_json()}
     assert parse_generations(fields) == (RECORD.id, {RECORD.id: RECORD})
@@ -83,14 +83,14 @@ def test_a_damaged_pin_is_an_error_that_says_what_to_do(text: str) -> None:
         Pin.from_json(text)
 
 
-def test_only_an_entrys_key_names_an_entry() -> None:
+def test_only_a_warmed_entrys_key_gives_a_generation_and_an_entry_id() -> None:
     key = key_prefix("n", "g") + "0" * 64
     assert warmed_entry("n", key) == ("g", "0" * 64)
     for other in ("n:" + "0" * 64, "warm:n:" + "0" * 64, whole_key("n", "g", "a"), "warm:m:g:" + "0" * 64, key + "0"):
         assert warmed_entry("n", other) is None
 
 
-def test_a_withdrawal_holds_even_where_its_words_are_damaged() -> None:
+def test_a_withdrawal_with_a_damaged_reason_still_applies() -> None:
     row = Withdrawal("e" * 64, "0" * 16, datetime(2026, 1, 1, tzinfo=UTC), "why")
     assert Withdrawal.from_json(row.field, row.to_json()) == row
     assert by_entry([Withdrawal.from_json(row.field, "{")]) == {row.entry_id: {row.response_sha}}
@@ -105,7 +105,7 @@ answers = st.sampled_from(["yes", "No.", "no", "maybe"])
     planned=st.dictionaries(entries, answers),
     out=st.sets(entries),
 )
-def test_after_its_settlement_a_generation_serves_what_is_planned_and_not_withdrawn_and_needs_no_other(
+def test_one_settlement_leaves_a_generation_serving_exactly_what_is_planned_and_not_withdrawn(
     withdrawn: dict[str, set[str]], planned: dict[str, str], out: set[str]
 ) -> None:
     shas = {entry: {response_sha(one) for one in bad} for entry, bad in withdrawn.items()}

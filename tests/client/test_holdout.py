@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import redis
-from cachewarm_client.arms import place_of
+from cachewarm_client.arms import assign
 from cachewarm_client.cache import WarmedSemanticCache
 from cachewarm_client.certificate import Certificate
 from cachewarm_client.counters import HOLDOUT_ARM, KEEP_SECONDS, SERVED_SECONDS, WARMED_ARM
@@ -46,12 +46,12 @@ def reader(
 
 
 def user_of(name: str, arm: str) -> str:
-    """The first user whom a holdout of a half puts in this arm."""
-    return next(u for u in map("user {}".format, itertools.count()) if place_of(name, 0.5, u, None).arm == arm)
+    """The first user that a holdout share of 0.5 puts in this arm."""
+    return next(u for u in map("user {}".format, itertools.count()) if assign(name, 0.5, u, None).arm == arm)
 
 
 def ways(cache: WarmedSemanticCache, prompt: str, agent_type: str, key: str) -> Iterator[list[dict[str, Any]]]:
-    """All ways to look a prompt up."""
+    """The hits of all ways to look a prompt up."""
     vector = cache.vectorizer.embed(prompt)
     both = {"agent_type": agent_type, "holdout_key": key}
     yield cache.check(prompt, **both)
@@ -64,23 +64,23 @@ def ways(cache: WarmedSemanticCache, prompt: str, agent_type: str, key: str) -> 
 
 
 def test_the_holdout_sees_what_the_application_stored_and_no_warmed_entry(reader: WarmedSemanticCache) -> None:
-    held, sees = (user_of(reader.name, arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
+    held_out, warmed_user = (user_of(reader.name, arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
     for prompt in (ROTATE, NEAR):
-        assert not any(ways(reader, prompt, "auditor", held))
-        assert all(list(ways(reader, prompt, "auditor", sees))[:5])
+        assert not any(ways(reader, prompt, "auditor", held_out))
+        assert all(list(ways(reader, prompt, "auditor", warmed_user))[:5])
     key = reader.store(ROTATE, "rotate it my way", agent_type="auditor")
     for prompt, match in ((ROTATE, "exact"), (NEAR, "semantic")):
-        (hit,) = reader.check(prompt, agent_type="auditor", holdout_key=held)
+        (hit,) = reader.check(prompt, agent_type="auditor", holdout_key=held_out)
         assert (hit["key"], hit["match"], hit["response"]) == (key, match, "rotate it my way")
-    (warmed,) = reader.check(ROTATE, agent_type="auditor", holdout_key=sees)
+    (warmed,) = reader.check(ROTATE, agent_type="auditor", holdout_key=warmed_user)
     assert warmed["response"] == "rotate it so"
     own = reader.store("Where are the audit logs?", "there", agent_type="auditor")
-    for user in (held, sees):
+    for user in (held_out, warmed_user):
         for prompt in ("Where are the audit logs", "Where are the audit log?"):
             assert [hit["key"] for hit in reader.check(prompt, agent_type="auditor", holdout_key=user)] == [own]
 
 
-def test_a_withdrawn_warmed_answer_does_not_hide_an_own_one_from_the_holdout(
+def test_a_withdrawn_warmed_answer_does_not_hide_an_app_entry_from_the_holdout(
     reader: WarmedSemanticCache, warmed: CacheStore
 ) -> None:
     warmed.withdraw({entry_id(ROTATE, "auditor"): None})
@@ -90,11 +90,11 @@ def test_a_withdrawn_warmed_answer_does_not_hide_an_own_one_from_the_holdout(
     assert hit["response"] == "my way"
 
 
-def test_explain_says_which_arm_it_explains(reader: WarmedSemanticCache) -> None:
-    held, sees = (user_of(reader.name, arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
-    why = reader.explain(ROTATE, agent_type="auditor", holdout_key=held)
+def test_an_explanation_names_its_arm(reader: WarmedSemanticCache) -> None:
+    held_out, warmed_user = (user_of(reader.name, arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
+    why = reader.explain(ROTATE, agent_type="auditor", holdout_key=held_out)
     assert (why["arm"], why["match"], why["neighbours"]) == (HOLDOUT_ARM, "miss", [])
-    why = reader.explain(ROTATE, agent_type="auditor", holdout_key=sees)
+    why = reader.explain(ROTATE, agent_type="auditor", holdout_key=warmed_user)
     assert (why["arm"], why["match"]) == (WARMED_ARM, "exact")
 
 
@@ -102,7 +102,6 @@ WORDS = ["rotate", "revoke", "the", "signing", "key", "certificate", "not", "2",
 PROMPTS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join).filter(canonical)
 PROOF = Certificate(0.05, 0.01, 0.5, 200, 1, 0.03, 400, 5)
 RULES = {
-    "uniform": MatchRules.uniform,
     "exact_only": lambda _: MatchRules(MatchRule("", "exact_only"), {}),
     "certified": lambda distance: MatchRules(MatchRule("", "distance", distance, True, None, PROOF), {}),
     "learned": lambda distance: learned(-9.0, SPACE, distance),
@@ -133,30 +132,30 @@ def test_no_warmed_entry_is_ever_served_to_the_holdout(
                     assert all(hit["response"].startswith("own ") for hit in hits)
 
 
-# Who is held out
+# Which users are in the holdout
 
 
-def test_the_key_of_a_lookup_wins_over_the_callable_and_without_both_the_prompt_is_drawn(
+def test_the_key_of_a_lookup_takes_precedence_over_the_callable_and_without_both_the_prompt_decides(
     warmed: CacheStore, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
-    held, sees = (user_of(warmed.name, arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
+    held_out, warmed_user = (user_of(warmed.name, arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
     present: ContextVar[str | None] = ContextVar("present", default=None)
     with WarmedSemanticCache(warmed.name, redis_url, embedder=embedder, holdout=0.5, holdout_key=present.get) as cache:
 
         def arm(key: str | None = None) -> str:
             return str(cache.explain(ROTATE, agent_type="auditor", holdout_key=key)["arm"])
 
-        by_prompt = place_of(warmed.name, 0.5, None, ROTATE).arm
-        assert (arm(), arm(held), arm(sees)) == (by_prompt, HOLDOUT_ARM, WARMED_ARM)
-        for user, expected in ((held, HOLDOUT_ARM), (sees, WARMED_ARM), ("", by_prompt)):
+        by_prompt = assign(warmed.name, 0.5, None, ROTATE).arm
+        assert (arm(), arm(held_out), arm(warmed_user)) == (by_prompt, HOLDOUT_ARM, WARMED_ARM)
+        for user, expected in ((held_out, HOLDOUT_ARM), (warmed_user, WARMED_ARM), ("", by_prompt)):
             present.set(user)
             assert arm() == expected
             assert bool(asyncio.run(cache.acheck(ROTATE, agent_type="auditor"))) is (expected == WARMED_ARM)
-        assert arm(sees) == WARMED_ARM
+        assert arm(warmed_user) == WARMED_ARM
 
 
 @pytest.mark.parametrize("answer", [lambda: 1 / 0, lambda: 42])
-def test_a_key_that_cannot_be_had_breaks_no_lookup_and_is_counted_and_told_once(
+def test_a_failing_holdout_key_breaks_no_lookup_and_is_counted_each_time_and_logged_once(
     warmed: CacheStore,
     redis_url: str,
     embedder: TrigramEmbedder,
@@ -171,13 +170,13 @@ def test_a_key_that_cannot_be_had_breaks_no_lookup_and_is_counted_and_told_once(
     assert [record.message.split()[0] for record in caplog.records] == ["holdout_key"]
 
 
-def test_what_cannot_be_a_holdout_is_refused_before_redis_is_asked(redis_url: str) -> None:
+def test_an_unusable_holdout_is_refused_before_redis_is_reached(redis_url: str) -> None:
     for wrong in ({"holdout": 1.5}, {"holdout": math.nan}, {"holdout": 0.1, "holdout_key": "user 1"}):
         with pytest.raises(ConfigurationError, match="holdout"):
             WarmedSemanticCache("nothing-here", redis_url, **wrong)  # type: ignore[arg-type]
 
 
-def test_a_key_that_is_no_string_is_refused(reader: WarmedSemanticCache) -> None:
+def test_a_key_that_is_not_a_string_is_refused(reader: WarmedSemanticCache) -> None:
     with pytest.raises(TypeError, match="holdout_key must be a string, got int"):
         reader.check(ROTATE, agent_type="auditor", holdout_key=42)  # type: ignore[arg-type]
 
@@ -188,12 +187,12 @@ def test_a_key_that_is_no_string_is_refused(reader: WarmedSemanticCache) -> None
 def test_lookups_are_counted_by_arm_hour_agent_type_bucket_and_entry(
     reader: WarmedSemanticCache, client: redis.Redis
 ) -> None:
-    held, sees = (user_of(reader.name, arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
+    held_out, warmed_user = (user_of(reader.name, arm) for arm in (HOLDOUT_ARM, WARMED_ARM))
     reader.store("Where are the logs?", "there", agent_type="auditor")
-    for user in (held, sees):
+    for user in (held_out, warmed_user):
         for prompt in (ROTATE, NEAR, "Where are the logs?", "Why is the sky blue?"):
             reader.check(prompt, agent_type="auditor", holdout_key=user)
-    reader.check("How?", agent_type="odd:type", holdout_key=held)
+    reader.check("How?", agent_type="odd:type", holdout_key=held_out)
     reader.flush()
     fields = {name.decode(): int(value) for name, value in client.hgetall(stats_key(reader.name, "2026112209")).items()}  # type: ignore[union-attr]
     times = {name: fields.pop(name) for name in list(fields) if name.split(":")[1].endswith("_us")}
@@ -212,13 +211,13 @@ def test_lookups_are_counted_by_arm_hour_agent_type_bucket_and_entry(
     assert min(times.values()) > 0
     served = client.hgetall(served_key(reader.name, "2026112209"))
     assert served == {entry_id(ROTATE, "auditor").encode(): b"2"}
-    buckets = {user: place_of(reader.name, 0.5, user, None).bucket for user in (held, sees)}
+    buckets = {user: assign(reader.name, 0.5, user, None).bucket for user in (held_out, warmed_user)}
     assert client.hgetall(arms_key(reader.name, "20261122")) == {
-        f"warmed:{buckets[sees]}:hit:auditor".encode(): b"3",
-        f"warmed:{buckets[sees]}:miss:auditor".encode(): b"1",
-        f"holdout:{buckets[held]}:hit:auditor".encode(): b"1",
-        f"holdout:{buckets[held]}:miss:auditor".encode(): b"3",
-        f"holdout:{buckets[held]}:miss:odd:type".encode(): b"1",
+        f"warmed:{buckets[warmed_user]}:hit:auditor".encode(): b"3",
+        f"warmed:{buckets[warmed_user]}:miss:auditor".encode(): b"1",
+        f"holdout:{buckets[held_out]}:hit:auditor".encode(): b"1",
+        f"holdout:{buckets[held_out]}:miss:auditor".encode(): b"3",
+        f"holdout:{buckets[held_out]}:miss:odd:type".encode(): b"1",
     }
     lives = {
         stats_key(reader.name, "2026112209"): KEEP_SECONDS,
@@ -243,16 +242,16 @@ def test_a_reader_without_a_holdout_counts_in_no_bucket(
 
 
 def test_counters_that_fail_in_the_holdout_break_no_lookup(reader: WarmedSemanticCache, client: redis.Redis) -> None:
-    held = user_of(reader.name, HOLDOUT_ARM)
+    held_out = user_of(reader.name, HOLDOUT_ARM)
     for key in (arms_key(reader.name, "20261122"), stats_key(reader.name, "2026112209")):
         client.set(key, "not a hash")
     reader.store(ROTATE, "my way", agent_type="auditor")
     for _ in range(2):
-        assert reader.check(ROTATE, agent_type="auditor", holdout_key=held)
+        assert reader.check(ROTATE, agent_type="auditor", holdout_key=held_out)
     assert reader.stats_errors == 3  # the hit, its microseconds and its bucket
 
 
-def test_whom_a_lookup_is_for_is_in_no_key_and_no_value_of_redis(
+def test_no_key_and_no_value_in_redis_contains_the_user_of_a_lookup(
     reader: WarmedSemanticCache, client: redis.Redis
 ) -> None:
     secret = "someone@example.org"
@@ -263,11 +262,11 @@ def test_whom_a_lookup_is_for_is_in_no_key_and_no_value_of_redis(
     for key in client.scan_iter(count=1000):
         assert secret.encode() not in key + (client.dump(key) or b"")
         if client.type(key) == b"hash":
-            held: Any = client.hgetall(key)
-            assert not any(secret.encode() in part for pair in held.items() for part in pair)
+            fields: Any = client.hgetall(key)
+            assert not any(secret.encode() in part for pair in fields.items() for part in pair)
 
 
-def test_the_rate_that_is_compared_with_the_forecast_is_that_of_the_warmed_arm(
+def test_the_forecast_is_compared_with_the_hit_rate_of_the_warmed_arm(
     reader: WarmedSemanticCache, warmed: CacheStore, clock: Clock
 ) -> None:
     for arm, lookups in ((WARMED_ARM, 3), (HOLDOUT_ARM, 5)):

@@ -1,4 +1,4 @@
-"""A lookup under a learned rule, on a real Redis: the pick, the certificate's threshold, own entries, explanations."""
+"""Lookups under a learned rule, on a real Redis: pick, certified threshold, app entries and explanations."""
 
 import json
 import math
@@ -119,7 +119,7 @@ def test_the_certified_threshold_decides_and_not_the_distance(
     assert reader.check(NEAR, agent_type="a") == []
 
 
-def test_an_exact_prompt_is_served_without_the_model_and_other_agent_types_exactly_only(
+def test_an_exact_prompt_needs_no_model_and_agent_types_without_a_rule_serve_exact_hits_only(
     reader: WarmedSemanticCache, embedder: TrigramEmbedder
 ) -> None:
     calls = embedder.calls
@@ -128,7 +128,7 @@ def test_an_exact_prompt_is_served_without_the_model_and_other_agent_types_exact
     assert embedder.calls == calls
 
 
-def test_a_vector_alone_has_no_words_and_is_a_miss_under_a_learned_rule(
+def test_a_lookup_by_vector_alone_is_a_miss_under_a_learned_rule(
     reader: WarmedSemanticCache, embedder: TrigramEmbedder
 ) -> None:
     vector = embedder.embed([NEAR])[0].tolist()
@@ -136,13 +136,13 @@ def test_a_vector_alone_has_no_words_and_is_a_miss_under_a_learned_rule(
 
 
 @pytest.mark.parametrize("results", [1, NEIGHBOURS, 50])
-def test_how_many_results_are_asked_for_does_not_change_the_decision(reader: WarmedSemanticCache, results: int) -> None:
+def test_the_number_of_results_does_not_change_the_decision(reader: WarmedSemanticCache, results: int) -> None:
     hits = reader.check(NEAR, agent_type="a", num_results=results, explain=True)
     assert hits[0]["explanation"]["score"] == reader.explain(NEAR, agent_type="a")["score"]
     assert {hit["answer_group"] for hit in hits} == {"rotate"}
 
 
-def test_a_certified_distance_serves_the_nearest_or_nothing_whatever_the_caller_filters(
+def test_a_certified_distance_serves_the_nearest_entry_or_nothing_with_any_filter(
     store: CacheStore, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     rows = [{**ROWS[0], "source": "golden"}, {**ROWS[4], "source": "query_log"}]
@@ -155,7 +155,7 @@ def test_a_certified_distance_serves_the_nearest_or_nothing_whatever_the_caller_
         assert cache.check(NEAR, agent_type="a", filter_expression=Tag("source") == "query_log") == []
 
 
-def test_once_an_entry_has_expired_the_certificate_no_longer_speaks_and_exact_hits_remain(
+def test_after_an_entry_has_expired_the_rule_is_not_applied_and_exact_hits_remain(
     reader: WarmedSemanticCache, client: redis.Redis
 ) -> None:
     key = whole_key(reader.name, reader.generation, "a")
@@ -167,7 +167,7 @@ def test_once_an_entry_has_expired_the_certificate_no_longer_speaks_and_exact_hi
     assert reader.check(ROWS[0]["prompt"], agent_type="a")[0]["match"] == "exact"
 
 
-def test_a_prompt_with_personal_data_is_answered_exactly_or_not_at_all(
+def test_a_prompt_with_personal_data_gets_exact_hits_only(
     reader: WarmedSemanticCache, embedder: TrigramEmbedder
 ) -> None:
     calls = embedder.calls
@@ -175,7 +175,7 @@ def test_a_prompt_with_personal_data_is_answered_exactly_or_not_at_all(
     assert embedder.calls == calls
 
 
-def test_many_own_entries_nearby_do_not_change_what_the_rule_sees(reader: WarmedSemanticCache) -> None:
+def test_many_app_entries_nearby_do_not_change_what_the_rule_sees(reader: WarmedSemanticCache) -> None:
     before = reader.explain(NEAR, agent_type="a")
     for n in range(NEIGHBOURS + 2):
         reader.store(f"How do I rotate the signing keys {'!' * n} x{n}?", f"own {n}", agent_type="a")
@@ -186,7 +186,7 @@ def test_many_own_entries_nearby_do_not_change_what_the_rule_sees(reader: Warmed
     assert hit["response"] == "rotate signing key"
 
 
-def test_own_entries_answer_within_a_certified_distance_only(
+def test_app_entries_answer_within_a_certified_distance_only(
     store: CacheStore, redis_url: str, embedder: TrigramEmbedder, reader: WarmedSemanticCache
 ) -> None:
     question = "May interns open the vault on the second floor?"
@@ -199,7 +199,7 @@ def test_own_entries_answer_within_a_certified_distance_only(
     assert reader.check("May interns not open the vault on the second floor?", agent_type="a") == []
 
 
-def test_a_callers_filter_and_distance_can_only_narrow_what_the_rule_serves(reader: WarmedSemanticCache) -> None:
+def test_the_filter_and_distance_of_a_caller_only_narrow_what_the_rule_serves(reader: WarmedSemanticCache) -> None:
     assert reader.check(NEAR, agent_type="a", filter_expression=Tag("source") == "golden")
     assert reader.check(NEAR, agent_type="a", filter_expression=Tag("source") == "query_log") == []
     assert reader.check(NEAR, agent_type="a", distance_threshold=1e-6) == []
@@ -238,7 +238,7 @@ def test_a_client_that_decodes_replies_reads_a_learned_rule_too(
         assert cache.check(NEAR, agent_type="a")[0]["response"] == "rotate signing key"
 
 
-def test_entries_without_their_places_are_an_error_and_never_a_guess(
+def test_entries_without_their_rule_vectors_are_an_error(
     store: CacheStore, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     publish(store, make_plan(ROWS), rules=rules(-99.0, SPACE))

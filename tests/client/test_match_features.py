@@ -1,4 +1,4 @@
-"""What a lookup and its neighbours say: the same alone as in a batch, and words that vectors overlook."""
+"""Match features: the same alone as in a batch, and they show words that vectors overlook."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -22,7 +22,7 @@ def text(lookup: str, entry: str) -> dict[str, float]:
     return dict(zip(TEXT_FEATURES, text_features(tokens(lookup), tokens(entry)), strict=True))
 
 
-def test_changed_words_that_embeddings_overlook_are_seen() -> None:
+def test_features_show_changed_words_that_embeddings_overlook() -> None:
     assert text("retry 3 times", "retry 5 times")["number_conflict"] == 1
     assert text("use Python 3.8", "use Python 3.12")["number_differs"] == 1
     assert text("should I commit keys", "should I not commit keys")["negation_differs"] == 1
@@ -52,7 +52,7 @@ def test_a_prompt_does_not_differ_from_itself(prompt: str) -> None:
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-def test_what_the_lookup_lacks_is_what_the_entry_has_more(a: str, b: str) -> None:
+def test_text_features_are_symmetric_between_lookup_and_entry(a: str, b: str) -> None:
     there, back = text(a, b), text(b, a)
     for name in ("overlap", "number_differs", "negation_differs", "name_conflict"):
         assert there[name] == back[name]
@@ -102,7 +102,7 @@ prompts = st.lists(st.sampled_from("abcdefgh"), max_size=8).map(" ".join)
 
 
 @given(prompts, prompts, words_of)
-def test_the_weights_of_differing_words_count_the_same_from_lookup_to_entry_as_back(
+def test_word_features_are_symmetric_between_lookup_and_entry(
     lookup: str, entry: str, words: Mapping[str, float]
 ) -> None:
     there, back = (
@@ -114,13 +114,13 @@ def test_the_weights_of_differing_words_count_the_same_from_lookup_to_entry_as_b
     assert there[1] <= 0 or there[1] <= there[2]
 
 
-def test_a_word_that_both_have_or_that_has_no_weight_says_nothing() -> None:
+def test_a_shared_word_and_a_word_without_a_weight_count_nothing() -> None:
     words = {word_key(w): weight for w, weight in {"revoke": -2.0, "rotate": -1.5, "please": 0.5, "key": -9.0}.items()}
     assert word_features(tokens("please rotate a key"), tokens("revoke a key"), words) == [-3.0, -2.0, 0.5]
     assert word_features(tokens("rotate one key"), tokens("rotate that key"), words) == [0, 0, 0]
 
 
-def test_the_picked_entrys_reliability_is_what_counts() -> None:
+def test_the_reliability_feature_is_that_of_the_picked_entry() -> None:
     found = _neighbours(np.random.default_rng(3), 5, 10, 10)
     places = np.tile(np.arange(10), (5, 1))
     pick, rows = features(found, [tokens("x")] * 5, [tokens("x")] * 10, places, {})

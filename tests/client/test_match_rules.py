@@ -1,17 +1,19 @@
-"""Match rules as data: what is published is what a reader decides by, and what it does not know it refuses."""
+"""Match rules as data: a reader decides by what was published, and refuses what it does not know."""
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from cachewarm_client.certificate import Certificate
 from cachewarm_client.match_features import FEATURES, VERSION
 from cachewarm_client.match_model import MatchModel
-from cachewarm_client.match_rules import NEIGHBOURS, MatchRule, MatchRules, near_enough, neighbours
+from cachewarm_client.match_rules import NEIGHBOURS, MatchRule, MatchRules, near_enough, neighbours_needed
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.errors import CacheError
+from tests.support.cache_fakes import distance_rules
 
 thresholds = st.floats(0, 2)
 names = st.text(min_size=1, max_size=20)
@@ -46,75 +48,86 @@ def test_rules_come_back_from_json_as_they_were(
     default: float, others: list[MatchRule], words: dict[str, float]
 ) -> None:
     own = {rule.agent_type: rule for rule in others}
-    published = MatchRules(MatchRule("", "distance", default), own, words=words)
+    published = replace(distance_rules(default), rules=own, words=words)
     assert MatchRules.from_json(published.to_json()) == published
+
+
+def distance_rule(threshold: float) -> MatchRule:
+    return distance_rules(threshold).for_agent_type("a")
 
 
 @given(threshold=thresholds, distance=st.floats(0, 2))
 def test_a_distance_rule_serves_up_to_its_threshold_and_no_further(threshold: float, distance: float) -> None:
-    assert near_enough(MatchRule("a", "distance", threshold), distance) is (distance <= threshold)
+    assert near_enough(distance_rule(threshold), distance) is (distance <= threshold)
 
 
 def test_the_threshold_itself_is_served() -> None:
-    assert near_enough(MatchRule("a", "distance", 0.03), 0.03)
-    assert not near_enough(MatchRule("a", "distance", 0.03), math.nextafter(0.03, 1))
+    assert near_enough(distance_rule(0.03), 0.03)
+    assert not near_enough(distance_rule(0.03), math.nextafter(0.03, 1))
 
 
-def test_a_distance_that_is_no_number_is_never_served() -> None:
-    assert not near_enough(MatchRule("a", "distance", 2.0), math.nan)
+def test_a_distance_that_is_not_a_number_is_never_served() -> None:
+    assert not near_enough(distance_rule(2.0), math.nan)
 
 
-def test_exact_only_serves_no_neighbour_and_asks_for_none() -> None:
+def test_exact_only_serves_no_neighbour_and_needs_none() -> None:
     rule = MatchRule("a", "exact_only")
     assert not near_enough(rule, 0.0)
-    assert neighbours(rule, 3) == 0
-    assert neighbours(MatchRule("a", "distance", 0.5), 3) == NEIGHBOURS
-    assert neighbours(MatchRule("a", "distance", 0.5), 30) == 30
+    assert neighbours_needed(rule, 3) == 0
+    assert neighbours_needed(distance_rule(0.5), 3) == NEIGHBOURS
+    assert neighbours_needed(distance_rule(0.5), 30) == 30
 
 
-def test_an_agent_type_without_a_rule_of_its_own_gets_the_default_under_its_name() -> None:
+def test_an_agent_type_without_a_rule_gets_the_default_rule_under_its_name() -> None:
     strict = MatchRule("b", "exact_only")
-    published = MatchRules(MatchRule("", "distance", 0.1), {"b": strict})
-    assert published.for_agent_type("a") == MatchRule("a", "distance", 0.1)
+    published = replace(distance_rules(0.1), rules={"b": strict})
+    assert published.for_agent_type("a") == replace(published.default, agent_type="a")
     assert published.for_agent_type("b") is strict
     assert [row["agent_type"] for row in published.describe()] == ["b", "*"]
 
 
 def published_json(**changes: object) -> str:
-    return json.dumps({**MatchRules.uniform(0.1).as_dict(), **changes})
+    return json.dumps({**distance_rules(0.1).as_dict(), **changes})
 
 
-def test_a_newer_version_is_refused_with_the_advice_to_upgrade() -> None:
-    with pytest.raises(CacheError, match=r"version 3.*upgrade cachewarm-pipeline"):
-        MatchRules.from_json(published_json(version=3))
+@pytest.mark.parametrize("version", [1, 3])
+def test_an_older_and_a_newer_version_are_refused_with_the_advice_to_upgrade_or_warm_again(version: int) -> None:
+    with pytest.raises(CacheError, match=rf"version {version}.*upgrade cachewarm-client .* warm the cache again"):
+        MatchRules.from_json(published_json(version=version))
 
 
 def test_an_unknown_rule_is_refused_with_the_advice_to_upgrade() -> None:
     row = {"agent_type": "a", "rule": "guessed", "distance_threshold": 0.1}
-    with pytest.raises(CacheError, match=r"'a'.*'guessed'.*upgrade cachewarm-pipeline"):
+    with pytest.raises(CacheError, match=r"'a'.*'guessed'.*upgrade cachewarm-client"):
         MatchRules.from_json(published_json(rules=[row]))
 
 
-def test_rules_of_version_1_are_read_as_they_were_published() -> None:
-    old = {"agent_type": "", "rule": "distance", "distance_threshold": 0.03, "certified": False, "threshold": None}
-    read = MatchRules.from_dict({"version": 1, "default": old, "rules": []})
-    assert read.for_agent_type("a") == MatchRule("a", "distance", 0.03)
+@pytest.mark.parametrize(
+    "default",
+    [
+        {"agent_type": "", "rule": "distance", "distance_threshold": 0.03, "certified": False},
+        {"agent_type": "", "rule": "exact_only", "distance_threshold": 0.03},
+    ],
+)
+def test_an_uncertified_distance_is_refused(default: dict[str, object]) -> None:
+    with pytest.raises(CacheError, match="'exact_only' has"):
+        MatchRules.from_json(published_json(default=default))
 
 
 @given(rules)
-def test_a_withheld_agent_type_serves_exact_hits_only_and_says_why(rule: MatchRule) -> None:
+def test_a_withheld_agent_type_serves_exact_hits_only_and_gives_the_reason(rule: MatchRule) -> None:
     published = MatchRules(MatchRule("", "exact_only"), {rule.agent_type: rule, "other": rule})
     kept = published.withhold({rule.agent_type: "looked suspect"})
-    own = kept.for_agent_type(rule.agent_type)
-    assert (own.rule, own.why, own.distance_threshold) == ("exact_only", "looked suspect", None)
-    assert neighbours(own, 1) == 0
+    withheld = kept.for_agent_type(rule.agent_type)
+    assert (withheld.rule, withheld.why, withheld.distance_threshold) == ("exact_only", "looked suspect", None)
+    assert neighbours_needed(withheld, 1) == 0
     if rule.agent_type != "other":
         assert kept.for_agent_type("other") == rule
 
 
 def test_fields_that_a_newer_writer_adds_are_ignored() -> None:
-    default = {**MatchRules.uniform(0.1).as_dict()["default"], "note": "new"}
-    assert MatchRules.from_json(published_json(default=default, author="x")) == MatchRules.uniform(0.1)
+    default = {**distance_rules(0.1).as_dict()["default"], "note": "new"}
+    assert MatchRules.from_json(published_json(default=default, author="x")) == distance_rules(0.1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The embedded embedder: the right model or a clear refusal, and the same bits for a text wherever it stands."""
+"""The embedded model: the right files or a clear refusal, and the same bits for a text in any batch."""
 
 import importlib.metadata
 import subprocess
@@ -49,7 +49,7 @@ def test_vectors_are_float32_of_unit_length_one_row_a_text(vectors: np.ndarray) 
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_near_questions_are_near_and_others_are_not(embedder: MiniLMEmbedder) -> None:
+def test_paraphrases_are_near_and_other_questions_are_not(embedder: MiniLMEmbedder) -> None:
     one, same, other = embedder.embed(
         ["How do I reset my password?", "How can I reset my password?", "Which region stores the backups?"]
     )
@@ -74,7 +74,9 @@ def test_a_text_has_the_same_bits_alone_in_any_batch_and_on_any_thread(
 
 @settings(max_examples=8, deadline=None)
 @given(order=st.lists(st.integers(0, len(TEXTS) - 1), min_size=1, max_size=12))
-def test_company_never_changes_a_vector(embedder: MiniLMEmbedder, vectors: np.ndarray, order: list[int]) -> None:
+def test_the_other_texts_of_a_batch_never_change_a_vector(
+    embedder: MiniLMEmbedder, vectors: np.ndarray, order: list[int]
+) -> None:
     np.testing.assert_array_equal(embedder.embed([TEXTS[position] for position in order]), vectors[order])
 
 
@@ -107,7 +109,7 @@ def test_more_texts_than_a_block_keep_their_order(
     assert sorted(positions) == list(range(30))
 
 
-def test_an_error_of_the_receiver_stops_the_work_and_is_raised(embedder: MiniLMEmbedder) -> None:
+def test_an_error_of_on_batch_stops_the_work_and_is_raised(embedder: MiniLMEmbedder) -> None:
     calls = []
 
     def on_batch(positions: Sequence[int], batch: np.ndarray) -> None:
@@ -151,14 +153,14 @@ def test_any_text_gets_a_finite_unit_vector(embedder: MiniLMEmbedder, text: str)
     assert abs(float(np.linalg.norm(vector)) - 1) < 1e-5
 
 
-def test_unpaired_surrogates_and_over_long_texts_are_taken(embedder: MiniLMEmbedder) -> None:
+def test_unpaired_surrogates_and_over_long_texts_are_embedded(embedder: MiniLMEmbedder) -> None:
     long = "Why? " * 30_000
     one, same, other = embedder.embed([long, long[:MAX_PROMPT_CHARS], "broken \ud800 text"])
     np.testing.assert_array_equal(one, same)
     assert np.isfinite(other).all()
 
 
-def test_making_it_reads_no_model_and_imports_no_runtime() -> None:
+def test_creating_it_reads_no_model_and_imports_no_runtime() -> None:
     script = (
         "import sys\nfrom cachewarm_client.embedders.minilm import MiniLMEmbedder\n"
         "info = MiniLMEmbedder().info\nassert info.dimensions == 384, info\n"
@@ -189,7 +191,7 @@ def test_a_missing_runtime_names_the_variable_to_set(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("part", ["_model", "_tokenizer"])
-def test_a_file_of_another_content_is_never_loaded(tmp_path: Path, part: str) -> None:
+def test_a_file_with_other_content_is_never_loaded(tmp_path: Path, part: str) -> None:
     embedder = MiniLMEmbedder()
     changed = tmp_path / "changed"
     content = bytearray(getattr(embedder, part).read_bytes())

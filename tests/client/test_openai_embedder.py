@@ -1,4 +1,4 @@
-"""The OpenAI embedder over real HTTP with the real client: limits, retries, and every way a server can be wrong."""
+"""The OpenAI embedder over real HTTP with the real client: vectors, usage, limits and identity."""
 
 import threading
 from collections.abc import Sequence
@@ -49,9 +49,7 @@ def test_usage_is_what_the_server_reported(server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("usage", [None, {}, "free", {"total_tokens": None}])
-def test_a_server_that_reports_no_usage_is_taken_to_have_used_the_most_it_can(
-    server: FakeServer, usage: object
-) -> None:
+def test_a_server_that_reports_no_usage_counts_with_the_upper_bound(server: FakeServer, usage: object) -> None:
     server.change = lambda answer: {**answer, "usage": usage}
     embedder = open_fake(server)
     embedder.embed(["a"])
@@ -96,7 +94,7 @@ def test_a_lower_limit_of_inputs_is_kept(server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_never_more_requests_under_way_than_allowed(server: FakeServer, concurrency: int) -> None:
+def test_never_more_requests_are_in_flight_than_allowed(server: FakeServer, concurrency: int) -> None:
     server.hold = 0.05
     open_fake(server, max_inputs=1, concurrency=concurrency).embed([str(number) for number in range(9)])
     assert server.most_busy == concurrency
@@ -116,7 +114,7 @@ def test_each_batch_is_reported_once_from_the_callers_thread(server: FakeServer)
     assert threads == {threading.get_ident()}
 
 
-def test_batches_before_an_error_are_kept_and_later_ones_not_begun(server: FakeServer) -> None:
+def test_batches_before_an_error_are_kept_and_later_ones_are_not_started(server: FakeServer) -> None:
     answers: list[int] = []
 
     def change(answer: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +142,7 @@ def test_no_texts_make_no_request(server: FakeServer) -> None:
     assert server.requests == []
 
 
-def test_unpaired_surrogates_are_taken(server: FakeServer) -> None:
+def test_unpaired_surrogates_are_embedded(server: FakeServer) -> None:
     assert np.isfinite(open_fake(server).embed(["broken \ud800 text"])).all()
 
 
@@ -156,14 +154,14 @@ def test_a_missing_key_names_the_variable(key: str | None, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("key", ["Qsecret\nx-injected: 1", "Qsecret é", "Q\x00secret"])
-def test_a_key_that_no_header_can_carry_is_told_without_it(key: str) -> None:
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(ConfigurationError, match="no HTTP header can carry") as caught:
         OpenAIEmbedder(MODEL, api_key=key)
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://:Qsecret@host:port", "http://[x"])
-def test_a_base_url_that_is_none_is_told(url: str) -> None:
+def test_an_unusable_base_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"OPENAI_BASE_URL .* is not usable") as caught:
         OpenAIEmbedder(MODEL, api_key=KEY, base_url=url)
     assert "Qsecret" not in str(caught.value)
@@ -217,7 +215,7 @@ def test_a_reader_refuses_an_embedder_with_another_id(info: dict[str, Any]) -> N
         open_from_info(info, api_key=KEY)
 
 
-def test_a_model_changed_behind_its_name_is_told_before_its_vectors_are_stored(
+def test_another_model_under_the_same_name_is_refused_before_its_vectors_are_stored(
     server: FakeServer, tmp_path: Path
 ) -> None:
     store = ParquetVectorStore(str(tmp_path), model_id(MODEL, None))

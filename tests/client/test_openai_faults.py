@@ -1,4 +1,4 @@
-"""Every way an embeddings server can be wrong, over real HTTP: tried again, or told in one line without the key."""
+"""All faults of an embedding server, over real HTTP: retried, or reported in one line without the key."""
 
 import base64
 import math
@@ -20,7 +20,7 @@ def server(openai_server: FakeServer) -> FakeServer:
     return openai_server
 
 
-def test_the_wait_that_the_server_asks_for_is_kept(server: FakeServer) -> None:
+def test_the_client_waits_as_long_as_the_server_asks(server: FakeServer) -> None:
     server.faults = [error_answer(429, "slow down", {"retry-after": "1"})]
     started = time.monotonic()
     np.testing.assert_allclose(open_fake(server).embed(["a"]), unit(["a"]), atol=1e-6)
@@ -29,42 +29,42 @@ def test_the_wait_that_the_server_asks_for_is_kept(server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503])
-def test_a_passing_fault_is_tried_again(server: FakeServer, status: int) -> None:
+def test_a_passing_fault_is_retried(server: FakeServer, status: int) -> None:
     server.faults = [error_answer(status, "try again", SOON)] * 2
     np.testing.assert_allclose(open_fake(server).embed(["a"]), unit(["a"]), atol=1e-6)
     assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "expected"),
     [
-        (429, "limits the rate or the quota is used up (HTTP 429 in up to 3 tries): no more"),
-        (500, "failed (HTTP 500 in up to 3 tries): no more"),
-        (503, "failed (HTTP 503 in up to 3 tries): no more"),
+        (429, "limits the rate or the quota is used up (HTTP 429 in up to 3 attempts): no more"),
+        (500, "failed (HTTP 500 in up to 3 attempts): no more"),
+        (503, "failed (HTTP 503 in up to 3 attempts): no more"),
     ],
 )
-def test_a_lasting_fault_is_told_after_the_allowed_tries(server: FakeServer, status: int, told: str) -> None:
+def test_a_lasting_fault_is_reported_after_the_allowed_attempts(server: FakeServer, status: int, expected: str) -> None:
     server.faults = [error_answer(status, f"no more\n for {KEY}", SOON)] * 3
     message = refusal(open_fake(server))
-    assert told in message
+    assert expected in message
     assert server.url in message
     assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "expected"),
     [
         (401, "refused the key (HTTP 401); check OPENAI_API_KEY"),
         (403, "refused the key (HTTP 403); check OPENAI_API_KEY"),
-        (404, "not found (HTTP 404): said why; check CACHEWARM_EMBEDDING_MODEL and OPENAI_BASE_URL"),
-        (400, "refused a request of 2 texts (HTTP 400): said why"),
-        (413, "refused a request of 2 texts (HTTP 413): said why"),
-        (422, "refused a request of 2 texts (HTTP 422): said why"),
+        (404, "not found (HTTP 404): the reason; check CACHEWARM_EMBEDDING_MODEL and OPENAI_BASE_URL"),
+        (400, "refused a request of 2 texts (HTTP 400): the reason"),
+        (413, "refused a request of 2 texts (HTTP 413): the reason"),
+        (422, "refused a request of 2 texts (HTTP 422): the reason"),
     ],
 )
-def test_a_refusal_is_told_at_once(server: FakeServer, status: int, told: str) -> None:
-    server.faults = [error_answer(status, f"said why, {KEY} and sk-other-Qsecret")]
-    assert told.replace("said why", "said why, *** and ***") in refusal(open_fake(server))
+def test_a_refusal_is_reported_at_once(server: FakeServer, status: int, expected: str) -> None:
+    server.faults = [error_answer(status, f"the reason, {KEY} and sk-other-Qsecret")]
+    assert expected.replace("the reason", "the reason, *** and ***") in refusal(open_fake(server))
     assert len(server.requests) == 1
 
 
@@ -73,7 +73,7 @@ def test_a_refusal_is_told_at_once(server: FakeServer, status: int, told: str) -
     [b"<html>gateway error</html>", b"", b"not json {", b"[]", b"{}", b"null", b'"text"', b'{"data": 7}', b"\xff\xfe"],
 )
 @pytest.mark.parametrize("kind", ["application/json", "text/html"])
-def test_nonsense_is_told_as_such(server: FakeServer, body: bytes, kind: str) -> None:
+def test_an_answer_that_is_not_json_is_reported_as_such(server: FakeServer, body: bytes, kind: str) -> None:
     server.faults = [Response(body, content_type=kind)]
     assert "is OPENAI_BASE_URL right?" in refusal(open_fake(server))
 
@@ -84,52 +84,52 @@ def _rows(*embeddings: object) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         (_rows([1.0, 0.0]), "1 vectors for 2 texts"),
         (_rows([1.0, 0.0], [1.0, 0.0], [1.0, 0.0]), "3 vectors for 2 texts"),
         (_rows(), "0 vectors for 2 texts"),
         (lambda answer: {**answer, "data": [answer["data"][0]] * 2}, "wrongly numbered"),
-        (_rows([1.0, 0.0], [1.0, 0.0, 0.0]), "different or no length"),
-        (_rows([], []), "different or no length"),
-        (_rows("", ""), "different or no length"),
+        (_rows([1.0, 0.0], [1.0, 0.0, 0.0]), "without dimensions, or with different dimensions"),
+        (_rows([], []), "without dimensions, or with different dimensions"),
+        (_rows("", ""), "without dimensions, or with different dimensions"),
         (_rows([1.0, 0.0], [1.0, math.nan]), "NaN or infinite"),
         (_rows([1.0, 0.0], [1.0, math.inf]), "NaN or infinite"),
         (_rows([1.0, 0.0], [0.0, 0.0]), "only zeros"),
-        (_rows([1.0, 0.0], None), "no embeddings"),
-        (_rows([1.0, 0.0], ["x", "y"]), "no embeddings"),
-        (_rows([1.0, 0.0], [[1.0], [0.0]]), "no embeddings"),
-        (_rows([1.0, 0.0], "not base64!"), "no embeddings"),
-        (_rows([1.0, 0.0], base64.b64encode(b"12345").decode()), "no embeddings"),
+        (_rows([1.0, 0.0], None), "without embeddings"),
+        (_rows([1.0, 0.0], ["x", "y"]), "without embeddings"),
+        (_rows([1.0, 0.0], [[1.0], [0.0]]), "without embeddings"),
+        (_rows([1.0, 0.0], "not base64!"), "without embeddings"),
+        (_rows([1.0, 0.0], base64.b64encode(b"12345").decode()), "without embeddings"),
         (_rows([1e308, 1e308], [1e308, 1e308]), "NaN or infinite"),
     ],
 )
-def test_an_answer_that_is_no_embedding_is_refused(
-    server: FakeServer, change: Callable[[dict[str, Any]], dict[str, Any]], told: str
+def test_an_answer_without_usable_embeddings_is_refused(
+    server: FakeServer, change: Callable[[dict[str, Any]], dict[str, Any]], expected: str
 ) -> None:
     server.change = change
-    assert told in refusal(open_fake(server))
+    assert expected in refusal(open_fake(server))
 
 
 def test_a_dimension_that_differs_between_batches_is_refused(server: FakeServer) -> None:
     embedder = open_fake(server)
     embedder.embed(["a"])
     server.dimensions = 16
-    assert "vectors of 16 dimensions where 8 were expected from the vectors before" in refusal(embedder)
+    assert "vectors of 16 dimensions where 8 were expected from earlier vectors" in refusal(embedder)
 
 
-def test_a_server_that_ignores_the_asked_dimension_is_told(server: FakeServer) -> None:
+def test_a_server_that_ignores_the_requested_dimensions_is_reported(server: FakeServer) -> None:
     server.change = _rows([1.0, 0.0], [0.0, 1.0])
-    assert "vectors of 2 dimensions where 4 it was asked for" in refusal(open_fake(server, dimensions=4))
+    assert "vectors of 2 dimensions where 4 were requested" in refusal(open_fake(server, dimensions=4))
 
 
-def test_a_slow_server_is_told_after_the_time_outs(server: FakeServer) -> None:
+def test_a_slow_server_is_reported_after_the_timeout(server: FakeServer) -> None:
     server.hold = 0.3
     message = refusal(open_fake(server, timeout=0.05, max_retries=0))
-    assert "within 0.05 s in 1 try" in message
+    assert "within 0.05 s in 1 attempt" in message
 
 
-def test_an_unreachable_server_is_told() -> None:
+def test_an_unreachable_server_is_reported() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://user:Qsecret@127.0.0.1:{free.getsockname()[1]}/v1"
@@ -138,7 +138,7 @@ def test_an_unreachable_server_is_told() -> None:
     assert "OPENAI_BASE_URL" in message
 
 
-def test_a_connection_cut_in_the_answer_is_told() -> None:
+def test_a_connection_that_breaks_during_the_answer_is_reported() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

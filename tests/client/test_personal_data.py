@@ -1,6 +1,6 @@
-"""Personal data and secrets are found wherever they stand; what only looks like them in prompts about code is not.
+"""Personal data and secrets are found anywhere in a text; look-alikes in prompts about code are not.
 
-Keys and tokens are put together at run time, so that no file of the repository holds anything like one.
+Keys and tokens are assembled at run time, so that no file of the repository contains anything like one.
 """
 
 import json
@@ -28,7 +28,7 @@ MARKS = st.sampled_from(
 
 @st.composite
 def within(draw: st.DrawFn, values: st.SearchStrategy[str]) -> tuple[str, str]:
-    """A drawn value and a sentence that has it."""
+    """A random value and a sentence that contains it."""
     value, (before, after) = draw(values), draw(MARKS)
     return value, " ".join([*draw(WORDS), f"{before}{value}{after}", *draw(WORDS)])
 
@@ -38,7 +38,7 @@ def drawn(alphabet: str, length: int) -> st.SearchStrategy[str]:
 
 
 def luhn_digit(digits: str) -> str:
-    """Slow and plain: the digit with which the sum of the doubled digits is a multiple of ten."""
+    """The check digit, computed the slow and plain way: it makes the sum of the doubled digits a multiple of ten."""
     for last in string.digits:
         total = 0
         for at, digit in enumerate(reversed(digits + last)):
@@ -118,7 +118,7 @@ ALL = {
 
 
 @pytest.mark.parametrize("kind", sorted(ALL))
-def test_a_drawn_value_in_a_drawn_sentence_is_always_found_and_masked(kind: str) -> None:
+def test_a_random_value_in_a_random_sentence_is_always_found_and_masked(kind: str) -> None:
     @settings(max_examples=300, deadline=None)
     @given(within(ALL[kind]))
     def check(case: tuple[str, str]) -> None:
@@ -155,7 +155,7 @@ CODE = st.one_of(
 
 @settings(max_examples=1000, deadline=None)
 @given(within(CODE))
-def test_what_stands_in_prompts_about_code_is_never_found_and_never_changed(case: tuple[str, str]) -> None:
+def test_parts_of_prompts_about_code_are_never_found_and_never_changed(case: tuple[str, str]) -> None:
     _, text = case
     assert find_personal_data(text) == ()
     assert mask(text) == text
@@ -163,7 +163,7 @@ def test_what_stands_in_prompts_about_code_is_never_found_and_never_changed(case
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=300) | st.text("@.:/ -+()0123456789aAE=", max_size=300))
-def test_any_text_is_looked_through_and_what_was_masked_stays_masked(text: str) -> None:
+def test_a_text_is_masked_exactly_when_something_is_found(text: str) -> None:
     assert (find_personal_data(text) == ()) == (mask(text) == text)
 
 
@@ -224,12 +224,12 @@ def test_each_kind_is_masked_and_the_rest_stays(text: str, masked: str) -> None:
     assert mask(text) == masked
 
 
-def test_every_kind_is_told_once_and_in_order() -> None:
+def test_every_kind_is_reported_once_and_in_order() -> None:
     assert find_personal_data("ada@acme.io, eve@acme.io from 52.95.110.1, +49 30 901820") == ("email", "ip", "phone")
     assert find_personal_data("") == ()
 
 
-def test_overlapping_finds_are_one_part_of_the_kind_looked_for_first() -> None:
+def test_overlapping_parts_become_one_of_the_kind_searched_first() -> None:
     assert mask("call me on 4111 1111 1111 1111") == "call me on [card]"
     assert mask("api_key=" + "gh" + "p_" + "a1" * 18 + " now") == "api_key=[token] now"
 
@@ -238,7 +238,7 @@ def test_overlapping_finds_are_one_part_of_the_kind_looked_for_first() -> None:
     "unit",
     ["a", "4", "4111 ", "+1 ", "a@", "x@a.", "1.2.", "AB12 ", "api_key=", "://a:", "-----BEGIN ", "ey" + "J.", "\\n"],
 )
-def test_a_text_made_to_be_slow_takes_time_in_proportion_to_its_length(unit: str) -> None:
+def test_the_time_for_a_hostile_text_grows_in_proportion_to_its_length(unit: str) -> None:
     def seconds(length: int) -> float:
         text = unit * (length // len(unit))
         started = time.process_time()

@@ -1,4 +1,4 @@
-"""Metrics of the serving class for Prometheus, read as Prometheus reads them, each test with a registry of its own."""
+"""Prometheus metrics of WarmedSemanticCache, read as Prometheus reads them; each test has its own registry."""
 
 import asyncio
 import builtins
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cachewarm_client.cache import WarmedSemanticCache
-from cachewarm_client.prometheus_metrics import BUCKETS, MAX_AGENT_TYPES, OTHERS, register_metrics
+from cachewarm_client.prometheus_metrics import LATENCY_BUCKETS, MAX_AGENT_TYPES, OTHERS, register_metrics
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -26,7 +26,7 @@ def registry() -> CollectorRegistry:
 
 
 def scraped(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], float]:
-    """A sample's label values, without the cache's name, to its value."""
+    """Label values of each sample, without the cache's name, and its value."""
     text = generate_latest(registry).decode()
     return {
         tuple(value for label, value in sorted(sample.labels.items()) if label != "cache"): sample.value
@@ -41,8 +41,8 @@ def lookups(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
     return scraped(registry, "cachewarm_lookups_total")
 
 
-def test_lookups_are_told_by_agent_type_and_match(cache: WarmedSemanticCache, registry: CollectorRegistry) -> None:
-    cache.check(ROTATE, agent_type="auditor")  # before: not told of
+def test_lookups_are_reported_by_agent_type_and_match(cache: WarmedSemanticCache, registry: CollectorRegistry) -> None:
+    cache.check(ROTATE, agent_type="auditor")  # before it is registered: not reported
     register_metrics(cache, registry)
     cache.check(ROTATE, agent_type="auditor")
     cache.check(ROTATE, agent_type="auditor")
@@ -55,7 +55,7 @@ def test_lookups_are_told_by_agent_type_and_match(cache: WarmedSemanticCache, re
         ("auditor", "warmed", "miss"): 1,
         ("odd\\type", "warmed", "miss"): 1,
     }
-    # What the class itself counts is the same, and has the one before.
+    # The counters in Redis agree, and include the lookup before.
     assert cache.get_stats().lookups == 1 + sum(lookups(registry).values())
 
 
@@ -64,14 +64,14 @@ def test_latency_is_a_histogram_by_match(cache: WarmedSemanticCache, registry: C
     for _ in range(3):
         cache.check(ROTATE, agent_type="auditor")
     buckets = scraped(registry, "cachewarm_lookup_seconds_bucket")
-    assert len(buckets) == len(BUCKETS) + 1
-    ordered = [buckets[le, "exact"] for le in [*map(str, BUCKETS), "+Inf"]]
+    assert len(buckets) == len(LATENCY_BUCKETS) + 1
+    ordered = [buckets[le, "exact"] for le in [*map(str, LATENCY_BUCKETS), "+Inf"]]
     assert ordered == sorted(ordered)
     assert ordered[-1] == 3 == scraped(registry, "cachewarm_lookup_seconds_count")["exact",]
     assert 0 < scraped(registry, "cachewarm_lookup_seconds_sum")["exact",] < 3 * 60
 
 
-def test_the_generation_is_the_one_that_the_last_lookup_went_to(
+def test_the_generation_is_the_one_that_the_last_lookup_read(
     cache: WarmedSemanticCache, store: CacheStore, registry: CollectorRegistry
 ) -> None:
     register_metrics(cache, registry)
@@ -83,10 +83,10 @@ def test_the_generation_is_the_one_that_the_last_lookup_went_to(
     assert scraped(registry, "cachewarm_generation_info") == {(cache.generation,): 1}
 
 
-def test_counts_that_were_lost_are_told(cache: WarmedSemanticCache, registry: CollectorRegistry) -> None:
+def test_lost_counts_are_reported(cache: WarmedSemanticCache, registry: CollectorRegistry) -> None:
     register_metrics(cache, registry)
     assert scraped(registry, "cachewarm_lost_counter_commands_total") == {(): 0}
-    cache._counters.failed(3)
+    cache._counters.count_lost(3)
     assert scraped(registry, "cachewarm_lost_counter_commands_total") == {(): 3}
 
 
@@ -167,7 +167,7 @@ def test_without_the_extra_the_error_says_what_to_install(
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'cachewarm-pipeline\[prometheus\]'"):
+    with pytest.raises(ImportError, match=r'pip install "cachewarm-client\[prometheus\]"'):
         register_metrics(cache, None)
 
 

@@ -1,4 +1,4 @@
-"""The published rule: it decides after the round trip as it was fitted, and what it cannot apply it refuses."""
+"""Published rules: after the round trip a rule decides as it was fitted, and an unusable one is refused."""
 
 import json
 from dataclasses import dataclass, replace
@@ -146,9 +146,7 @@ half = st.floats(-1, 1, width=16)
 
 
 @given(st.integers(0, 130).flatmap(lambda rank: st.tuples(*[st.lists(half, min_size=rank, max_size=rank)] * 2)), half)
-def test_what_is_packed_with_an_entry_is_read_back_to_the_last_bit(
-    places: tuple[list[float], list[float]], reliability: float
-) -> None:
+def test_packed_entries_are_read_back_bit_for_bit(places: tuple[list[float], list[float]], reliability: float) -> None:
     rank = len(places[0])
     text = rule.pack(np.array(places[0]), np.array(places[1]), reliability)
     space = space_of(rank) if rank else None

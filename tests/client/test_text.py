@@ -1,6 +1,7 @@
-"""Canonical form and stable ids."""
+"""Canonical form, stable ids and user hashes."""
 
-from cachewarm_client.text import MAX_PROMPT_CHARS, canonical, cut, embedding_key, entry_id, sha256_hex
+from cachewarm_client.text import MAX_PROMPT_CHARS, canonical, cut, embedding_key, entry_id, hash_user, sha256_hex
+from cachewarm_client.wrong_hit_reports import reporter_sha
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ def test_case_outer_white_space_and_sentence_marks_do_not_change_the_id(text: st
     assert entry_id(f"  {text.upper().lower()} ??", "a") == entry_id(text.upper().lower(), "a")
 
 
-def test_wording_that_means_something_else_keeps_its_own_id() -> None:
+def test_prompts_with_another_meaning_keep_their_own_id() -> None:
     different = [
         "what is c",
         "what is c#",
@@ -52,7 +53,7 @@ def test_marks_around_a_path_of_dots_are_trimmed() -> None:
     assert canonical("so ... ") == canonical("so…") == "so"
 
 
-def test_only_marks_leave_nothing() -> None:
+def test_the_canonical_form_of_marks_alone_is_empty() -> None:
     assert canonical(" ?!… \u200b") == ""
 
 
@@ -72,3 +73,8 @@ def test_a_lone_surrogate_from_a_broken_log_row_still_has_an_id() -> None:
 
 def test_the_embedding_key_depends_on_the_model_and_the_exact_text() -> None:
     assert len({embedding_key("m", "a"), embedding_key("n", "a"), embedding_key("m", "A")}) == 3
+
+
+def test_a_user_of_the_log_and_the_same_person_as_a_reporter_have_one_hash() -> None:
+    assert hash_user("alice@example.org") == reporter_sha("alice@example.org")
+    assert hash_user("") == "e3b0c44298fc1c14"  # SHA-256 of nothing: stored hashes must never change

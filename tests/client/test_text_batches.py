@@ -1,4 +1,4 @@
-"""cachewarm_client.embedders.text_batches: every text in exactly one batch, and no batch over a limit."""
+"""Batches of texts: every text is in exactly one batch, and no batch is over a limit."""
 
 from itertools import pairwise
 
@@ -50,7 +50,7 @@ def test_no_texts_make_no_batches() -> None:
     assert summed_batches([], 64, 1_024) == []
 
 
-def test_a_text_larger_than_a_request_is_refused_not_sent() -> None:
+def test_a_text_larger_than_a_request_is_refused() -> None:
     with pytest.raises(ValueError, match="text 1 has size 11"):
         summed_batches([3, 11], 64, 10)
 

@@ -1,11 +1,11 @@
-"""cachewarm_client.urls: no password is ever shown."""
+"""URLs in messages: a password is never shown."""
 
 import pytest
 from cachewarm_client.urls import redact_url
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-# 'Q' begins every secret and stands nowhere else, so finding it means that something leaked.
+# Every secret begins with 'Q', which occurs nowhere else, so finding it means that a secret leaked.
 SECRET = st.text(st.characters(codec="utf-8", exclude_characters="Q"), max_size=30).map(lambda t: f"Q{t}Q")
 QUERY_SECRET = st.text(st.characters(categories=("L", "N", "P", "S"), exclude_characters="Q&'"), max_size=30).map(
     lambda text: f"Q{text}Q"
@@ -32,7 +32,7 @@ def test_secret_parameters_never_survive(name: str, secret: str) -> None:
 
 
 @given(st.text())
-def test_any_text_is_taken_and_redacting_twice_changes_nothing(text: str) -> None:
+def test_any_text_can_be_redacted_and_redacting_twice_changes_nothing(text: str) -> None:
     once = redact_url(text)
     assert redact_url(once) == once
 
@@ -41,11 +41,11 @@ def test_any_text_is_taken_and_redacting_twice_changes_nothing(text: str) -> Non
     "url",
     ["redis://127.0.0.1:6379/0", "/data/some folder@home/x", "./data@x", ".cachewarm/data", "s3://bucket/folder", ""],
 )
-def test_what_holds_no_secret_stays_readable(url: str) -> None:
+def test_a_url_without_a_secret_stays_as_it_is(url: str) -> None:
     assert redact_url(url) == url
 
 
-def test_what_is_left_says_where() -> None:
+def test_a_redacted_url_still_shows_the_server() -> None:
     assert redact_url("rediss://default:pw@eu-1.example.com:6380/2?ssl_ca_certs=ca.pem") == (
         "rediss://***@eu-1.example.com:6380/2?ssl_ca_certs=ca.pem"
     )

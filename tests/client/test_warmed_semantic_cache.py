@@ -1,6 +1,7 @@
 """A lookup as an application sees it: exact path, semantic hits, match rules and generations."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,23 @@ import pytest
 import redis
 from cachewarm_client.cache import WarmedSemanticCache
 from cachewarm_client.keys import generations_key, key_prefix
-from cachewarm_client.match_rules import MatchRule, MatchRules
+from cachewarm_client.match_rules import MatchRule
 from cachewarm_client.text import entry_id
 from redisvl.query.filter import Num, Tag
 
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
-from tests.support.cache_fakes import NOW, PLAN, REVOKE, ROTATE, TrigramEmbedder, make_plan, publish, republish
+from tests.support.cache_fakes import (
+    NOW,
+    PLAN,
+    REVOKE,
+    ROTATE,
+    TrigramEmbedder,
+    distance_rules,
+    make_plan,
+    publish,
+    republish,
+)
 
 pytest_plugins = ["tests.support.cache_fixtures"]
 
@@ -94,33 +105,37 @@ def test_the_caller_can_only_be_stricter_than_the_rule(
         assert strict.check(ROTATE, agent_type="auditor")[0]["match"] == "exact"
 
 
-def test_more_results_are_the_nearest_that_the_rule_allows(
+def test_more_results_are_the_nearest_entry_and_others_of_its_answer_group(
     client: redis.Redis, cache_name: str, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
-    plan = make_plan(
-        [{"prompt": f"How do I rotate the signing {n}?"} for n in ("keys", "key now", "key in git", "keyring")]
-    )
-    publish(CacheStore(client, cache_name), plan, rules=MatchRules.uniform(0.2))
+    prompts = [f"How do I rotate the signing {n}?" for n in ("keys", "key now", "key in git", "keyring")]
+    other = {"prompt": "How do I rotate the signing keys of git?"}
+    plan = make_plan([*({"prompt": prompt, "answer_group": "g"} for prompt in prompts), other])
+    publish(CacheStore(client, cache_name), plan, rules=distance_rules(0.2))
     with WarmedSemanticCache(cache_name, redis_url, embedder=embedder) as cache:
         hits = cache.check(ROTATE, agent_type="auditor", num_results=3)
+        everything = cache.check(ROTATE, agent_type="auditor", num_results=10)
     assert len(hits) == 3
+    assert {hit["prompt"] for hit in everything} == set(prompts)
     distances = [hit["vector_distance"] for hit in hits]
     assert distances == sorted(distances)
     assert distances[-1] <= 0.2
 
 
-def test_a_nearer_entry_that_speaks_of_another_number_does_not_hide_the_right_one(
+def test_a_nearer_app_entry_with_another_number_does_not_hide_the_right_one(
     client: redis.Redis, cache_name: str, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     prompts = [f"Which port does gateway {n} listen on in production?" for n in (8, 9)]
-    publish(CacheStore(client, cache_name), make_plan([{"prompt": p} for p in prompts]), rules=MatchRules.uniform(0.3))
+    publish(CacheStore(client, cache_name), make_plan([{"prompt": "How do I bake bread?"}]), rules=distance_rules(0.3))
     with WarmedSemanticCache(cache_name, redis_url, embedder=embedder) as cache:
+        for prompt in prompts:
+            cache.store(prompt, f"answer to {prompt}", agent_type="auditor")
         for number, expected in ((8, [prompts[0]]), (9, [prompts[1]]), (7, [])):
             hits = cache.check(f"Which port does the gateway {number} listen on in production?", agent_type="auditor")
             assert [hit["prompt"] for hit in hits] == expected
 
 
-def test_a_filter_narrows_and_leaves_the_exact_path(cache: WarmedSemanticCache) -> None:
+def test_a_filter_narrows_the_hits_and_rules_out_exact_ones(cache: WarmedSemanticCache) -> None:
     assert cache.check(ROTATE, agent_type="planner", filter_expression=Num("quality_score") > 0.85) == []
     (hit,) = cache.check(ROTATE, agent_type="auditor", filter_expression=Num("quality_score") > 0.85)
     assert hit["match"] == "semantic"
@@ -150,7 +165,9 @@ def test_a_given_vector_is_used_as_it_is(cache: WarmedSemanticCache, embedder: T
         ({"prompt": "x", "agent_type": "auditor", "return_fields": "response"}, TypeError),
     ],
 )
-def test_wrong_use_is_told(cache: WarmedSemanticCache, arguments: dict[str, Any], error: type[Exception]) -> None:
+def test_unusable_arguments_are_refused(
+    cache: WarmedSemanticCache, arguments: dict[str, Any], error: type[Exception]
+) -> None:
     with pytest.raises(error):
         cache.check(**arguments)
 
@@ -161,7 +178,7 @@ def test_wrong_use_is_told(cache: WarmedSemanticCache, arguments: dict[str, Any]
 def test_exact_only_serves_the_exact_prompt_and_embeds_nothing(
     warmed: CacheStore, cache: WarmedSemanticCache, embedder: TrigramEmbedder
 ) -> None:
-    exact_only = MatchRules(MatchRule("", "distance", 0.1), {"auditor": MatchRule("auditor", "exact_only")})
+    exact_only = replace(distance_rules(0.1), rules={"auditor": MatchRule("auditor", "exact_only")})
     republish(warmed, rules=exact_only)
     calls = embedder.calls
     assert cache.check(ROTATE, agent_type="auditor")[0]["match"] == "exact"
@@ -175,28 +192,28 @@ def test_an_open_reader_applies_the_rules_of_a_new_generation_at_its_next_lookup
 ) -> None:
     near = "How do I rotate the signing keys?"
     assert cache.check(near, agent_type="auditor")
-    generation = republish(warmed, rules=MatchRules.uniform(0.001))
+    generation = republish(warmed, rules=distance_rules(0.001))
     assert cache.check(near, agent_type="auditor") == []
     assert cache.generation == generation
 
 
-def test_an_open_reader_survives_that_its_generation_is_taken_away(
+def test_an_open_reader_continues_when_its_generation_is_removed(
     warmed: CacheStore, cache: WarmedSemanticCache
 ) -> None:
     near = "How do I rotate the signing keys?"
     for threshold in (0.2, 0.3, 0.4):
-        republish(warmed, rules=MatchRules.uniform(threshold))
+        republish(warmed, rules=distance_rules(threshold))
     assert cache.check(near, agent_type="auditor")[0]["metadata"]["generation"] == warmed.generations()[0].id
 
 
-def test_a_generation_pruned_in_the_middle_of_a_lookup_is_looked_up_again(warmed: CacheStore, redis_url: str) -> None:
+def test_a_lookup_starts_over_when_its_generation_is_removed_meanwhile(warmed: CacheStore, redis_url: str) -> None:
     class Publishing(TrigramEmbedder):
-        """Two publishes happen while a lookup embeds: the generation that it began with is gone then."""
+        """Publishes twice while a lookup embeds, so that the generation that it began with is gone."""
 
         def embed(self, texts: Any, on_batch: Any = None) -> np.ndarray:
             if not self.calls:
                 for threshold in (0.2, 0.3):
-                    republish(warmed, rules=MatchRules.uniform(threshold))
+                    republish(warmed, rules=distance_rules(threshold))
             return super().embed(texts, on_batch)
 
     with WarmedSemanticCache(warmed.name, redis_url, embedder=Publishing()) as cache:
@@ -208,14 +225,14 @@ def test_a_generation_pruned_in_the_middle_of_a_lookup_is_looked_up_again(warmed
 def test_rules_that_a_reader_does_not_know_are_refused_with_the_advice_to_upgrade(
     warmed: CacheStore, client: redis.Redis, cache: WarmedSemanticCache, redis_url: str
 ) -> None:
-    generation = republish(warmed, rules=MatchRules.uniform(0.2))
+    generation = republish(warmed, rules=distance_rules(0.2))
     record: Any = client.hget(generations_key(warmed.name), generation)
     changed = json.loads(record)
     changed["match_rules"]["version"] = 99
     client.hset(generations_key(warmed.name), generation, json.dumps(changed))
-    with pytest.raises(CacheError, match="upgrade cachewarm-pipeline"):
+    with pytest.raises(CacheError, match="upgrade cachewarm-client"):
         cache.check(ROTATE, agent_type="auditor")
-    with pytest.raises(CacheError, match="upgrade cachewarm-pipeline"):
+    with pytest.raises(CacheError, match="upgrade cachewarm-client"):
         WarmedSemanticCache(warmed.name, redis_url)
 
 
@@ -238,7 +255,7 @@ def test_a_reader_with_another_embedder_is_refused(
         cache.check(ROTATE, agent_type="auditor")
 
 
-def test_an_embedder_that_answers_with_another_size_is_told(warmed: CacheStore, redis_url: str) -> None:
+def test_an_embedder_that_returns_vectors_of_another_size_is_refused(warmed: CacheStore, redis_url: str) -> None:
     lying = TrigramEmbedder(dimensions=32)
     with WarmedSemanticCache(warmed.name, redis_url, embedder=lying) as cache:
         assert cache.check(ROTATE, agent_type="auditor")

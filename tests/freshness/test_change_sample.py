@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.candidates.window_rollup import RolledUp, rollup
+from cachewarm_pipeline.candidates.window_rollup import FrequentQueries, roll_up_frequent_queries
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.freshness.answer_history import compare, histories
 from cachewarm_pipeline.freshness.change_rate import ChangeRate, change_rate
@@ -44,8 +44,8 @@ class Log:
         for day, table in enumerate(self.tables):
             yield FIRST + timedelta(day), table.select(list(columns))
 
-    def rolled_up(self) -> RolledUp:
-        return rollup(self, weights=FLAT, min_frequency=5, min_users=1, min_stability=0.67)
+    def rolled_up(self) -> FrequentQueries:
+        return roll_up_frequent_queries(self, weights=FLAT, min_frequency=5, min_users=1, min_stability=0.67)
 
     def rates(self, frequent: pa.Table, unfit: pa.Table) -> list[ChangeRate]:
         """Of each trial."""
@@ -64,7 +64,7 @@ class Log:
 
 
 @cache
-def changing(rate: float) -> tuple[Log, RolledUp]:
+def changing(rate: float) -> tuple[Log, FrequentQueries]:
     """A log whose answers change at ``rate`` a day, and never back."""
     draw = np.random.default_rng(11)
     changes = draw.random((TRIALS * QUERIES, DAYS)) < -math.expm1(-rate)
@@ -75,7 +75,7 @@ def changing(rate: float) -> tuple[Log, RolledUp]:
 @pytest.mark.parametrize("true", [0.01, 0.03, 0.06, 0.1])
 def test_the_measured_rate_is_right_and_its_upper_bound_covers_the_truth(true: float) -> None:
     log, found = changing(true)
-    rates = log.rates(found.table, found.unfit)
+    rates = log.rates(found.table, found.unfit_queries)
     assert len(rates) == TRIALS
     assert sum(rate.high >= true for rate in rates) >= 0.9 * TRIALS
     assert np.mean([rate.rate or 0.0 for rate in rates]) == pytest.approx(true, rel=0.15)
@@ -95,7 +95,7 @@ def test_a_fifth_of_queries_that_go_back_and_forth_makes_the_others_look_no_quic
     changes[tossed] = draw.integers(0, 2, (tossed.sum(), DAYS))
     log = Log(changes)
     found = log.rolled_up()
-    rates = log.rates(found.table, found.unfit)
+    rates = log.rates(found.table, found.unfit_queries)
     assert np.mean([rate.rate or 0.0 for rate in rates]) == pytest.approx(0.03, rel=0.15)
 
 

@@ -1,11 +1,12 @@
 """The learned space and the model: what they win, and what they do with too little to learn from."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from cachewarm_client import match_rules as match
 from cachewarm_client.match_features import FEATURES, LOG_FEATURES, similarity_features
+from cachewarm_client.match_rules import NEIGHBOURS
 from cachewarm_client.words import tokens, word_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -167,4 +168,4 @@ def test_borrowed_weights_help_a_small_alike_agent_type_and_do_not_harm_an_unlik
 
 
 def test_a_model_is_fitted_on_as_many_neighbours_as_a_lookup_sees() -> None:
-    assert fit.NEIGHBOURS == match.NEIGHBOURS
+    assert inspect.signature(fit.nearest_entries_of).parameters["k"].default == NEIGHBOURS

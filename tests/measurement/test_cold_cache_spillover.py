@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import redis
-from cachewarm_client.arms import place_of
+from cachewarm_client.arms import assign
 from cachewarm_client.cache import WarmedSemanticCache
 from cachewarm_client.counters import HOLDOUT_ARM, WARMED_ARM
 from cachewarm_client.keys import arms_key
@@ -88,7 +88,7 @@ def test_readers_count_the_holdout_as_a_cold_cache_that_everybody_fills(
         cache.store("something else", "an answer", agent_type="auditor")
         for _ in range(80):
             prompt, user = prompts[rng.integers(12)], f"user {rng.integers(40)}"
-            arm = place_of(store.name, 0.3, user, None).arm
+            arm = assign(store.name, 0.3, user, None).arm
             if hits := cache.check(prompt, agent_type="auditor", holdout_key=user):
                 raw += arm == HOLDOUT_ARM
                 assert arm == WARMED_ARM or not hits[0]["key"].startswith("warm:")

@@ -1,5 +1,5 @@
-"""One cap over embedding, writing and judging, over real HTTP: what is reported never passes it, and what is paid is in
-the ledger, also of runs that fail."""
+"""One budget for embedding, writing and judging, over real HTTP: reported usage never exceeds it, and everything paid
+is in the ledger, also for runs that fail."""
 
 import socket
 import threading
@@ -52,7 +52,7 @@ def paid(own: Workspace) -> float:
 
 
 def spend_all(own: Workspace, models: PaidModels) -> tuple[int, int, int]:
-    """Pairs judged, bases written and texts embedded, as far as the cap lets."""
+    """Pairs judged, bases written and texts embedded, as far as the budget allows."""
     judge, writer = own.judge(lambda _: None), own.llm(lambda _: None)
     assert writer is not None
     with suppress(SpendCapError):
@@ -64,7 +64,7 @@ def spend_all(own: Workspace, models: PaidModels) -> tuple[int, int, int]:
     return judge.usage.asked, wrote, own.embedder.usage.texts - before
 
 
-def test_reported_usage_never_passes_the_cap_and_the_ledger_has_all_of_it(models: PaidModels, tmp_path: Path) -> None:
+def test_reported_usage_never_exceeds_the_cap_and_the_ledger_has_all_of_it(models: PaidModels, tmp_path: Path) -> None:
     seen = set()
     for n, cap in enumerate((0.0, 2e-5, 1.5e-3, 2.5e-3, 3.5e-3, 1.0)):
         with models.counting():
@@ -88,38 +88,38 @@ def test_a_cap_under_a_single_request_says_that_running_again_does_not_help(mode
 
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0, 5), st.floats(0, 1))
-def test_a_purse_never_has_more_out_than_its_limit(asides: list[float], limit: float, used: float) -> None:
-    run_budget, spend = RunBudget(limit), ModelBudget(10.0, 1.0, 1.0, run_budget=RunBudget(limit))
-    for aside in asides:
-        if run_budget.take(aside):
+def test_a_budget_never_reserves_more_than_its_limit(amounts: list[float], limit: float, used: float) -> None:
+    run_budget, budget = RunBudget(limit), ModelBudget(10.0, 1.0, 1.0, run_budget=RunBudget(limit))
+    for amount in amounts:
+        if run_budget.reserve(amount):
             assert run_budget.spent <= limit
-            run_budget.settle(aside, used * aside)
-        if spend.take(ModelCost(aside, 1)):
-            spend.settle(ModelCost(aside, 1), ModelCost(used * aside, 1))
+            run_budget.settle(amount, used * amount)
+        if budget.reserve(ModelCost(amount, 1)):
+            budget.settle(ModelCost(amount, 1), ModelCost(used * amount, 1))
     assert run_budget.spent <= limit + 1e-9
-    assert not spend.closed or spend.by_run
+    assert not budget.closed or budget.closed_by_run
 
 
-def test_what_does_not_fit_waits_for_what_is_under_way_and_then_goes(tmp_path: Path) -> None:
+def test_a_request_that_does_not_fit_waits_for_those_under_way(tmp_path: Path) -> None:
     run_budget, order = RunBudget(1.0), []
-    assert run_budget.take_or_wait(0.9)
-    waiting = threading.Thread(target=lambda: order.append(run_budget.take_or_wait(0.5)))
+    assert run_budget.reserve_or_wait(0.9)
+    waiting = threading.Thread(target=lambda: order.append(run_budget.reserve_or_wait(0.5)))
     waiting.start()
-    run_budget.end(0.9, 0.1)
+    run_budget.settle_and_notify(0.9, 0.1)
     waiting.join(10)
     assert order == [True]
-    run_budget.end(0.5, 0.5)
-    assert not run_budget.take_or_wait(0.5)
+    run_budget.settle_and_notify(0.5, 0.5)
+    assert not run_budget.reserve_or_wait(0.5)
     assert run_budget.spent == pytest.approx(0.6)
 
 
-def test_without_a_cap_nothing_is_held_back() -> None:
+def test_without_a_limit_everything_can_be_reserved() -> None:
     run_budget = RunBudget(None)
-    assert run_budget.take(1e9)
-    assert run_budget.take_or_wait(1e9)
+    assert run_budget.reserve(1e9)
+    assert run_budget.reserve_or_wait(1e9)
 
 
-def test_another_process_of_the_run_goes_on_from_what_was_paid(models: PaidModels, tmp_path: Path) -> None:
+def test_another_process_of_the_run_continues_from_what_was_paid(models: PaidModels, tmp_path: Path) -> None:
     first = workspace(models, tmp_path, max_usd=1.0)
     embed_new_texts(first.embedder, first.vectors, TEXTS[:20])
     again = workspace(models, tmp_path, max_usd=1.0)
@@ -137,11 +137,9 @@ def test_the_caps_of_judge_and_writer_hold_over_the_processes_of_a_run(models: P
         assert after.tokens > 0
 
 
-def test_money_set_aside_for_a_batch_is_set_aside_in_every_process_of_its_run(
-    models: PaidModels, tmp_path: Path
-) -> None:
+def test_money_reserved_for_a_batch_is_reserved_in_every_process_of_its_run(models: PaidModels, tmp_path: Path) -> None:
     def process(run: str = "run") -> Workspace:
-        own = workspace(models, tmp_path, max_usd=aside and 1.5 * aside, llm_batch=True)
+        own = workspace(models, tmp_path, max_usd=reserved and 1.5 * reserved, llm_batch=True)
         own.begin(run, "test", DAY)
         return own
 
@@ -150,13 +148,13 @@ def test_money_set_aside_for_a_batch_is_set_aside_in_every_process_of_its_run(
         assert writer is not None
         return writer.variants(bases(last)[first:])
 
-    aside = None
+    reserved = None
     submitting = process()
     assert write(submitting, 0, 6) == [None] * 6
-    aside = submitting.run_budget.spent
-    assert aside > 0
+    reserved = submitting.run_budget.spent
+    assert reserved > 0
     second = process()
-    assert (second.run_budget.spent, second.llm_budget.spent) == (pytest.approx(aside), pytest.approx(aside))
+    assert (second.run_budget.spent, second.llm_budget.spent) == (pytest.approx(reserved), pytest.approx(reserved))
     write(second, 6, 12)
     lines = [len(models.chat.lines(each)) for each in models.chat.batches]
     assert lines == [6, 3]  # half of the money is left: half of the bases
@@ -166,14 +164,14 @@ def test_money_set_aside_for_a_batch_is_set_aside_in_every_process_of_its_run(
         models.chat.finish(each)
     with models.counting():
         assert None not in write(process(), 0, 6)  # the run collects its own batch: it has paid for it
-    assert process().run_budget.spent == pytest.approx(1.5 * aside)
+    assert process().run_budget.spent == pytest.approx(1.5 * reserved)
     later = process("later")
     assert None not in write(later, 0, 9)
     assert later.run_budget.spent == process().run_budget.spent == 0
     assert not [*tmp_path.rglob("batches/*.json")]
 
 
-def test_tries_without_an_answer_count_as_billed_so_the_cap_holds(models: PaidModels, tmp_path: Path) -> None:
+def test_attempts_without_an_answer_count_as_billed_so_the_cap_holds(models: PaidModels, tmp_path: Path) -> None:
     seen = set()
     for n, cap in enumerate((1e-5, 2e-3, 4e-3, 7e-3, 1.0)):
         lost_and_answered = [error_answer(504, "", SOON), None] * 50
@@ -182,7 +180,7 @@ def test_tries_without_an_answer_count_as_billed_so_the_cap_holds(models: PaidMo
         with models.counting():
             own = workspace(models, tmp_path / str(n), max_usd=cap)
             seen.add(spend_all(own, models))
-            models.judged, models.wrote = len(models.chat.paths), 0  # what the server may bill: every try
+            models.judged, models.wrote = len(models.chat.paths), 0  # what the server may bill: every attempt
             assert models.usd() <= paid(own) <= own.run_budget.spent + 1e-12
             assert own.run_budget.spent <= cap
     assert (0, 0, 0) in seen
@@ -190,7 +188,9 @@ def test_tries_without_an_answer_count_as_billed_so_the_cap_holds(models: PaidMo
     assert len(seen) >= 4
 
 
-def test_a_time_out_is_paid_at_its_most_and_what_was_never_sent_is_free(models: PaidModels, tmp_path: Path) -> None:
+def test_a_time_out_counts_as_its_upper_bound_and_a_request_never_sent_is_free(
+    models: PaidModels, tmp_path: Path
+) -> None:
     models.embedder.hold = 0.3
     slow = workspace(models, tmp_path / "slow", embedding_timeout_seconds=0.05, embedding_max_retries=0, max_usd=1.0)
     with pytest.raises(EmbeddingError, match="no answer"):
@@ -213,7 +213,7 @@ def test_a_time_out_is_paid_at_its_most_and_what_was_never_sent_is_free(models: 
     assert (paid(away), away.run_budget.spent) == (0, 0)
 
 
-def test_embedding_that_reports_no_usage_is_in_the_ledger_at_its_most(models: PaidModels, tmp_path: Path) -> None:
+def test_embedding_without_reported_usage_counts_as_its_upper_bound(models: PaidModels, tmp_path: Path) -> None:
     models.embedder.change = lambda answer: {**answer, "usage": None}
     own = workspace(models, tmp_path, max_usd=1.0)
     report = embed_new_texts(own.embedder, own.vectors, TEXTS[:2])
@@ -222,7 +222,7 @@ def test_embedding_that_reports_no_usage_is_in_the_ledger_at_its_most(models: Pa
     assert workspace(models, tmp_path, max_usd=1.0).run_budget.spent == pytest.approx(own.run_budget.spent)
 
 
-def test_prices_of_a_day_to_come_are_refused_before_anything_is_paid(models: PaidModels, tmp_path: Path) -> None:
+def test_prices_of_a_future_day_are_refused_before_anything_is_paid(models: PaidModels, tmp_path: Path) -> None:
     for days, refused in ((-1, False), (0, False), (1, False), (2, True)):  # a day ahead it may be elsewhere on earth
         looked_up = DAY + timedelta(days=days)
         own = Workspace(Settings(home=tmp_path, prices_as_of=looked_up), lambda: datetime(2026, 3, 20, 12, tzinfo=UTC))
@@ -234,7 +234,7 @@ def test_prices_of_a_day_to_come_are_refused_before_anything_is_paid(models: Pai
             own.begin("run", "test", DAY)
 
 
-def test_an_answer_that_is_no_verdict_was_paid_all_the_same(models: PaidModels, tmp_path: Path) -> None:
+def test_an_answer_without_a_verdict_is_still_paid_for(models: PaidModels, tmp_path: Path) -> None:
     models.chat.reply = lambda body: saying("neither")
     own = workspace(models, tmp_path)
     with pytest.raises(JudgeError):
@@ -243,7 +243,7 @@ def test_an_answer_that_is_no_verdict_was_paid_all_the_same(models: PaidModels, 
     assert {row["purpose"]: row["completion_tokens"] for row in rows} == {"embedding": 0, "judging": 16}
 
 
-def test_vectors_that_cannot_be_used_were_paid_all_the_same(models: PaidModels, tmp_path: Path) -> None:
+def test_unusable_vectors_are_still_paid_for(models: PaidModels, tmp_path: Path) -> None:
     models.embedder.change = lambda answer: {**answer, "data": answer["data"][1:]}
     own = workspace(models, tmp_path)
     with pytest.raises(EmbeddingError):

@@ -1,4 +1,4 @@
-"""Paid servers are asked evenly, at most so many times a minute, whoever asks."""
+"""Requests to paid servers come at even intervals, at most N a minute over all threads."""
 
 import threading
 
@@ -20,7 +20,7 @@ class FakeTime:
 
 
 @given(st.integers(1, 600), st.lists(st.floats(0, 90), max_size=40))
-def test_no_minute_sees_more_requests_than_the_pace_allows(per_minute: int, pauses: list[float]) -> None:
+def test_no_minute_has_more_requests_than_the_limit(per_minute: int, pauses: list[float]) -> None:
     time = FakeTime()
     rate_limiter = RateLimiter(per_minute, clock=lambda: time.now, sleep=time.sleep)
     sent = []
@@ -32,7 +32,7 @@ def test_no_minute_sees_more_requests_than_the_pace_allows(per_minute: int, paus
         assert sum(at <= other < at + 60 - 1e-6 for other in sent) <= per_minute
 
 
-def test_threads_share_one_pace() -> None:
+def test_threads_share_one_rate_limiter() -> None:
     waits: list[float] = []
     rate_limiter = RateLimiter(60, clock=lambda: 0.0, sleep=waits.append)
     threads = [threading.Thread(target=rate_limiter.wait) for _ in range(5)]
@@ -43,7 +43,7 @@ def test_threads_share_one_pace() -> None:
     assert sorted(waits) == [1.0, 2.0, 3.0, 4.0]
 
 
-def test_every_request_and_every_retry_waits_for_the_pace(openai_server: FakeServer) -> None:
+def test_every_request_and_every_retry_waits_for_the_rate_limiter(openai_server: FakeServer) -> None:
     waits: list[float] = []
     rate_limiter = RateLimiter(60, clock=lambda: 0.0, sleep=waits.append)
     openai_server.faults = [error_answer(500, headers=SOON)]
@@ -52,5 +52,5 @@ def test_every_request_and_every_retry_waits_for_the_pace(openai_server: FakeSer
 
 
 @pytest.mark.parametrize("progressive", [True, False])
-def test_only_progressive_warming_is_paced(progressive: bool) -> None:
+def test_only_progressive_warming_has_a_rate_limiter(progressive: bool) -> None:
     assert (rate_limiter_of(Settings(progressive=progressive)) is not None) is progressive

@@ -1,4 +1,4 @@
-"""The usage ledger: rows that add up, whole files, and none that is touched by another run."""
+"""The usage ledger: rows add up, files are whole, and no run changes the file of another."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_each_asset_day_model_and_share_is_a_row_with_its_price(tmp_path: Path) 
     assert own.ledger.usd() == pytest.approx(7 * 0.02 / 1e6)
 
 
-def test_a_day_that_is_run_again_adds_rows_and_touches_none(tmp_path: Path) -> None:
+def test_a_day_that_is_run_again_adds_rows_and_changes_none(tmp_path: Path) -> None:
     first = workspace(tmp_path)
     first.ledger.begin("run-1", "embeddings", DAY)
     first.ledger.note(SMALL, 10)
@@ -79,7 +79,7 @@ def test_rows_are_read_by_the_day_on_which_they_were_written(tmp_path: Path) -> 
     assert read_usage(own.usage_folder, date.min, DAY - timedelta(1)).num_rows == 0
 
 
-def test_a_damaged_file_is_told_and_not_skipped(tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error_and_is_not_skipped(tmp_path: Path) -> None:
     own = workspace(tmp_path)
     assert read_usage(own.usage_folder, date.min, date.max).equals(USAGE.empty_table())
     own.ledger.begin("run", "embeddings", DAY)
@@ -91,7 +91,7 @@ def test_a_damaged_file_is_told_and_not_skipped(tmp_path: Path) -> None:
         read_usage(own.usage_folder, DAY, DAY)
 
 
-def test_an_object_store_holds_the_ledger_too() -> None:
+def test_the_ledger_can_be_in_an_object_store() -> None:
     own = Workspace(Settings(dataset_url="memory://ledger/data"), lambda: NOON)
     own.ledger.begin("run", "embeddings", DAY)
     for tokens in (1, 2):

@@ -8,7 +8,6 @@ import pytest
 import redis
 from cachewarm_client.generation_record import State
 from cachewarm_client.keys import generations_key, key_prefix, lock_key, ttl_seconds
-from cachewarm_client.match_rules import MatchRules
 from cachewarm_client.vectorizer import EmbedderVectorizer
 from redisvl.extensions.cache.llm import SemanticCache
 
@@ -18,6 +17,7 @@ from tests.support.cache_fakes import (
     DAY,
     NOW,
     TrigramEmbedder,
+    distance_rules,
     entry_keys,
     indexes,
     keys,
@@ -75,14 +75,14 @@ def test_every_entry_expires_within_the_jitter_and_not_all_at_once(store: CacheS
 
 def test_the_record_says_what_was_published(store: CacheStore) -> None:
     plan = make_plan([{"prompt": "one"}, {"prompt": "two", "source": "query_log"}, {"prompt": "three"}])
-    done = publish(store, plan, plan_hash="abcdef0123456789", rules=MatchRules.uniform(0.02))
+    done = publish(store, plan, plan_hash="abcdef0123456789", rules=distance_rules(0.02))
     live = store.live()
     assert live is not None
     assert (live.id, live.state, live.entries) == ("20261121-abcdef012345", State.LIVE, 3)
     assert live.id == done.generation
     assert live.by_source == {"golden": 2, "query_log": 1}
     assert (live.as_of, live.created_at, live.published_at) == (DAY, NOW, NOW)
-    assert live.match_rules == MatchRules.uniform(0.02)
+    assert live.match_rules == distance_rules(0.02)
     assert live.embedder == {**vars(TrigramEmbedder().info), "dimensions": 64}
 
 
@@ -113,7 +113,7 @@ def test_the_same_plan_of_another_day_is_a_new_generation_that_renews_the_ttls(
 
 
 @pytest.mark.parametrize(
-    "change", [{"rules": MatchRules.uniform(0.2)}, {"ttl_days": 3.0}, {"embedder": TrigramEmbedder(name="other")}]
+    "change", [{"rules": distance_rules(0.2)}, {"ttl_days": 3.0}, {"embedder": TrigramEmbedder(name="other")}]
 )
 def test_the_same_plan_under_other_rules_or_settings_is_published_again(
     store: CacheStore, change: dict[str, Any]

@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 import redis
 from cachewarm_client.cache import WarmedSemanticCache
-from cachewarm_client.certificate import Certificate
 from cachewarm_client.keys import index_name, key_prefix, withdrawn_key
-from cachewarm_client.match_rules import MatchRule, MatchRules
 from cachewarm_client.text import entry_id
 from cachewarm_client.vectorizer import EmbedderVectorizer
 from cachewarm_client.wrong_hit_reports import response_sha
@@ -29,6 +27,7 @@ from tests.support.cache_fakes import (
     REVOKE,
     ROTATE,
     TrigramEmbedder,
+    distance_rules,
     fill,
     make_plan,
     numbered_plan,
@@ -55,7 +54,7 @@ def answer_in(client: redis.Redis, store: CacheStore, generation: str, entry: st
 def test_an_answer_is_out_of_service_in_every_generation_and_its_entry_stays(
     warmed: CacheStore, client: redis.Redis
 ) -> None:
-    generations = [*(r.id for r in warmed.generations()), republish(warmed, rules=MatchRules.uniform(0.2))]
+    generations = [*(r.id for r in warmed.generations()), republish(warmed, rules=distance_rules(0.2))]
     fill(warmed, make_plan(PLAN), 1, as_of=DAY + timedelta(days=1))
     filling = warmed.filling()
     assert filling is not None
@@ -88,21 +87,14 @@ def test_the_exact_prompt_is_a_miss_right_away_and_other_entries_answer_on(
     assert cache.check(ROTATE, agent_type="auditor")[0]["response"] == "the application's own"
 
 
-def rules_of(certified: bool) -> MatchRules:
-    proof = Certificate(0.05, 0.01, 0.5, 200, 1, 0.03, 400, 5)
-    own = MatchRule("auditor", "distance", 0.5, True, None, proof, proof)
-    return MatchRules(MatchRule("", "exact_only"), {"auditor": own}) if certified else MatchRules.uniform(0.5)
-
-
-@pytest.mark.parametrize("certified", [True, False])
 def test_a_near_prompt_is_a_miss_too_and_no_neighbour_of_the_same_answer_takes_its_place(
-    store: CacheStore, redis_url: str, embedder: TrigramEmbedder, certified: bool
+    store: CacheStore, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     rows = [
         {"prompt": ROTATE, "response": "so", "answer_group": "g"},
         {"prompt": "How do I rotate a signing key now?", "response": "so", "answer_group": "g"},
     ]
-    publish(store, make_plan(rows), rules=rules_of(certified))
+    publish(store, make_plan(rows), rules=distance_rules(0.5))
     with WarmedSemanticCache(store.name, redis_url, embedder=embedder) as cache:
         assert len(cache.check(NEAR, agent_type="auditor", num_results=2)) == 2
         (vector,) = embedder.embed([ROTATE])
@@ -115,16 +107,15 @@ def test_a_near_prompt_is_a_miss_too_and_no_neighbour_of_the_same_answer_takes_i
         assert [near["withdrawn"] for near in why["neighbours"]] == [True, False]
         exact = cache.explain(ROTATE, agent_type="auditor")
         assert (exact["match"], exact["picked"].endswith(BAD)) == ("withdrawn", True)
-        if certified:
-            cache.store(NEAR + " x", "my own", agent_type="auditor")
-            assert cache.check(NEAR, agent_type="auditor")[0]["response"] == "my own"
+        cache.store(NEAR + " x", "my own", agent_type="auditor")
+        assert cache.check(NEAR, agent_type="auditor")[0]["response"] == "my own"
 
 
-def test_a_withdrawn_entry_that_speaks_of_another_number_does_not_hide_the_right_one(
+def test_a_withdrawn_entry_does_not_hide_the_right_one_that_is_nearer(
     store: CacheStore, redis_url: str, embedder: TrigramEmbedder
 ) -> None:
     prompts = [f"Which port does gateway {n} listen on in production?" for n in (8, 9)]
-    publish(store, make_plan([{"prompt": p} for p in prompts]), rules=MatchRules.uniform(0.3))
+    publish(store, make_plan([{"prompt": p} for p in prompts]), rules=distance_rules(0.3))
     store.withdraw({entry_id(prompts[0], "auditor"): None}, NOW)
     with WarmedSemanticCache(store.name, redis_url, embedder=embedder) as cache:
         for number, expected in ((8, []), (9, [prompts[1]])):
@@ -225,7 +216,7 @@ def test_a_withdrawal_while_a_generation_is_built_from_a_plan_that_has_the_answe
         if "verifying" in line:  # its entries are loaded, it is not live
             CacheStore(client, warmed.name).withdraw({BAD: "rotate it so"}, NOW)
 
-    done = publish(warmed, plan, rules=MatchRules.uniform(0.2), progress=meanwhile)
+    done = publish(warmed, plan, rules=distance_rules(0.2), progress=meanwhile)
     assert done.published
     assert answer_in(client, warmed, done.generation) is None
     with WarmedSemanticCache(warmed.name, redis_url, embedder=embedder) as cache:
@@ -251,7 +242,7 @@ def test_no_generation_goes_live_with_an_answer_that_was_withdrawn_at_any_moment
         monkeypatch.setattr(cache_generations, "load_entries", load)
     else:
         monkeypatch.setattr(cache_generations, "take_out_withdrawn", take_out)
-    generation = republish(warmed, rules=MatchRules.uniform(0.2))
+    generation = republish(warmed, rules=distance_rules(0.2))
     assert answer_in(client, warmed, generation) is None
 
 
@@ -301,7 +292,7 @@ def test_a_slice_that_is_loaded_again_after_a_withdrawal_does_not_bring_the_answ
 
 def test_a_rollback_serves_no_withdrawn_answer(warmed: CacheStore, client: redis.Redis) -> None:
     first = warmed.generations()[0].id
-    republish(warmed, rules=MatchRules.uniform(0.2))
+    republish(warmed, rules=distance_rules(0.2))
     row = Withdrawal(BAD, response_sha("rotate it so"), NOW)
     client.hset(withdrawn_key(warmed.name), row.field, row.to_json())
     assert warmed.rollback(NOW).id == first
@@ -351,7 +342,7 @@ def withdraw_bad(store: CacheStore, why: str) -> None:
 def test_a_withdrawal_killed_at_any_point_takes_an_answer_out_or_leaves_it_and_never_breaks_an_entry(
     store: CacheStore, client: redis.Redis, redis_url: str
 ) -> None:
-    sample = [republish(store, rules=MatchRules.uniform(distance)) for distance in (0.1, 0.2)]
+    sample = [republish(store, rules=distance_rules(distance)) for distance in (0.1, 0.2)]
     index = index_name(store.name, sample[1])
     sends = 0
     while True:
@@ -367,6 +358,6 @@ def test_a_withdrawal_killed_at_any_point_takes_an_answer_out_or_leaves_it_and_n
         if finished:
             break
         store.reinstate([BAD])
-        publish(store, make_plan(PLAN), rules=MatchRules.uniform(0.2))
+        publish(store, make_plan(PLAN), rules=distance_rules(0.2))
         assert answer_in(client, store, sample[1]) == "rotate it so"
     assert sends > 5

@@ -23,6 +23,7 @@ from tests.support.cache_fakes import (
     ROTATE,
     Clock,
     TrigramEmbedder,
+    distance_rules,
     make_plan,
     publish,
     republish,
@@ -261,7 +262,7 @@ def test_a_report_goes_on_to_a_withdrawal(warmed: CacheStore, cache: WarmedSeman
     assert [report.response_sha for report in bad] == [response_sha(answers[report.entry_id]) for report in bad]
     warmed.withdraw({report.entry_id: answers[report.entry_id] for report in bad})
     assert cache.check(ROTATE, agent_type="auditor") == []
-    republish(warmed, rules=MatchRules.uniform(0.2))
+    republish(warmed, rules=distance_rules(0.2))
     assert cache.check(ROTATE, agent_type="auditor") == []
 
 

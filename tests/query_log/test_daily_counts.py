@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
-from cachewarm_client.text import canonical
+from cachewarm_client.text import canonical, hash_user
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.query_log.daily_counts import count_day, hash_user
+from cachewarm_pipeline.query_log.daily_counts import count_day
 from cachewarm_pipeline.query_log.sources.log_table import QUERIES, RESPONSES, USERS
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, conform
 from tests.support.source_data import NOON

@@ -5,10 +5,9 @@ from collections import Counter
 from datetime import timedelta, timezone
 from typing import Any
 
-from cachewarm_client.text import canonical
+from cachewarm_client.text import canonical, hash_user
 
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.query_log.daily_counts import hash_user
 from cachewarm_pipeline.storage.schemas import MAX_RESPONSES, MAX_USERS
 from tests.support.source_data import DAY, NOON, at, golden_data, log_row, mined
 from tests.support.source_forms import Open, log

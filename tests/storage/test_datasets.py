@@ -1,4 +1,4 @@
-"""The dataset store: whole files or none, exact schemas, equal bytes for equal tables, and clear refusals."""
+"""The dataset store: whole files or none, exact schemas, equal bytes for equal tables, and clear errors."""
 
 import hashlib
 import os
@@ -80,7 +80,7 @@ def test_a_table_without_rows_keeps_its_schema(store: DatasetStore) -> None:
     assert store.read("embeddings", DAY).num_rows == 0
 
 
-def test_days_are_listed_oldest_first_and_other_files_are_no_days(tmp_path: Path) -> None:
+def test_days_are_listed_oldest_first_and_other_files_are_ignored(tmp_path: Path) -> None:
     store = DatasetStore(str(tmp_path))
     assert store.days("embeddings") == []
     days = [date(2026, 11, 2), date(2025, 12, 31), date(2026, 1, 1)]
@@ -131,7 +131,7 @@ def test_equal_tables_give_equal_bytes_however_they_are_chunked(
     assert path.read_bytes() == before
 
 
-def test_writing_the_same_again_touches_nothing_and_says_so(store: DatasetStore, tmp_path: Path) -> None:
+def test_writing_the_same_table_again_changes_nothing_and_returns_false(store: DatasetStore, tmp_path: Path) -> None:
     assert store.write("embeddings", DAY, _embeddings(SMALL), fingerprint="f") is True
     files = {path: path.stat().st_ino for path in tmp_path.rglob("*.parquet")}
     assert store.write("embeddings", DAY, _embeddings(SMALL), fingerprint="f") is False
@@ -148,7 +148,7 @@ def test_a_missing_day_says_what_to_materialise(store: DatasetStore) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all" * 100])
-def test_a_file_that_is_no_parquet_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_parquet_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "embeddings").mkdir()
     (tmp_path / "embeddings" / "2026-11-01.parquet").write_bytes(content)
     store = DatasetStore(str(tmp_path))
@@ -179,7 +179,7 @@ def test_a_truncated_or_flipped_file_never_gives_other_rows(tmp_path: Path, data
     assert read.equals(table)
 
 
-def test_a_table_of_another_shape_is_refused_before_anything_is_written(store: DatasetStore) -> None:
+def test_a_table_of_another_schema_is_refused_before_anything_is_written(store: DatasetStore) -> None:
     good = _embeddings(SMALL)
     bad = {
         "'text' is missing": good.drop_columns(["text"]),
@@ -212,7 +212,7 @@ def test_a_file_of_an_older_schema_says_to_materialise_again(tmp_path: Path) -> 
     assert store.read("embeddings", DAY, ["model_id"]).num_rows == 2
 
 
-def test_readers_see_the_old_or_the_new_file_never_a_half(tmp_path: Path) -> None:
+def test_readers_see_the_old_or_the_new_file_and_never_a_partial_one(tmp_path: Path) -> None:
     store = DatasetStore(str(tmp_path))
     tables = [_embeddings([(str(n), "m", f"text {version}", n) for n in range(1, 3_000)]) for version in (1, 2)]
     store.write("embeddings", DAY, tables[0])
@@ -233,7 +233,7 @@ def test_readers_see_the_old_or_the_new_file_never_a_half(tmp_path: Path) -> Non
     assert all(any(table.equals(version) for version in tables) for table in seen)
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file_and_no_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = DatasetStore(str(tmp_path))
     store.write("embeddings", DAY, _embeddings(SMALL))
 
@@ -248,7 +248,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkey
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk needs root")
-def test_a_really_full_disk_is_told_and_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_old_file(tmp_path: Path) -> None:
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True)
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")
@@ -283,13 +283,13 @@ def read_only_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def test_a_read_only_folder_is_told(read_only_folder: Path) -> None:
+def test_a_read_only_folder_is_reported(read_only_folder: Path) -> None:
     store = DatasetStore(str(read_only_folder))
     with pytest.raises(DatasetError, match=r"cannot write dataset embeddings .*: no permission to write there"):
         store.write("embeddings", DAY, _embeddings(SMALL))
 
 
-def test_a_base_that_is_a_file_is_told(tmp_path: Path) -> None:
+def test_a_base_that_is_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "base").write_text("a file")
     store = DatasetStore(str(tmp_path / "base"))
     with pytest.raises(DatasetError, match="cannot write dataset embeddings"):
@@ -301,7 +301,7 @@ def test_a_base_that_is_a_file_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("uri", ["nonsense://user:Qsecret@x/y", "s4://Qkey:Qsecret@bucket/x"])
-def test_a_uri_that_nothing_can_open_is_a_configuration_error_without_its_secrets(uri: str) -> None:
+def test_a_uri_that_cannot_be_opened_is_a_configuration_error_without_its_secrets(uri: str) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot open .*CACHEWARM_DATASET_URL") as caught:
         DatasetStore(uri).read("embeddings", DAY)
     assert "Qsecret" not in str(caught.value)

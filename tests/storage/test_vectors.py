@@ -1,4 +1,4 @@
-"""Stored vectors: content-addressed, immutable, whole, safe for several processes; and what is embedded anew."""
+"""Stored vectors: content-addressed, immutable, whole, safe for several processes; and which texts are embedded."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ MODEL = "minilm:all-MiniLM-L6-v2-int8@8199be6f"
 
 
 def _vectors(keys: Sequence[str], dimensions: int = 8) -> np.ndarray:
-    """A vector that can be told from its key."""
+    """A vector that follows from its key."""
     rows = [np.random.default_rng(list(key.encode())).standard_normal(dimensions) for key in keys]
     return np.array(rows, dtype=np.float32).reshape(len(keys), dimensions)
 
@@ -47,7 +47,7 @@ def test_an_empty_store_misses_every_key(store: ParquetVectorStore) -> None:
     assert store.get([]).shape == (0, 0)
 
 
-def test_vectors_come_back_in_the_order_asked_for(store: ParquetVectorStore) -> None:
+def test_vectors_are_returned_in_the_order_of_the_keys(store: ParquetVectorStore) -> None:
     store.put(["a", "b"], _vectors(["a", "b"]))
     store.put(["c"], _vectors(["c"]))
     asked = ["c", "a", "a", "b", "c"]
@@ -78,7 +78,7 @@ def test_any_history_of_batches_gives_every_key_its_vector(
     assert store.missing([*known, "never stored"]) == {"never stored"}
 
 
-def test_an_unknown_key_is_told_not_invented(store: ParquetVectorStore) -> None:
+def test_an_unknown_key_is_an_error(store: ParquetVectorStore) -> None:
     store.put(["a"], _vectors(["a"]))
     with pytest.raises(DatasetError, match=r"1 of 2 vectors are not in .*materialise embeddings first"):
         store.get(["a", "b"])
@@ -110,9 +110,9 @@ def test_a_models_folder_is_a_safe_name_of_its_own(one: str, other: str) -> None
     assert (folder_name(one) == folder_name(other)) == (one == other)
 
 
-def test_a_changed_dimension_is_refused_and_nothing_is_stored(store: ParquetVectorStore) -> None:
+def test_a_changed_number_of_dimensions_is_refused_and_nothing_is_stored(store: ParquetVectorStore) -> None:
     store.put(["a"], _vectors(["a"], 8))
-    with pytest.raises(DatasetError, match=r"dimension of minilm.* changed between runs.* of 8, now there are 16"):
+    with pytest.raises(DatasetError, match=r"dimensions of minilm.* changed between runs.* have 8, new ones have 16"):
         store.put(["b"], _vectors(["b"], 16))
     assert store.missing(["a", "b"]) == {"b"}
 
@@ -151,7 +151,7 @@ def test_a_damaged_segment_is_named_and_deleting_it_heals(tmp_path: Path, damage
     assert store.missing(["a", "b", "good"]) == {"a", "b"}
 
 
-def test_files_that_are_no_segments_are_left_alone(tmp_path: Path) -> None:
+def test_files_that_are_not_segments_are_ignored(tmp_path: Path) -> None:
     store = ParquetVectorStore(str(tmp_path), MODEL)
     store.put(["a"], _vectors(["a"]))
     litter = [_segments(tmp_path)[0].parent / name for name in (".x.parquet.1-ab.tmp", "notes.txt", "x.parquet")]
@@ -172,7 +172,7 @@ def test_small_segments_are_merged_before_they_are_many(tmp_path: Path) -> None:
     assert store.missing([*keys, "x"]) == {"x"}
 
 
-def test_large_segments_are_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_segments_are_not_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors_module, "SEGMENT_ROWS", 10)
     store = ParquetVectorStore(str(tmp_path), MODEL)
     large = [f"l{number}" for number in range(10)]
@@ -273,7 +273,8 @@ def test_a_few_vectors_are_read_without_the_whole_store(tmp_path: Path) -> None:
 
 
 class CountingEmbedder:
-    """A port that needs no model: batches of three, vectors told from the text, stops after ``fail_after`` batches."""
+    """A port that needs no model: batches of three, vectors that follow from the text, stops after ``fail_after``
+    batches."""
 
     def __init__(self, fail_after: int | None = None, dimensions: int | None = 8) -> None:
         self._info = EmbedderInfo("test:model", "openai", "model", dimensions, 1.0)
@@ -304,7 +305,7 @@ def _key(text: str) -> str:
     return embedding_key("test:model", text)
 
 
-def test_only_texts_never_seen_are_embedded_and_each_once(store: ParquetVectorStore) -> None:
+def test_only_new_texts_are_embedded_and_each_once(store: ParquetVectorStore) -> None:
     embedder = CountingEmbedder()
     first = embed_new_texts(embedder, store, ["a", "b", "a", "c", "d"])
     assert (first.embedded, first.reused, first.tokens, first.dimensions) == (4, 0, 40, 8)
@@ -322,7 +323,7 @@ def test_an_unchanged_run_embeds_nothing_and_still_knows_the_dimension(store: Pa
     assert again.embedded == []
 
 
-def test_no_texts_are_no_work(store: ParquetVectorStore) -> None:
+def test_without_texts_nothing_is_done(store: ParquetVectorStore) -> None:
     report = embed_new_texts(CountingEmbedder(dimensions=None), store, [])
     assert (report.embedded, report.reused, report.dimensions) == (0, 0, None)
 
@@ -336,25 +337,25 @@ def test_a_crash_loses_one_batch_and_the_next_run_continues(store: ParquetVector
     assert (report.embedded, report.reused) == (3, 9)
 
 
-def test_long_work_is_done_in_blocks_and_told_a_few_times(
+def test_long_work_is_done_in_blocks_and_its_progress_is_reported_a_few_times(
     store: ParquetVectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cachewarm_pipeline.models.embed_new_texts.BLOCK_TEXTS", 7)
     texts = [f"text {number}" for number in range(100)]
-    told: list[str] = []
-    embed_new_texts(CountingEmbedder(), store, texts, told.append)
+    messages: list[str] = []
+    embed_new_texts(CountingEmbedder(), store, texts, messages.append)
     np.testing.assert_array_equal(store.get([_key(text) for text in texts]), _vectors(texts))
-    assert told[-1] == "embedded 100 of 100 new texts; 0 were known"
-    assert 2 <= len(told) <= 11
+    assert messages[-1] == "embedded 100 of 100 new texts; 0 were known"
+    assert 2 <= len(messages) <= 11
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "base").write_text("a file")
     with pytest.raises(DatasetError, match=r"cannot (write|list)"):
         ParquetVectorStore(str(tmp_path / "base"), MODEL).put(["a"], _vectors(["a"]))
 
 
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import redis
+from cachewarm_client.certificate import Certificate
 from cachewarm_client.embedders.embedder import EmbedderInfo, Usage
 from cachewarm_client.keys import generations_key, index_name, is_entry_id, key_prefix
-from cachewarm_client.match_rules import MatchRules
+from cachewarm_client.match_rules import MatchRule, MatchRules
 from cachewarm_client.text import embedding_key, entry_id, sha256_hex
 
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore, Published
@@ -95,13 +96,19 @@ def numbered_plan(count: int, *, version: str = "v1", agent_types: int = 3) -> p
     )
 
 
+def distance_rules(distance_threshold: float) -> MatchRules:
+    """One certified distance for every agent_type."""
+    proof = Certificate(0.05, 0.01, 1 - distance_threshold, 200, 1, 0.03, 400, 5)
+    return MatchRules(MatchRule("", "distance", distance_threshold, True, None, proof, proof))
+
+
 def settings_of(plan: pa.Table, embedder: TrigramEmbedder, changes: dict[str, Any]) -> dict[str, Any]:
     """The arguments with which the tests publish a plan."""
     return {
         "as_of": DAY,
         "plan_hash": sha256_hex(repr(plan.to_pylist())),
         "embedder": embedder.info,
-        "rules": MatchRules.uniform(0.1),
+        "rules": distance_rules(0.1),
         "ttl_days": 7.0,
         "ttl_jitter": 0.1,
         "now": NOW,

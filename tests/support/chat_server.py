@@ -12,7 +12,7 @@ from cachewarm_client.embedders.embedder import EmbedderInfo, Usage
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from cachewarm_pipeline.answers.judges.judge_model import JudgeModel
+from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
 from cachewarm_pipeline.answers.judges.llm import LlmJudge
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.models.budgets import ModelBudget

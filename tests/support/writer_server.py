@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
-from cachewarm_pipeline.candidates.variant_writers.writer_model import WriterModel
+from cachewarm_pipeline.candidates.variant_writers.writer_question import WriterModel
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.models.budgets import ModelBudget
 from cachewarm_pipeline.ports import BaseQuery, Llm
@@ -163,19 +163,21 @@ def open_writer(
     *,
     limit: float = 1.0,
     max_tokens: int | None = None,
-    said: list[str] | None = None,
+    messages: list[str] | None = None,
     n: int = 3,
     temperature: float = 0.8,
     concurrency: int = 4,
     batch: bool = False,
     **options: Any,
 ) -> OpenAIWriter:
-    """A writer with its written texts under ``base``, a budget of its own and the prices of gpt-4.1-mini."""
+    """A writer with its written texts under ``base``, a budget of its own and the prices of gpt-4.1-mini.
+
+    ``messages`` gets its progress."""
     return OpenAIWriter(
         open_model(server, **options),
         f"{base}/written",
         ModelBudget(limit, 0.40, 1.60, max_tokens),
-        (said if said is not None else []).append,
+        (messages if messages is not None else []).append,
         n=n,
         temperature=temperature,
         concurrency=concurrency,

@@ -20,7 +20,7 @@ def open_judge(ports: Ports, progress: Callable[[str], object]) -> Judge:
         from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
 
         return EmbeddingJudge(ports.embedder, ports.vectors, progress)
-    from cachewarm_pipeline.answers.judges.judge_model import JudgeModel
+    from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
     from cachewarm_pipeline.answers.judges.llm import LlmJudge
     from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 

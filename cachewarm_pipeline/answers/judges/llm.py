@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cachewarm_pipeline.answers.contradictions import Decide
 from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
-from cachewarm_pipeline.answers.judges.judge_model import JudgeModel, JudgeReply
+from cachewarm_pipeline.answers.judges.judge_question import JudgeModel, JudgeReply
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost, ask_within_budget
 from cachewarm_pipeline.storage.vector_store import VectorStore
@@ -94,7 +94,7 @@ class LlmJudge(EmbeddingJudge):
             ask_within_budget(
                 self._spend,
                 pairs,
-                lambda pair: self._model.ask(*pair, again=self._spend.again("CACHEWARM_JUDGE_MAX_USD")),
+                lambda pair: self._model.ask(*pair, self._spend.attempt_reserver("CACHEWARM_JUDGE_MAX_USD")),
                 most=lambda pair: self._spend.cost(*self._model.most_tokens(*pair)),
                 finished=finished,
                 concurrency=self._concurrency,

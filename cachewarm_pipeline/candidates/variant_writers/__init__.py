@@ -1,71 +1,11 @@
-"""Writers behind the one port: what writes variants of base queries in a run."""
+"""Writers of synthetic variants, behind the ``Llm`` port.
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+In come base queries; out go variants of each, or an answer to each, or None where there is none yet.
 
-from cachewarm_pipeline.models.rate_limiter import rate_limiter_of
-from cachewarm_pipeline.models.usage_prices import GENERATION
-from cachewarm_pipeline.ports import Llm, Ports
-
-if TYPE_CHECKING:
-    from cachewarm_pipeline.models.budgets import ModelCost
-
-
-def open_llm(ports: Ports, progress: Callable[[str], object], *, batch: bool | None = None) -> Llm | None:
-    """The writer that the settings ask for; None for none. Unset: the recorded one for the sample, else none.
-
-    ``batch`` wins over the settings' (None).
-    ``progress`` gets a sentence now and then; what it spends counts against the one cap of the run. Raises
-    ConfigurationError without a key or with a base URL that is none, and LlmError for damaged recorded variants.
-    """
-    settings = ports.settings
-    kind = settings.llm or ("recorded" if settings.is_sample else "none")
-    if kind == "none":
-        return None
-    if kind == "recorded":
-        from cachewarm_pipeline.candidates.variant_writers.recorded_writer import RecordedWriter
-
-        return RecordedWriter()
-    from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter
-    from cachewarm_pipeline.candidates.variant_writers.writer_model import WriterModel
-
-    model = WriterModel(
-        settings.llm_model,
-        api_key=settings.api_key,
-        base_url=settings.openai_base_url,
-        timeout=settings.llm_timeout_seconds,
-        max_retries=settings.llm_max_retries,
-        rate_limiter=rate_limiter_of(settings),
-        meter=ports.meter(
-            GENERATION,
-            settings.llm_model,
-            settings.llm_usd_per_million_prompt_tokens,
-            settings.llm_usd_per_million_completion_tokens,
-        ),
-    )
-    return OpenAIWriter(
-        model,
-        ports.folder("written"),
-        ports.llm_budget,
-        progress,
-        n=settings.variants_per_base,
-        temperature=settings.llm_temperature,
-        concurrency=settings.llm_concurrency,
-        batch=settings.llm_batch if batch is None else batch,
-    )
-
-
-def set_aside(ports: Ports, run_id: str) -> list["ModelCost"]:
-    """What a run has set aside for its batches, also in other processes: by kind of question. Raises DatasetError."""
-    settings = ports.settings
-    if settings.llm != "openai":
-        return []
-    from cachewarm_pipeline.candidates.variant_writers import openai_batches as batch
-    from cachewarm_pipeline.candidates.variant_writers.writer_prompts import answer_question, variants_question
-    from cachewarm_pipeline.candidates.variant_writers.written_texts import memo_of
-
-    questions = variants_question(settings.variants_per_base, settings.llm_temperature), answer_question()
-    written = ports.folder("written")
-    return [
-        batch.set_aside_for_batches(memo_of(written, settings.llm_model, question), run_id) for question in questions
-    ]
+- ``open_writer``: opens the writer that the settings choose.
+- ``recorded_writer``: reads completions recorded for the sample, so that the default needs no API key.
+- ``openai_writer``: asks a chat model, within the budget of the run.
+- ``openai_batches``: the same through the Batch API, at half the price; ``batch_records``: the record of each batch.
+- ``writer_question``: the questions, their schemas, and how replies are read.
+- ``written_texts``: the store of what a model wrote, so that nothing is paid for twice.
+"""

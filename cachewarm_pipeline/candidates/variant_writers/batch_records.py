@@ -1,4 +1,4 @@
-"""Batches under way, each a small JSON file: which bases it holds, by key, and never a text, an address or a secret."""
+"""The record of each submitted batch: a small JSON file with the keys of its bases, and no text, address or secret."""
 
 import json
 from collections.abc import Iterator
@@ -11,23 +11,25 @@ from cachewarm_pipeline.storage.files import Folder, reason_of
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """One batch. ``batch_id`` is None until the server has named it."""
+    """One batch."""
 
     name: str
-    """Random; the batch carries it too, so that each can be found by the other."""
+    """Random. The batch carries it in its metadata, so that record and batch can be found from each other."""
     batch_id: str | None
+    """None until the server has assigned one."""
     most: dict[str, tuple[int, int]]
-    """Upper bound of the (prompt, completion) tokens of each base, by its key in the memo. Empty where the batch is
-    collected: the record then only says what was set aside for it."""
+    """Upper bound of the (prompt, completion) tokens of each base, by its key in the written texts. Empty once the
+    batch is collected: the record then only keeps what was reserved for it."""
     run_id: str = ""
-    """The run that submitted it, and pays; empty where that is not known."""
+    """The run that submitted the batch, and pays for it; empty where it is not known."""
     usd: float = 0.0
+    """USD reserved for it."""
     tokens: int = 0
-    """What was set aside for it, prompt and completion tokens together."""
+    """Prompt and completion tokens reserved for it, together."""
 
 
 class BatchRecords:
-    """The records in one folder. Raises DatasetError in one line: a damaged record, a folder that cannot be used."""
+    """The records in one folder. Raises DatasetError in one line for a damaged record or an unusable folder."""
 
     def __init__(self, uri: str) -> None:
         self._folder = Folder(uri)
@@ -43,21 +45,26 @@ class BatchRecords:
                 yield record
 
     def save(self, record: BatchRecord) -> None:
+        """Write the record, replacing the one of the same name."""
         name = f"{record.name}.json"
         try:
-            self._folder.write(name, json.dumps(_said(record)).encode())
+            self._folder.write(name, json.dumps(_as_json(record)).encode())
         except OSError as error:
             raise DatasetError(f"cannot write batch record {self._folder.show(name)}: {reason_of(error)}") from None
 
     def end(self, record: BatchRecord, run_id: str) -> None:
-        """The batch is collected by a run. Of a batch of its own the record stays, without bases: steps to come may
-        not spend what the batch took once more."""
+        """Note that a run has collected the batch.
+
+        Where the same run submitted it, the record stays, without bases: later steps of the run must not spend again
+        what the batch took. Otherwise the record is deleted.
+        """
         if record.run_id and record.run_id == run_id:
             self.save(replace(record, most={}))
         else:
             self.delete(record)
 
     def delete(self, record: BatchRecord) -> None:
+        """Delete the record, if it still exists."""
         name = f"{record.name}.json"
         try:
             self._folder.delete(name)
@@ -81,5 +88,5 @@ class BatchRecords:
             ) from None
 
 
-def _said(record: BatchRecord) -> dict[str, Any]:
+def _as_json(record: BatchRecord) -> dict[str, Any]:
     return {name: value for name, value in asdict(record).items() if name != "name"}

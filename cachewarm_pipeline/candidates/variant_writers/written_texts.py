@@ -1,17 +1,19 @@
-"""What a model wrote, kept: nothing is paid for twice. One folder for each model and wording of the question."""
+"""The store of what a model wrote, so that nothing is paid for twice: one folder for each model and question
+version."""
 
 from typing import Any
 
-from cachewarm_pipeline.candidates.variant_writers.writer_prompts import WriterQuestion
+from cachewarm_pipeline.candidates.variant_writers.writer_question import WriterQuestion
 from cachewarm_pipeline.storage.files import below
 from cachewarm_pipeline.storage.parquet_segments import Segments
 from cachewarm_pipeline.storage.vectors import folder_name
 
 
-class Memo(Segments[list[str]]):
-    """Texts by ``Question.key``. About a kilobyte of memory for a base. Holds no server, no key and no request."""
+class WrittenTexts(Segments[list[str]]):
+    """Texts by ``WriterQuestion.key``. Takes about a kilobyte of memory for each base. Stores no server address, no API
+    key and no request."""
 
-    what = "memo"
+    what = "written text"
     lost = "its bases are written again"
     column = "texts"
 
@@ -21,7 +23,7 @@ class Memo(Segments[list[str]]):
         self.uri = below(uri, folder_name(id))
 
     def combine(self, one: list[str], other: list[str]) -> list[str]:
-        """Any rule does that all processes share."""
+        """The smaller list: any rule works that is the same in all processes."""
         return min(one, other)
 
     def type(self) -> Any:
@@ -30,6 +32,6 @@ class Memo(Segments[list[str]]):
         return pa.list_(pa.string())
 
 
-def memo_of(written: str, model: str, question: WriterQuestion) -> Memo:
-    """What a model wrote for a kind of question, under the folder of all that is written."""
-    return Memo(written, f"{model}@{question.version}")
+def written_texts_of(uri: str, model: str, question: WriterQuestion) -> WrittenTexts:
+    """The store of what a model wrote for one kind of question. ``uri``: the folder of all that is written."""
+    return WrittenTexts(uri, f"{model}@{question.version}")

@@ -78,7 +78,7 @@ class CacheStore(Filling):
         """Count a report of an answer by a reporter (hashed: ``reporter_sha``); False where there is no room."""
         sha = response_sha(served.response)
         with redis_faults("counting a report of a wrong hit"):
-            return cache_reports.count(
+            return cache_reports.count_report(
                 self.client, self.name, served.entry_id, sha, served.agent_type, reporter, at, why
             )
 

@@ -129,8 +129,8 @@ def _check_rows(
             plan["agent_type"][row].as_py(),
             vector,
             1,
-            also="@generation:{$generation}",
-            also_values={"generation": record.id},
+            extra_filter="@generation:{$generation}",
+            extra_params={"generation": record.id},
             fields=["entry_id"],
             timeout_ms=SEARCH_TIMEOUT_MS,
         )

@@ -1,4 +1,4 @@
-"""What both embedders share: texts made fit to embed, and batches run in threads."""
+"""What both embedders share: preparing texts, and running batches in threads."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -12,7 +12,7 @@ from cachewarm_client.text import cut
 def prepare(texts: Sequence[str]) -> list[str]:
     """The texts as they are embedded: cut at MAX_PROMPT_CHARS, unpaired surrogates replaced.
 
-    Raises EmbeddingError for a text without content: no provider embeds one to anything of meaning.
+    Raises EmbeddingError for a text without content, since its vector would mean nothing.
     """
     prepared = []
     for position, text in enumerate(texts):
@@ -28,11 +28,11 @@ def run_batches(
     finished: Callable[[list[int], np.ndarray], None],
     threads: int,
 ) -> None:
-    """``work`` on every batch, at most ``threads`` at once; ``finished`` is called in the caller's thread.
+    """Call ``work`` on every batch, at most ``threads`` at once, and ``finished`` in the caller's thread.
 
-    The first error, of either, stops what has not begun and is raised. After one of ``work``, what was under way is
-    finished first: it is paid. One batch runs without a thread: a reader that looks up one prompt should not pay for a
-    pool.
+    The first error of either is raised, and batches that have not started are cancelled. After an error of ``work``,
+    running batches are finished first, since they are paid for. A single batch runs without a thread: a reader that
+    looks up one prompt should not pay for a pool.
     """
     if threads == 1 or len(batches) == 1:
         for batch in batches:
@@ -40,15 +40,15 @@ def run_batches(
         return
     with ThreadPoolExecutor(threads, thread_name_prefix="embed") as pool:
         running: dict[Future[np.ndarray], list[int]] = {pool.submit(work, batch): batch for batch in batches}
-        taken = True
+        accepted = True
         try:
             for future in as_completed(list(running)):
                 batch, vectors = running.pop(future), future.result()
-                taken = False
+                accepted = False
                 finished(batch, vectors)
-                taken = True
+                accepted = True
         finally:
             for future, batch in list(running.items()):
-                # Whoever could not take one batch is not given another.
-                if not future.cancel() and future.exception() is None and taken:
+                # After ``finished`` failed on one batch, it is not called with another.
+                if not future.cancel() and future.exception() is None and accepted:
                     finished(batch, future.result())

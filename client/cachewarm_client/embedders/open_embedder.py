@@ -1,4 +1,4 @@
-"""Builds the embedder that a live generation names: the reader's side, one text at a time."""
+"""Opens the embedder that a live generation names, for a reader that embeds one text at a time."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +15,12 @@ def open_from_info(
     timeout: float = 5.0,
     max_retries: int = 1,
 ) -> Embedder:
-    """The embedder of a published ``EmbedderInfo`` (as a mapping): the reader's side, one text at a time.
+    """The embedder of a published ``EmbedderInfo`` (as a mapping).
 
-    ``api_key`` and ``base_url`` default to OPENAI_API_KEY and OPENAI_BASE_URL of the reader; time-out in seconds and
-    retries are short because a user waits. Raises ConfigurationError when what can be built here has another id:
-    its vectors would not compare with the stored ones.
+    ``api_key`` and ``base_url`` default to OPENAI_API_KEY and OPENAI_BASE_URL. ``timeout`` (seconds) and
+    ``max_retries`` are small because a user waits. Raises EmbeddedError or ConfigurationError when the embedder's extra
+    is not installed, and ConfigurationError when the embedder has another id here, since its vectors could not be
+    compared with the stored ones.
     """
     wanted, kind, model, dimensions = (info.get(name) for name in ("id", "kind", "model", "dimensions"))
     built: Embedder
@@ -41,10 +42,13 @@ def open_from_info(
             max_retries=max_retries,
         )
     else:
-        raise ConfigurationError(f"the cache was embedded by {wanted!r} of unknown kind {kind!r}: upgrade this reader")
+        raise ConfigurationError(
+            f"the cache was embedded by {wanted!r} of the unknown kind {kind!r}: upgrade cachewarm-client where "
+            "this cache is read"
+        )
     if built.info.id != wanted:
         raise ConfigurationError(
-            f"the cache was embedded by {wanted!r} and this reader has {built.info.id!r}: vectors of the two do not "
-            "compare; use the same version on both sides, or warm the cache again"
+            f"the cache was embedded by {wanted!r} and this reader has {built.info.id!r}: their vectors cannot be "
+            "compared; use the same version on both sides, or warm the cache again"
         )
     return built

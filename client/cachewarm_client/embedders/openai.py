@@ -1,4 +1,4 @@
-"""Embeddings from OpenAI or any server that speaks its protocol."""
+"""Embeddings from OpenAI or any OpenAI-compatible server."""
 
 import base64
 import json
@@ -18,27 +18,28 @@ from cachewarm_client.errors import EmbeddingError
 MAX_INPUTS = 2_048
 MAX_REQUEST_TOKENS = 300_000
 """OpenAI's documented limits of a request. A token is at least one byte of UTF-8, so bytes bound tokens without a
-tokenizer. The third limit, 8,192 tokens an input, holds by itself: a text is cut at 2,000 characters, 8,000 bytes."""
+tokenizer. The third limit, 8,192 tokens per input, is never reached: a text is cut at 2,000 characters, which are at
+most 8,000 bytes."""
 
 _FRAME_TOKENS = 4
-"""Generous for what some servers put around each text."""
+"""An upper bound for what some servers add around each text."""
 
 
 def most_tokens(texts: Sequence[str]) -> int:
-    """Upper bound of the tokens that prepared texts take."""
+    """Upper bound of the tokens of prepared texts."""
     return sum(len(text.encode()) + _FRAME_TOKENS for text in texts)
 
 
 def model_id(model: str, dimensions: int | None) -> str:
-    """Id of the vectors of a model, with the shortened size when one is asked for.
+    """Id of a model's vectors, with their dimensions where shortened vectors are requested.
 
-    The server's address is no part of it: a gateway to the same model gives the same vectors.
+    The server's address is not part of it: a gateway to the same model returns the same vectors.
     """
     return f"openai:{model}" + (f"@{dimensions}" if dimensions else "")
 
 
 def server_options(api_key: str | None, base_url: str | None) -> dict[str, Any]:
-    """Key and address of the embedding server; they default to OPENAI_API_KEY and OPENAI_BASE_URL."""
+    """Arguments of ``OpenAIServer`` for embeddings; key and address default to OPENAI_API_KEY and OPENAI_BASE_URL."""
     return {
         "user": "the openai embedder",
         "key": api_key or os.environ.get("OPENAI_API_KEY", ""),
@@ -48,13 +49,24 @@ def server_options(api_key: str | None, base_url: str | None) -> dict[str, Any]:
 
 
 class OpenAIEmbedder:
-    """The ``Embedder`` port over HTTP. Safe to call from several threads. The client is made on first use.
+    """The ``Embedder`` protocol over HTTP. Thread-safe. The HTTP client is created on first use.
 
-    ``dimensions`` asks the server for shortened vectors; ``expected_dimensions`` only refuses others (for vectors that
-    must fit stored ones). ``concurrency``: requests under way at once; ``timeout`` in seconds for each try;
-    ``max_inputs``: texts a request, for servers with a lower limit than OpenAI's. ``server``: to ask instead of one
-    made from ``api_key`` and ``base_url``. Memory: the result, and for each request under way its answer. Raises
-    ConfigurationError without a key or with a base URL that is not http(s).
+    Args:
+        model: The model's name on the server.
+        api_key: Default OPENAI_API_KEY.
+        base_url: Default OPENAI_BASE_URL, or else OpenAI.
+        dimensions: Request shortened vectors.
+        expected_dimensions: Refuse vectors with other dimensions, without requesting a size; for vectors that must be
+            compared with stored ones.
+        usd_per_million_tokens: The price, for ``info``.
+        concurrency: Requests in flight at once.
+        timeout: Seconds for each attempt.
+        max_retries: Further attempts after the first.
+        max_inputs: Texts per request, for servers with a lower limit than OpenAI's.
+        server: A server to use instead of one made from ``api_key`` and ``base_url``.
+
+    Memory: the result, and the answers of the requests in flight. Raises ConfigurationError without the openai package,
+    without a key, or with a base URL that is not http(s).
     """
 
     def __init__(
@@ -75,7 +87,7 @@ class OpenAIEmbedder:
         self._server = server or OpenAIServer(
             model, **server_options(api_key, base_url), timeout=timeout, max_retries=max_retries
         )
-        self._model, self._asked, self._price = model, dimensions, usd_per_million_tokens
+        self._model, self._requested_dimensions, self._price = model, dimensions, usd_per_million_tokens
         self._dimensions = dimensions or expected_dimensions
         self._concurrency, self._max_inputs = concurrency, max_inputs
         self._usage = Usage()
@@ -83,7 +95,8 @@ class OpenAIEmbedder:
 
     @property
     def info(self) -> EmbedderInfo:
-        return EmbedderInfo(model_id(self._model, self._asked), "openai", self._model, self._dimensions, self._price)
+        id_ = model_id(self._model, self._requested_dimensions)
+        return EmbedderInfo(id_, "openai", self._model, self._dimensions, self._price)
 
     @property
     def usage(self) -> Usage:
@@ -92,7 +105,7 @@ class OpenAIEmbedder:
     def embed(
         self, texts: Sequence[str], on_batch: Callable[[Sequence[int], np.ndarray], None] | None = None
     ) -> np.ndarray:
-        """See the port."""
+        """See ``Embedder``."""
         prepared = prepare(texts)
         batches = summed_batches([len(text.encode()) for text in prepared], self._max_inputs, MAX_REQUEST_TOKENS)
         result = np.empty((0, self._dimensions or 0), dtype=np.float32)
@@ -128,12 +141,12 @@ class OpenAIEmbedder:
             self._usage.requests += 1
             self._usage.texts += len(texts)
         if vectors.shape[1] != expected:
-            why = "it was asked for" if self._asked else "were expected from the vectors before"
-            raise self._bad(f"vectors of {vectors.shape[1]} dimensions where {expected} {why}")
+            why = "were requested" if self._requested_dimensions else "were expected from earlier vectors"
+            raise self._bad_answer(f"vectors of {vectors.shape[1]} dimensions where {expected} {why}")
         return vectors
 
     def _answer(self, texts: list[str]) -> Any:
-        """The JSON of an answer; the tokens it took are noted."""
+        """The JSON of an answer; the tokens that it took are added to the usage."""
         return self._parsed(texts, self._send(self._server.client, texts), self._used)
 
     def _used(self, tokens: int) -> None:
@@ -141,23 +154,23 @@ class OpenAIEmbedder:
             self._usage.tokens += tokens
 
     def _parsed(self, texts: list[str], content: bytes, note: Callable[[int], None]) -> Any:
-        """The JSON of an answer. ``note`` gets the tokens that it reports, or the most that it can have taken."""
+        """The JSON of an answer. ``note`` is called with the tokens that it reports, or else with their upper bound."""
         most = most_tokens(texts)
         try:
             answer = json.loads(content)
         except ValueError:
             note(most)
-            raise self._bad("something that is not JSON; is OPENAI_BASE_URL right?") from None
-        tokens = _reported(answer)
+            raise self._bad_answer("something that is not JSON; is OPENAI_BASE_URL right?") from None
+        tokens = _reported_tokens(answer)
         note(most if tokens is None else tokens)
         return answer
 
     def _send(self, client: Any, texts: list[str]) -> bytes:
         import openai
 
-        shorten = {"dimensions": self._asked} if self._asked else {}
+        shorten = {"dimensions": self._requested_dimensions} if self._requested_dimensions else {}
         try:
-            # The raw answer: the client's own decoding makes a Python float of every number.
+            # The raw answer, since the client's own decoding creates a Python float for every number.
             answer = client.embeddings.with_raw_response.create(
                 model=self._model, input=texts, encoding_format="base64", **shorten
             )
@@ -172,33 +185,33 @@ class OpenAIEmbedder:
             indices = [item["index"] for item in items]
             rows = [_numbers(item["embedding"]) for item in items]
         except (KeyError, TypeError, ValueError):
-            raise self._bad("JSON that holds no embeddings; is OPENAI_BASE_URL right?") from None
+            raise self._bad_answer("JSON without embeddings; is OPENAI_BASE_URL right?") from None
         if indices != list(range(texts)):
-            raise self._bad(f"{len(rows)} vectors for {texts} texts, or vectors wrongly numbered")
+            raise self._bad_answer(f"{len(rows)} vectors for {texts} texts, or wrongly numbered vectors")
         if len({len(row) for row in rows}) != 1 or not len(rows[0]):
-            raise self._bad("vectors of different or no length in one answer")
+            raise self._bad_answer("vectors without dimensions, or with different dimensions in one answer")
         vectors = np.stack(rows).astype(np.float64)
-        with np.errstate(over="ignore"):  # an infinite length is refused right below
+        with np.errstate(over="ignore"):  # an infinite length is refused below
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(norms).all():
-            raise self._bad("a vector with NaN or infinite numbers")
+            raise self._bad_answer("a vector with NaN or infinite numbers")
         if not (norms > 0).all():
-            raise self._bad("a vector of only zeros")
+            raise self._bad_answer("a vector of only zeros")
         return np.asarray(vectors / norms, dtype=np.float32)
 
-    def _bad(self, what: str) -> EmbeddingError:
-        return EmbeddingError(f"{self._server.name} answered for model {self._model!r} with {what}")
+    def _bad_answer(self, what: str) -> EmbeddingError:
+        return EmbeddingError(f"{self._server.name} returned {what} (model {self._model!r})")
 
 
-def _reported(answer: Any) -> int | None:
-    """Tokens that an answer reports; None where it does not."""
+def _reported_tokens(answer: Any) -> int | None:
+    """Tokens that an answer reports; None where it reports none."""
     usage = answer.get("usage") if isinstance(answer, dict) else None
     tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
     return tokens if isinstance(tokens, int) and tokens >= 0 else None
 
 
 def _numbers(embedding: object) -> np.ndarray:
-    """One vector, sent as base64 of little-endian float32 (what the client asks for) or as a list of numbers."""
+    """One vector, sent as base64 of little-endian float32 (what is requested) or as a list of numbers."""
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
     if isinstance(embedding, list):

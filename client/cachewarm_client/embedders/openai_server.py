@@ -1,11 +1,12 @@
-"""An OpenAI-compatible server: key and address are checked, the client is made on first use, and each fault becomes one
-line without keys.
+"""An OpenAI-compatible server: its key and address are checked, its client is created on first use, and each fault
+becomes one line without keys.
 
-Retries are the client's own: 408, 409, 429, 5xx, lost connections and time-outs, with growing and jittered waits, or
-the wait that the server asks for (``retry-after``).
+The client itself retries after 408, 409, 429, 5xx, lost connections and timeouts, with growing and jittered waits, or
+after the wait that the server asks for (``retry-after``).
 """
 
 import base64
+import importlib.util
 import re
 import threading
 from dataclasses import dataclass
@@ -20,19 +21,25 @@ _KEY = re.compile(r"sk-[\w*-]{4,}")
 
 @dataclass(frozen=True)
 class Remediation:
-    """What a user can do, by kind of fault; put behind what happened."""
+    """What a user can do, by kind of fault; appended to what happened."""
 
     model_variable: str
+    """The setting that names the model."""
     timeout: str = ""
+    """After a timeout."""
     rate: str = ""
+    """After HTTP 429."""
     failed: str = ""
+    """After HTTP 408, 409 and 5xx."""
     refused: str = ""
+    """After any other HTTP status."""
 
 
 class OpenAIServer:
-    """One model on one server. Safe to use from several threads. ``timeout`` in seconds for each try.
+    """One model on one server. Thread-safe.
 
-    Raises ConfigurationError without a key, with one that no header can carry, or with a base URL that is none.
+    Raises ConfigurationError without the openai package, without a key, with a key that no HTTP header can carry, and
+    with an unusable base URL.
     """
 
     def __init__(
@@ -46,12 +53,16 @@ class OpenAIServer:
         max_retries: int,
         advice: Remediation,
     ) -> None:
-        """``user``: who needs the key, for the message that says so."""
+        """``user``: what needs the server, for messages. ``timeout``: seconds for each attempt."""
+        if importlib.util.find_spec("openai") is None:
+            raise ConfigurationError(
+                f'{user} needs the package openai, which is not installed: pip install "cachewarm-client[openai]"'
+            )
         self._key = key.strip()
         if not self._key:
             raise ConfigurationError(f"{user} needs OPENAI_API_KEY (any text for a server without keys)")
         if not (self._key.isascii() and self._key.isprintable()):
-            raise ConfigurationError("OPENAI_API_KEY holds characters that no HTTP header can carry")
+            raise ConfigurationError("OPENAI_API_KEY contains characters that no HTTP header can carry")
         if base_url and not _is_http(base_url):
             raise ConfigurationError(
                 f"OPENAI_BASE_URL {redact_url(base_url)!r} is not usable: expected http(s)://host[:port]/path"
@@ -81,40 +92,42 @@ class OpenAIServer:
             return self._client
 
     def _http_client(self) -> Any:
-        """The HTTP client to give to ``openai.OpenAI``; None for its own."""
+        """The HTTP client for ``openai.OpenAI``; None for its default."""
         return None
 
     def explain(self, error: Exception, request: str = "the request", role: str = "") -> str:
-        """One line about an ``openai.OpenAIError``: what happened, where and what to do. ``role`` goes before where."""
+        """One line about an ``openai.OpenAIError``: what happened, where, and what to do. ``role`` is put before the
+        server's name."""
         import openai
 
         where, advice = role + self.where, self._advice
-        tries = "1 try" if self._max_retries == 0 else f"up to {self._max_retries + 1} tries"
+        attempts = "1 attempt" if self._max_retries == 0 else f"up to {self._max_retries + 1} attempts"
         if isinstance(error, openai.APITimeoutError):
-            return f"no answer from {where} within {self._timeout:g} s in {tries}{advice.timeout}"
+            return f"no answer from {where} within {self._timeout:g} s in {attempts}{advice.timeout}"
         if isinstance(error, openai.APIConnectionError):
-            return f"cannot reach {where} in {tries}; check OPENAI_BASE_URL and the network"
+            return f"cannot reach {where} in {attempts}; check OPENAI_BASE_URL and the network"
         if not isinstance(error, openai.APIStatusError):
             return f"{where}{self.safe(str(error))}"
-        said, status = self.safe(_message(error.body)), error.status_code
+        detail, status = self.safe(_message(error.body)), error.status_code
         if status in (401, 403):
             return f"{where} refused the key (HTTP {status}); check OPENAI_API_KEY"
         if status == 404:
-            return f"{where}: not found (HTTP 404){said}; check {advice.model_variable} and OPENAI_BASE_URL"
+            return f"{where}: not found (HTTP 404){detail}; check {advice.model_variable} and OPENAI_BASE_URL"
         if status == 429:
-            return f"{where} limits the rate or the quota is used up (HTTP 429 in {tries}){said}{advice.rate}"
+            return f"{where} limits the rate or the quota is used up (HTTP 429 in {attempts}){detail}{advice.rate}"
         if status in (408, 409) or status >= 500:
-            return f"{where} failed (HTTP {status} in {tries}){said}{advice.failed}"
-        return f"{where} refused {request} (HTTP {status}){said}{advice.refused}"
+            return f"{where} failed (HTTP {status} in {attempts}){detail}{advice.failed}"
+        return f"{where} refused {request} (HTTP {status}){detail}{advice.refused}"
 
     def safe(self, text: str, length: int = 200) -> str:
-        """``: `` and one short line of what the server said, without keys; empty where it said nothing."""
+        """``: `` and one short line of a server's text, without keys; empty for an empty text."""
         line = " ".join(text.replace(self._key, "***").split())
         return f": {_KEY.sub('***', line)[:length]}" if line else ""
 
 
 def _without_user(url: str | None) -> tuple[str | None, dict[str, str]]:
-    """The URL without user and password, and the header that sends them: the client logs the URL of every request."""
+    """The URL without user and password, and the header that sends them instead: the client logs the URL of each
+    request."""
     parts = urlsplit(url or "")
     user, at, host = parts.netloc.rpartition("@")
     if not at:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 def padded_batches(lengths: Sequence[int], max_texts: int, max_padded_tokens: int) -> list[list[int]]:
     """Positions of texts in batches for a model that pads each batch to its longest text.
 
-    Sorted by length (stable), so that little is padding; each batch has at most ``max_texts`` texts and
-    ``texts x longest <= max_padded_tokens``. A text longer than that is a batch of its own. Every position occurs once.
+    Texts are sorted by length (stable), so that there is little padding. Each batch has at most ``max_texts`` texts and
+    ``texts x longest <= max_padded_tokens``; a longer text is a batch of its own. Every position occurs once.
     """
     if max_texts < 1:
         raise ValueError("max_texts must be at least 1")
     batches: list[list[int]] = []
     batch: list[int] = []
     for position in sorted(range(len(lengths)), key=lengths.__getitem__):
-        longest = lengths[position]  # ascending order: the newest is the longest
+        longest = lengths[position]  # ascending order: the latest is the longest
         if batch and (len(batch) == max_texts or (len(batch) + 1) * longest > max_padded_tokens):
             batches.append(batch)
             batch = []
@@ -25,10 +25,10 @@ def padded_batches(lengths: Sequence[int], max_texts: int, max_padded_tokens: in
 
 
 def summed_batches(sizes: Sequence[int], max_texts: int, max_total: int) -> list[list[int]]:
-    """Positions of texts in batches for a server that limits texts and total size of a request.
+    """Positions of texts in batches for a server that limits the texts and the total size of a request.
 
-    In the order given; each batch has at most ``max_texts`` texts and a sum of sizes ``<= max_total``. Raises
-    ValueError for a text that alone is larger. Every position occurs once.
+    The order is kept. Each batch has at most ``max_texts`` texts and a sum of sizes ``<= max_total``. Every position
+    occurs once. Raises ValueError for a single text that is larger.
     """
     if max_texts < 1:
         raise ValueError("max_texts must be at least 1")

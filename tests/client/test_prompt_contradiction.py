@@ -1,7 +1,8 @@
-"""Words that contradict each other where vectors do not see it."""
+"""Prompts whose words contradict each other although their vectors are close."""
 
 import pytest
-from cachewarm_client.words import contradiction, tokens
+from cachewarm_client.prompt_contradiction import contradiction
+from cachewarm_client.words import tokens
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ def test_two_negations_are_not_none() -> None:
     assert between("do not log it and do not retry", "log it and retry") == "one is negated"
 
 
-def test_another_form_or_a_slip_of_a_word_in_a_long_prompt_does_not_contradict() -> None:
+def test_another_form_or_a_misspelling_of_a_word_in_a_long_prompt_does_not_contradict() -> None:
     prompt = "Our team wants to raise the connection limit on the main gateway when many new {} arrive at once"
     assert between(prompt.format("client"), prompt.format("clients")) is None
     assert between(prompt.format("credentials"), prompt.format("cedentials")) is None
