@@ -210,7 +210,7 @@ def test_the_plan_of_a_dry_run_excludes_entries_that_become_idle_tonight(
     report = json.loads((tmp_path / "plan.json").read_text())
     assert report["counts"]["earned_nothing"] == 1
     assert report["entries"]["total"] == len(asked) - 1
-    assert "counts of readers" not in ran.err
+    assert "reader counts are stored up to" not in ran.err
     assert stored_files(home) == before
 
 
@@ -277,4 +277,4 @@ def test_a_cap_that_may_stop_the_run_is_reported_with_its_effect() -> None:
     assert "CACHEWARM_MAX_USD" not in planned(judging=0.4)
     assert "CACHEWARM_MAX_USD" not in planned(1.0, judging=0.4)
     assert "would cost about $0.0004, at most $0.0010;" in planned(0.001, judging=0.4)
-    assert "CACHEWARM_MAX_USD=0.001 may stop it before all is done" in planned(0.001, judging=0.4)
+    assert "CACHEWARM_MAX_USD=0.001 may stop it early" in planned(0.001, judging=0.4)

@@ -176,7 +176,7 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
     savings = report["savings"]
     assert all(value is None or isinstance(value, float) for value in savings.values())
     assert savings["per_day_usd_low"] <= savings["per_day_usd"] <= savings["per_day_usd_high"]
-    assert savings["measured_per_day_usd"] is None  # nobody has asked the cache yet
+    assert savings["measured_per_day_usd"] is None  # there are no lookups yet
     (sentence,) = report["savings_told"]
     assert sentence.startswith("expected: saves" if savings["per_day_usd"] >= 0 else "expected: loses")
     assert report["timings"].keys() >= {"golden_candidates", "warming_plan", "cache_entries"}
