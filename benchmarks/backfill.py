@@ -1,25 +1,23 @@
-"""A backfill of 90 days of the sample as one Dagster run, against the same work in a plain loop.
+"""A backfill of 90 days of the sample as one Dagster run, compared with the same work in a plain loop.
 
     uv run python -m benchmarks.backfill [--days 90] [--rows 2200] [--rounds 3] [--short]
 
-Target: at most 2x. Each side is a process of its own that begins with an empty home, and its time is the whole life of
-that process: imports, the instance, the work, the end. The sides take turns, the order changes each round, and the
-medians are compared. The loop reads a day, calls the core function and writes the dataset, and does nothing that only
-a backfill needs: no metadata, no look whether a day was mined from this source. That both wrote the same bytes is
-asserted. `mining` is daily_query_counts; `candidates` is that with golden_candidates and frequent_queries (30 days
-rolled up for each day, the exact judge).
+Target: at most 2x. Each side runs in a process of its own that starts with an empty home. Its time is that of the whole
+process: imports, the instance, the work, the end. The sides take turns, the order alternates from round to round,
+and the medians are compared. The loop reads a day, calls the core function and writes the dataset. It does nothing that
+only a backfill needs: no metadata, and no check whether a day was already mined from this source. The benchmark asserts
+that both sides wrote the same bytes. `mining` is daily_query_counts; `candidates` is that with golden_candidates and
+frequent_queries (30 days rolled up for each day, the exact judge).
 
 Measured on two cores that were busy with other work: mining 1.30 (21.9 s against 16.8 s, median of three rounds; peak
-memory 407 against 355 MiB); candidates 0.96 (238 s against 249 s, two rounds that differ by up to 1.5 among themselves:
-what Dagster adds is lost in that noise).
+memory 407 against 355 MiB); candidates 0.96 (238 s against 249 s, two rounds). The candidates rounds differ from each
+other by a factor of up to 1.5, so what Dagster adds is lost in that noise.
 """
 
 import argparse
 import hashlib
 import json
 import os
-import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,10 +28,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.process_memory import peak_memory
 from cachewarm_pipeline.storage.datasets import DatasetStore
 
 LAST = date(2026, 11, 20)
-"""Long enough ago that every day is a partition."""
+"""Far enough in the past that every day is a partition."""
 
 TARGET = 2.0
 WORK = {
@@ -42,15 +41,15 @@ WORK = {
 }
 
 
-def environment(home: Path, sample: Path) -> dict[str, str]:
-    """What both sides run under: nothing of the caller's settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CACHEWARM_", "DAGSTER_"))}
-    own = {"HOME": str(home), "SOURCE_URL": str(sample), "JUDGE": "exact", "REDIS_URL": "redis://127.0.0.1:1/0"}
-    return {**kept, **{f"CACHEWARM_{name}": value for name, value in own.items()}}
+def side_environment(home: Path, sample: Path) -> dict[str, str]:
+    """The side_environment of both sides, without any of the caller's settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CACHEWARM_", "DAGSTER_"))}
+    overrides = {"HOME": str(home), "SOURCE_URL": str(sample), "JUDGE": "exact", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    return {**inherited, **{f"CACHEWARM_{name}": value for name, value in overrides.items()}}
 
 
-def by_dagster(work: str, days: list[date]) -> int:
-    """The range as one run of the real instance (SQLite); the number of runs."""
+def run_in_dagster(work: str, days: list[date]) -> int:
+    """Materializes the range in one run on the real instance (SQLite). Returns the number of runs."""
     from dagster import AssetKey, DagsterInstance
 
     from cachewarm_pipeline.cli.dagster_runs import prepare_dagster_home
@@ -72,8 +71,8 @@ def by_dagster(work: str, days: list[date]) -> int:
         return instance.get_runs_count()
 
 
-def by_loop(work: str, days: list[date]) -> int:
-    """The same days without Dagster."""
+def run_in_loop(work: str, days: list[date]) -> int:
+    """Does the same work without Dagster. Returns the number of runs: 0."""
     from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
     from cachewarm_pipeline.candidates.golden_candidates import choose_golden_candidates
     from cachewarm_pipeline.candidates.window_rollup import roll_up_frequent_queries
@@ -118,8 +117,8 @@ def _read(datasets: DatasetStore, days: list[date], columns: Any) -> Any:
         yield day, datasets.read("daily_query_counts", day, columns)
 
 
-def written(home: Path) -> tuple[int, str]:
-    """Files that were written, and a hash of their names and bytes."""
+def written_files(home: Path) -> tuple[int, str]:
+    """The number of files written_files, and a hash of their names and bytes."""
     files = sorted((home / "data").rglob("*.parquet"))
     whole = hashlib.sha256()
     for file in files:
@@ -127,40 +126,32 @@ def written(home: Path) -> tuple[int, str]:
     return len(files), whole.hexdigest()
 
 
-def peak_memory() -> float:
-    """MiB that this process held at most; getrusage would also count its parent's before exec."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]) / 1024  # type: ignore[index]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def one_side(side: str, work: str, days: int) -> None:
-    """In a process of its own: does the work, then prints what it took."""
+def run_side(side: str, work: str, days: int) -> None:
+    """Does the work, then prints its seconds and peak memory as JSON. Runs in a process of its own."""
     started = time.perf_counter()
     every = [LAST - timedelta(days=back) for back in reversed(range(days))]
-    runs = (by_dagster if side == "dagster" else by_loop)(work, every)
+    runs = (run_in_dagster if side == "dagster" else run_in_loop)(work, every)
     print(json.dumps({"work": time.perf_counter() - started, "memory": peak_memory(), "runs": runs}))
 
 
 def measure(work: str, days: int, sample: Path, rounds: int) -> bool:
-    """Both sides in turn; whether the target holds."""
+    """Runs both sides in turns and prints the comparison. Returns whether the target is met."""
     found: dict[str, list[dict[str, float]]] = {"dagster": [], "loop": []}
     results = set()
     for number in range(rounds):
         for side in ("dagster", "loop") if number % 2 else ("loop", "dagster"):
             with tempfile.TemporaryDirectory() as home:
-                code = f"from benchmarks.backfill import one_side; one_side({side!r}, {work!r}, {days})"
+                code = f"from benchmarks.backfill import run_side; run_side({side!r}, {work!r}, {days})"
                 started = time.perf_counter()
                 done = subprocess.run(
                     [sys.executable, "-c", code],
-                    env=environment(Path(home), sample),
+                    env=side_environment(Path(home), sample),
                     stdout=subprocess.PIPE,
                     check=True,
                 )
-                took = time.perf_counter() - started
-                found[side].append({"process": took, **json.loads(done.stdout.splitlines()[-1])})
-                results.add(written(Path(home)))
+                seconds = time.perf_counter() - started
+                found[side].append({"process": seconds, **json.loads(done.stdout.splitlines()[-1])})
+                results.add(written_files(Path(home)))
     assert len(results) == 1, f"the sides wrote different datasets: {results}"
     assert all(each["runs"] == 1 for each in found["dagster"])
 
@@ -185,18 +176,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2200, help="log rows a day")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", choices=WORK, action="append", help="default: each")
-    parser.add_argument("--short", action="store_true", help="20 days of 500 rows, one round: only to see that it runs")
-    given = parser.parse_args()
-    if given.short:
-        given.days, given.rows, given.rounds = 20, 500, 1
+    parser.add_argument("--short", action="store_true", help="20 days of 500 rows, one round: only shows that it runs")
+    options = parser.parse_args()
+    if options.short:
+        options.days, options.rows, options.rounds = 20, 500, 1
     from cachewarm_pipeline.embedded.sample import ensure_sample
 
     with tempfile.TemporaryDirectory() as folder:
-        sample = ensure_sample(Path(folder), seed=7, last_day=LAST, rows_per_day=given.rows, days=given.days)
-        print(f"A backfill of {given.days} days of the sample, {given.rows:,} rows a day, from cold:", flush=True)
-        held = [measure(work, given.days, sample, given.rounds) for work in given.work or WORK]
-    if not all(held) and not given.short:
-        sys.exit("the target does not hold")
+        sample = ensure_sample(Path(folder), seed=7, last_day=LAST, rows_per_day=options.rows, days=options.days)
+        print(f"A backfill of {options.days} days of the sample, {options.rows:,} rows a day, from cold:", flush=True)
+        within_target = [measure(work, options.days, sample, options.rounds) for work in options.work or WORK]
+    if not all(within_target) and not options.short:
+        sys.exit("the target is missed")
 
 
 if __name__ == "__main__":

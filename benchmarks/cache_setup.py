@@ -1,4 +1,4 @@
-"""What the cache benchmarks share: a Redis of their own, a plan of random unit vectors, and RedisVL's own cache."""
+"""Shared setup of the cache benchmarks: a Redis server, plans of random unit vectors, and a stock RedisVL cache."""
 
 import hashlib
 import tempfile
@@ -30,15 +30,15 @@ from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 DIMENSIONS = 384
 AGENT_TYPES = 6
 SPACE = 128
-"""Directions of a learned space, as match_rules.space.RANK."""
+"""Dimensions of a learned space, as match_rules.space.RANK."""
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 INFO = EmbedderInfo("bench:random", "bench", "random", DIMENSIONS, 0.0)
 ANSWER = "Rotate it in the console, wait until both keys are accepted, then revoke the old one and watch the log. " * 3
 
 
 @contextmanager
-def own_redis() -> Iterator[str]:
-    """URL of the embedded Redis in a folder of its own."""
+def temporary_redis() -> Iterator[str]:
+    """The URL of an embedded Redis in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         yield ensure_redis(Path(folder))
         stop_redis(Path(folder))
@@ -80,8 +80,10 @@ def plan_of(count: int) -> pa.Table:
 
 
 def learned_rules() -> MatchRules:
-    """A learned rule for each agent_type, with weights on all features and a space of SPACE directions. It serves every
-    lookup: what is measured is what a decision costs, and a rule that a lookup fails costs no less."""
+    """A learned rule for each agent_type, with weights on all features and a space of SPACE dimensions.
+
+    The rules serve every lookup. The benchmarks measure the cost of a decision, and a lookup that a rule rejects costs
+    no less."""
     draw = np.random.default_rng(1)
     space = Space(draw.uniform(-1, 1, (DIMENSIONS, SPACE)).astype(np.float16))
     model = MatchModel(VERSION, 0.0, tuple(draw.uniform(0.1, 1, len(FEATURES)).tolist()), 1.0)
@@ -99,11 +101,13 @@ def distance_rules(distance_threshold: float) -> MatchRules:
     return MatchRules(MatchRule("", "distance", distance_threshold, True, None, proof, proof))
 
 
-def placed(plan: pa.Table, vectors: np.ndarray, rules: MatchRules) -> pa.Table:
-    """The plan with each entry's place in the rules' space, as a publish gets it; each answer is its own group."""
+def with_rule_vectors(plan: pa.Table, vectors: np.ndarray, rules: MatchRules) -> pa.Table:
+    """The plan with the vector of each entry in the space of the rules, as a publish gets it.
+
+    Each answer is a group of its own."""
     assert rules.space is not None
-    own = rules.space.project(vectors)
-    return plan.append_column(RULE_VECTORS, pa.array([pack(row, row, 1.0) for row in own], pa.string()))
+    projected = rules.space.project(vectors)
+    return plan.append_column(RULE_VECTORS, pa.array([pack(row, row, 1.0) for row in projected], pa.string()))
 
 
 def record_of(plan: pa.Table, generation: str) -> GenerationRecord:
@@ -122,8 +126,8 @@ def record_of(plan: pa.Table, generation: str) -> GenerationRecord:
     )
 
 
-class Looked:
-    """An embedder that knows its vectors: what is measured is the cache, not a model."""
+class PreparedEmbedder:
+    """An embedder that returns prepared vectors, so that a benchmark measures the cache and not a model."""
 
     usage = Usage()
 
@@ -135,8 +139,8 @@ class Looked:
         return np.stack([self._vectors[text] for text in texts])
 
 
-def redisvl_cache(name: str, url: str, embedder: Looked, *, create_index: bool) -> SemanticCache:
-    """RedisVL's own cache with an agent_type filter, made the way its documentation does."""
+def redisvl_cache(name: str, url: str, embedder: PreparedEmbedder, *, create_index: bool) -> SemanticCache:
+    """A stock RedisVL cache with an agent_type filter, built as its documentation does."""
     return SemanticCache(
         name=name,
         redis_url=url,

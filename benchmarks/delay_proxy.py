@@ -1,4 +1,4 @@
-"""A TCP proxy that adds a round trip to a server on loopback: what a cache in another zone or region costs.
+"""A TCP proxy that adds a round trip to a server on loopback: it stands for a cache in another zone or region.
 
 It delays every byte by half the round trip in each direction and limits nothing else: order and throughput stay.
 """
@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class _Side(asyncio.Protocol):
-    """One end of a connection: what arrives here leaves at the other end, ``delay`` seconds later."""
+class _End(asyncio.Protocol):
+    """One end of a connection: bytes that arrive here leave at the other end ``delay`` seconds later."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
         self._on_the_way: deque[tuple[float, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
-        self.other: _Side | None = None
+        self.other: _End | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -46,8 +46,8 @@ class _Side(asyncio.Protocol):
                 self.other.transport.write(data)
 
 
-class _Front(_Side):
-    """The end that a client connects to: it opens the other one."""
+class _ClientEnd(_End):
+    """The end that a client connects to. It opens the connection to the server."""
 
     def __init__(self, delay: float, host: str, port: int) -> None:
         super().__init__(delay)
@@ -55,24 +55,24 @@ class _Front(_Side):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.other = _Side(self._delay)
+        self.other = _End(self._delay)
         self.other.other = self
         back = self.other
-        # The first bytes come out of the delay long after a connection on loopback is open.
+        # No need to wait: a connection on loopback is open long before the delayed first bytes are due.
         self._opening = self._loop.create_task(self._loop.create_connection(lambda: back, *self._server))
 
 
 async def serve(host: str, port: int, round_trip: float) -> None:
     """Listen on a free loopback port, print it, and forward to ``host:port`` with ``round_trip`` seconds added."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Front(round_trip / 2, host, port), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: _ClientEnd(round_trip / 2, host, port), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 @contextmanager
 def delayed(host: str, port: int, round_trip_ms: float) -> Iterator[int]:
-    """Port of a proxy in a process of its own, so that it shares no interpreter with what is measured."""
+    """The port of a proxy in a process of its own, so that it shares no interpreter with the measured code."""
     command = [sys.executable, __file__, host, str(port), str(round_trip_ms)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -87,5 +87,5 @@ if __name__ == "__main__":
     parser.add_argument("host")
     parser.add_argument("port", type=int)
     parser.add_argument("round_trip_ms", type=float)
-    given = parser.parse_args()
-    asyncio.run(serve(given.host, given.port, given.round_trip_ms / 1000))
+    options = parser.parse_args()
+    asyncio.run(serve(options.host, options.port, options.round_trip_ms / 1000))

@@ -1,9 +1,9 @@
-"""Embedding 1,000 short texts: sorted batches against one by one, on the same model and threads.
+"""Embedding 1,000 short texts: sorted batches compared with one text at a time, on the same model and threads.
 
-    uv run python benchmarks/embedding.py
+    uv run python -m benchmarks.embedding
 
-Rounds are interleaved and the medians compared, so that a busy machine slows all sides alike. Only the ratios mean
-something; the rates depend on the machine.
+The rounds are interleaved and the medians compared, so that a busy machine slows all variants alike. Only the ratios
+are comparable between machines; the rates are not.
 """
 
 import random
@@ -25,14 +25,14 @@ STARTS = ["how do I ", "please ", "", "what is the best way to ", "can you "]
 
 
 def short_texts(number: int, seed: int = 7) -> list[str]:
-    """Distinct requests of 4 to 16 words, as people type them."""
+    """``number`` distinct requests of 4 to 16 words, as people type them."""
     draw = random.Random(seed)
     texts = (f"{start}{verb} {thing}{end}" for start in STARTS for verb in VERBS for thing in THINGS for end in ENDS)
     return draw.sample(list(texts), number)
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """(elapsed, processor) seconds; the second is what a busy machine disturbs less."""
+    """(elapsed, processor) seconds. A busy machine disturbs processor time less."""
     elapsed, processor = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - elapsed, time.process_time() - processor
@@ -43,14 +43,14 @@ def main() -> None:
     one_thread, two_threads = MiniLMEmbedder(threads=1), MiniLMEmbedder(threads=2)
     load, _ = seconds(lambda: one_thread.embed(texts[:1]))
     two_threads.embed(texts[:1])
-    ways: dict[str, Callable[[], object]] = {
+    variants: dict[str, Callable[[], object]] = {
         "one by one, 1 thread": lambda: [one_thread.embed([text]) for text in texts],
         "sorted batches, 1 thread": lambda: one_thread.embed(texts),
         "sorted batches, 2 threads": lambda: two_threads.embed(texts),
     }
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     for _ in range(ROUNDS):
-        for name, work in ways.items():
+        for name, work in variants.items():
             times[name].append(seconds(work))
     medians = {name: [statistics.median(side) for side in zip(*rounds, strict=True)] for name, rounds in times.items()}
     base = medians["one by one, 1 thread"]

@@ -1,7 +1,9 @@
-"""Loading a plan against RedisVL's `store()` one by one: on loopback, and with a round trip added.
+"""Loading a plan compared with RedisVL's `store()` one by one: on loopback, and with an added round trip.
 
-Targets (issue 2): at least 4x on loopback, at least 60x with 7.6 ms of round trip.
-`store()` is measured on fewer entries and told as a rate; each is given its vector, so that nothing is embedded.
+    uv run python -m benchmarks.load [--entries 20000] [--rounds 3] [--round-trip-ms 7.6]
+
+Targets: at least 4x on loopback, at least 60x with 7.6 ms of round trip. `store()` is measured on fewer entries and
+reported as a rate. Each call gets its vector, so nothing is embedded.
 """
 
 import argparse
@@ -15,29 +17,29 @@ import pyarrow as pa
 from benchmarks.cache_setup import (
     INFO,
     NOW,
-    Looked,
+    PreparedEmbedder,
     agent_type,
     distance_rules,
-    own_redis,
     plan_of,
     prompt,
     random_vectors,
     record_of,
     redisvl_cache,
+    temporary_redis,
 )
 from benchmarks.delay_proxy import delayed
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.redis.connect import connect
 
 
-def one_by_one(url: str, vectors: np.ndarray, plan: pa.Table, count: int) -> float:
-    """Entries a second of `store()`."""
-    cache = redisvl_cache("stock", url, Looked({}), create_index=True)
+def rate_of_store(url: str, vectors: np.ndarray, plan: pa.Table, count: int) -> float:
+    """Entries per second of `store()`, measured on ``count`` entries."""
+    cache = redisvl_cache("stock", url, PreparedEmbedder({}), create_index=True)
     responses = plan["response"].to_pylist()
-    given = [vectors[n].tolist() for n in range(count)]
+    lists = [vectors[n].tolist() for n in range(count)]
     started = time.perf_counter()
     for n in range(count):
-        cache.store(prompt(n), responses[n], vector=given[n], filters={"agent_type": agent_type(n)}, ttl=604_800)
+        cache.store(prompt(n), responses[n], vector=lists[n], filters={"agent_type": agent_type(n)}, ttl=604_800)
     rate = count / (time.perf_counter() - started)
     cache.clear()
     cache.delete()
@@ -45,8 +47,8 @@ def one_by_one(url: str, vectors: np.ndarray, plan: pa.Table, count: int) -> flo
     return rate
 
 
-def ours(url: str, vectors: np.ndarray, plan: pa.Table, generation: str) -> tuple[float, float]:
-    """Entries a second of the load alone, and of a whole publish: build, verify, switch, prune."""
+def rates_of_publish(url: str, vectors: np.ndarray, plan: pa.Table, generation: str) -> tuple[float, float]:
+    """Entries per second of the load alone, and of a whole publish (build, verify, switch, prune)."""
     with connect(url) as client:
         store, record = CacheStore(client, "bench"), record_of(plan, generation)
         with store.lock(NOW) as lock:
@@ -73,10 +75,11 @@ def ours(url: str, vectors: np.ndarray, plan: pa.Table, generation: str) -> tupl
 def measure(
     label: str, url: str, plan: pa.Table, vectors: np.ndarray, stock_count: int, rounds: int, target: int
 ) -> None:
+    """Prints the rates and ratios of one connection; each is the median of the rounds."""
     ratios, stocks, loads, publishes = [], [], [], []
     for number in range(rounds):
-        stock = one_by_one(url, vectors, plan, stock_count)
-        load, publish = ours(url, vectors, plan, f"{number}{stock_count:07d}")
+        stock = rate_of_store(url, vectors, plan, stock_count)
+        load, publish = rates_of_publish(url, vectors, plan, f"{number}{stock_count:07d}")
         stocks.append(stock)
         loads.append(load)
         publishes.append(publish)
@@ -94,21 +97,21 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--round-trip-ms", type=float, default=7.6)
-    given = parser.parse_args()
-    plan, vectors = plan_of(given.entries), random_vectors(given.entries)
-    with own_redis() as url:
-        measure("loopback", url, plan, vectors, min(4_000, given.entries), given.rounds, 4)
+    options = parser.parse_args()
+    plan, vectors = plan_of(options.entries), random_vectors(options.entries)
+    with temporary_redis() as url:
+        measure("loopback", url, plan, vectors, min(4_000, options.entries), options.rounds, 4)
         server = urlsplit(url)
-        with delayed("127.0.0.1", server.port or 0, given.round_trip_ms) as port:
-            far = f"redis://127.0.0.1:{port}/0"
-            with connect(far) as client:
+        with delayed("127.0.0.1", server.port or 0, options.round_trip_ms) as port:
+            delayed_url = f"redis://127.0.0.1:{port}/0"
+            with connect(delayed_url) as client:
                 trips = []
                 for _ in range(20):
                     started = time.perf_counter()
                     client.ping()
                     trips.append(time.perf_counter() - started)
             label = f"round trip {1000 * statistics.median(trips):.1f} ms"
-            measure(label, far, plan, vectors, min(300, given.entries), given.rounds, 60)
+            measure(label, delayed_url, plan, vectors, min(300, options.entries), options.rounds, 60)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Labelled texts for benchmarks/match_rules.py: two public sets, a hard one, and drawn templates; and their vectors.
+"""Labelled texts and their vectors, for benchmarks/match_rules.py and benchmarks/quality.py.
 
-The files are the user's and stay where they are. `canonical` texts are kept once, so that no query is its own evidence.
+Two public sets, a hard one, and questions drawn from templates. You bring the files; they are only read. Of texts with
+the same canonical form only the first is kept, so that no query is evidence for itself.
 """
 
 import hashlib
@@ -19,24 +20,29 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Texts:
-    """``groups``: the answer of each text. ``kinds``: StackFAQ 0 = thread's question, 1, 2 = annotator; security 1 =
-    has an accepted answer; else 0."""
+    """The texts of a set; the arrays have one value for each text."""
 
     texts: list[str]
     groups: NDArray[np.int64]
+    """Number of the text's answer."""
     kinds: NDArray[np.int64]
+    """StackFAQ: 0 question of the thread, 1 annotator a, 2 annotator b. security: 1 has an accepted answer. Else 0."""
 
 
 def load(name: str, folder: Path) -> Texts:
-    """banking, stackfaq, security or templates. A missing file or unknown name ends the program with one line."""
+    """Loads banking, stackfaq, security or templates.
+
+    Raises:
+        SystemExit: The name is unknown or a file is missing; the message is one line.
+    """
     if name not in LOADERS:
         raise SystemExit(f"unknown set {name!r}: one of {', '.join(LOADERS)}")
     try:
         rows = list(LOADERS[name](folder))
     except FileNotFoundError as error:
         raise SystemExit(f"{error}: name the folder of the labelled files with --data") from None
-    # Titles and bodies of the security questions are paired by place; templates are drawn without duplicates.
-    rows = rows if name in ("security", "templates") else list(_once(rows))
+    # The security titles and bodies are paired by position. The templates have no duplicates.
+    rows = rows if name in ("security", "templates") else list(_without_duplicates(rows))
     number = {label: n for n, label in enumerate(sorted({label for _, label, _ in rows}))}
     return Texts(
         [cut(text) for text, _, _ in rows],
@@ -46,7 +52,7 @@ def load(name: str, folder: Path) -> Texts:
 
 
 def embed(name: str, texts: Sequence[str], cache: Path) -> NDArray[np.float32]:
-    """Unit vectors (n, 384) of the project's own embedder, kept in ``cache`` under a hash of model and texts."""
+    """Unit vectors of shape (n, 384) by the embedded model, stored in ``cache`` under a hash of model and texts."""
     embedder = MiniLMEmbedder()
     key = hashlib.sha256(json.dumps([embedder.info.id, *texts]).encode()).hexdigest()[:12]
     file = cache / f"{name}_{key}.npy"
@@ -56,10 +62,11 @@ def embed(name: str, texts: Sequence[str], cache: Path) -> NDArray[np.float32]:
     return np.asarray(np.load(file), np.float32)
 
 
-Row = tuple[str, str, int]
+LabelledText = tuple[str, str, int]
+"""Text, label of its answer, kind."""
 
 
-def _once(rows: Sequence[Row]) -> Iterator[Row]:
+def _without_duplicates(rows: Sequence[LabelledText]) -> Iterator[LabelledText]:
     seen: set[str] = set()
     for row in rows:
         key = canonical(cut(row[0]))
@@ -68,7 +75,7 @@ def _once(rows: Sequence[Row]) -> Iterator[Row]:
             yield row
 
 
-def _banking(folder: Path) -> Iterator[Row]:
+def _banking(folder: Path) -> Iterator[LabelledText]:
     import pyarrow.parquet as pq
 
     table = pq.read_table(folder / "banking77.parquet", columns=["query", "intent"])
@@ -81,14 +88,14 @@ def _json_lines(path: Path) -> Iterator[Any]:
         yield from map(json.loads, lines)
 
 
-def _stackfaq(folder: Path) -> Iterator[Row]:
+def _stackfaq(folder: Path) -> Iterator[LabelledText]:
     for row in _json_lines(folder / "stackfaq.jsonl"):
         wordings = [row["question"]], row["paraphrases_annotator_a"], row["paraphrases_annotator_b"]
         for kind, texts in enumerate(wordings):
             yield from ((text, str(row["thread_id"]), kind) for text in texts)
 
 
-def _security(folder: Path) -> Iterator[Row]:
+def _security(folder: Path) -> Iterator[LabelledText]:
     for row in _json_lines(folder / "se_secrets_qa.jsonl"):
         accepted = int(bool(row["accepted_answer"]))
         yield row["title"], str(row["question_id"]), accepted
@@ -197,10 +204,11 @@ TOOLS = [
 WHYS = ["Why should I {n}{a} {o}?", "When should one {n}{a} {o}?", "Reasons to {n}{a} {o}", "Is it wise to {n}{a} {o}?"]
 
 Answer = tuple[str, str, str, str]
+"""Kind of a template, its two slots, and a context or ""."""
 
 
-def _templates(folder: Path, answers: int = 320, mean_wordings: int = 18) -> Iterator[Row]:
-    """Questions of a code-review helper in clusters that differ in one slot: they are what a cache gets wrong."""
+def _templates(folder: Path, answers: int = 320, mean_wordings: int = 18) -> Iterator[LabelledText]:
+    """Questions to a code-review assistant in clusters that differ in one slot: the case that a cache gets wrong."""
     rng = random.Random(0)
     chosen: list[Answer] = []
     acts, objects = list(ACTS), list(OBJECTS)
@@ -248,7 +256,7 @@ def _wording(answer: Answer, rng: random.Random) -> str:
     elif kind == "move":
         asked = rng.choice(MOVES).format(a=a, b=b)
     else:
-        # Each form draws its own wording, the unused ones too: the drawn set is the one the results were measured on.
+        # Unused forms draw a wording too: otherwise the drawn set would differ from the one that was measured.
         forms = ("limit {o} to {b}", "set {b} as the maximum for {o}", "cap {o} at {b}", "allow at most {b} for {o}")
         asked = rng.choice([form.format(o=rng.choice(OBJECTS[a]), b=b) for form in forms])
     text = rng.choice(FRAMES).format(x=asked, X=asked[0].upper() + asked[1:])

@@ -1,13 +1,12 @@
-"""Mining the query log: one day under a short and a long history, a large day, and the rollup of a month.
+"""Mining the query log: one day with a short and a long history, a large day, and the rollup of a month.
 
-    uv run python benchmarks/mining.py
+    uv run python -m benchmarks.mining
 
-Rounds are interleaved and the medians compared, so that a busy machine slows both sides alike. Only the ratio means
-something; the rates depend on the machine. The log is made of numbers (Zipf), not of the sample's sentences.
+The rounds are interleaved and the medians compared, so that a busy machine slows both sides alike. Only the ratio is
+comparable between machines; the rates are not. The queries of this log are numbered (by a Zipf distribution) and are
+not the sample's sentences.
 """
 
-import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.process_memory import peak_memory
 from cachewarm_pipeline.candidates.window_rollup import roll_up_frequent_queries
 from cachewarm_pipeline.query_log.daily_counts import count_day
 from cachewarm_pipeline.query_log.day_weights import day_weights
@@ -35,7 +35,7 @@ DAYS, DISTINCT = 30, 50_000
 
 
 def log_of(day: date, rows: int) -> pa.Table:
-    """A day of log: few queries asked often, most asked rarely, a few spellings and answers of each."""
+    """A day of log: few queries are asked often, most rarely; each has a few spellings and answers."""
     draw = np.random.default_rng(day.toordinal())
     query, spelling, answer = np.minimum(draw.zipf(1.3, rows), 200_000), draw.integers(0, 3, rows), draw.random(rows)
     starts, ends = np.array(["How do I", "how do i", "How  do I"]), np.array(["?", "", " please"])
@@ -75,8 +75,7 @@ def write_log(folder: Path, days: int, rows: int) -> Path:
 
 
 def mine_last_day(folder: Path) -> tuple[float, float]:
-    """Seconds (of the clock, of the processors) from opening the source to the day's daily_query_counts, as in a fresh
-    process."""
+    """(elapsed, processor) seconds from opening the source to the day's daily_query_counts, as in a fresh process."""
     forget_footers()
     started, worked = time.perf_counter(), time.process_time()
     groups = open_source(folder, tables={}, columns={}).day_groups(LAST)
@@ -102,12 +101,14 @@ def one_day(folder: Path, rows: int) -> None:
 
 def large_day(folder: Path) -> None:
     write_log(folder, 1, LARGE_DAY)
-    took = min(mine_last_day(folder)[0] for _ in range(3))
-    print(f"  {LARGE_DAY:>7,} rows in one day: {took:.2f} s, {LARGE_DAY / took:,.0f} rows/s")
+    seconds = min(mine_last_day(folder)[0] for _ in range(3))
+    print(f"  {LARGE_DAY:>7,} rows in one day: {seconds:.2f} s, {LARGE_DAY / seconds:,.0f} rows/s")
 
 
 def counts_of(day: date) -> pa.Table:
-    """daily_query_counts of DISTINCT queries, a third of them asked on other days too; two answers of 600 bytes."""
+    """daily_query_counts of DISTINCT queries, each with two answers of 600 bytes.
+
+    A third of the queries are asked on other days too."""
     draw = np.random.default_rng(day.toordinal())
     number = DISTINCT
     known = draw.permutation(np.arange(number // 3 * 2))[: number // 3]
@@ -148,33 +149,25 @@ def counts_of(day: date) -> pa.Table:
 
 
 def roll_up(folder: Path) -> None:
-    """Runs in a process of its own, so that its peak memory is its own."""
+    """Rolls the days in the folder up. Runs in a process of its own, so that the peak memory is that of the rollup."""
 
     def days(columns: Sequence[str]) -> Iterator[tuple[date, pa.Table]]:
         for path in sorted(folder.iterdir()):
             yield date.fromisoformat(path.stem), pq.read_table(path, columns=list(columns))
 
-    import pandas.util  # noqa: F401  (its import belongs to the base line)
+    import pandas.util  # noqa: F401  (its memory is part of the baseline)
 
-    of_days = [date.fromisoformat(path.stem) for path in folder.iterdir()]
-    weights = day_weights(of_days, max(of_days), 14)
+    in_folder = [date.fromisoformat(path.stem) for path in folder.iterdir()]
+    weights = day_weights(in_folder, max(in_folder), 14)
     before = peak_memory()
     started = time.perf_counter()
     found = roll_up_frequent_queries(days, weights=weights, min_frequency=5, min_users=2)
-    took = time.perf_counter() - started
-    held = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
-    print(f"  {DAYS} days x {DISTINCT:,} distinct queries ({held:,.0f} MiB of Parquet): {took:.1f} s")
+    seconds = time.perf_counter() - started
+    stored = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
+    print(f"  {DAYS} days x {DISTINCT:,} distinct queries ({stored:,.0f} MiB of Parquet): {seconds:.1f} s")
     mib = found.table.nbytes / 2**20
-    print(f"  {found.table.num_rows:,} frequent queries, {found.excluded.total():,} left out; table {mib:,.0f} MiB")
+    print(f"  {found.table.num_rows:,} frequent queries, {found.excluded.total():,} excluded; table {mib:,.0f} MiB")
     print(f"  peak memory {peak_memory():,.0f} MiB, of which {before:,.0f} MiB before the first day")
-
-
-def peak_memory() -> float:
-    """MiB that this process held at most; getrusage would also count its parent's before exec."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]) / 1024  # type: ignore[index]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
@@ -183,7 +176,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print("One day from Parquet, source opened anew:")
+        print("One day from Parquet, the source opened again each time:")
         for rows in (SAMPLE_DAY, BUSY_DAY):
             one_day(folder / str(rows), rows)
         large_day(folder / "large")
@@ -193,7 +186,7 @@ def main() -> None:
         for back in range(DAYS):
             day = LAST - timedelta(back)
             pq.write_table(counts_of(day), counts / f"{day}.parquet", compression="zstd")
-        subprocess.run([sys.executable, __file__, str(counts)], check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.mining", str(counts)], check=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""The real pipeline on labelled data: how often the published cache hits, how often it is wrong, was the promise kept.
+"""The real pipeline on labelled data: how often the published cache hits and is wrong, and whether it keeps its target.
 
-uv run python -m benchmarks.quality --data DIR [--set banking:1000 ...] [--seeds 20] [--alphas 0.01 0.02 0.05]
+    uv run python -m benchmarks.quality --data DIR [--set banking:1000 ...] [--seeds 20] [--alphas 0.01 0.02 0.05]
 
-Measured, mean of 20 seeds through the whole pipeline (mining, plan, rules, replay, gates, publish, lookups by the
-reader), judge exact, confidence 99%, entries by frequency (all equal here: drawn), wrong hits by the true labels.
-hit: by meaning, seeds with nothing certified count 0; over: share of seeds over alpha, none by more than chance allows
-(one-sided binomial, p < 1%); none: seeds without a certificate; plain: the certified distance; oracle: with hindsight.
+DIR contains the files of benchmarks/match_rules_data.py: banking77.parquet, stackfaq.jsonl, se_secrets_qa.jsonl. The
+sample needs no files.
+
+Measured, mean of 20 random seeds through the whole pipeline (mining, plan, rules, replay, gates, publish, lookups by
+the reader): judge exact, confidence 99%, entries by frequency (all frequencies are equal here, so the entries are
+drawn), wrong hits by the true labels. hit: semantic hit rate, where a seed with nothing certified counts as 0. over:
+share of seeds over alpha, none of them by more than chance allows (one-sided binomial, p < 1%). none: number of seeds
+without a certificate. plain: hit rate of the certified distance. oracle: hit rate of the best threshold with hindsight.
 
     set:entries          alpha  hit    wrong  over   none  oracle  plain
     banking:1000          1%    0.179  0.39%  0.00      9  0.568   0
@@ -21,6 +25,11 @@ hit: by meaning, seeds with nothing certified count 0; over: share of seeds over
                           2%    0      -      0.00     20  0.808   0
                           5%    0.625  1.10%  0.00      4  0.868   0.051
     security:400          1-5%  0      -      0.00     20  0.2-0.4 0      too few questions: 402 with an answer
+
+The printed table has more columns. exact: exact hit rate. The first `wrong` is that of semantic hits, `all` that of
+semantic and exact hits, `worst` the highest of any seed. >alpha is `over`; chance: number of seeds over alpha by more
+than chance allows. ratio: hit / plain, and the `wrong` before it is that of plain. told: hit rate that the replay
+forecast; came: hit rate that the traffic had; off: mean absolute difference; the last `wrong`: as forecast.
 """
 
 import argparse
@@ -37,17 +46,19 @@ import numpy as np
 from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import cut
 
-from benchmarks.quality_run import Answers, Bools, Floats, Hindsight, Trial, Warmed, trial
+from benchmarks.quality_run import STOCK_DISTANCE, Answers, Bools, Floats, Hindsight, Trial, Warmed, trial
 from benchmarks.quality_sources import SETS, Case, make_case
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 
 ALPHAS = (0.01, 0.02, 0.05)
 BEYOND_CHANCE = 0.01
-Row = dict[str, Any]
+"""A seed is over alpha by more than chance if this many wrong hits have a lower probability at alpha."""
+ResultRow = dict[str, Any]
+"""Figures of one set, seed and target, as `--rows` writes them."""
 
 
 def oracle(case: Case, asked: Bools, found: Hindsight, weights: Floats, alpha: float) -> float:
-    """Hits by meaning of the loosest threshold of each agent_type that keeps alpha, with hindsight."""
+    """Semantic hits under the loosest threshold of each agent_type that keeps alpha, chosen with hindsight."""
     names = np.array([each.agent_type for each in case.traffic])
     hits = 0.0
     for name in np.unique(names):
@@ -59,17 +70,18 @@ def oracle(case: Case, asked: Bools, found: Hindsight, weights: Floats, alpha: f
     return hits
 
 
-def differing(case: Case, made: Warmed, answers: Answers, found: Hindsight) -> int:
-    """Lookups that serving decided otherwise than the same rule applied to all of them at once. Prompts with personal
-    data are not among them: serving looks them up by their exact key only."""
+def decision_mismatches(case: Case, made: Warmed, answers: Answers, found: Hindsight) -> int:
+    """The number of lookups for which serving decided differently from the same rule applied to all lookups at once.
+
+    Prompts with personal data do not count, because serving looks them up by their exact key only."""
     thresholds = np.array([made.live.for_agent_type(a.agent_type).score_threshold for a in case.traffic])
     personal = np.array([bool(find_personal_data(cut(a.prompt))) for a in case.traffic])
     learned = np.isfinite(thresholds) & ~answers.exact & ~personal
     return int(((found.score >= thresholds) != answers.semantic)[learned].sum())
 
 
-def outcome(case: Case, made: Warmed, answers: Answers, found: Hindsight, weights: Floats, alpha: float) -> Row:
-    """Rates of one seed and target. ``weights``: lookups that each wording stands for."""
+def outcome(case: Case, made: Warmed, answers: Answers, found: Hindsight, weights: Floats, alpha: float) -> ResultRow:
+    """The rates of one seed and target. ``weights``: the number of lookups that each wording stands for."""
     asked = ~answers.exact
     total = float(weights.sum())
 
@@ -96,18 +108,18 @@ def outcome(case: Case, made: Warmed, answers: Answers, found: Hindsight, weight
     }
 
 
-def forecast(made: Warmed) -> Row:
-    """What the replay said: hit rate of warmed entries, and wrong hits by meaning."""
-    told = made.forecast
-    rates = (told["exact_hit_rate"], told["semantic_hit_rate"])
+def forecast(made: Warmed) -> ResultRow:
+    """The forecast of the replay: hit rate of warmed entries, and wrong-hit rate of semantic hits."""
+    replay = made.forecast
+    rates = (replay["exact_hit_rate"], replay["semantic_hit_rate"])
     return {
         "forecast_hit": None if None in rates else sum(rates),
-        "forecast_wrong": told["semantic_wrong_hit_rate"],
+        "forecast_wrong": replay["semantic_wrong_hit_rate"],
     }
 
 
 def reason(made: Warmed, answers: Answers) -> str:
-    """Why a seed has no hit by meaning; empty where it has some."""
+    """Why a seed has no semantic hit; empty if it has some."""
     if made.why_not:
         return f"blocked by {made.why_not}"
     if answers.semantic.any():
@@ -118,8 +130,10 @@ def reason(made: Warmed, answers: Answers) -> str:
     return "nothing certified"
 
 
-def measure(key: str, seed: int, alphas: Sequence[float], data: Path | None, cache: Path) -> list[Row]:
-    """Rows of one seed: one a target and way of counting, strict targets last, as a looser one serves more."""
+def measure(key: str, seed: int, alphas: Sequence[float], data: Path | None, cache: Path) -> list[ResultRow]:
+    """The rows of one seed: one for each target and way of counting.
+
+    Strict targets come last, because a looser one serves more."""
     rows = []
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         case = make_case(key, seed, data, Path(name) / "source")
@@ -127,32 +141,33 @@ def measure(key: str, seed: int, alphas: Sequence[float], data: Path | None, cac
         ways = {"": np.array([a.times for a in case.traffic], float)}
         if case.settings["judge"] != "exact":  # several spellings of a query are one decision
             ways = {" lookups": ways[""], " distinct": np.array(case.distinct, float)}
-        nobody = Answers(*(np.zeros(len(case.traffic), bool) for _ in range(3)))
-        found, beside = None, None
+        no_answers = Answers(*(np.zeros(len(case.traffic), bool) for _ in range(3)))
+        found, of_stock = None, None
         for alpha in sorted(alphas, reverse=True):
             made = run.warm(alpha)
             found = found or run.hindsight()
-            answers = nobody if made.why_not else run.look_up()
-            beside = beside or stock(run, answers, case)
+            answers = no_answers if made.why_not else run.look_up()
+            of_stock = of_stock or stock_rates(run, answers, case)
             shared = {
                 "seed": seed,
                 "alpha": alpha,
                 "none": reason(made, answers),
-                "differing": differing(case, made, answers, found),
+                "differing": decision_mismatches(case, made, answers, found),
                 "why": {name: rule.why for name, rule in made.rules.rules.items()},
                 "certified": float(np.mean([rule.certified for rule in made.rules.rules.values()])),
                 "seconds": made.seconds,
                 **forecast(made),
-                **beside,
+                **of_stock,
             }
             for way, weights in ways.items():
                 rows.append({"set": key + way, **shared, **outcome(case, made, answers, found, weights, alpha)})
     return rows
 
 
-def stock(run: Trial, answers: Answers, case: Case) -> Row:
-    """The sample only: what a stock reader at a distance of one's own choice does where there is no exact hit. It does
-    the same at every target."""
+def stock_rates(run: Trial, answers: Answers, case: Case) -> ResultRow:
+    """For the sample: hits and wrong hits of a stock reader at STOCK_DISTANCE, among lookups without an exact hit.
+
+    They are the same at every target."""
     if case.settings["judge"] == "exact" or not answers.exact.any():
         return {}
     found = run.look_up_stock()
@@ -164,8 +179,8 @@ def stock(run: Trial, answers: Answers, case: Case) -> Row:
     }
 
 
-def mean(rows: Sequence[Row], name: str) -> float:
-    """Over the seeds that have it."""
+def mean(rows: Sequence[ResultRow], name: str) -> float:
+    """The mean of a column over the rows that have a value."""
     values = [row[name] for row in rows if row.get(name) is not None]
     return float(np.mean(values)) if values else float("nan")
 
@@ -176,38 +191,38 @@ HEAD = (
 )
 
 
-def line(rows: Sequence[Row]) -> str:
-    """One set and target over its seeds; see HEAD and the module's docstring."""
+def line(rows: Sequence[ResultRow]) -> str:
+    """The table line of one set and target over its seeds. The docstring of the module explains the columns of HEAD."""
     alpha, plain, hit = rows[0]["alpha"], mean(rows, "plain"), mean(rows, "semantic")
     over = np.mean([(row["wrong"] or 0) > alpha for row in rows])
     beyond = sum(row["chance"] < BEYOND_CHANCE for row in rows)
     none = sum(bool(row["none"]) for row in rows)
-    came = [row["semantic"] + row["exact"] for row in rows]
-    off = [abs(row["forecast_hit"] - c) for row, c in zip(rows, came, strict=True) if row["forecast_hit"] is not None]
+    measured = [row["semantic"] + row["exact"] for row in rows]
+    forecasts = [row["forecast_hit"] for row in rows]
+    off = [abs(f - m) for f, m in zip(forecasts, measured, strict=True) if f is not None]
     worst = max((row["wrong"] or 0 for row in rows), default=0)
     return (
         f"{rows[0]['set']:22}{alpha:>6.0%} {hit:6.3f}{mean(rows, 'exact'):6.3f}{mean(rows, 'wrong'):8.2%}"
         f"{mean(rows, 'wrong_of_all'):8.2%}{worst:8.2%}{over:7.2f}{beyond:7}{none:5} {mean(rows, 'oracle'):7.3f}"
         f"{plain:6.3f}{mean(rows, 'plain_wrong'):8.2%}{hit / plain if plain else float('inf'):6.1f} "
-        f"{mean(rows, 'forecast_hit'):6.3f}{np.mean(came):6.3f}{np.mean(off) if off else float('nan'):6.3f}"
+        f"{mean(rows, 'forecast_hit'):6.3f}{np.mean(measured):6.3f}{np.mean(off) if off else float('nan'):6.3f}"
         f"{mean(rows, 'forecast_wrong'):8.2%}"
     )
 
 
-def report(rows: Sequence[Row]) -> None:
+def report(rows: Sequence[ResultRow]) -> None:
     print(f"\n{HEAD}")
     for key in sorted({(row["set"], row["alpha"]) for row in rows}):
         own = [row for row in rows if (row["set"], row["alpha"]) == key]
         print(line(own))
         reasons = Counter(row["none"] for row in own if row["none"])
         if reasons:
-            print("      without a hit by meaning: " + ", ".join(f"{n} {why}" for why, n in reasons.items()))
+            print("      without a semantic hit: " + ", ".join(f"{n} {why}" for why, n in reasons.items()))
         if odd := sum(row["differing"] for row in own):
-            print(f"      {odd} lookups were decided otherwise by serving than by the rule over all at once")
+            print(f"      {odd} lookups were decided differently by serving and by the rule applied to all at once")
         if any("stock" in row for row in own):
-            print(
-                f"      a stock reader at distance 0.03: {mean(own, 'stock'):.3f}, {mean(own, 'stock_wrong'):.1%} wrong"
-            )
+            rates = f"{mean(own, 'stock'):.3f}, {mean(own, 'stock_wrong'):.1%} wrong"
+            print(f"      a stock reader at distance {STOCK_DISTANCE:g}: {rates}")
 
 
 def main() -> None:
@@ -219,28 +234,29 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--alphas", type=float, nargs="+", default=list(ALPHAS))
-    parser.add_argument("--cache", type=Path, help="folder that keeps the vectors; a temporary one unless given")
-    parser.add_argument("--rows", type=Path, help="file that gets one JSON line a set, seed and target")
-    given = parser.parse_args()
+    parser.add_argument("--cache", type=Path, help="folder for the vectors; by default a temporary one")
+    parser.add_argument("--rows", type=Path, help="file to append to: one JSON line for each set, seed and target")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        for key in given.sets or SETS:
-            rows: list[Row] = []
-            for seed in range(given.first_seed, given.first_seed + given.seeds):
-                began = time.perf_counter()
-                new = measure(key, seed, given.alphas, given.data, given.cache or Path(scratch))
+        for key in options.sets or SETS:
+            rows: list[ResultRow] = []
+            for seed in range(options.first_seed, options.first_seed + options.seeds):
+                started = time.perf_counter()
+                new = measure(key, seed, options.alphas, options.data, options.cache or Path(scratch))
                 rows += new
                 print(
-                    f"{key} seed {seed}, {time.perf_counter() - began:.0f} s: {'; '.join(map(short, new))}", flush=True
+                    f"{key} seed {seed}, {time.perf_counter() - started:.0f} s: {'; '.join(map(short_line, new))}",
+                    flush=True,
                 )
-                if given.rows:
-                    with given.rows.open("a", encoding="utf-8") as file:
+                if options.rows:
+                    with options.rows.open("a", encoding="utf-8") as file:
                         file.writelines(json.dumps(row) + "\n" for row in new)
             report(rows)
 
 
-def short(row: Mapping[str, Any]) -> str:
-    told = row["none"] or f"{row['semantic']:.3f} hit, {row['wrong']:.2%} wrong"
-    return f"{row['alpha']:.0%} {told}"
+def short_line(row: Mapping[str, Any]) -> str:
+    summary = row["none"] or f"{row['semantic']:.3f} hit, {row['wrong']:.2%} wrong"
+    return f"{row['alpha']:.0%} {summary}"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
-"""One seed of benchmarks/quality.py: the real pipeline in a home of its own, then every lookup of the traffic through
-`WarmedSemanticCache`, and what another rule over the same entries would have done with hindsight."""
+"""One seed of benchmarks/quality.py: the real pipeline in a home of its own, then lookups for the whole traffic.
+
+The lookups go through `WarmedSemanticCache`. ``Hindsight`` has the data to compute what another rule over the same
+entries would have done.
+"""
 
 import os
 import time
@@ -16,18 +19,18 @@ from cachewarm_client.match_rules import MatchRules
 from cachewarm_client.text import cut, embedding_key
 from numpy.typing import NDArray
 
-from benchmarks.cache_setup import Looked
-from benchmarks.quality_sources import Asked, Case
+from benchmarks.cache_setup import PreparedEmbedder
+from benchmarks.quality_sources import Case, TrafficPrompt
 from cachewarm_pipeline.embedded.redis_server import stop_redis
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 NAME = "quality"
 STOCK_DISTANCE = 0.03
-"""A strict distance that someone may choose for a stock reader without a certificate."""
+"""A strict distance that a team may choose for a stock reader without a certificate."""
 
-_AFTER = ("match_rules", "replay", "cache_entries")
-"""What another target changes; their checks run with them."""
+_AFFECTED_BY_TARGET = ("match_rules", "replay", "cache_entries")
+"""The assets that depend on the target; their checks run with them."""
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -35,32 +38,38 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Warmed:
-    """What the pipeline came to at one target. ``why_not``: what stopped the publish; empty when published.
-
-    ``rules``: as certified, before a gate withheld any; ``live``: as published.
-    """
+    """The result of the pipeline for one target."""
 
     why_not: str
+    """What stopped the publish; empty when published."""
     rules: MatchRules
+    """As certified, before a gate withheld any."""
     live: MatchRules
+    """As published."""
     forecast: dict[str, Any]
+    """Summary of the replay."""
     seconds: float
 
 
 @dataclass(frozen=True)
 class Hindsight:
-    """Of each wording of the traffic, exact hits too: the model's score of its pick and whether that is right, the
-    similarity of the nearest entry and whether that is right; -inf where the agent_type has no entries."""
+    """The data for other rules, one value for each wording of the traffic, exact hits included.
+
+    Numbers are -inf where the agent_type has no entries."""
 
     score: Floats
+    """Score of the entry that the model picks."""
     right: Bools
+    """Whether the picked entry is right."""
     similarity: Floats
+    """Similarity of the nearest entry."""
     nearest_right: Bools
+    """Whether the nearest entry is right."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What lookups came to: hit exactly, hit by meaning, answered rightly."""
+    """The outcome of each lookup: exact hit, semantic hit, served the right answer."""
 
     exact: Bools
     semantic: Bools
@@ -69,16 +78,16 @@ class Answers:
 
 @dataclass
 class Trial:
-    """One case in a home. Use it inside ``trial``."""
+    """One case in a home of its own. Made by ``trial``."""
 
     case: Case
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    """Of the traffic's prompts, as a lookup embeds them."""
+    """Vectors of the traffic's prompts, as a lookup embeds them."""
     _warm: bool = False
 
     @property
     def workspace(self) -> Workspace:
-        """Of the environment's settings, as the pipeline's own."""
+        """A workspace with the settings of the environment, like that of the pipeline."""
         return Workspace()
 
     def embed_traffic(self) -> None:
@@ -90,13 +99,15 @@ class Trial:
             zip(texts, workspace.vectors.get([embedding_key(model, text) for text in texts]), strict=True)
         )
 
-    def warm(self, target: float, again: Sequence[str] = _AFTER, **settings: object) -> Warmed:
-        """Publish for a target: the whole of `cachewarm warm` at first, then only the assets ``again``: what another
-        target changes, or what further ``settings`` do."""
+    def warm(self, target: float, assets: Sequence[str] = _AFFECTED_BY_TARGET, **settings: object) -> Warmed:
+        """Publishes for a target.
+
+        The first call does all of `cachewarm warm`. Later ones materialize only ``assets``: those that the new target
+        or the changed ``settings`` affect. Exits the program if the pipeline fails for another reason than a gate."""
         os.environ["CACHEWARM_MAX_WRONG_HIT_RATE"] = str(target)
         os.environ.update({f"CACHEWARM_{name.upper()}": str(value) for name, value in settings.items()})
         started = time.monotonic()
-        why_not = self._rest(again) if self._warm else self._all(started)
+        why_not = self._materialize(assets) if self._warm else self._warm_all(started)
         self._warm = True
         from cachewarm_pipeline.match_rules.rule_tables import rules_of
         from cachewarm_pipeline.proof.replay_summary import summarise_replay
@@ -111,7 +122,7 @@ class Trial:
         published = live.match_rules if live and not why_not else MatchRules.exact_only()
         return Warmed(why_not, rules, published, forecast, time.monotonic() - started)
 
-    def _all(self, started: float) -> str:
+    def _warm_all(self, started: float) -> str:
         from cachewarm_pipeline.cli.warm import run_warm
 
         report, stopped, _ = run_warm(self.workspace.settings, self.case.as_of, quiet=True, started=started)
@@ -119,7 +130,7 @@ class Trial:
             raise SystemExit(f"the pipeline failed: {stopped}")
         return ", ".join(report["blocked_by"])
 
-    def _rest(self, again: Sequence[str]) -> str:
+    def _materialize(self, assets: Sequence[str]) -> str:
         import dagster as dg
 
         from cachewarm_pipeline.definitions import defs
@@ -129,7 +140,7 @@ class Trial:
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 instance=instance,
                 partition_key=self.case.as_of.isoformat(),
-                asset_selection=[dg.AssetKey(name) for name in again],
+                asset_selection=[dg.AssetKey(name) for name in assets],
                 raise_on_error=False,
             )
         blocking = [
@@ -142,11 +153,11 @@ class Trial:
         return ", ".join(blocking)
 
     def look_up(self) -> Answers:
-        """Every wording of the traffic through the cache that an application would open, in the traffic's order."""
+        """Looks every wording of the traffic up, in order, through the cache that an application would open."""
         from cachewarm_client.cache import WarmedSemanticCache
 
         workspace, traffic = self.workspace, self.case.traffic
-        embedder = Looked(self.vectors, workspace.embedder.info)
+        embedder = PreparedEmbedder(self.vectors, workspace.embedder.info)
         with WarmedSemanticCache(NAME, workspace.redis_url, embedder=embedder) as cache:
             found = [cache.check(prompt=asked.prompt, agent_type=asked.agent_type) for asked in traffic]
         kinds = [hits[0]["match"] if hits else "miss" for hits in found]
@@ -156,7 +167,7 @@ class Trial:
         )
 
     def look_up_stock(self) -> Answers:
-        """The same through a stock reader with an agent_type filter and STOCK_DISTANCE."""
+        """Looks the traffic up through a stock reader with an agent_type filter and STOCK_DISTANCE."""
         from cachewarm_client.vectorizer import EmbedderVectorizer
         from redisvl.extensions.cache.llm import SemanticCache
         from redisvl.query.filter import Tag
@@ -167,7 +178,7 @@ class Trial:
             name=NAME,
             redis_url=workspace.redis_url,
             create_index=False,
-            vectorizer=EmbedderVectorizer(vars(info), Looked(self.vectors, info)),
+            vectorizer=EmbedderVectorizer(vars(info), PreparedEmbedder(self.vectors, info)),
             distance_threshold=STOCK_DISTANCE,
             filterable_fields=[{"name": "agent_type", "type": "tag"}],
         )
@@ -179,14 +190,14 @@ class Trial:
         right = [bool(hits) and self._right(asked, hits) for asked, hits in zip(traffic, found, strict=True)]
         return Answers(np.zeros(len(traffic), bool), np.array([bool(hits) for hits in found]), _bools(right))
 
-    def _right(self, asked: Asked, hits: Sequence[Mapping[str, Any]]) -> bool:
+    def _right(self, asked: TrafficPrompt, hits: Sequence[Mapping[str, Any]]) -> bool:
         return self.case.right(asked, hits[0]["response"])
 
     def hindsight(self) -> Hindsight:
-        """The model that the pipeline learns, whatever it certifies, and the plain similarity, on the traffic.
+        """Scores of the learned model and plain similarities on the traffic, independent of what was certified.
 
-        It is learned anew for a target that anything meets: neither weights nor space depend on the target.
-        """
+        The model is learned again for a target that everything meets. This is the model of the pipeline, because
+        neither weights nor space depend on the target."""
         from cachewarm_pipeline.match_rules.learn_rules import learn_rules
         from cachewarm_pipeline.match_rules.rule_tables import agent_logs
         from cachewarm_pipeline.models.embed_new_texts import vectors_of
@@ -237,7 +248,9 @@ class Trial:
         found.similarity[places] = rows_similarity(data, queries, nearest)
         found.nearest_right[places] = self._all_right(traffic, nearest, responses)
 
-    def _all_right(self, traffic: Sequence[Asked], entries: NDArray[Any], responses: Sequence[str]) -> list[bool]:
+    def _all_right(
+        self, traffic: Sequence[TrafficPrompt], entries: NDArray[Any], responses: Sequence[str]
+    ) -> list[bool]:
         return [
             self.case.right(asked, responses[entry]) for asked, entry in zip(traffic, entries.tolist(), strict=True)
         ]
@@ -253,10 +266,10 @@ def _is_failure(event: Any) -> bool:
 
 @contextmanager
 def trial(case: Case, home: Path, vectors: Path) -> Iterator[Trial]:
-    """A trial in a home of its own, with its settings as the environment's; ``vectors`` are shared with other trials.
+    """A trial in a home of its own, with the settings of the case in the environment.
 
-    The embedded Redis is stopped and the environment put back at the end.
-    """
+    ``vectors`` is the folder for vectors that trials share. At the end, the embedded Redis is stopped and the
+    environment restored."""
     before = dict(os.environ)
     for name in before:
         if name.startswith(("CACHEWARM_", "OPENAI_", "DAGSTER_")):
@@ -266,7 +279,7 @@ def trial(case: Case, home: Path, vectors: Path) -> Iterator[Trial]:
     try:
         (home / "data").mkdir(parents=True)
         vectors.mkdir(parents=True, exist_ok=True)
-        # Vectors are content-addressed, so a text that another seed embedded is not embedded again.
+        # Vectors are content-addressed, so a text embedded for one random seed is not embedded again for another.
         (home / "data" / "vectors").symlink_to(vectors.absolute())
         found = Trial(case)
         found.embed_traffic()

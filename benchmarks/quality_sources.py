@@ -1,9 +1,11 @@
-"""Labelled data as what the pipeline reads: a source folder of daily logs, and the traffic that comes after it with its
-true answers. The labelled files are the user's and stay where they are; the sample is made here, with its own truth.
+"""Labelled data as the pipeline reads it: a source folder of daily logs, and the later traffic with its true answers.
 
-A wording of an answer comes as one log row with that answer's canned response, so that the `exact` judge labels it. The
-first wordings are the log of DAYS days, the later ones its traffic; none is in both. Every seed shuffles the wordings,
-and has an agent_type of its own, by which the product's hashes split the log anew.
+You bring the labelled files; they are only read. The sample is made here and has a truth of its own.
+
+A wording of an answer becomes one log row with the canned response of that answer, so that the `exact` judge labels it.
+The first wordings are the log of DAYS days, the later ones its traffic; no wording is in both. Every random seed
+shuffles the wordings. It also gives the log an agent_type of its own, so that the hashes of the pipeline split each log
+differently.
 """
 
 import json
@@ -25,19 +27,19 @@ from cachewarm_pipeline.embedded.sample.ground_truth import Truth, day_rows
 from cachewarm_pipeline.storage.schemas import TIMESTAMP
 
 LAST_DAY = date(2026, 3, 20)
-"""Of every log: long over, so that it is a partition whenever this runs."""
+"""Last day of every log. It is far enough in the past to be a partition whenever this runs."""
 
 DAYS = 30
-"""Of the log: as many as the pipeline looks back, of which its replay holds the last 7 out."""
+"""Days of the log: the lookback window of the pipeline, of which the replay holds out the last 7."""
 
 LOG_SHARE = 0.69
-"""Of an answer's wordings; the rest is traffic. As in benchmarks/match_rules.py."""
+"""Share of the wordings of an answer that are log; the rest is traffic. As in benchmarks/match_rules.py."""
 
 HELD_OUT = 2
-"""Last days of the sample that are traffic."""
+"""The number of last days of the sample that are traffic."""
 
 SAMPLE_DAYS = 30 + 7 + HELD_OUT
-"""The look-back, the replay's days before it, the traffic."""
+"""The lookback window, the replay's days before it, and the traffic."""
 
 SETS = ("banking:1000", "banking:200", "stackfaq:200", "stackfaq-shift:200", "security:400", "sample:1000")
 
@@ -52,30 +54,31 @@ _LOG = pa.schema(
 )
 
 
-class Asked(NamedTuple):
-    """One wording of the traffic, and how many lookups it stands for."""
+class TrafficPrompt(NamedTuple):
+    """One wording of the traffic."""
 
     agent_type: str
     prompt: str
     times: int
+    """Number of lookups that it stands for."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One seed of a set: the source to warm from for ``as_of``, with these settings, and the traffic after it.
-
-    ``right``: whether a response is the true answer of a wording, by the labels and never by the judge. ``distinct``:
-    1 for the first spelling of each canonical query of the traffic, 0 for its others.
-    """
+    """One random seed of a set: a source to warm from, and the traffic that follows it."""
 
     source: Path
     as_of: date
+    """The day to warm for."""
     settings: Mapping[str, str]
-    traffic: Sequence[Asked]
-    right: Callable[[Asked, str], bool]
+    """Settings of the pipeline for this set."""
+    traffic: Sequence[TrafficPrompt]
+    right: Callable[[TrafficPrompt, str], bool]
+    """Whether a response is the true answer of a wording, by the labels and never by the judge."""
 
     @property
     def distinct(self) -> list[int]:
+        """1 for the first spelling of each canonical query of the traffic, 0 for its other spellings."""
         seen: set[tuple[str, str]] = set()
         first = []
         for asked in self.traffic:
@@ -86,7 +89,11 @@ class Case:
 
 
 def make_case(key: str, seed: int, data: Path | None, folder: Path) -> Case:
-    """The case of a set (``name:budget``, see SETS) and seed, its source written into the folder."""
+    """The case of a set (``name:budget``, see SETS) and a random seed. Writes its source into the folder.
+
+    Raises:
+        SystemExit: The set is unknown, or needs a data folder and has none; the message is one line.
+    """
     name, _, budget = key.partition(":")
     if not budget.isdecimal() or name not in {known.partition(":")[0] for known in SETS}:
         raise SystemExit(f"--set {key}: write it as NAME:ENTRIES, for example {', '.join(SETS)}")
@@ -105,18 +112,18 @@ def make_case(key: str, seed: int, data: Path | None, folder: Path) -> Case:
         folder,
         LAST_DAY,
         settings,
-        [Asked(agent_type, texts.texts[row], 1) for row in traffic],
+        [TrafficPrompt(agent_type, texts.texts[row], 1) for row in traffic],
         lambda asked, response: response == answer_of[asked.prompt],
     )
 
 
 def canned(group: int) -> str:
-    """The one response of an answer."""
+    """The response of an answer, the same for each of its wordings."""
     return json.dumps({"answer": f"What support says in case {group}."})
 
 
 def write_log(folder: Path, rows: Sequence[int], texts: Texts, agent_type: str, rng: np.random.Generator) -> None:
-    """`llm_query_logs`, one Parquet file a day: the rows in a drawn order over DAYS days, each by a user of its own."""
+    """Writes `llm_query_logs`: the rows in a drawn order over DAYS days, one Parquet file a day, one user a row."""
     (folder / "llm_query_logs").mkdir(parents=True)
     drawn = rng.permutation(np.asarray(rows))
     for number in range(DAYS):
@@ -136,11 +143,11 @@ def write_log(folder: Path, rows: Sequence[int], texts: Texts, agent_type: str, 
 
 
 Split = tuple[list[int], list[int]]
-"""Rows of the log (a row twice: asked twice) and of the traffic."""
+"""Rows of the log (twice if asked twice) and of the traffic."""
 
 
 def _by_answer(texts: Texts, rng: np.random.Generator) -> Split:
-    """The first wordings of each answer, in a drawn order, are the log."""
+    """The log is the first wordings of each answer, in a drawn order."""
     log, traffic = [], []
     for rows in _groups(texts):
         drawn = rng.permutation(rows).tolist()
@@ -151,13 +158,14 @@ def _by_answer(texts: Texts, rng: np.random.Generator) -> Split:
 
 
 def _by_annotator(texts: Texts, rng: np.random.Generator) -> Split:
-    """StackFAQ's questions and annotator a are the log, annotator b asks: traffic that differs from the log."""
+    """The log is StackFAQ's questions and annotator a. Annotator b asks, so the traffic differs from the log."""
     return np.flatnonzero(texts.kinds < 2).tolist(), np.flatnonzero(texts.kinds == 2).tolist()
 
 
 def _by_title(texts: Texts, rng: np.random.Generator) -> Split:
-    """Titles of the questions with an accepted answer are asked twice, so that they are what is warmed. The bodies of
-    two thirds of them are asked once, to learn from; the other bodies are the traffic."""
+    """Titles of questions with an accepted answer are asked twice, so that they are warmed.
+
+    The bodies of two thirds of them are asked once: the pipeline learns from them. The other bodies are the traffic."""
     titles = [row for row in range(0, len(texts.texts), 2) if texts.kinds[row]]
     drawn = rng.permutation(titles)
     third = len(drawn) // 3
@@ -178,7 +186,7 @@ def _groups(texts: Texts) -> Iterator[np.ndarray]:
 
 
 def _sample(seed: int, settings: Mapping[str, str], folder: Path) -> Case:
-    """Clean questions of the last days, as they were asked; a volatile one is answered wrongly by any stored answer."""
+    """The traffic is the clean questions of the last days, as asked. For a volatile one, any stored answer is wrong."""
     ensure_sample(folder, seed=seed, last_day=LAST_DAY, days=SAMPLE_DAYS)
     days = [LAST_DAY - timedelta(days=back) for back in range(HELD_OUT)]
     truth = Truth(folder, days)
@@ -191,6 +199,6 @@ def _sample(seed: int, settings: Mapping[str, str], folder: Path) -> Case:
         folder,
         min(days) - timedelta(days=1),
         settings,
-        [Asked(agent_type, prompt, times) for (agent_type, prompt), times in asked.items()],
+        [TrafficPrompt(agent_type, prompt, times) for (agent_type, prompt), times in asked.items()],
         lambda asked, response: bool(truth.is_right(asked.agent_type, asked.prompt, response)),
     )

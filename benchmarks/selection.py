@@ -1,16 +1,18 @@
-"""Selection by coverage against the seed's order at equal budgets: held-out hit rate, entries needed, scale, variants.
+"""Selection by coverage compared with two fixed orders at equal budgets: held-out hit rate, entries needed, scale,
+variants.
 
     uv run python -m benchmarks.selection [--data DIR] [--set sample banking stackfaq] [--seeds 3] [--scale]
     [--variants]
 
-Each seed: the real pipeline in a home of its own, at a certified target of 5% wrong hits (confidence 99%), then every
-lookup of the traffic that follows the log, through the reader. Rates are of lookups, hits exact and by meaning; wrong
-by the true labels. `seed`: golden by quality, then the log by frequency, as the seed warms; `asked most`: the log alone
-by frequency. On the real sets every question is asked once, so both are a draw.
+Each random seed runs the real pipeline in a home of its own, at a certified target of 5% wrong hits (confidence 99%),
+and then looks the traffic that follows the log up through the reader. Rates are of lookups, exact and semantic hits
+together unless a column names one of them (`meaning`: semantic hits); wrong hits are by the true labels. The orders:
+`coverage`; `seed`, golden entries by quality and then the log by frequency; `asked most`, the log alone by frequency.
+On the real sets every question is asked once, so an order by frequency is a random draw.
 
-Measured (sample: seed 7; real sets: mean of 3 seeds); exact: hits by the very text; certified: share of agent types:
+Measured (sample: random seed 7; real sets: mean of 3 seeds). certified: share of agent types with a certificate.
 
-    set               entries  order       hit    exact  by meaning  wrong  certified
+    set               entries  order       hit    exact  semantic    wrong  certified
     sample                200  coverage    0.323  0.236  0.087       0.07%  0.25
                                seed        0.028  0.028  0           0      0
                                asked most  0.235  0.235  0           0      0
@@ -27,34 +29,31 @@ Measured (sample: seed 7; real sets: mean of 3 seeds); exact: hits by the very t
     stackfaq-shift        126  coverage    0.974  0      0.974       1.78%  1
                           200  seed        0.750  0      0.750       1.39%  1
 
-Coverage at 500 entries over the seed's order at 1,000: 1.08 (over the log by frequency: 1.00). How many agent types
-get a certificate decides, and for some that is chance: a nearly equal plan of 1,000 had 0.589; on seed 0, before
-the last mends, coverage was 11.3, 1.36 and 1.17 times the seed's order, 1.10, 1.13 and 1.09 times the log by frequency,
-and 500 entries reached 0.89 of the seed's 1,000. The 274 recorded variants change nothing and none is planned; alone
-they answer no lookup.
+Coverage with 500 entries reaches 1.08 times what `seed` reaches with 1,000, and 1.00 times what `asked most` does. The
+number of agent types with a certificate decides, and for some of them that is chance: a nearly equal plan of 1,000 had
+0.589. On random seed 0, before the last changes, coverage was 11.3, 1.36 and 1.17 times `seed` and 1.10, 1.13 and 1.09
+times `asked most`, and 500 entries reached 0.89 of what `seed` reached with 1,000. The 274 recorded variants change
+nothing and the plan excludes all of them; alone they answer no lookup.
 """
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.quality_run import Trial, Warmed, trial
 from benchmarks.quality_sources import make_case
-from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 
 ALPHA = 0.05
 BUDGETS = (200, 500, 1000)
-FROM_PLAN = ("warming_plan", "match_rules", "replay", "cache_entries")
-FROM_GOLDEN = ("golden_candidates", "synthetic_variants", "embeddings", *FROM_PLAN)
+FROM_PLAN_ON = ("warming_plan", "match_rules", "replay", "cache_entries")
+FROM_GOLDEN_ON = ("golden_candidates", "synthetic_variants", "embeddings", *FROM_PLAN_ON)
 ORDERS = {
     "coverage": {"selection": "coverage", "golden_max": 500},
     "seed": {"selection": "frequency", "golden_max": 500},
@@ -62,19 +61,21 @@ ORDERS = {
 }
 """Settings of each order. Every other setting is the default."""
 
-Row = dict[str, float]
+Rates = dict[str, float]
+"""Entries of a plan, and rates of its lookups, by column."""
 
 
-def rates(run: Trial, made: Warmed) -> Row:
+def rates(run: Trial, made: Warmed) -> Rates:
+    """The rates of the traffic on a published plan; 0 if a gate stopped the publish."""
     weights = np.array([asked.times for asked in run.case.traffic], float)
-    told = {"entries": float(run.workspace.datasets.read("warming_plan", run.case.as_of).num_rows)}
+    shared = {"entries": float(run.workspace.datasets.read("warming_plan", run.case.as_of).num_rows)}
     if made.why_not:
-        return {**told, "exact": 0.0, "semantic": 0.0, "hit": 0.0, "wrong": 0.0, "certified": 0.0}
+        return {**shared, "exact": 0.0, "semantic": 0.0, "hit": 0.0, "wrong": 0.0, "certified": 0.0}
     found = run.look_up()
     hits = found.exact | found.semantic
     total = weights.sum()
     return {
-        **told,
+        **shared,
         "exact": weights[found.exact].sum() / total,
         "semantic": weights[found.semantic].sum() / total,
         "hit": weights[hits].sum() / total,
@@ -86,8 +87,10 @@ def rates(run: Trial, made: Warmed) -> Row:
 
 def measure(
     name: str, seed: int, budgets: Sequence[int], data: Path | None, cache: Path, variants: bool
-) -> dict[str, Row]:
-    """By "order:budget" the rates of one seed. The replay is left out: the traffic itself is held out here."""
+) -> dict[str, Rates]:
+    """The rates of one random seed by "order:budget".
+
+    There is no replay, because the traffic itself is held out here."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         case = make_case(f"{name}:{max(budgets)}", seed, data, Path(folder) / "source")
@@ -96,22 +99,23 @@ def measure(
             for order, settings in ORDERS.items():
                 if order == "asked most" and name != "sample":
                     continue
-                again: Sequence[str] = FROM_GOLDEN
+                assets: Sequence[str] = FROM_GOLDEN_ON
                 for budget in budgets:
-                    made = run.warm(ALPHA, again, budget=budget, **settings)
+                    made = run.warm(ALPHA, assets, budget=budget, **settings)
                     found[f"{order}:{budget}"] = rates(run, made)
-                    again = FROM_PLAN
+                    assets = FROM_PLAN_ON
             if variants:
                 for budget in budgets:
-                    made = run.warm(ALPHA, FROM_GOLDEN, budget=budget, llm="none", **ORDERS["coverage"])
+                    made = run.warm(ALPHA, FROM_GOLDEN_ON, budget=budget, llm="none", **ORDERS["coverage"])
                     found[f"no variants:{budget}"] = rates(run, made)
-                found["variants alone:0"] = alone(run)
+                found["variants alone:0"] = variants_alone(run)
     return found
 
 
-def alone(run: Trial) -> Row:
-    """What the variants would answer without any other entry: a plan of them alone, its rules, and the traffic. Hits by
-    meaning are told where there can be none, as no rule is certified."""
+def variants_alone(run: Trial) -> Rates:
+    """The rates of a plan of the variants alone.
+
+    Semantic hits are reported only if no rule is certified, so that there can be none."""
     from functools import partial
 
     from cachewarm_client.text import canonical, cut, embedding_key
@@ -148,106 +152,16 @@ def alone(run: Trial) -> Row:
     weights = np.array([asked.times for asked in run.case.traffic], float)
     exact = np.array([(a.agent_type, canonical(cut(a.prompt))) in texts for a in run.case.traffic])
     certified = [rule.certified for rule in learned.rules.rules.values()]
-    told = {"entries": float(len(rows)), "exact": float(weights[exact].sum() / weights.sum())}
+    shared = {"entries": float(len(rows)), "exact": float(weights[exact].sum() / weights.sum())}
     if any(certified):
-        return {**told, "certified": float(np.mean(certified))}
-    return {**told, "certified": 0.0, "semantic": 0.0, "hit": told["exact"]}
-
-
-def scale(candidates: int, queries: int, budget: int) -> None:
-    """In a process of its own: a plan of ``candidates`` against ``queries`` of one agent_type, 384 dimensions, both in
-    answers of 20 wordings; the vectors are drawn around a centre an answer, as near as paraphrases are."""
-    import pyarrow as pa
-    from cachewarm_client.text import embedding_key
-
-    from cachewarm_pipeline.match_rules.labelled_queries import FIT
-    from cachewarm_pipeline.match_rules.reach_curve import reach_within
-    from cachewarm_pipeline.planning.candidate_row import CandidateRow
-    from cachewarm_pipeline.planning.entry_selection import Selected, budget_places, coverage_graph, select
-    from cachewarm_pipeline.planning.expected_demand import agent_demands
-    from cachewarm_pipeline.planning.gain_curves import gain_curves
-    from cachewarm_pipeline.planning.warming_plan import build_plan
-    from cachewarm_pipeline.settings.selection_limits import Limits
-    from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, LABELLED_QUERIES
-
-    rng = np.random.default_rng(0)
-    answers = candidates // 20
-    centres = rng.standard_normal((answers, 384)).astype(np.float32)
-    of = rng.integers(answers, size=candidates + queries)
-    vectors = np.empty((candidates + queries, 384), np.float32)
-    for start in range(0, len(of), 10_000):
-        part = slice(start, start + 10_000)
-        vectors[part] = centres[of[part]] + 0.6 * rng.standard_normal((len(of[part]), 384), np.float32)
-        vectors[part] /= np.linalg.norm(vectors[part], axis=1, keepdims=True)
-    prompts = [f"question {number:08d}" for number in range(candidates + queries)]
-    demand = rng.pareto(1.2, len(of)) + 0.05
-    shared = {
-        "entry_id": prompts,
-        "agent_type": ["a"] * len(of),
-        "prompt": prompts,
-        "response": [f"answer {group}" for group in of],
-        "demand": demand,
-        "cost_usd": [None] * len(of),
-    }
-    log = {
-        **shared,
-        "frequency": np.maximum(1, (30 * demand).astype(int)),
-        "stands_for": np.ones(len(of)),
-        "last_day": [date(2026, 11, 1)] * len(of),
-        "part": [FIT] * len(of),
-    }
-    offered = {
-        **shared,
-        "source": ["query_log"] * len(of),
-        "quality_score": np.full(len(of), 0.9),
-        "provenance": ["{}"] * len(of),
-    }
-    labelled = pa.table([log[name] for name in LABELLED_QUERIES.names], schema=LABELLED_QUERIES)
-    table = pa.table([offered[name] for name in GOLDEN_CANDIDATES.names], schema=GOLDEN_CANDIDATES)[:candidates]
-    place = {embedding_key("m", prompt): number for number, prompt in enumerate(prompts)}
-    judge, times = ExactJudge(), [time.perf_counter()]
-
-    def of_texts(texts: list[str]) -> np.ndarray:
-        return vectors[[place[embedding_key("m", text)] for text in texts]]
-
-    def choose(rows: list[CandidateRow]) -> Selected:
-        times.append(time.perf_counter())
-        demands = agent_demands(rows, labelled, lambda keys: vectors[[place[key] for key in keys]], of_texts, judge)
-        times.append(time.perf_counter())
-        limits = Limits(budget)
-        graph, lookups = coverage_graph(demands, budget_places(rows, limits.entry_bytes), lambda _: reach_within(0.35))
-        chosen = select(rows, graph, demands, limits)
-        times.append(time.perf_counter())
-        told = gain_curves(rows, graph, lookups, chosen, demands, rng)
-        hits, plain, drawn = told.hits(budget), told.frequency[budget - 1], told.random[budget - 1]
-        print(f"{candidates:,} candidates, {queries:,} further queries, {len(graph.point):,} pairs, budget {budget:,}")
-        print(f"  expected hits: {hits / plain:.2f} of the frequency order's, {hits / drawn:.2f} of a random order's")
-        return chosen
-
-    before = _peak_mib()
-    build_plan(
-        [table],
-        model_id="m",
-        embedded=set(place),
-        floors={"query_log": 0.6},
-        select=choose,
-        judge=judge,
-        vectors_of=lambda keys: vectors[[place[key] for key in keys]],
-    )
-    took = np.diff([*times, time.perf_counter()])
-    print(f"  {took.sum():.0f} s: conflicts {took[0]:.0f}, demand {took[1]:.0f}, selection {took[2]:.0f}, ", end="")
-    print(f"curves and answer groups {took[3]:.0f}")
-    print(f"  peak memory {_peak_mib():,.0f} MiB, of which {before:,.0f} MiB before (the vectors: 293 MiB)")
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return {**shared, "certified": float(np.mean(certified))}
+    return {**shared, "certified": 0.0, "semantic": 0.0, "hit": shared["exact"]}
 
 
 HEAD = f"{'order':>16}{'budget':>8}{'entries':>9}{'hit':>8}{'exact':>8}{'meaning':>9}{'wrong':>8}{'certified':>11}"
 
 
-def report(name: str, seeds: Sequence[dict[str, Row]]) -> None:
+def report(name: str, seeds: Sequence[dict[str, Rates]]) -> None:
     print(f"\n{name}, mean of {len(seeds)} seeds\n{HEAD}")
 
     def mean(key: str, what: str) -> float:
@@ -281,21 +195,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--budgets", type=int, nargs="+", default=list(BUDGETS))
-    parser.add_argument("--cache", type=Path, help="folder that keeps the vectors; a temporary one unless given")
+    parser.add_argument("--cache", type=Path, help="folder for the vectors; by default a temporary one")
     parser.add_argument("--scale", action="store_true", help="plan 100,000 candidates against 100,000 queries instead")
     parser.add_argument("--variants", action="store_true", help="the sample's recorded variants: with and without")
-    given = parser.parse_args()
-    if given.scale:
-        code = "from benchmarks.selection import scale; scale(100_000, 100_000, 10_000)"
+    options = parser.parse_args()
+    if options.scale:
+        code = "from benchmarks.selection_scale import plan_at_scale; plan_at_scale(100_000, 100_000, 10_000)"
         subprocess.run([sys.executable, "-c", code], check=True)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        for name in given.sets:
+        for name in options.sets:
             seeds = []
-            for seed in range(given.first_seed, given.first_seed + given.seeds):
+            for seed in range(options.first_seed, options.first_seed + options.seeds):
                 started = time.perf_counter()
-                variants = given.variants and name == "sample"
-                seeds.append(measure(name, seed, given.budgets, given.data, given.cache or Path(scratch), variants))
+                variants = options.variants and name == "sample"
+                seeds.append(
+                    measure(name, seed, options.budgets, options.data, options.cache or Path(scratch), variants)
+                )
                 print(f"{name} seed {seed}, {time.perf_counter() - started:.0f} s", flush=True)
                 report(name, seeds)
 

@@ -1,1 +1,4 @@
-"""Scripts for who works on the project; nothing here is installed."""
+"""Scripts for contributors; they are not installed.
+
+- settings_page: writes docs/settings.md from the settings classes.
+"""

@@ -1,6 +1,6 @@
 """Writes docs/settings.md from the settings classes: ``uv run python -m scripts.settings_page``.
 
-One table a class, in the order of the fields of ``Settings``. The page depends on nothing but the classes: the
+The page has one table for each class, in the order of the fields of ``Settings``. It depends on the classes only; the
 environment is not read. tests/settings/test_settings_page.py fails when the page is out of date.
 """
 
@@ -32,7 +32,7 @@ Each default is the safe choice. The description gives the reason for the number
 
 
 def page() -> str:
-    """The whole page."""
+    """The text of the whole page."""
     fields = Settings.model_fields.items()
     sections = [
         _section(owner, [_row(name, field) for name, field in group])

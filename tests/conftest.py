@@ -12,7 +12,7 @@ from tests.support.openai_server import FakeServer
 from tests.support.postgres_server import postgres_url  # noqa: F401 (a fixture: importing it here registers it)
 from tests.support.servers import start_redis
 
-# The same examples in every run, and no verdict from the clock of a busy machine.
+# The same examples in every run, and no failures from time limits on a busy machine.
 settings.register_profile("cachewarm", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cachewarm")
 
@@ -25,7 +25,7 @@ def _no_connections_left() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One real Redis for each xdist worker. Tests share it: each takes a `cache_name` of its own, or flushes it."""
+    """One real Redis for each xdist worker. Tests share it: each uses a `cache_name` of its own, or flushes it."""
     with start_redis(tmp_path_factory.mktemp("redis home")) as url:
         yield url
 
@@ -44,6 +44,6 @@ def _openai_http() -> Iterator[HTTPServer]:
 
 @pytest.fixture
 def openai_server(_openai_http: HTTPServer) -> FakeServer:
-    """A real HTTP server that speaks OpenAI's embeddings protocol; new, without requests and faults, for each test."""
+    """An HTTP server that speaks OpenAI's embeddings protocol. For each test it starts without requests and faults."""
     _openai_http.clear()
     return FakeServer(_openai_http)

@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 from cachewarm_pipeline.automation.run_state import failure_of
 from cachewarm_pipeline.errors import CacheError
 from cachewarm_pipeline.settings import Settings
-from tests.support.pipeline import QUIET, tell_failure
+from tests.support.pipeline import QUIET, report_failure
 
 
 @dg.asset
@@ -85,7 +85,7 @@ def test_a_failed_run_is_posted_and_logged(
     hook.expect_oneshot_request("/hook", method="POST").respond_with_data("ok")
     result = run(instance, "entries")
     with caplog.at_level(logging.ERROR):
-        tell_failure(result, instance, Settings(name="shop", alert_webhook=SecretStr(hook.url_for("/hook"))))
+        report_failure(result, instance, Settings(name="shop", alert_webhook=SecretStr(hook.url_for("/hook"))))
     body = json.loads(hook.log[0][0].data)
     assert body["reason"].startswith("entries: lost Redis")
     assert body["run_id"] == result.run_id
@@ -98,7 +98,7 @@ def test_a_webhook_that_refuses_is_logged_without_its_url(
     instance: dg.DagsterInstance, hook: HTTPServer, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     hook.expect_request("/hook-s3cret").respond_with_data("no", status=status)
-    tell_failure(run(instance, "entries"), instance, Settings(alert_webhook=SecretStr(hook.url_for("/hook-s3cret"))))
+    report_failure(run(instance, "entries"), instance, Settings(alert_webhook=SecretStr(hook.url_for("/hook-s3cret"))))
     assert f"refused (HTTP {status}): check CACHEWARM_ALERT_WEBHOOK" in caplog.text
     assert "s3cret" not in logged(caplog)
 
@@ -106,7 +106,7 @@ def test_a_webhook_that_refuses_is_logged_without_its_url(
 def test_an_unreachable_webhook_is_logged_without_its_url(
     instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tell_failure(
+    report_failure(
         run(instance, "entries"), instance, Settings(alert_webhook=SecretStr("http://127.0.0.1:1/hook-s3cret"))
     )
     assert "could not be posted (ConnectionError)" in caplog.text
@@ -116,5 +116,5 @@ def test_an_unreachable_webhook_is_logged_without_its_url(
 def test_without_a_webhook_the_log_has_the_reason(
     instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tell_failure(run(instance, "entries"), instance, Settings())
+    report_failure(run(instance, "entries"), instance, Settings())
     assert "lost Redis while publishing" in caplog.text

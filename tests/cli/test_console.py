@@ -1,4 +1,4 @@
-"""What commands write: JSON that every program reads, or nothing."""
+"""Commands write JSON that every program can read, or nothing."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from cachewarm_pipeline.errors import CachewarmError
 from tests.support.pipeline import Cachewarm
 
 
-def test_a_report_with_a_number_that_json_cannot_hold_is_refused_and_the_number_is_named(
+def test_a_report_with_nan_or_infinity_is_refused_and_the_number_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "report.json"

@@ -1,4 +1,4 @@
-"""Which day is warmed for, which days are mined, and what a user is told when it cannot be."""
+"""The day to warm for, the days to mine, and the errors when there are none."""
 
 from datetime import date, timedelta
 from itertools import pairwise
@@ -32,19 +32,19 @@ def test_a_day_that_is_not_over_is_refused_with_the_last_complete_one() -> None:
         choose_day(TODAY, info(date(2026, 2, 1), TODAY), TODAY)
 
 
-def test_a_day_that_the_log_does_not_reach_is_refused_with_the_logs_range() -> None:
+def test_a_day_outside_the_log_is_refused_with_the_range_of_the_log() -> None:
     with pytest.raises(ConfigurationError, match="from 2026-02-01 to 2026-03-08"):
         choose_day(date(2026, 1, 31), info(date(2026, 2, 1), date(2026, 3, 8)), TODAY)
 
 
-def test_the_window_reaches_back_only_as_far_as_the_log() -> None:
+def test_the_window_starts_no_earlier_than_the_log() -> None:
     settings = Settings(lookback_days=30)
     days = days_to_mine(date(2026, 3, 8), settings, info(date(2026, 3, 1), date(2026, 3, 8)))
     assert (days[0], days[-1], len(days)) == (date(2026, 3, 1), date(2026, 3, 8), 8)
     assert days_to_mine(date(2026, 3, 8), settings, info()) == [date(2026, 3, 8)]
 
 
-def test_a_window_before_the_first_partition_says_what_to_set() -> None:
+def test_a_window_before_the_first_partition_is_refused_with_the_setting_to_change() -> None:
     settings = Settings(lookback_days=10, first_day=date(2026, 3, 5))
     with pytest.raises(ConfigurationError, match="CACHEWARM_FIRST_DAY=2026-02-27"):
         days_to_mine(date(2026, 3, 8), settings, info(date(2026, 1, 1), date(2026, 3, 8)))

@@ -1,4 +1,4 @@
-"""A run that was killed holds nothing up: the next `cachewarm warm` marks it as failed and frees what it held."""
+"""A killed run blocks nothing: the next `cachewarm warm` marks it as failed and frees its pool."""
 
 import dagster as dg
 from dagster._core.storage.dagster_run import DagsterRunStatus
@@ -9,7 +9,7 @@ from cachewarm_pipeline.cli.dagster_runs import end_dead_runs
 TAGS = {"cachewarm/started_by": "cachewarm warm"}
 
 
-def test_the_pool_that_a_killed_warm_held_is_free_again_without_a_daemon() -> None:
+def test_the_pool_slot_of_a_killed_warm_is_freed_without_a_daemon() -> None:
     with dg.instance_for_test() as instance:
         pools = instance.event_log_storage
         pools.initialize_concurrency_limit_to_default("openai")
@@ -24,7 +24,7 @@ def test_the_pool_that_a_killed_warm_held_is_free_again_without_a_daemon() -> No
         assert pools.claim_concurrency_slot("openai", "next", "embeddings").is_claimed
 
 
-def test_a_run_that_somebody_else_started_keeps_its_pool_while_it_runs() -> None:
+def test_a_running_run_that_warm_did_not_start_keeps_its_pool_slot() -> None:
     with dg.instance_for_test() as instance:
         pools = instance.event_log_storage
         pools.set_concurrency_slots("openai", 1)

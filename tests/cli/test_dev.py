@@ -1,4 +1,4 @@
-"""`cachewarm dev` and `down` as real processes: the UI answers on loopback, and nothing is left running."""
+"""`cachewarm dev` and `down` as real processes: the UI answers on loopback, and no process is left."""
 
 import json
 import os
@@ -59,12 +59,12 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for left-over processes under /proc")
-def test_dev_serves_the_graph_on_loopback_and_sigterm_leaves_nothing_but_redis(
+def test_dev_serves_the_graph_on_loopback_and_sigterm_leaves_only_redis(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     port = free_port()
     command = [sys.executable, "-m", "cachewarm_pipeline.cli", "dev", "--port", str(port)]
-    # As a shell starts a background job: with SIGINT ignored.
+    # SIGINT is ignored, as when a shell starts a background job.
     child = subprocess.Popen(
         command,
         env=environment,
@@ -94,7 +94,7 @@ def test_dev_serves_the_graph_on_loopback_and_sigterm_leaves_nothing_but_redis(
     assert processes_of(tmp_path / "home") == []
 
 
-def test_a_port_that_is_taken_is_told_in_one_line_before_anything_starts(environment: dict[str, str]) -> None:
+def test_a_port_in_use_is_a_one_line_error_before_anything_starts(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -1,4 +1,4 @@
-"""What a run pays, traced to the ledger, and `warm --dry-run`: one home and three paid models, over real HTTP."""
+"""The cost of a run, traced to the ledger, and `warm --dry-run`: one home and three paid models, over real HTTP."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ NAME = "t-paid"
 
 @dataclass
 class Paid:
-    """A home in which a run stopped at its cap, and a second one published."""
+    """A home in which a first run stopped at its cap and a second one published."""
 
     models: PaidModels
     home: Path
@@ -39,7 +39,7 @@ class Paid:
     stopped: Ran
     published: Ran
     usd: tuple[float, float]
-    """What the models reported for each of them."""
+    """The cost of each run, as the models reported it."""
 
     def usage(self) -> list[dict[str, Any]]:
         workspace = Workspace(Settings(home=self.home))
@@ -77,7 +77,7 @@ def paid(
 
 @pytest.fixture(scope="module")
 def module_capture(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Output of a whole module, for its fixtures."""
+    """Captures output for the fixtures of the module."""
     from _pytest.capture import CaptureFixture, SysCapture
 
     captured = CaptureFixture(SysCapture, request, _ispytest=True)
@@ -122,7 +122,7 @@ def test_the_cost_on_each_assets_page_is_the_sum_of_its_rows(paid: Paid) -> None
             assert shown == pytest.approx(spent.get(asset, 0.0), rel=1e-8)
 
 
-def test_a_run_that_embedding_cannot_go_on_in_stops_and_says_what_is_missing(paid: Paid) -> None:
+def test_a_run_whose_embedding_reaches_its_cap_stops_and_reports_what_is_missing(paid: Paid) -> None:
     assert paid.stopped.code == 1
     assert 0 < paid.usd[0] <= 0.000015
     report = paid.stopped.json
@@ -136,7 +136,7 @@ def dump(client: "redis.Redis") -> dict[bytes, Any]:
     return {key: client.dump(key) for key in client.scan_iter()}
 
 
-def test_a_dry_run_touches_neither_redis_nor_a_paid_server_nor_what_is_stored(
+def test_a_dry_run_changes_neither_redis_nor_stored_files_and_calls_no_paid_server(
     paid: Paid, cachewarm: Cachewarm, redis_url: str
 ) -> None:
     with redis.Redis.from_url(redis_url) as client:
@@ -151,7 +151,7 @@ def test_a_dry_run_touches_neither_redis_nor_a_paid_server_nor_what_is_stored(
     assert list(report) == list(real)
     assert (report["dry_run"], real["dry_run"], real["planned_cost"]) == (True, False, None)
     assert (report["published"], report["generation"]) == (False, None)
-    # Everything is embedded, judged and written: so it is the plan that was published, and the next run pays nothing.
+    # Everything is embedded, judged and written, so the plan is the published one and the next run pays nothing.
     for part in ("entries", "plan", "replay", "match_rules"):
         assert report[part] == real[part]
     planned = report["planned_cost"]
@@ -159,7 +159,7 @@ def test_a_dry_run_touches_neither_redis_nor_a_paid_server_nor_what_is_stored(
     assert planned["prices_as_of"] == Settings().prices_as_of.isoformat()
 
 
-def test_a_dry_run_needs_no_redis_and_plans_with_the_local_model_what_is_not_embedded(
+def test_a_dry_run_needs_no_redis_and_plans_texts_without_vectors_with_the_local_model(
     paid: Paid, cachewarm: Cachewarm
 ) -> None:
     files, requests = paid.files(), paid.models.requests
@@ -180,8 +180,8 @@ def test_a_dry_run_needs_no_redis_and_plans_with_the_local_model_what_is_not_emb
     assert "figures may differ" in ran.out
     assert f"prices of {Settings().prices_as_of}" in ran.out
     assert "not more: CACHEWARM_LLM_MAX_USD is the cap" in ran.out
-    for said in ("embedding", "writing", "judging"):
-        assert f"             {said} " in ran.out
+    for purpose in ("embedding", "writing", "judging"):
+        assert f"             {purpose} " in ran.out
 
 
 def test_a_dry_run_names_the_gate_that_would_stop_a_run(cachewarm: Cachewarm) -> None:
@@ -191,16 +191,16 @@ def test_a_dry_run_names_the_gate_that_would_stop_a_run(cachewarm: Cachewarm) ->
     assert "a run would be stopped: quality_threshold" in ran.err
 
 
-def test_entries_that_would_leave_tonight_are_not_in_the_plan_of_a_dry_run(
+def test_the_plan_of_a_dry_run_excludes_entries_that_become_idle_tonight(
     paid: Paid, cachewarm: Cachewarm, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     shutil.copytree(paid.home, home)
     stored = DatasetStore(str(home / "data"))
     asked = [row["prompt"] for row in stored.read("warming_plan", LAST_DAY).to_pylist()]
-    silent = asked[0]
-    for day in back(LAST_DAY, 5):  # so the fifth day without a hit is the plan's
-        rows = [hits_row(prompt, day, 0 if prompt == silent else 4, agent_type="support") for prompt in asked]
+    idle = asked[0]
+    for day in back(LAST_DAY, 5):  # so the day of the plan is the fifth without a hit
+        rows = [hits_row(prompt, day, 0 if prompt == idle else 4, agent_type="support") for prompt in asked]
         stored.write("entry_hits", day, hits_table(rows))
         stored.write("hour_counts", day, hours_table(day, {"support": 100}))
     before = stored_files(home)
@@ -210,11 +210,11 @@ def test_entries_that_would_leave_tonight_are_not_in_the_plan_of_a_dry_run(
     report = json.loads((tmp_path / "plan.json").read_text())
     assert report["counts"]["earned_nothing"] == 1
     assert report["entries"]["total"] == len(asked) - 1
-    assert "counts of readers" not in ran.err
+    assert "reader counts are stored up to" not in ran.err
     assert stored_files(home) == before
 
 
-def test_the_sample_of_a_dry_run_is_made_in_scratch_where_the_home_has_none(tmp_path: Path) -> None:
+def test_a_dry_run_makes_the_sample_in_a_scratch_folder_if_the_home_has_none(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", sample_rows_per_day=2)
     dry = DryWorkspace(settings, tmp_path / "scratch")
     assert Path(dry.source_url).is_relative_to(tmp_path / "scratch")
@@ -224,41 +224,47 @@ def test_the_sample_of_a_dry_run_is_made_in_scratch_where_the_home_has_none(tmp_
     shutil.copytree(dry.source_url, tmp_path / "home" / "sample")
     third = DryWorkspace(settings, tmp_path / "third")
     assert third.source_url == str(tmp_path / "home" / "sample")
-    third.settings.sample_seed = 8  # what is there is not this sample
+    third.settings.sample_seed = 8  # the stored sample has another random seed
     assert DryWorkspace(third.settings, tmp_path / "third")._sample_folder() == tmp_path / "third" / "sample"
 
 
-def test_each_asset_of_a_run_is_planned_or_left_out_for_a_reason() -> None:
+def test_each_asset_of_a_run_is_planned_or_excluded_for_a_reason() -> None:
     from cachewarm_pipeline.definitions import assets
 
     made = {spec.key.to_user_string() for asset in assets for spec in getattr(asset, "specs", [asset])}
     in_redis = {"cache_entries", "live_cache", "cache_counters", "serving_counts"}
-    counted = {"warming_impact"}  # of days that are over; no plan reads it
+    of_past_days = {"warming_impact"}  # no plan reads it
     sources = {"analyses", "findings", "llm_query_logs"}
-    assert made == {*PLANNED} | in_redis | counted | sources | {"answer_checks"}
+    assert made == {*PLANNED} | in_redis | of_past_days | sources | {"answer_checks"}
 
 
 def planned(max_usd: float | None = None, local: bool = False, **prices: float) -> str:
-    """What is told of a step each with 1,000 tokens, at most 4,000, in one line."""
+    """The printed cost of one step for each purpose, with 1,000 tokens, at most 4,000, as one line."""
     tokens = TokenEstimate(1000, 0, 4000, 0)
     steps = {name: PaidStep(3, tokens, Price(name, "m", prices.get(name, 0.0))) for name in PURPOSES}
-    told = {"prices_as_of": "2026-11-25", "planned_with": "m", "stand_in": False, "local": local, "max_usd": max_usd}
-    found = planned_cost(steps, **told)  # type: ignore[arg-type]
+    conditions = {
+        "prices_as_of": "2026-11-25",
+        "planned_with": "m",
+        "stand_in": False,
+        "local": local,
+        "max_usd": max_usd,
+    }
+    found = planned_cost(steps, **conditions)  # type: ignore[arg-type]
     return " ".join(" ".join(planned_lines(found)).split())
 
 
-def test_counts_that_a_plan_does_not_know_yet_are_told() -> None:
+def test_reader_counts_that_end_before_the_day_of_the_plan_are_reported() -> None:
     last = date(2026, 3, 20)
-    said = counts_line(28, date(2026, 3, 18), last)
-    assert said is not None
-    assert "reader counts are stored up to 2026-03-18" in said
-    # Up to date; no reader counts; nothing ever leaves.
+    line = counts_line(28, date(2026, 3, 18), last)
+    assert line is not None
+    assert "reader counts are stored up to 2026-03-18" in line
+    # Counts up to date; no reader counts; idle entries are never excluded.
     assert [counts_line(28, last, last), counts_line(28, None, last), counts_line(0, date(2026, 3, 18), last)] == [
         None
     ] * 3
 
 
-def test_a_price_of_nothing_is_said_and_not_shown_as_free() -> None:
+def test_a_missing_price_is_reported_and_not_shown_as_free() -> None:
     assert planned(judging=0.4).count("no price is set") == 2
     assert "judging 3 pairs of answers without a verdict yet (m): about 1,000 tokens and $0.0004" in planned(
         judging=0.4
@@ -267,8 +273,8 @@ def test_a_price_of_nothing_is_said_and_not_shown_as_free() -> None:
     assert "embedding 3 new texts with m: free, on this machine" in planned(local=True)
 
 
-def test_a_cap_that_may_stop_the_run_is_told_with_what_it_does() -> None:
+def test_a_cap_that_may_stop_the_run_is_reported_with_its_effect() -> None:
     assert "CACHEWARM_MAX_USD" not in planned(judging=0.4)
     assert "CACHEWARM_MAX_USD" not in planned(1.0, judging=0.4)
     assert "would cost about $0.0004, at most $0.0010;" in planned(0.001, judging=0.4)
-    assert "CACHEWARM_MAX_USD=0.001 may stop it before all is done" in planned(0.001, judging=0.4)
+    assert "CACHEWARM_MAX_USD=0.001 may stop it early" in planned(0.001, judging=0.4)

@@ -1,5 +1,5 @@
-"""What a person does to the live cache, on the command line and by the jobs of the UI: go back, pin, release, take a
-bad entry out and bring it back, load at once."""
+"""Operating the live cache, from the command line and with the jobs of the UI: roll back, pin, release, withdraw an
+entry, reinstate it, load at once."""
 
 import shutil
 from collections.abc import Iterator
@@ -33,15 +33,15 @@ class Team:
         return live.as_of.isoformat()
 
 
-def shut_now() -> dict[str, str]:
-    """A window that is not open now."""
+def closed_window() -> dict[str, str]:
+    """An off-peak window that is closed now."""
     begins = datetime.now(UTC) + timedelta(hours=2)
     return {"CACHEWARM_OFF_PEAK": f"{begins:%H:%M}-{begins + timedelta(hours=1):%H:%M}"}
 
 
 @pytest.fixture(scope="module")
 def warmed(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
-    """A folder with the log (`source`) and the state (`home`) after 21 March was warmed."""
+    """A folder with the log (`source`) and the home (`home`) after 21 March was warmed."""
     folder = tmp_path_factory.mktemp("warmed")
     (folder / "home").mkdir()
     App(folder / "source").history(NOW, 6)
@@ -55,7 +55,7 @@ def warmed(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
 def team(
     tmp_path: Path, warmed: Path, redis_url: str, cache_name: str, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Team]:
-    """One generation, of 21 March, in a state folder of its own: what was planned once is published by a run."""
+    """A home of its own with one generation, of 21 March: a run publishes the plan that was made once."""
     shutil.copytree(warmed / "home" / "data", tmp_path / "home" / "data")
     values = settings_of(tmp_path / "home", warmed / "source", redis_url, cache_name)
     with environment(values), dg.DagsterInstance.ephemeral() as instance:
@@ -69,7 +69,7 @@ def team(
         yield team
 
 
-def test_a_rollback_pins_and_nothing_is_published_until_it_is_released(team: Team) -> None:
+def test_a_rollback_pins_and_nothing_is_published_until_release(team: Team) -> None:
     team.warm("2026-03-22")
     ran = team.cachewarm("rollback", "--why", "looks old")
     assert ran.code == 0
@@ -113,7 +113,7 @@ def test_the_jobs_of_the_ui_roll_back_and_release(team: Team) -> None:
         assert team.store.pinned() is None
 
 
-def test_a_withdrawn_entry_misses_at_once_and_comes_back_when_reinstated(team: Team) -> None:
+def test_a_withdrawn_entry_misses_at_once_and_is_served_again_after_reinstate(team: Team) -> None:
     cachewarm, bad = team.cachewarm, USUAL[0]
     assert cachewarm("lookup", bad, "-a", AGENT).out.startswith("hit")
     ran = cachewarm("withdraw", bad, "-a", AGENT, "--why", "wrong")
@@ -135,7 +135,7 @@ def test_a_withdrawn_entry_misses_at_once_and_comes_back_when_reinstated(team: T
     assert cachewarm("lookup", bad, "-a", AGENT).out.startswith("hit")
 
 
-def test_a_prompt_that_names_no_entry_changes_nothing(team: Team) -> None:
+def test_withdraw_and_reinstate_of_a_prompt_without_such_an_entry_change_nothing(team: Team) -> None:
     unknown = team.cachewarm("withdraw", "Never asked", "-a", AGENT)
     assert unknown.code == 1
     assert "no entry of 'support' has this prompt; nothing was changed" in unknown.err
@@ -145,7 +145,7 @@ def test_a_prompt_that_names_no_entry_changes_nothing(team: Team) -> None:
     assert team.cachewarm("lookup", USUAL[0], "-a", AGENT).out.startswith("hit")
 
 
-def test_a_progressive_warm_says_how_far_it_is_and_now_loads_at_once(team: Team) -> None:
+def test_a_progressive_warm_reports_its_progress_and_now_loads_at_once(team: Team) -> None:
     slow = {"CACHEWARM_PROGRESSIVE": "true", "CACHEWARM_OFF_PEAK": "00:00-24:00", "CACHEWARM_ENTRIES_PER_MINUTE": "1"}
     ran = team.cachewarm("warm", "--as-of", "2026-03-22", **slow)
     assert ran.code == 0, ran.err
@@ -157,8 +157,8 @@ def test_a_progressive_warm_says_how_far_it_is_and_now_loads_at_once(team: Team)
     assert report["loading"]["of"] == 9
     assert "5 loaded so far" in team.cachewarm("generations").out
 
-    peak = team.cachewarm("warm", "--as-of", "2026-03-21", **{**slow, "CACHEWARM_BUDGET": "3", **shut_now()})
-    assert peak.code == 0, peak.err  # planned again in peak hours: nothing is wrong, and nothing was published
+    peak = team.cachewarm("warm", "--as-of", "2026-03-21", **{**slow, "CACHEWARM_BUDGET": "3", **closed_window()})
+    assert peak.code == 0, peak.err  # planned again in peak hours: no error, and nothing was published
     assert "FAILED" not in peak.err
 
     done = team.cachewarm("warm", "--as-of", "2026-03-22", "--now", **slow)

@@ -1,4 +1,4 @@
-"""What a person sees in Dagster's pages, in a real headless browser: the graph, and a check that failed."""
+"""Dagster's pages in a real headless browser: the graph, a failed check, and an asset."""
 
 import os
 import shutil
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.skipif(
     reason="no browser: install Chromium (`apt-get install chromium`) or Google Chrome, so that it is on the PATH",
 )
 MILLISECONDS = 30_000
-"""A page is waited for until it shows what is expected; on a busy machine that takes seconds."""
+"""How long to wait until a page shows what is expected; on a busy machine this takes seconds."""
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[str]:
-    """Dagster's webserver over an instance in which a day was stopped: its log has one query, asked once."""
+    """Dagster's webserver on an instance in which a gate stopped a day: its log has one query, asked once."""
     from cachewarm_pipeline.cli.dagster_runs import prepare_dagster_home
     from cachewarm_pipeline.definitions import defs
     from cachewarm_pipeline.settings import load_settings
@@ -83,7 +83,7 @@ def wait_until_it_answers(url: str, server: "subprocess.Popen[bytes]", log: Path
 @pytest.fixture(scope="module")
 def page(address: str) -> Iterator[Page]:
     with sync_playwright() as playwright:
-        # Root, as in a container, may not use the sandbox; the pages are our own.
+        # Root, as in a container, may not use the sandbox. The pages are trusted.
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(base_url=address, viewport={"width": 1440, "height": 1000})
         page.set_default_timeout(MILLISECONDS)
@@ -92,7 +92,7 @@ def page(address: str) -> Iterator[Page]:
         browser.close()
 
 
-def test_the_graph_leads_from_the_sources_through_gates_to_the_live_cache(page: Page) -> None:
+def test_the_graph_shows_the_way_from_the_sources_through_gates_to_the_live_cache(page: Page) -> None:
     page.goto("/asset-groups")
     for group in ("sources", "candidates", "verification", "cache"):
         expect(page.get_by_text(group, exact=True).first).to_be_visible()
@@ -101,7 +101,7 @@ def test_the_graph_leads_from_the_sources_through_gates_to_the_live_cache(page: 
         expect(page.get_by_text(asset, exact=True).first).to_be_visible()
 
 
-def test_the_page_of_a_failed_check_says_what_is_wrong_and_what_to_do(page: Page) -> None:
+def test_the_page_of_a_failed_check_shows_what_is_wrong_and_what_to_do(page: Page) -> None:
     page.goto("/assets/warming_plan?view=checks&checkDetail=quality_threshold")
     expect(page.get_by_text("blocking asset check")).to_be_visible()
     expect(page.get_by_text("The plan is empty, so nothing is published").first).to_be_visible()

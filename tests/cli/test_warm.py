@@ -1,5 +1,7 @@
-"""The main job through the command line: real Dagster, real Redis, the real embedded model. What depends on the log is
-shown with the synthetic sample, what does not with a small application."""
+"""The main job through the command line: real Dagster, real Redis, the real embedded model.
+
+Tests that depend on the log use the synthetic sample, the others a small application.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -16,7 +18,7 @@ from tests.support.small_app import App, settings_of
 
 DAY = LAST_DAY.isoformat()
 SHARED = "t-warm"
-"""The cache name of what the module warms once, for all that only look at it."""
+"""The cache that the module warms once, for tests that only read it."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One state folder for the module: what was embedded and mined once is reused, as in production."""
+    """One home for the module: vectors and mined days are reused, as in production."""
     return home_with_shared_vectors(tmp_path_factory)
 
 
@@ -43,7 +45,7 @@ def values(home: Path, source: Path, redis_url: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def report(values: dict[str, str]) -> Any:
-    """Of a first `cachewarm warm` of the sample, which is live under SHARED."""
+    """The report of a first `cachewarm warm` of the sample, which is then live under SHARED."""
     with Buffers() as buffers:
         ran = Cachewarm(buffers, values)("warm", "--json", "-")
     assert ran.code == 0, ran.err
@@ -53,19 +55,19 @@ def report(values: dict[str, str]) -> Any:
 
 @pytest.fixture
 def warmed(capsys: pytest.CaptureFixture[str], values: dict[str, str], report: Any) -> Cachewarm:
-    """Where the sample is live."""
+    """The command line with the sample live."""
     return Cachewarm(capsys, values)
 
 
 @pytest.fixture
 def cachewarm(capsys: pytest.CaptureFixture[str], values: dict[str, str], cache_name: str) -> Cachewarm:
-    """Over the sample, with nothing live."""
+    """The command line on the sample, with nothing live."""
     return Cachewarm(capsys, {**values, "CACHEWARM_NAME": cache_name})
 
 
 @pytest.fixture
 def small(tmp_path: Path, redis_url: str, cache_name: str, capsys: pytest.CaptureFixture[str]) -> Cachewarm:
-    """Over the log of a small application, in a state folder of its own, with nothing live."""
+    """The command line on the log of a small application, in a home of its own, with nothing live."""
     (tmp_path / "home").mkdir()
     app = App(tmp_path / "source")
     app.history(datetime(2026, 3, 23, tzinfo=UTC), 6)
@@ -73,16 +75,16 @@ def small(tmp_path: Path, redis_url: str, cache_name: str, capsys: pytest.Captur
 
 
 def write_commands(client: "redis.Redis") -> dict[str, int]:
-    """Calls so far of every command that changes data."""
+    """The number of calls so far of each command that changes data."""
     stats = client.info("commandstats")
     writing = ("hset", "hdel", "del", "unlink", "expire", "set", "FT.CREATE", "FT.ALIASUPDATE", "FT.DROPINDEX")
     return {name: stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in writing}
 
 
-def test_warm_publishes_what_a_reader_then_finds(report: Any, redis_url: str, source: Path) -> None:
+def test_a_reader_finds_what_warm_published(report: Any, redis_url: str, source: Path) -> None:
     assert report["published"] is True
     assert report["as_of"] == DAY
-    assert report["entries"]["golden"] > 10  # those of 200 that were asked for
+    assert report["entries"]["golden"] > 10  # of the 200, those that were asked
     assert report["entries"]["query_log"] > 50
     assert report["entries"]["total"] == sum(report["entries"][s] for s in ("golden", "query_log", "synthetic"))
 
@@ -102,7 +104,7 @@ def test_warm_publishes_what_a_reader_then_finds(report: Any, redis_url: str, so
 
 
 def truth_queries(source: Path) -> list[tuple[str, str]]:
-    """Clean questions of the last day with one right answer, each once."""
+    """The distinct clean questions of the last day that have one right answer."""
     from cachewarm_pipeline.embedded.sample.ground_truth import day_rows
 
     rows = day_rows(source, LAST_DAY).to_pylist()
@@ -120,7 +122,7 @@ def test_an_unchanged_second_run_embeds_nothing_and_writes_nothing(
         assert client.dbsize() == keys
     assert again["generation"] == report["generation"]
     assert again["published"] is True
-    # The publish lock is taken and given back: one SET and its release, no entry, index or alias.
+    # The publish lock is acquired and released: one SET and its release. No entry, index or alias changes.
     changed = {name for name in before if after[name] != before[name]}
     assert changed <= {"set", "del"}
     assert again["cost"]["embedding_tokens"] == 0
@@ -174,9 +176,9 @@ def test_the_report_has_its_documented_shape(cachewarm: Cachewarm, tmp_path: Pat
     savings = report["savings"]
     assert all(value is None or isinstance(value, float) for value in savings.values())
     assert savings["per_day_usd_low"] <= savings["per_day_usd"] <= savings["per_day_usd_high"]
-    assert savings["measured_per_day_usd"] is None  # nobody has asked the cache yet
-    (told,) = report["savings_told"]
-    assert told.startswith("expected: saves" if savings["per_day_usd"] >= 0 else "expected: loses")
+    assert savings["measured_per_day_usd"] is None  # there are no lookups yet
+    (sentence,) = report["savings_told"]
+    assert sentence.startswith("expected: saves" if savings["per_day_usd"] >= 0 else "expected: loses")
     assert report["timings"].keys() >= {"golden_candidates", "warming_plan", "cache_entries"}
 
 
@@ -193,7 +195,7 @@ def test_a_plan_that_fails_its_gate_leaves_the_live_generation_untouched(small: 
     assert small("generations", "--json").json[0]["id"] == live
 
 
-def test_an_older_day_does_not_replace_a_newer_generation_unless_told_to(small: Cachewarm) -> None:
+def test_an_older_day_replaces_a_newer_generation_only_with_allow_rollback(small: Cachewarm) -> None:
     live = small("warm", "--json", "-").json["generation"]
     assert live
     earlier = "2026-03-21"
@@ -216,7 +218,7 @@ def test_rollback_makes_the_previous_generation_live_again(small: Cachewarm) -> 
     assert small("generations", "--json").json[0]["id"] == first
 
 
-def test_lookup_and_stats_count_what_an_application_would_see(warmed: Cachewarm, report: Any) -> None:
+def test_lookup_and_stats_show_what_an_application_would_see(warmed: Cachewarm, report: Any) -> None:
     misses = warmed("stats", "--json").json["agent_types"].get("security_auditor", {"misses": 0})["misses"]
     with_entry = warmed("lookup", "zzz no such question", "--agent-type", "security_auditor", "--json")
     assert (with_entry.code, with_entry.json) == (0, {"hit": False, "hits": []})
@@ -240,7 +242,7 @@ def test_a_tenant_with_quotes_commas_braces_and_spaces_is_served_like_any_other(
         assert cache.check(prompt=prompts[0], agent_type="team") == []
 
 
-def test_asking_for_a_bound_that_no_rule_is_certified_for_publishes_exact_hits_only(
+def test_a_target_for_which_no_rule_is_certified_publishes_exact_hits_only(
     cachewarm: Cachewarm, redis_url: str, cache_name: str
 ) -> None:
     ran = cachewarm("warm", "--max-wrong-hit-rate", "0.02", "--json", "-")
@@ -256,7 +258,7 @@ def test_asking_for_a_bound_that_no_rule_is_certified_for_publishes_exact_hits_o
         assert cache.check(prompt=f"{prompt} please", agent_type=agent_type) == []
 
 
-def test_a_second_warm_in_the_same_home_is_told_to_wait(small: Cachewarm) -> None:
+def test_a_second_warm_in_the_same_home_is_refused_while_the_first_runs(small: Cachewarm) -> None:
     from cachewarm_pipeline.cli.dagster_runs import warm_lock
 
     with warm_lock(Path(small.environment["CACHEWARM_HOME"])):
@@ -266,7 +268,7 @@ def test_a_second_warm_in_the_same_home_is_told_to_wait(small: Cachewarm) -> Non
     assert small("warm").code == 0
 
 
-def test_a_run_that_was_killed_is_marked_as_failed_by_the_next() -> None:
+def test_the_next_warm_marks_a_killed_run_as_failed() -> None:
     import dagster as dg
 
     from cachewarm_pipeline.cli.dagster_runs import end_dead_runs

@@ -1,4 +1,4 @@
-"""The off-peak window on the wall clock of a named zone, and what a tick in it may write."""
+"""The off-peak window in the local time of a named zone, and the number of entries that a tick in it may write."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -27,12 +27,12 @@ def test_the_end_of_the_window_is_peak() -> None:
     assert not NIGHT.contains(datetime(2026, 7, 1, 6, tzinfo=VIENNA))
 
 
-def test_the_same_utc_hour_is_peak_in_summer_and_off_peak_in_winter_where_the_clock_says_so() -> None:
+def test_the_window_follows_local_time_so_a_utc_hour_is_off_peak_in_winter_and_peak_in_summer() -> None:
     assert NIGHT.contains(datetime(2026, 1, 15, 4, 30, tzinfo=UTC))  # 05:30 in Vienna
     assert not NIGHT.contains(datetime(2026, 7, 15, 4, 30, tzinfo=UTC))  # 06:30 in Vienna
 
 
-def test_an_hour_that_the_clock_passes_over_or_repeats_keeps_the_edges() -> None:
+def test_an_hour_that_the_clock_skips_or_repeats_keeps_the_edges_of_the_window() -> None:
     small = OffPeak(time(2, 30), time(3, 30), VIENNA)
     spring, autumn = datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)
     at = [small.contains(spring + timedelta(minutes=m)) for m in range(4 * 60)]
@@ -43,7 +43,7 @@ def test_an_hour_that_the_clock_passes_over_or_repeats_keeps_the_edges() -> None
 
 
 @given(moments, clocks, clocks)
-def test_the_next_begin_is_open_and_nothing_before_it_is(now: datetime, begins: time, ends: time) -> None:
+def test_the_window_is_open_at_its_next_begin_and_not_before(now: datetime, begins: time, ends: time) -> None:
     window = OffPeak(begins, ends, VIENNA)
     found = window.next_begin(now)
     assert window.contains(found)
@@ -53,12 +53,12 @@ def test_the_next_begin_is_open_and_nothing_before_it_is(now: datetime, begins: 
 
 
 @pytest.mark.parametrize("text", ["", "22-06", "22:00", "25:00-06:00", "22:60-23:00", "06:00-06:00", "06:00-24:30"])
-def test_a_window_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_window_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="write"):
         parse_window(text)
 
 
-def test_the_whole_day_is_written_to_24_00() -> None:
+def test_a_window_may_end_at_24_00() -> None:
     assert OffPeak(*parse_window("00:00-24:00"), VIENNA).contains(datetime(2026, 7, 1, 12, tzinfo=UTC))
     assert parse_window("18:00-24:00") == (time(18), time(0))
 
@@ -70,11 +70,11 @@ def test_ticks_never_write_more_than_the_rate_and_one_tick_allow(rate: int, minu
     for wait in [0.0, *waits]:
         now += timedelta(seconds=wait)
         allowed = allowance(rate, minutes, last, now)
-        if allowed:  # a tick that may write nothing waits on
+        if allowed:  # a tick that may write nothing does not count
             written, last = written + allowed, now
         assert written <= rate * ((now - start) / timedelta(minutes=1) + minutes)
 
 
-def test_a_clock_that_went_back_allows_nothing() -> None:
+def test_nothing_may_be_written_after_the_clock_was_set_back() -> None:
     now = datetime(2026, 7, 1, tzinfo=UTC)
     assert allowance(60, 5, now + timedelta(hours=1), now) == 0

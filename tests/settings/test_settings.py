@@ -1,4 +1,4 @@
-"""Settings: what the environment may say, and how a mistake is told."""
+"""Settings: what the environment may contain, and how mistakes are reported."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("CACHEWARM_BUDGET", "0", "CACHEWARM_BUDGET"),
         ("CACHEWARM_BUDGET", "-3", "CACHEWARM_BUDGET"),
@@ -35,11 +35,11 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CACHEWARM_VARIANT_MAX_DISTANCE", "0.02", "CACHEWARM_VARIANT_MAX_DISTANCE"),
     ],
 )
-def test_a_wrong_setting_is_told_by_its_variable(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+def test_the_error_for_a_wrong_setting_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         load_settings()
 
 
@@ -54,13 +54,13 @@ def test_no_setting_is_infinite(monkeypatch: pytest.MonkeyPatch, value: str) -> 
                 load_settings()
 
 
-def test_a_mistyped_variable_is_told_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_mistyped_variable_suggests_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHEWARM_BUDGIT", "3")
     with pytest.raises(ConfigurationError, match="CACHEWARM_BUDGIT is not a setting; did you mean CACHEWARM_BUDGET"):
         load_settings()
 
 
-def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_settings_contain_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHEWARM_REDIS_URL", "redis://:hunter2@cache:6379")
     monkeypatch.setenv("CACHEWARM_SOURCE_URL", "postgresql://app:hunter2@db/app")
     monkeypatch.setenv("OPENAI_API_KEY", "hunter2")
@@ -70,7 +70,7 @@ def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.Monke
     assert settings.openai_api_key.get_secret_value() == "hunter2"
 
 
-def test_a_wrong_value_beside_a_secret_does_not_show_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_wrong_value_contains_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "hunter2")
     monkeypatch.setenv("CACHEWARM_BUDGET", "x")
     with pytest.raises(ConfigurationError) as caught:
@@ -83,14 +83,14 @@ def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) ->
     assert load_settings().redis_url is None
 
 
-def test_the_distances_of_variants_are_the_measured_ones() -> None:
+def test_the_default_distances_of_variants_are_the_measured_ones() -> None:
     from cachewarm_pipeline.candidates.variant_filter import TOO_CLOSE, TOO_FAR
 
     settings = Settings()
     assert (settings.variant_min_distance, settings.variant_max_distance) == (TOO_CLOSE, TOO_FAR)
 
 
-def test_every_setting_says_what_it_is_for() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
@@ -105,7 +105,9 @@ def test_the_settings_page_lists_every_setting_once_with_its_default() -> None:
         assert page.count(f"\n| `{variable}` |") == 1, variable
 
 
-def test_what_only_warming_needs_does_not_stop_other_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_setting_of_warming_does_not_stop_other_commands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("CACHEWARM_LLM", "openai")
     settings = load_settings()
     with pytest.raises(ConfigurationError, match="CACHEWARM_LLM=openai needs OPENAI_API_KEY"):
@@ -121,7 +123,7 @@ def test_base_queries_without_a_writer_are_refused(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("value", ["billing=2", '{"billing": "x"}', '{"billing": 2.5}'])
-def test_quotas_that_are_no_numbers_are_told_by_their_variable(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_the_error_for_invalid_quotas_names_the_variable(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("CACHEWARM_QUOTAS", value)
     with pytest.raises(ConfigurationError, match="CACHEWARM_QUOTAS"):
         load_settings()

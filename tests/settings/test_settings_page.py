@@ -1,4 +1,4 @@
-"""docs/settings.md is what scripts/settings_page.py makes of the settings classes."""
+"""docs/settings.md is what scripts/settings_page.py generates from the settings classes."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_the_page_does_not_read_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert page() == before
 
 
-def test_each_setting_stands_under_the_class_that_defines_it() -> None:
+def test_each_setting_is_in_the_table_of_its_class() -> None:
     owners = [owner_of(name) for name in Settings.model_fields]
     headings = page().count("\n## ")
     assert headings == len(dict.fromkeys(owners)), "a class of settings is split over two tables"

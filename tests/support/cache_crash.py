@@ -1,4 +1,4 @@
-"""Publishers that kill themselves: run in a process of its own, which imports no more than it needs."""
+"""Publishers that kill themselves. Each runs in a process of its own, so this module imports no more than it needs."""
 
 import multiprocessing
 import os
@@ -15,17 +15,17 @@ from cachewarm_pipeline.publishing.redis.load_entries import BATCH
 from tests.support.cache_fakes import NOW, TrigramEmbedder, doze, fill, numbered_plan, publish
 
 ENTRIES = BATCH + 50
-"""Two batches, so that one is under way while the next is sent."""
+"""Two batches, so that the server works on one while the next is sent."""
 
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["tests.support.cache_crash"])
 
-# Once here, instead of in every process: pyarrow imports pandas at the first conversion, and texts get their vectors.
+# Done once here and not in every process: pyarrow imports pandas at the first conversion, and the vectors are cached.
 TrigramEmbedder().embed(numbered_plan(ENTRIES)["prompt"].to_pylist())
 
 
 TICK = 160
-"""Entries that one tick loads where a generation is filled little by little: two ticks."""
+"""Entries that one tick of progressive loading loads: the plan takes two ticks."""
 
 
 def publish_all(store: CacheStore, version: str) -> None:
@@ -33,7 +33,7 @@ def publish_all(store: CacheStore, version: str) -> None:
 
 
 def fill_all(store: CacheStore, version: str) -> None:
-    """Tick by tick until it is published."""
+    """Loads the plan tick by tick until it is published."""
     while not fill(store, numbered_plan(ENTRIES, version=version), TICK).published:
         pass
 
@@ -45,12 +45,12 @@ def roll_back(store: CacheStore, why: str) -> None:
 def run_until_killed(
     action: Callable[[CacheStore, str], None], url: str, name: str, argument: str, sends: int, half: bool
 ) -> None:
-    """Do it, and be killed when the ``sends``-th packet is about to be sent, or when half of it was."""
+    """Runs the action, and kills the process before the ``sends``-th packet, or (``half``) when half of it is sent."""
     client = connect(url)
     left = sends
     send = redis.connection.AbstractConnection.send_packed_command
 
-    def counted(self: Any, command: Any, check_health: bool = True) -> Any:
+    def send_or_die(self: Any, command: Any, check_health: bool = True) -> Any:
         nonlocal left
         left -= 1
         if left == 0:
@@ -60,7 +60,7 @@ def run_until_killed(
             os.kill(os.getpid(), signal.SIGKILL)
         return send(self, command, check_health)
 
-    redis.connection.AbstractConnection.send_packed_command = counted  # type: ignore[method-assign]
+    redis.connection.AbstractConnection.send_packed_command = send_or_die  # type: ignore[method-assign]
     action(CacheStore(client, name, sleep=doze), argument)
 
 
@@ -73,7 +73,7 @@ def run_in_a_process(
     sends: int,
     half: bool = False,
 ) -> bool:
-    """As ``run_until_killed``, in a process of its own; whether it came to its end before it was killed."""
+    """``run_until_killed`` in a process of its own. Returns whether the action ended before the kill."""
     process = FORKSERVER.Process(target=run_until_killed, args=(action, url, name, argument, sends, half))
     process.start()
     process.join(60)

@@ -1,4 +1,4 @@
-"""What the cache's tests share: a small deterministic embedder, plans, and a store with a fixed present."""
+"""Shared by the tests of the cache: a small deterministic embedder, plans, and publishing at a fixed time."""
 
 import hashlib
 import time
@@ -26,7 +26,7 @@ DIMENSIONS = 64
 
 
 class TrigramEmbedder:
-    """Counts of hashed character trigrams as unit vectors: texts that share spelling are near. Needs no model."""
+    """An embedder without a model: unit vectors of hashed character trigrams. Texts of similar spelling are near."""
 
     def __init__(self, dimensions: int = DIMENSIONS, name: str = "trigrams") -> None:
         self.info = EmbedderInfo(f"test:{name}", "test", name, dimensions, 0.0)
@@ -45,7 +45,7 @@ class TrigramEmbedder:
 
 @cache
 def _trigrams(model: str, text: str, dimensions: int) -> np.ndarray:
-    """Once a process: plans and their lookups have the same texts again and again."""
+    """Cached for the process, because plans and lookups repeat the same texts."""
     counts = np.zeros(dimensions, dtype=np.float32)
     padded = f"{model}  {text.lower()} "
     for start in range(len(model), len(padded) - 2):
@@ -55,12 +55,12 @@ def _trigrams(model: str, text: str, dimensions: int) -> np.ndarray:
 
 
 def doze(seconds: float) -> None:
-    """For stores: what a publish waits for is there in milliseconds where an index has a few entries."""
+    """A shorter ``time.sleep`` for stores: an index of a few entries is ready within milliseconds."""
     time.sleep(seconds / 25)
 
 
 def make_plan(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """A WARMING_PLAN of rows that need no more than a prompt."""
+    """A WARMING_PLAN; each row needs a prompt and gets defaults for the other columns."""
     full = []
     for rank, row in enumerate(rows):
         agent_type = row.get("agent_type", "auditor")
@@ -84,7 +84,7 @@ def make_plan(rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 
 def numbered_plan(count: int, *, version: str = "v1", agent_types: int = 3) -> pa.Table:
-    """``count`` entries whose responses name the version, so that a reader can tell which plan answered."""
+    """A plan of ``count`` entries. Their responses contain the version, so that a test can tell which plan answered."""
     return make_plan(
         [
             {
@@ -104,7 +104,7 @@ def distance_rules(distance_threshold: float) -> MatchRules:
 
 
 def settings_of(plan: pa.Table, embedder: TrigramEmbedder, changes: dict[str, Any]) -> dict[str, Any]:
-    """What the tests publish a plan with."""
+    """The arguments with which the tests publish a plan."""
     return {
         "as_of": DAY,
         "plan_hash": sha256_hex(repr(plan.to_pylist())),
@@ -125,7 +125,7 @@ def publish(
     vectors: np.ndarray | None = None,
     **changes: Any,
 ) -> PublishResult:
-    """Publish a plan with the tests' settings."""
+    """Publishes a plan with the settings of the tests."""
     embedder = embedder or TrigramEmbedder()
     if vectors is None:
         vectors = embedder.embed(plan["prompt"].to_pylist())
@@ -140,7 +140,7 @@ def fill(
     embedder: TrigramEmbedder | None = None,
     **changes: Any,
 ) -> PublishResult:
-    """Publish some of a plan with the tests' settings; ``allowance`` may be a number of entries."""
+    """Publishes part of a plan with the settings of the tests. ``allowance`` may be a number of entries."""
     embedder = embedder or TrigramEmbedder()
     vectors = embedder.embed(plan["prompt"].to_pylist())
     allowed = allowance if callable(allowance) else lambda _: allowance
@@ -157,7 +157,7 @@ PLAN = [
 
 
 class Clock:
-    """A present that tests move."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -167,7 +167,7 @@ class Clock:
 
 
 def republish(store: CacheStore, **changes: Any) -> str:
-    """The plan again, under other settings; returns its generation."""
+    """Publishes the plan again with other settings. Returns its generation."""
     return publish(store, make_plan(PLAN), **changes).generation
 
 
@@ -176,7 +176,7 @@ def keys(client: redis.Redis, prefix: str) -> set[str]:
 
 
 def entry_keys(client: redis.Redis, name: str, generation: str) -> set[str]:
-    """Keys of a generation's entries; its other keys are marks."""
+    """Keys of the entries of a generation, without its other keys."""
     return {key for key in keys(client, key_prefix(name, generation)) if is_entry_id(key.rpartition(":")[2])}
 
 
@@ -191,7 +191,7 @@ def writes(client: redis.Redis) -> int:
 
 
 def state(client: redis.Redis, name: str) -> tuple[Any, set[str], set[str], str | None]:
-    """All that a publish could touch."""
+    """Everything that a publish can change."""
     return (
         client.hgetall(generations_key(name)),
         indexes(client, name),

@@ -1,6 +1,6 @@
-"""Fixtures of the cache's tests: a connected store, one with a small plan published, and a reader of it.
+"""Fixtures for tests of the cache: a connected store, a store with a small plan published, and a reader of it.
 
-Test modules ask for them with ``pytest_plugins = ["tests.support.cache_fixtures"]``.
+Test modules load them with ``pytest_plugins = ["tests.support.cache_fixtures"]``.
 """
 
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def store(client: redis.Redis, cache_name: str) -> CacheStore:
-    """A cache name under which nothing is published."""
+    """A store in which nothing is published."""
     return CacheStore(client, cache_name, sleep=doze)
 
 
 @pytest.fixture
 def warmed(store: CacheStore) -> CacheStore:
-    """The store after PLAN was published."""
+    """The store with PLAN published."""
     publish(store, make_plan(PLAN))
     return store
 

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks OpenAI's chat protocol as a judge, with faults on demand, for the real client."""
+"""An HTTP server that speaks OpenAI's chat protocol as a judge, with faults on demand. The real client talks to it."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ PAIR = (
 
 
 def many(n: int) -> list[tuple[str, str]]:
-    """Pairs that only a model can tell: no numbers, names or short texts that differ in a word."""
+    """Pairs that only a model can judge: they differ in no number or name, and are no short texts."""
     words = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "inlet", "jetty"]
     texts = [f"{a} lies behind {b} and beyond the {c}" for a in words for b in words for c in words][:n]
     return [(f"Keep what {text}", f"Retain everything that {text}, always and in full") for text in texts]
@@ -48,7 +48,7 @@ def as_response(body: object) -> Response:
 
 
 class ChatServer:
-    """The chat endpoint: gives ``verdict`` of the two answers, after the prepared faults; keeps what it was asked."""
+    """The chat endpoint: sends the prepared faults, then the ``verdict`` on each pair, and records the requests."""
 
     def __init__(self, http: HTTPServer) -> None:
         self.url = http.url_for("/v1")
@@ -65,7 +65,7 @@ class ChatServer:
 
     @property
     def pairs(self) -> list[list[str]]:
-        """The pairs of answers asked about, in the order of the requests."""
+        """The pairs of answers in the requests, in their order."""
         return [json.loads(request["messages"][-1]["content"]) for request in self.requests]
 
     def _answer(self, request: Request) -> Response:
@@ -85,7 +85,7 @@ class ChatServer:
 
 
 class PlannedEmbedder:
-    """An embedder without a model: texts are near each other (cosine over 0.8), but for those with the word "far"."""
+    """An embedder without a model: texts are near each other (cosine over 0.8), except those with the word "far"."""
 
     def __init__(self) -> None:
         self.usage = Usage()
@@ -107,7 +107,7 @@ class PlannedEmbedder:
 
 
 def open_model(server: ChatServer | str, **options: Any) -> JudgeModel:
-    """The model against the fake server, with few and quick retries."""
+    """A model that talks to the fake server, with few and quick retries."""
     url = server if isinstance(server, str) else server.url
     return JudgeModel(MODEL, **{"api_key": KEY, "base_url": url, "timeout": 10.0, "max_retries": 2, **options})
 
@@ -115,7 +115,7 @@ def open_model(server: ChatServer | str, **options: Any) -> JudgeModel:
 def open_judge(
     server: ChatServer | str, base: Path | str, *, limit: float = 1.0, concurrency: int = 4, **options: Any
 ) -> LlmJudge:
-    """A judge on its own: stores under ``base``, and gpt-4.1-mini's prices."""
+    """A judge with its stores under ``base`` and the prices of gpt-4.1-mini."""
     embedder = PlannedEmbedder()
     model = open_model(server, **options)
     return LlmJudge(

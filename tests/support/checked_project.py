@@ -1,4 +1,4 @@
-"""A small log and what the assets make of it, for tests of the checks of answers."""
+"""A small log and the datasets made from it, for tests of the answer checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,8 +31,9 @@ def log_of(
     model: Callable[[int], str | None] = lambda back: "m1",
     number: int = FEW,
 ) -> list[Row]:
-    """Each question once a day, from DAYS before to nine days after LAST_DAY; ``answer`` by number and days before
-    LAST_DAY, None: not asked then."""
+    """Log rows: each question once a day, from DAYS before LAST_DAY to nine days after it.
+
+    ``answer`` gets the number of the question and the days before LAST_DAY. None: the question is not asked."""
     return [
         {
             "query": question(n),
@@ -52,12 +53,12 @@ def steady(n: int, back: int) -> str | None:
 
 
 def changing(n: int, back: int) -> str | None:
-    """The first CHANGED have another answer in most of the last week."""
+    """The first CHANGED questions get another answer in the last four days."""
     return None if back < 0 else f"New answer {n}" if n < CHANGED and back < 4 else f"Answer {n}"
 
 
 class Project:
-    """A source with what the assets made of it."""
+    """A source, and the datasets that the assets make from it."""
 
     def __init__(self, folder: Path, source: Path) -> None:
         self.source = source
@@ -86,19 +87,19 @@ class Project:
         self._run(["daily_query_counts"], tags=tags)
 
     def plan(self, day: date = LAST_DAY, **settings: str) -> list[Row]:
-        """Makes the day's plan as the daily run does."""
+        """Makes the plan of a day as the daily run does, and returns its rows."""
         before = [*CANDIDATES, "labelled_queries", "embeddings"]
         self.metadata = self._run([*self._missing(before, day), "warming_plan"], day, **settings)
         rows: list[Row] = self.datasets.read("warming_plan", day).to_pylist()
         return rows
 
     def planned(self) -> list[Row]:
-        """The plan of LAST_DAY as it stands."""
+        """The stored plan of LAST_DAY."""
         rows: list[Row] = self.datasets.read("warming_plan", LAST_DAY).to_pylist()
         return rows
 
     def check(self, day: date = LAST_DAY, whole: bool = False, **settings: str) -> dict[str, Row]:
-        """Checks of the day by prompt, as the weekly run does them."""
+        """Runs the answer checks of a day as the weekly run does. Returns their rows by prompt."""
         config = {"ops": {"answer_checks": {"config": {"whole": whole}}}}
         self.metadata = self._run(
             [*self._missing(CANDIDATES, day), "answer_checks"], day, run_config=config, **settings
@@ -110,11 +111,11 @@ class Project:
         return rows
 
     def _missing(self, names: Sequence[str], day: date) -> list[str]:
-        """Assets that were not made for the day: the log stays as it is."""
+        """The assets that are not yet made for the day; the log does not change."""
         return [name for name in names if not self.datasets.exists(name, day)]
 
     def _run(self, names: list[str], day: date | None = None, **options: Any) -> dict[str, Any]:
-        """Metadata of the last asset."""
+        """Materializes the assets. Returns the metadata of the last one."""
         settings = {name: options.pop(name) for name in list(options) if name.isupper()}
         with environment(self.environment | settings):
             from cachewarm_pipeline.definitions import defs

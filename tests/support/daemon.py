@@ -1,5 +1,8 @@
-"""Dagster's daemon on a clock of the test: schedules and sensors are evaluated as it would, and the runs that they ask
-for are done in this process, one after the other, each run_key once."""
+"""Dagster's daemon on a clock of the test.
+
+It evaluates schedules and sensors as the real daemon does. The runs that they request are executed in this process, one
+after the other, each run_key once.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +17,12 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from cachewarm_pipeline.definitions import definitions
 from cachewarm_pipeline.settings import load_settings
 from cachewarm_pipeline.workspace.workspace import Workspace
-from tests.support.pipeline import QUIET, tell_failure
+from tests.support.pipeline import QUIET, report_failure
 
 
 @dataclass
 class Clock:
-    """The present, as the test says."""
+    """A clock that the test sets."""
 
     at: datetime
 
@@ -28,7 +31,7 @@ class Clock:
 
 
 def definitions_at(clock: Clock) -> dg.Definitions:
-    """The project's definitions by the environment's settings, on a clock."""
+    """The definitions of the project, with the settings of the environment, on a clock."""
 
     @dg.resource
     def workspace(_: Any) -> Workspace:
@@ -38,7 +41,7 @@ def definitions_at(clock: Clock) -> dg.Definitions:
 
 
 def evaluate(defs: dg.Definitions, sensor: str, instance: dg.DagsterInstance, cursor: str | None, clock: Clock) -> Any:
-    """One tick of a sensor."""
+    """Evaluates one tick of a sensor."""
     repository = defs.get_repository_def()
     with dg.build_sensor_context(
         instance=instance,
@@ -52,7 +55,7 @@ def evaluate(defs: dg.Definitions, sensor: str, instance: dg.DagsterInstance, cu
 def execute(
     defs: dg.Definitions, request: dg.RunRequest, job: str, instance: dg.DagsterInstance
 ) -> dg.ExecuteInProcessResult:
-    """The run that a sensor or schedule asks for, done in this process."""
+    """Executes, in this process, a run that a sensor or schedule requested."""
     return defs.resolve_job_def(job).execute_in_process(
         run_config={**QUIET, **(request.run_config or {})},
         partition_key=request.partition_key,
@@ -64,7 +67,7 @@ def execute(
 
 @dataclass
 class Started:
-    """A run that something started: when, what, why and whether it succeeded."""
+    """A run that a sensor or schedule started."""
 
     at: datetime
     job: str
@@ -77,14 +80,14 @@ class Started:
 
 @dataclass
 class Daemon:
-    """``advance(to)`` moves the clock, and does whatever is due on the way."""
+    """Each ``tick`` evaluates everything that is due at the time of the clock."""
 
     clock: Clock
     instance: dg.DagsterInstance
     step: timedelta = timedelta(minutes=30)
     started: list[Started] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
-    """Sensor to the reason of its last tick without a run."""
+    """By sensor: the skip message of its last tick without a run."""
 
     def __post_init__(self) -> None:
         self.defs = definitions_at(self.clock)
@@ -101,7 +104,7 @@ class Daemon:
                 self._due[schedule.name], self._next[schedule.name] = due, next(due)
 
     def tick(self) -> None:
-        """Whatever is due now."""
+        """Evaluates all schedules and sensors that are due now, and executes the runs that they request."""
         with freeze_time(self.clock.at):
             for name, due in self._due.items():
                 while self._next[name] <= self.clock.at:
@@ -114,9 +117,9 @@ class Daemon:
                         self._run(request, schedule.job.name)
             for sensor in self._repository.sensor_defs:
                 if sensor.default_status == dg.DefaultSensorStatus.RUNNING and sensor.name != "failed_runs":
-                    self._look(sensor)
+                    self._evaluate_if_due(sensor)
 
-    def _look(self, sensor: dg.SensorDefinition) -> None:
+    def _evaluate_if_due(self, sensor: dg.SensorDefinition) -> None:
         least = timedelta(seconds=sensor.minimum_interval_seconds or 30)
         if self.clock.at - self._last.get(sensor.name, self.clock.at - least) < least:
             return
@@ -137,7 +140,7 @@ class Daemon:
             self._keys.add(request.run_key)
         result = execute(self.defs, request, job, self.instance)
         if not result.success:
-            tell_failure(result, self.instance, load_settings())
+            report_failure(result, self.instance, load_settings())
         by = request.tags.get("cachewarm/started_by", "")
         self.started.append(
             Started(

@@ -1,9 +1,10 @@
-"""Dagster's local storage without what it does again for every event and run.
+"""Dagster's local storage without the work that it repeats for every event and run.
 
-For each event it makes an engine, opens the SQLite file, waits for the disk and closes it; for each run it loads all
-its migrations to stamp a new file, and starts four processes that show on the console what goes to log files: more than
-half of a small run. Here engines and connections live as long as a test, migrations are loaded once a process, a commit
-does not wait for the disk, and nobody watches log files. What is stored, and by which statements, stays Dagster's.
+For each event Dagster creates an engine, opens the SQLite file, waits for the disk and closes the file. For each run it
+loads all its migrations to stamp a new file, and starts four processes that copy log files to the console. This takes
+more than half of a small run. Here, engines and connections live as long as a test, migrations are loaded once a
+process, a commit does not wait for the disk, and log files are not copied. Dagster still decides what is stored, and by
+which statements.
 """
 
 import sqlite3
@@ -16,14 +17,14 @@ _kept = False
 
 
 def forget_connections() -> None:
-    """Close what is open: the folders of a test may go."""
+    """Closes all connections, so that the folders of a test can be removed."""
     for engine in _engines.values():
         type(engine).dispose(engine)
     _engines.clear()
 
 
 def keep_connections() -> None:
-    """From here on, for every Dagster instance on SQLite files of this process."""
+    """Reuses connections from now on, for every Dagster instance of this process that is on SQLite files."""
     global _kept
     if _kept:
         return
@@ -54,11 +55,11 @@ def _engine(url: str, **options: Any) -> Any:
 
     if url not in _engines:
         engine = sa.create_engine(url, **{**options, "poolclass": sa.pool.QueuePool})
-        sa.event.listen(engine, "connect", _do_not_wait)
-        engine.dispose = lambda close=True: None  # type: ignore[method-assign]  # Dagster's, after each event
+        sa.event.listen(engine, "connect", _commit_without_waiting)
+        engine.dispose = lambda close=True: None  # type: ignore[method-assign]  # Dagster disposes of the engine after each event
         _engines[url] = engine
     return _engines[url]
 
 
-def _do_not_wait(connection: sqlite3.Connection, _: Any) -> None:
+def _commit_without_waiting(connection: sqlite3.Connection, _: Any) -> None:
     connection.execute("PRAGMA synchronous=OFF")

@@ -1,4 +1,4 @@
-"""Stored days of a small cache whose readers have a holdout, written as the assets write them: no Redis, no Dagster."""
+"""Stored days of a small cache whose readers have a holdout, as the assets write them, without Redis and Dagster."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,13 +23,16 @@ AGENT = "auditor"
 
 @dataclass(frozen=True)
 class Shape:
-    """A day's lookups. Rates are of lookups; ``served``: of the warmed arm's lookups, by warmed entries."""
+    """The lookups of a day in both arms."""
 
     warmed: int = 1_600
     holdout: int = 160
     warmed_rate: float = 0.5
+    """Hit rate of the warmed arm."""
     holdout_rate: float = 0.2
+    """Hit rate of the holdout."""
     served: float = 0.4
+    """Share of the lookups of the warmed arm that hit a warmed entry."""
 
 
 def workspace_at(folder: Path, day: date, **more: str) -> Workspace:
@@ -45,7 +48,7 @@ def generation(made: date) -> str:
 
 
 def write_counts(workspace: Workspace, day: date, shape: Shape | None = None, agent_type: str = AGENT) -> None:
-    """Readers with a holdout on a day whose live generation was made of the day before."""
+    """Writes the counts of readers with a holdout. The live generation of the day was made from the day before."""
     shape = shape or Shape()
     rows = [
         {"arm": arm, "agent_type": agent_type, "bucket": bucket, "hits": hits, "lookups": lookups}
@@ -64,8 +67,9 @@ def write_counts(workspace: Workspace, day: date, shape: Shape | None = None, ag
 def write_arms(
     workspace: Workspace, day: date, arms: list[dict[str, Any]], served: float, holdout: bool = True
 ) -> None:
-    """The three tables of a day: hours and entries as the rows of ``arms`` give them. Not ``holdout``: its readers have
-    none, so nothing is counted by arm."""
+    """Writes the three tables of counts of a day: arms, hours and entries.
+
+    ``holdout=False``: the readers have no holdout, so nothing is counted by arm."""
     hour = datetime(day.year, day.month, day.day, 9, tzinfo=UTC)
     hours = []
     for arm, agent_type in sorted({(row["arm"], row["agent_type"]) for row in arms}):
@@ -108,8 +112,10 @@ def write_arms(
 
 
 def write_made(workspace: Workspace, day: date, *, lookups: int = 1_000, lift: float = 0.1, wrong: int = 0) -> None:
-    """Plan, replay of the last two days and log of a day. The replay: 30% of the lookups hit a cold cache, ``lift``
-    more the warmed one, all of those by warmed entries; ``wrong`` of 100 judged hits. A call of the log costs $0.03."""
+    """Writes the plan, the replay of the last two days and the log of a day.
+
+    In the replay, 30% of the lookups hit a cold cache and ``lift`` more hit the warmed one, all of these through warmed
+    entries. ``wrong`` of 100 judged hits are wrong. A call in the log costs $0.03."""
     plan = make_plan([{"prompt": f"question {n}"} for n in range(4)])
     extra, cold = round(lookups * lift), round(lookups * 0.3)
     rows = [
@@ -161,7 +167,7 @@ def write_made(workspace: Workspace, day: date, *, lookups: int = 1_000, lift: f
 
 
 def pay(workspace: Workspace, day: date, tokens: int, usd_per_million: float, run: str = "") -> None:
-    """A run for ``day`` that was made on the night after it and reported so many embedding tokens."""
+    """Writes the usage of a run for ``day`` in the night after it, with ``tokens`` embedding tokens."""
     at = datetime(day.year, day.month, day.day, 2, tzinfo=UTC) + timedelta(days=1)
     ledger = Ledger(workspace.folder(FOLDER), lambda: at, workspace.settings.prices_as_of)
     ledger.begin(run or f"run of {day}", "embeddings", day)

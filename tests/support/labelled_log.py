@@ -1,4 +1,4 @@
-"""A drawn labelled log for the tests of the match rules."""
+"""A random labelled log for tests of the match rules."""
 
 import numpy as np
 from cachewarm_client import learned_space as space
@@ -8,7 +8,7 @@ from cachewarm_pipeline.match_rules import match_model_fit as fit
 
 
 def labelled_log(seed: int, answers: int = 30, wordings: int = 14, d: int = 32) -> fit.Labelled:
-    """Answers differ in the first directions; wordings of one answer differ mostly in the others."""
+    """Answers differ in the first eight dimensions, wordings of one answer mostly in the others."""
     rng = np.random.default_rng(seed)
     groups = np.repeat(np.arange(answers), wordings)
     noise = rng.normal(0, 1, (len(groups), d)) * np.where(np.arange(d) < 8, 0.25, 1.0)

@@ -1,4 +1,4 @@
-"""Rows as LiteLLM, Langfuse and OpenTelemetry write them, with made-up content, and the forms that they are kept in."""
+"""Rows as LiteLLM, Langfuse and OpenTelemetry write them, with made-up content, in the forms that stores keep."""
 
 import json
 from collections.abc import Callable
@@ -29,13 +29,13 @@ QUESTION, ANSWER = "How do I log in?", "With your password."
 
 
 def chat(question: Any = QUESTION, *before: Row, system: str | None = "Be brief.") -> Rows:
-    """Messages of a request."""
+    """The messages of a request."""
     first = [] if system is None else [{"role": "system", "content": system}]
     return [*first, *before, {"role": "user", "content": question}]
 
 
 def completion(answer: Any = ANSWER, finish: str | None = "stop", **message: Any) -> Row:
-    """A chat completion as a provider answers it."""
+    """A chat completion as a provider returns it."""
     assistant = {"role": "assistant", "content": answer, "tool_calls": None, "function_call": None} | message
     return {
         "id": "c1",
@@ -73,7 +73,7 @@ def spend_log(question: Any = QUESTION, answer: Any = ANSWER, **more: Any) -> Ro
 
 
 def observation(question: Any = None, answer: Any = None, **more: Any) -> Row:
-    """A row of Langfuse's enriched observations; objects are as its JSONL has them."""
+    """A row of Langfuse's enriched observations; objects are as in its JSONL."""
     return {
         "id": "o1",
         "trace_id": "t1",
@@ -96,7 +96,7 @@ def observation(question: Any = None, answer: Any = None, **more: Any) -> Row:
 
 
 def attributes(question: str = QUESTION, answer: str = ANSWER, **more: Any) -> Row:
-    """A span's attributes; None takes one away."""
+    """The attributes of a span; a value of None removes one."""
     answered = {"role": "assistant", "parts": [{"type": "text", "content": answer}], "finish_reason": "stop"}
     all_of_them = {
         "gen_ai.operation.name": "chat",
@@ -146,7 +146,7 @@ def write_jsonl(folder: Path, table: str, rows: Rows) -> str:
 
 
 def write_parquet(folder: Path, table: str, rows: Rows) -> str:
-    """Objects as JSON text, texts that are times as timestamps, as a database's export has them."""
+    """Writes objects as JSON text and times as timestamps, as an export of a database does."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = {name: [_plain(name, row.get(name)) for row in rows] for name in rows[0]}
     pq.write_table(pa.table(columns), folder / f"{table}.parquet")
@@ -154,7 +154,7 @@ def write_parquet(folder: Path, table: str, rows: Rows) -> str:
 
 
 def write_postgres(url: str, table: str, rows: Rows, *, json_type: str = "jsonb") -> str:
-    """Objects in columns of ``json_type``, times in timestamps; in a schema of its own."""
+    """Writes objects into columns of ``json_type`` and times as timestamps, in a schema of its own."""
     import psycopg
 
     kinds = {dict: json_type, list: json_type, float: "double precision", int: "bigint"}
@@ -196,7 +196,7 @@ FORMS = ["jsonl", "parquet", "postgres"]
 
 
 def writer(request: pytest.FixtureRequest, folder: Path) -> Write:
-    """Writes a table in the form that the test's parameter names, and gives the source's URL."""
+    """A function that writes a table in the form of the test's parameter and returns the URL of the source."""
     form = request.param
 
     def write(table: str, rows: Rows) -> str:
@@ -209,7 +209,7 @@ def writer(request: pytest.FixtureRequest, folder: Path) -> Write:
 
 
 def read(url: str | Path, log_format: str, **columns: str) -> Source:
-    """The source with some of our columns mapped."""
+    """The source, with the given columns mapped."""
     return open_source(url, tables={}, columns={"llm_query_logs": columns} if columns else {}, log_format=log_format)
 
 
@@ -243,7 +243,7 @@ def reasons(url: str, log_format: str, key: str) -> dict[str, tuple[str | None, 
 
 
 def is_the_one_call(mined: tuple[list[Row], Any]) -> None:
-    """The example call of every tool, as a row with all our columns."""
+    """Asserts that the only mined row is the example call of the tool, with all our columns."""
     (row,), excluded = mined
     assert (row["agent_type"], row["prompt"], row["count"], row["cache_hits"]) == ("support", QUESTION, 1, 0)
     assert (row["cost_usd"], row["tokens"], row["latency_ms"]) == (0.25, 15, 1250.0)

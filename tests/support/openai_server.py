@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks OpenAI's embeddings protocol, with faults on demand; the real client talks to it."""
+"""An HTTP server that speaks OpenAI's embeddings protocol, with faults on demand. The real client talks to it."""
 
 import base64
 import hashlib
@@ -22,19 +22,19 @@ SOON = {"retry-after-ms": "1"}
 
 
 def vector_of(text: str, dimensions: int) -> list[float]:
-    """A vector that can be told from its text; not of unit length."""
+    """A vector that depends on the text only; it is not of unit length."""
     seed = int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8])
     return [float(x) for x in np.random.default_rng(seed).standard_normal(dimensions).astype(np.float32)]
 
 
 def unit(texts: Sequence[str], dimensions: int = 8) -> np.ndarray:
-    """The vectors that the embedder must give for these texts."""
+    """The unit vectors that the embedder must return for these texts."""
     rows = np.array([vector_of(text, dimensions) for text in texts], dtype=np.float64)
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 class FakeServer:
-    """The embeddings endpoint: answers as documented, after the prepared faults; keeps what it was asked."""
+    """The embeddings endpoint: sends the prepared faults, then answers as documented, and records the requests."""
 
     def __init__(self, http: HTTPServer) -> None:
         self.url = http.url_for("/v1")
@@ -78,7 +78,7 @@ class FakeServer:
 
 
 def open_fake(server: FakeServer | str, **options: Any) -> BudgetedOpenAIEmbedder:
-    """The embedder against the fake server, with few and quick retries."""
+    """An embedder that talks to the fake server, with few and quick retries."""
     url = server if isinstance(server, str) else server.url
     return BudgetedOpenAIEmbedder(
         MODEL, **{"api_key": KEY, "base_url": url, "timeout": 10.0, "max_retries": 2, **options}
@@ -86,7 +86,7 @@ def open_fake(server: FakeServer | str, **options: Any) -> BudgetedOpenAIEmbedde
 
 
 def refusal(embedder: BudgetedOpenAIEmbedder, texts: Sequence[str] = ("a text", "another")) -> str:
-    """What embedding is refused with: one short line without secrets."""
+    """The message of the error when embedding is refused. Asserts that it is one short line without secrets."""
     with pytest.raises(EmbeddingError) as caught:
         embedder.embed(texts)
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""All three paid models behind one real HTTP server, and a small log that gives each of them something to do."""
+"""All three paid models behind one HTTP server, and a small log that needs each of them."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _NAMES = "abcdefghijklmnopqrst"
 
 
 class PaidModels:
-    """Embeds, judges and writes; counts what it reported."""
+    """Embeds, judges and writes variants, and counts the usage that it reports."""
 
     def __init__(self, http: HTTPServer) -> None:
         http.clear()
@@ -35,7 +35,7 @@ class PaidModels:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """From zero."""
+        """Counts from zero."""
         self.embedder.requests.clear()
         self.chat.paths.clear()
         self.judged = self.wrote = 0
@@ -47,7 +47,7 @@ class PaidModels:
 
     @property
     def embedding_tokens(self) -> int:
-        """As reported: words."""
+        """Embedding tokens as reported: one for each word."""
         return sum(len(text.split()) for body in self.embedder.requests for text in body["input"])
 
     def _reply(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class PaidModels:
         return saying(json.dumps(written(asked(body))))
 
     def usd(self, embedding: float = 0.02, prompt: float = 0.4, completion: float = 1.6) -> float:
-        """What all of it cost, at the default prices."""
+        """The cost of all requests at the default prices."""
         chat = (self.judged + self.wrote) * (PROMPT_TOKENS * prompt + COMPLETION_TOKENS * completion)
         return (self.embedding_tokens * embedding + chat) / 1e6
 
@@ -78,13 +78,13 @@ class PaidModels:
 
 @cache
 def near_pairs(n: int) -> list[tuple[str, str]]:
-    """Pairs of answers that are near by the fake server's vectors, so that a model is asked about them."""
+    """Pairs of answers that are near in the vectors of the fake server, so that the judge asks the model."""
     found = (pair for pair in many(900) if np.prod(unit(pair), axis=0).sum() > 0.7)
     return list(islice(found, n))
 
 
 def write_log(folder: Path, questions: int = 20, pairs: int = 4) -> str:
-    """Questions that three users ask each day; the first ``pairs`` have two wordings of their answer."""
+    """Writes a log of questions that three users ask each day; the first ``pairs`` have two wordings of the answer."""
     noon = datetime.fromisoformat(f"{LAST_DAY}T12:00:00+00:00")
     near = near_pairs(pairs)
     rows = []

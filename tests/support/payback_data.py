@@ -1,4 +1,4 @@
-"""Stored counts as the readers of a small cache leave them: for tests of what entries earned."""
+"""Stored counts of the readers of a small cache, for tests of the payback of entries."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -12,12 +12,13 @@ from cachewarm_pipeline.storage.measurement_schemas import ENTRY_HITS, HOUR_COUN
 
 AGENT = "a"
 ENOUGH = 100
+"""Default number of lookups of a day."""
 
 Row = dict[str, Any]
 
 
 def hits_row(prompt: str, day: date, hits: int = 0, **more: Any) -> Row:
-    """A row of ENTRY_HITS of an entry that was live all day."""
+    """A row of ENTRY_HITS for an entry that was live all day."""
     agent_type = more.get("agent_type", AGENT)
     last = datetime(day.year, day.month, day.day, 13, tzinfo=UTC)
     return {
@@ -39,7 +40,7 @@ def hits_table(rows: Sequence[Row]) -> pa.Table:
 
 
 def hours_table(day: date, lookups: Mapping[str, int], seconds: float = 1.0, arm: str = "warmed") -> pa.Table:
-    """HOUR_COUNTS of one hour: lookups by agent_type, all of them misses; ``seconds``: of them together."""
+    """HOUR_COUNTS of one hour: lookups by agent_type, all of them misses that took ``seconds`` together."""
     none = dict.fromkeys(("exact", "semantic", "warmed_hits", "would_hits", "errors"), 0)
     counts = {**none, "hit_seconds": 0.0, "miss_seconds": seconds}
     hour = datetime(day.year, day.month, day.day, 9, tzinfo=UTC)
@@ -48,7 +49,7 @@ def hours_table(day: date, lookups: Mapping[str, int], seconds: float = 1.0, arm
 
 
 def store_day(datasets: DatasetStore, day: date, hits: Mapping[str, int], lookups: int = ENOUGH, **more: Any) -> None:
-    """A day's counts: entries that were live all day, by prompt, with their hits."""
+    """Writes the counts of a day: ``hits`` by prompt, for entries that were live all day."""
     datasets.write("entry_hits", day, hits_table([hits_row(prompt, day, n, **more) for prompt, n in hits.items()]))
     datasets.write("hour_counts", day, hours_table(day, {AGENT: lookups}))
 

@@ -1,4 +1,4 @@
-"""Runs `cachewarm` in this process as a user would, in a home and an environment of its own."""
+"""Runs `cachewarm` in this process as a user would, with a home and an environment of its own."""
 
 import json
 import os
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from cachewarm_pipeline.settings import Settings
 
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-"""Run configuration of a run whose log nobody reads."""
+"""Run configuration that silences the log of a run."""
 
 
-def tell_failure(result: "dg.ExecuteInProcessResult", instance: "dg.DagsterInstance", settings: "Settings") -> None:
-    """What Dagster's daemon does after a run that failed: the sensor `failed_runs`."""
+def report_failure(result: "dg.ExecuteInProcessResult", instance: "dg.DagsterInstance", settings: "Settings") -> None:
+    """Runs the sensor `failed_runs`, as Dagster's daemon does after a failed run."""
     import dagster as dg
 
     from cachewarm_pipeline.automation.alerts import alert
@@ -38,12 +38,12 @@ def tell_failure(result: "dg.ExecuteInProcessResult", instance: "dg.DagsterInsta
 
 
 LAST_DAY = date(2026, 3, 20)
-"""Last day of the tests' sample; long over, so that it is a partition whenever the tests run."""
+"""Last day of the sample in tests. It is far enough in the past to be a partition whenever the tests run."""
 
 
 @dataclass
 class Ran:
-    """What a command did."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -56,7 +56,7 @@ class Ran:
 
 @dataclass
 class Cachewarm:
-    """The command line with its environment: `cachewarm("warm", "--budget", "10")`."""
+    """The command line with an environment: `cachewarm("warm", "--budget", "10")`."""
 
     capture: "pytest.CaptureFixture[str] | Buffers"
     environment: dict[str, str] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Cachewarm:
 
 
 class Buffers:
-    """What `capsys` is to a test, for fixtures that live longer: with this open, a Cachewarm of it may run."""
+    """A substitute for `capsys` in fixtures that live longer than a test: while it is open, Cachewarm can use it."""
 
     def __enter__(self) -> "Buffers":
         self._texts = StringIO(), StringIO()
@@ -104,7 +104,7 @@ class Buffers:
 
 @contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
-    """Exactly these CACHEWARM_, OPENAI_ and DAGSTER_ variables, and the old ones again afterwards."""
+    """Sets exactly these CACHEWARM_, OPENAI_ and DAGSTER_ variables, and restores the old ones afterwards."""
     keep_connections()
     before = dict(os.environ)
     for name in before:
@@ -119,7 +119,7 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def home_with_shared_vectors(factory: "pytest.TempPathFactory") -> Path:
-    """A state folder whose vectors are shared by all test processes: the sample's texts are embedded once."""
+    """A home whose vectors are shared by all test processes, so that the texts of the sample are embedded once."""
     common = factory.getbasetemp().parent / "vectors"
     common.mkdir(exist_ok=True)
     home = factory.mktemp("home")
@@ -129,7 +129,7 @@ def home_with_shared_vectors(factory: "pytest.TempPathFactory") -> Path:
 
 
 def merge_vectors(values: dict[str, str]) -> None:
-    """A segment for each batch that was embedded becomes one: every lookup opens each."""
+    """Merges the segments of the vector store, one for each embedded batch, because every read opens all of them."""
     from cachewarm_pipeline.storage.vectors import ParquetVectorStore
     from cachewarm_pipeline.workspace.workspace import Workspace
 

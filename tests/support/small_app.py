@@ -1,4 +1,4 @@
-"""An application with its log, as a source folder: a few questions of one agent_type, asked every day."""
+"""An application with its log as a source folder: a few questions of one agent_type, asked every day."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ USUAL = [f"How do I {verb} {thing}?" for verb in ("rotate", "revoke", "export") 
 
 
 def truth(question: str) -> str:
-    """The one right answer of a question."""
+    """The right answer to a question."""
     return f"The answer to: {question}"
 
 
 @dataclass
 class App:
-    """It asks the cache, else its model, and logs both under ``folder``/llm_query_logs, a file a day."""
+    """Asks the cache and, on a miss, its model. Logs every request under ``folder``/llm_query_logs, a file a day."""
 
     folder: Path
     rows: dict[date, list[dict[str, Any]]] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class App:
     def ask(
         self, at: datetime, question: str, cache: WarmedSemanticCache | None = None, feedback: int | None = None
     ) -> bool:
-        """One question of one of five users; whether the cache answered."""
+        """Asks one question as one of five users. Returns whether the cache answered."""
         self.asked += 1
         hits = cache.check(question, agent_type=AGENT) if cache else []
         answer = hits[0]["response"] if hits else truth(question)
@@ -52,14 +52,14 @@ class App:
         return bool(hits)
 
     def history(self, until: datetime, days: int, questions: list[str] = USUAL) -> None:
-        """Sixty lookups a day of the days before, none of them cached."""
+        """Logs sixty lookups a day, all of them misses, for the ``days`` before ``until``."""
         for back in range(days, 0, -1):
             for n in range(60):
                 self.ask(until - timedelta(days=back) + timedelta(minutes=20 * n), questions[n % len(questions)])
         self.flush()
 
     def flush(self, again: bool = False) -> None:
-        """Write the days that have new rows (``again``: all), each a file that is there whole or not at all."""
+        """Writes the days that have new rows, or all days (``again``). Each file appears at once and complete."""
         folder = self.folder / "llm_query_logs"
         folder.mkdir(parents=True, exist_ok=True)
         for day, rows in self.rows.items():
@@ -75,7 +75,7 @@ class App:
 
 
 def settings_of(home: Path, source: Path, redis_url: str, name: str, **more: str) -> dict[str, str]:
-    """Environment of a small pipeline over such an application."""
+    """The environment of a small pipeline over such an application."""
     return {
         "CACHEWARM_HOME": str(home),
         "CACHEWARM_NAME": name,

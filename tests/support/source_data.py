@@ -1,4 +1,4 @@
-"""The same rows as a source in each form that the pipeline reads: Parquet, CSV, JSONL files and a real Postgres."""
+"""The same rows as a source of each form that the pipeline reads: Parquet, CSV and JSONL files, and a real Postgres."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from cachewarm_pipeline.query_log.daily_counts import count_day
 Rows = list[dict[str, Any]]
 Data = Mapping[str, Rows]
 Write = Callable[[Data], str]
-"""Writes tables somewhere and returns the source's URL."""
+"""Writes tables and returns the URL of the source."""
 
 DAY = date(2026, 11, 10)
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
@@ -67,7 +67,7 @@ def log_row(query: str | None = "How do I log in?", **more: Any) -> dict[str, An
 
 
 def golden_data(*findings: dict[str, Any], analyses: Rows | None = None) -> dict[str, Rows]:
-    """The golden tables: findings with defaults, of one analysis unless others are given."""
+    """The golden tables: findings with defaults, by default of one analysis."""
     finding = {"analysis_id": 1, "agent_type": "reviewer", "output": '{"risk": "low"}', "confidence_score": 0.9}
     analysis = {"id": 1, "url": "https://example.org/1", "content_preview": "def f(): pass", "created_at": NOON}
     return {
@@ -77,7 +77,7 @@ def golden_data(*findings: dict[str, Any], analyses: Rows | None = None) -> dict
 
 
 def arrow(table: str, rows: Rows) -> pa.Table:
-    """The rows with the contract's types, whatever the table's name; columns of other names are moments or text."""
+    """The rows with the types of the contract, by column name. Other columns are timestamps or text."""
     known = {name: kind for columns in COLUMNS.values() for name, kind in columns.items()}
     first = rows[0] if rows else COLUMNS[table]
     guess = {name: MOMENT if isinstance(value, datetime) else pa.string() for name, value in first.items()}
@@ -114,7 +114,7 @@ _POSTGRES = {pa.int64(): "bigint", pa.float64(): "double precision", pa.bool_():
 
 
 def write_postgres(url: str, schema: str, data: Data) -> str:
-    """Writes into a schema of its own and returns a URL whose search path is that schema."""
+    """Writes into a schema of its own. Returns a URL whose search path is that schema."""
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
@@ -137,12 +137,12 @@ def _text(value: Any) -> Any:
 
 
 def mined(source: Source, day: date = DAY) -> tuple[list[dict[str, Any]], Counts]:
-    """A day's daily_query_counts as rows, and everything left out on the way."""
+    """The daily_query_counts of a day as rows, and the numbers of excluded rows by reason."""
     groups = source.day_groups(day)
     table, excluded = count_day(groups.queries, groups.responses, groups.users)
     return table.to_pylist(), groups.excluded + excluded
 
 
 def at(hours: float) -> datetime:
-    """So many hours after the start of DAY."""
+    """The time ``hours`` after the start of DAY."""
     return datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC) + timedelta(hours=hours)

@@ -1,6 +1,6 @@
-"""A fixture that keeps the same rows in every form of source: Parquet, CSV, JSONL, Postgres, Spark.
+"""A fixture that stores the same rows in every form of source: Parquet, CSV, JSONL, Postgres, Spark.
 
-Test modules ask for it with ``pytest_plugins = ["tests.support.source_forms"]``.
+Test modules load it with ``pytest_plugins = ["tests.support.source_forms"]``.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""Tables of datasets from the few columns that a test is about."""
+"""Tables of datasets, made from the columns that matter to a test."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -18,7 +18,7 @@ _EMPTY: dict[pa.DataType, Any] = {
 
 
 def table(schema: pa.Schema, *rows: dict[str, Any]) -> pa.Table:
-    """Rows of a dataset; what is not given is null, or empty where it cannot be."""
+    """Rows of a dataset. A missing value is null, or empty in a column that is not nullable."""
     empty = {
         field.name: None if field.nullable else _EMPTY.get(field.type, datetime(2026, 3, 20, tzinfo=UTC))
         for field in schema

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks OpenAI's chat, files and batches protocols as a writer, with faults on demand."""
+"""An HTTP server that speaks OpenAI's chat, files and batches protocols as a writer, with faults on demand."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from cachewarm_pipeline.ports import BaseQuery, Llm
 from tests.support.chat_server import COMPLETION_TOKENS, KEY, MODEL, PROMPT_TOKENS, as_response, saying
 
 PRICE = (PROMPT_TOKENS * 0.40 + COMPLETION_TOKENS * 1.60) / 1e6
-"""USD of one answer of this server at gpt-4.1-mini's prices."""
+"""Cost in USD of one answer of this server at the prices of gpt-4.1-mini."""
 PER_ANSWER = PROMPT_TOKENS + COMPLETION_TOKENS
 
 
@@ -28,14 +28,14 @@ def bases(n: int, agent_type: str = "reviewer") -> list[BaseQuery]:
 
 
 def asked(body: dict[str, Any]) -> dict[str, Any]:
-    """The data that a chat request is about."""
+    """The data in a chat request."""
     data = json.loads(body["messages"][-1]["content"])
     assert isinstance(data, dict)
     return data
 
 
 def written(data: dict[str, Any]) -> dict[str, Any]:
-    """What this model writes: variants that can be recognised by their base, or an answer."""
+    """The reply of this model: variants that contain their base, or an answer."""
     if "n" not in data:
         return {"answer": f"The answer to {data['request']}"}
     return {"variants": [f"{data['request']} ({number})" for number in range(data["n"])]}
@@ -46,7 +46,7 @@ def variants_of(base: BaseQuery, n: int = 3) -> list[str]:
 
 
 class WriterServer:
-    """Answers as documented, after the prepared faults; keeps what it was asked."""
+    """Sends the prepared faults, then answers as documented, and records the requests."""
 
     def __init__(self, http: HTTPServer) -> None:
         self.http = http
@@ -54,17 +54,17 @@ class WriterServer:
         self.paths: list[str] = []
         """Method and path of every request."""
         self.requests: list[dict[str, Any]] = []
-        """Bodies of chat requests; not the lines of batches."""
+        """Bodies of chat requests, without the lines of batches."""
         self.keys: set[str | None] = set()
         self.faults: dict[str, list[Response]] = {}
-        """Next answers, by method and path, for example "POST /v1/chat/completions"."""
+        """The next answers by method and path, for example "POST /v1/chat/completions"."""
         self.reply: Callable[[dict[str, Any]], Any] = lambda body: saying(json.dumps(written(asked(body))))
-        """Gives the chat completion; a Response is sent as it is."""
+        """Returns the chat completion; a Response is sent unchanged."""
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.busy = self.most_busy = 0
         self.gate = threading.Event()
-        """Chat answers wait for it."""
+        """Chat answers wait until it is set."""
         self.gate.set()
         self._lock = threading.Lock()
         http.expect_request(re.compile("/v1/.*")).respond_with_handler(self._answer)
@@ -88,7 +88,7 @@ class WriterServer:
         change: Callable[[dict[str, Any]], Any] = lambda line: line,
         errors: Sequence[dict[str, Any]] = (),
     ) -> None:
-        """Ends a batch; ``change`` makes of each line of output another one, or None for none."""
+        """Ends a batch. ``change`` gets each line of output and returns its replacement, or None to omit it."""
         output = []
         for request in self.lines(batch_id):
             response = {"status_code": 200, "request_id": "r", "body": self.reply(request["body"])}
@@ -145,14 +145,14 @@ class WriterServer:
         return Response(json.dumps({"error": {"message": "no such thing"}}), 404, content_type="application/json")
 
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A batch as the server keeps it."""
+        """Creates a batch as the server does."""
         id = f"batch_{len(self.batches)}"
         self.batches[id] = {"id": id, "object": "batch", "status": "validating", "errors": None, **body}
         return self.batches[id]
 
 
 def open_model(server: WriterServer | str, **options: Any) -> WriterModel:
-    """The model against the fake server, with few and quick retries."""
+    """A model that talks to the fake server, with few and quick retries."""
     url = server if isinstance(server, str) else server.url
     return WriterModel(MODEL, **{"api_key": KEY, "base_url": url, "timeout": 10.0, "max_retries": 2, **options})
 
@@ -170,8 +170,9 @@ def open_writer(
     batch: bool = False,
     **options: Any,
 ) -> OpenAIWriter:
-    """A writer on its own: texts under ``base``, its own budget, and gpt-4.1-mini's prices. ``messages`` gets its
-    progress."""
+    """A writer with its written texts under ``base``, a budget of its own and the prices of gpt-4.1-mini.
+
+    ``messages`` gets its progress."""
     return OpenAIWriter(
         open_model(server, **options),
         f"{base}/written",
@@ -185,7 +186,7 @@ def open_writer(
 
 
 def refusal(writer: OpenAIWriter, of: Sequence[BaseQuery] = tuple(bases(1))) -> str:
-    """What writing is refused with: one short line without secrets."""
+    """The message of the error when writing is refused. Asserts that it is one short line without secrets."""
     with pytest.raises(LlmError) as caught:
         writer.variants(of)
     message = str(caught.value)
@@ -196,6 +197,6 @@ def refusal(writer: OpenAIWriter, of: Sequence[BaseQuery] = tuple(bases(1))) -> 
 
 
 def counted(writer: Llm) -> int:
-    """Bases in the usage: each once."""
+    """The number of bases in the usage, each counted once."""
     usage = writer.usage
     return usage.written + usage.known + usage.pending + usage.over_cap + sum(usage.failed.values())
