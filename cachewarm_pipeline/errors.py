@@ -26,7 +26,7 @@ __all__ = [
 
 
 class SourceError(CachewarmError):
-    """The source tables cannot be read, or do not meet the contract (DESIGN.md section 4)."""
+    """The source tables cannot be read, or do not have the documented columns (docs/data-sources.md)."""
 
 
 class SpendCapError(EmbeddingError):

@@ -42,7 +42,7 @@ class UnminedDays:
 
 
 def unmined_days(workspace: Workspace, first: date) -> UnminedDays:
-    """Complete days of the look-back window and the replay window, from the log's ``first`` day on, without counts of
+    """Complete days of the lookback window and the replay window, from the log's ``first`` day on, without counts of
     the log as it is now. Yesterday is left to the daily run, if that is on."""
     settings = workspace.settings
     yesterday = workspace.today - timedelta(days=1)
@@ -82,7 +82,7 @@ def catch_up_sensor(settings: Settings) -> dg.SensorDefinition:
         jobs=[mine_log, store_counts, warm_cache, refresh_cache],
         minimum_interval_seconds=600,
         default_status=default_status(settings.catch_up),
-        description="Mines days of the look-back window that are missing or have changed, stores reader counts of "
+        description="Mines days of the lookback window that are missing or have changed, stores reader counts of "
         f"missed days, and retries a failed run for yesterday up to {RETRIES} times, once Redis answers. A run that a "
         "gate stopped is not retried.",
     )

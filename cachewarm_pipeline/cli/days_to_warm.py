@@ -26,7 +26,7 @@ def choose_day(asked: date | None, info: SourceInfo, today: date) -> date:
 
 
 def days_to_mine(as_of: date, settings: Settings, info: SourceInfo) -> list[date]:
-    """The days of the look-back window and of the replay's window before it that the log and the partitions have,
+    """The days of the lookback window and of the replay's window before it that the log and the partitions have,
     oldest first. The day itself is always included.
 
     Raises ConfigurationError, which names the setting, if the window begins before the first partition.

@@ -25,12 +25,12 @@ users ask today. Its counts are marked as partial and counted again once the day
 lookback = dg.TimeWindowPartitionMapping(
     start_offset=1 - _settings.lookback_days, allow_nonexistent_upstream_partitions=True
 )
-"""Day D reads the look-back window that ends at D."""
+"""Day D reads the lookback window that ends at D."""
 
 replay_window = dg.TimeWindowPartitionMapping(
     start_offset=1 - _settings.lookback_days - _settings.replay_days, allow_nonexistent_upstream_partitions=True
 )
-"""The replay of day D holds out the last days up to D and reads the look-back window before them."""
+"""The replay of day D holds out the last days up to D and reads the lookback window before them."""
 
 one_run = dg.BackfillPolicy.single_run()
 """A range of days is one run, so that Dagster starts only once."""

@@ -29,7 +29,7 @@ from cachewarm_pipeline.workspace.workspace import Workspace
     kinds={"pyarrow", "parquet"},
 )
 def labelled_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """The distinct queries of the look-back window, each with its own logged answer, from `daily_query_counts`. Match
+    """The distinct queries of the lookback window, each with its own logged answer, from `daily_query_counts`. Match
     rules are fitted and certified on them. A hash assigns each query permanently to one of three parts: choose, fit or
     certify, so that no query is used for two purposes."""
     for day in days_of(context):

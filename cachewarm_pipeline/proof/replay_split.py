@@ -13,7 +13,7 @@ class ReplaySplit:
     """Days of the log, both parts oldest first."""
 
     recipe: list[date]
-    """The look-back window that ends before the held-out days."""
+    """The lookback window that ends before the held-out days."""
     held_out: list[date]
     """Empty where the log is too short, or no replay is configured."""
 

@@ -92,7 +92,7 @@ _ANSWERS = {ExclusionReason.EMPTY_RESPONSE, ExclusionReason.UNPARSABLE_OUTPUT, E
 def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """One day of the query log, counted by canonical query and agent_type: how often each was asked, by how many users,
     with which answers, and at what cost. Each partition reads only its own day of `llm_query_logs`, so this is the
-    asset to backfill, and a long look-back window costs nothing extra."""
+    asset to backfill, and a long lookback window costs nothing extra."""
     days, rows = days_of(context), 0
     for day in days:
         groups = workspace.source.day_groups(day)

@@ -30,7 +30,7 @@ class PlannedPrompt(TypedDict):
 
 
 class CurvePoint(TypedDict):
-    """A row of PLAN_CURVE: expected hits a day of so many entries, in three orders."""
+    """A row of PLAN_CURVE: expected hits a day of this many entries, in three orders."""
 
     entries: int
     plan: float | None

@@ -1,6 +1,6 @@
 """Logs that other tools keep, read as our own: LiteLLM's SpendLogs, Langfuse's observations, OpenTelemetry's spans.
 
-In: the tool's own table. Out: the same table under the columns of ``llm_query_logs`` (DESIGN.md section 4), as one Ibis
+In: the tool's own table. Out: the same table under the columns of ``llm_query_logs``, as one Ibis
 expression, so that the engine still does one GROUP BY a day and Python never sees rows. Two columns are added: why a
 row is excluded (table_columns.EXCLUDED), and why only its answer is excluded while the row stays demand
 (table_columns.ANSWER_EXCLUDED).

@@ -15,7 +15,7 @@ from cachewarm_pipeline.errors import ConfigurationError, SourceError
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A source table's contract (DESIGN.md section 4)."""
+    """The columns that a source table must have (docs/data-sources.md)."""
 
     name: str
     required: tuple[str, ...]
