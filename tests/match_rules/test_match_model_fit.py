@@ -169,4 +169,4 @@ def test_borrowed_weights_help_a_small_agent_type_that_is_alike_and_do_not_harm_
 
 
 def test_a_model_is_fitted_on_as_many_neighbours_as_a_lookup_sees() -> None:
-    assert inspect.signature(fit.nearest_entries_of).parameters["k"].default == NEIGHBOURS
+    assert inspect.signature(fit.describe).parameters["k"].default == NEIGHBOURS

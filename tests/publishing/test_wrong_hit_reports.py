@@ -238,7 +238,7 @@ def test_a_damaged_report_is_skipped_logged_and_replaced_by_the_next(
     for damaged in ("{", "7", '{"reporters": 7}'):
         client.hset(wrong_hits_key(warmed.name), field, damaged)
         assert warmed.wrong_hit_reports() == []
-        assert "damaged and left out" in caplog.text
+        assert "is damaged and was skipped" in caplog.text
         assert cache.report_wrong_hit(hit_of(cache), reporter="alice")
         assert [report.reports for report in warmed.wrong_hit_reports()] == [1]
 
