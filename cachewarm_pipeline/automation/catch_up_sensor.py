@@ -11,7 +11,6 @@ from dagster import DagsterInstance
 
 from cachewarm_pipeline.automation.catch_up import RETRIES, day_ranges, decide_retry
 from cachewarm_pipeline.automation.jobs import mine_log, refresh_cache, store_counts, warm_cache
-from cachewarm_pipeline.automation.plurals import plural
 from cachewarm_pipeline.automation.run_state import (
     default_status,
     existing_cache,
@@ -23,6 +22,7 @@ from cachewarm_pipeline.automation.tags import DAYS, REQUESTED_ON, started_by
 from cachewarm_pipeline.days import window
 from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.measurement.serving_counts_service import HITS, HOURS
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.query_log.mined_days import DAILY
 from cachewarm_pipeline.settings import Settings
 from cachewarm_pipeline.workspace.workspace import Workspace

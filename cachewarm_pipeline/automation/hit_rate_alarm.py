@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from cachewarm_pipeline.automation.plurals import plural
+from cachewarm_pipeline.number_format import plural
 
 
 @dataclass(frozen=True)

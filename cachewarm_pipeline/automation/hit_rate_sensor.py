@@ -12,7 +12,6 @@ from cachewarm_client.generation_record import GenerationRecord, Pin
 from cachewarm_pipeline.automation.catch_up import decide_retry
 from cachewarm_pipeline.automation.hit_rate_alarm import AlarmPolicy, Episode, check_hit_rate
 from cachewarm_pipeline.automation.jobs import warm_cache
-from cachewarm_pipeline.automation.plurals import plural
 from cachewarm_pipeline.automation.run_state import (
     default_status,
     existing_cache,
@@ -23,6 +22,7 @@ from cachewarm_pipeline.automation.run_state import (
 )
 from cachewarm_pipeline.automation.tags import EPISODE, started_by
 from cachewarm_pipeline.errors import CachewarmError
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.query_log.mined_days import DAILY, PARTIAL
 from cachewarm_pipeline.settings import Settings

@@ -9,7 +9,6 @@ from cachewarm_client.text import sha256_hex
 from dagster import DagsterInstance
 
 from cachewarm_pipeline.automation.jobs import withdraw_wrong_hits
-from cachewarm_pipeline.automation.plurals import plural
 from cachewarm_pipeline.automation.run_state import (
     default_status,
     existing_cache,
@@ -20,6 +19,7 @@ from cachewarm_pipeline.automation.run_state import (
 )
 from cachewarm_pipeline.automation.tags import started_by
 from cachewarm_pipeline.errors import CachewarmError
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.publishing.withdrawal_service import rejected_answers
 from cachewarm_pipeline.publishing.wrong_hit_confirmation import confirmed, expired
 from cachewarm_pipeline.settings import Settings
