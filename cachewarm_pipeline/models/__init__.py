@@ -7,7 +7,7 @@ In come texts to embed and questions to ask; out go vectors, answers, and what t
 - ``embed_new_texts``: embeds the texts that have no stored vector.
 - ``chat_model``: a chat model that answers with JSON of a strict schema; ``chat_completion``: reads its raw answer.
 - ``paid_server``: an OpenAI-compatible server behind a rate limit (``rate_limiter``) that counts every attempt that may
-  be billed (``unanswered_attempts``).
+  be billed (``unanswered_request_retries``).
 - ``budgets``: the budgets of a run, for all models and for each, and asking within them.
 - ``usage_prices`` and ``usage_ledger``: prices, and the stored record of what was used.
 

@@ -16,7 +16,7 @@ from cachewarm_pipeline.errors import CachewarmError
 from cachewarm_pipeline.models.chat_completion import REFUSAL, read_completion
 from cachewarm_pipeline.models.paid_server import PaidServer
 from cachewarm_pipeline.models.rate_limiter import RateLimiter
-from cachewarm_pipeline.models.unanswered_attempts import UnansweredAttempts
+from cachewarm_pipeline.models.unanswered_request_retries import UnansweredAttempts
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.models.budgets import Meter

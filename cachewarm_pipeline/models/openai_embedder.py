@@ -8,7 +8,7 @@ from cachewarm_client.embedders.openai import OpenAIEmbedder, most_tokens, serve
 from cachewarm_pipeline.errors import SpendCapError
 from cachewarm_pipeline.models.paid_server import PaidServer
 from cachewarm_pipeline.models.rate_limiter import RateLimiter
-from cachewarm_pipeline.models.unanswered_attempts import UnansweredAttempts
+from cachewarm_pipeline.models.unanswered_request_retries import UnansweredAttempts
 
 if TYPE_CHECKING:
     from cachewarm_pipeline.models.budgets import Meter, RunBudget

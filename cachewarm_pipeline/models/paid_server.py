@@ -8,7 +8,7 @@ from typing import Any
 from cachewarm_client.embedders.openai_server import OpenAIServer
 
 from cachewarm_pipeline.models.rate_limiter import RateLimiter
-from cachewarm_pipeline.models.unanswered_attempts import AttemptsOfThread, UnansweredAttempts, http_client
+from cachewarm_pipeline.models.unanswered_request_retries import AttemptsOfThread, UnansweredAttempts, http_client
 
 
 class PaidServer(OpenAIServer):

@@ -1,7 +1,7 @@
 """All settings of the pipeline: environment variables come in, one typed ``Settings`` object goes out.
 
 Each class holds the settings of one stage, each with the reason for its default: ``places``, ``source``,
-``candidates``, ``variants``, ``answers`` (the judge), ``planning``, ``proof``, ``publishing``, ``embedding``,
+``candidates``, ``variants``, ``judge``, ``planning``, ``proof``, ``publishing``, ``embedding``,
 ``measurement``, ``automation``. ``selection_limits`` and ``off_peak_window`` are values that settings parse to;
 ``share`` is a number from 0 to 1. docs/settings.md is made from these classes.
 
@@ -19,10 +19,10 @@ from pydantic import ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cachewarm_pipeline.errors import ConfigurationError
-from cachewarm_pipeline.settings.answers import AnswerSettings
 from cachewarm_pipeline.settings.automation import AutomationSettings
 from cachewarm_pipeline.settings.candidates import CandidateSettings
 from cachewarm_pipeline.settings.embedding import EmbeddingSettings
+from cachewarm_pipeline.settings.judge import JudgeSettings
 from cachewarm_pipeline.settings.measurement import MeasurementSettings
 from cachewarm_pipeline.settings.places import PlaceSettings
 from cachewarm_pipeline.settings.planning import PlanningSettings
@@ -43,7 +43,7 @@ class Settings(
     PublishingSettings,
     ProofSettings,
     PlanningSettings,
-    AnswerSettings,
+    JudgeSettings,
     VariantSettings,
     CandidateSettings,
     SourceSettings,

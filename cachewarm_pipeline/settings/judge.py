@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 
-class AnswerSettings(BaseModel):
+class JudgeSettings(BaseModel):
     """The judge of equivalent answers."""
 
     judge: Literal["exact", "embedding", "llm"] = Field(
