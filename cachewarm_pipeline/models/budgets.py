@@ -48,8 +48,8 @@ class RunBudget:
     """The budget of a run for all models together: embedding, writing and judging. Safe to call from several threads.
 
     Before a request is sent, the most that it can cost is reserved. The budget is never exceeded as long as no attempt
-    takes more than this upper bound. The reservation stays where the answer is lost (``unanswered_request_retries``). An
-    attempt is free where the server itself says that there is no answer.
+    takes more than this upper bound. The reservation stays where the answer is lost (``unanswered_request_retries``).
+    An attempt is free where the server itself says that there is no answer.
 
     Where each step has its own process, the budget starts with what the run has spent so far (``Workspace.begin``). It
     then holds over steps that follow each other, as the steps of one pool do.
