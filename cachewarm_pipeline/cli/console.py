@@ -23,8 +23,8 @@ EXIT_STOPPED = 1
 EXIT_USAGE = 2
 
 Json = typer.Option("--json", help="Print JSON for a program instead of text for a person.")
-Name = typer.Option("--name", help="Name of the cache. [env: CACHEWARM_NAME]")
-RedisUrl = typer.Option("--redis-url", help="Redis 8+ with its query engine. [env: CACHEWARM_REDIS_URL]")
+Name = typer.Option("--name", help="Name of the cache. (env: CACHEWARM_NAME)")
+RedisUrl = typer.Option("--redis-url", help="Redis 8+ with its query engine. (env: CACHEWARM_REDIS_URL)")
 
 
 def settings_with(**overrides: Any) -> Settings:

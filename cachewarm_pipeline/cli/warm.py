@@ -34,9 +34,9 @@ def warm(
     as_of: Annotated[
         str | None, typer.Option(help="Day to warm for, YYYY-MM-DD. Default: the log's last complete day.")
     ] = None,
-    budget: Annotated[int | None, typer.Option(help="Entries at most. [env: CACHEWARM_BUDGET]")] = None,
+    budget: Annotated[int | None, typer.Option(help="Entries at most. (env: CACHEWARM_BUDGET)")] = None,
     max_wrong_hit_rate: Annotated[
-        float | None, typer.Option(help="Target for wrong hits / hits. [env: CACHEWARM_MAX_WRONG_HIT_RATE]")
+        float | None, typer.Option(help="Target for wrong hits / hits. (env: CACHEWARM_MAX_WRONG_HIT_RATE)")
     ] = None,
     judge: Annotated[
         Literal["exact", "embedding", "llm"] | None, typer.Option(help="How two answers are judged equivalent.")
