@@ -93,7 +93,7 @@ def test_a_rollback_pins_and_nothing_is_published_until_release(team: Team) -> N
     assert team.live() == "2026-03-21"
 
     assert "released 20260321-" in team.cachewarm("release").err
-    assert team.cachewarm("release").err == "nothing was pinned\n"
+    assert team.cachewarm("release").err == "no generation was pinned\n"
     assert team.cachewarm("warm", "--as-of", "2026-03-22").code == 0
     assert team.live() == "2026-03-22"
 
