@@ -5,6 +5,7 @@ from typing import Any
 
 from cachewarm_pipeline.cli.console import out
 from cachewarm_pipeline.cli.dry_run_text import dollars, planned_lines
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.reporting.warm_report import Report
 
 _CURVE_ROWS = 6
@@ -15,8 +16,8 @@ def _describe(rule: Mapping[str, Any]) -> str:
         return f"exact hits only: {rule['why']}"
     learned = rule["rule"] == "learned"
     served = f"confidence {rule['threshold']:.1%}" if learned else f"distance {rule['distance_threshold']:.3f}"
-    proof = f"{rule['wrong_hits']} of {rule['hits']:,} held-out hits wrong, at most {rule['upper']:.1%}"
-    return f"{rule['rule']} from {served}: {proof}"
+    hits = f"{rule['wrong_hits']} of {plural(rule['hits'], 'held-out hit')}"
+    return f"semantic hits on, at most {rule['upper']:.1%} wrong ({hits}; from {served})"
 
 
 def _forecast(report: Report) -> list[str]:
@@ -62,7 +63,7 @@ def _variants(report: Report) -> list[str]:
         how = f"by {made['model']}"
         if not report["dry_run"]:
             how += f": {_paid(cost['generation_tokens'] or 0, cost['generation_usd'] or 0.0)}"
-    lines = [f"  variants   {made['variants']:,} candidates, {how}; {report['entries']['synthetic']:,} earned a place"]
+    lines = [f"  variants   {made['variants']:,} candidates, {how}; {report['entries']['synthetic']:,} selected"]
     if made.get("fault"):
         lines.append(f"             {made['fault']}")
     return lines
@@ -85,7 +86,7 @@ def _plan(report: Report) -> list[str]:
         f"  expected   {hits:,.{digits}f} of {lookups:,.{digits}f} lookups a day are answered by these entries "
         "(a cold cache learns some of them by itself)",
         f"             {plan['next_100']}",
-        f"             {'entries':>8}{'plan':>9}{'frequency':>12}{'random':>9}   hits a day, under the rules foreseen "
+        f"             {'entries':>8}{'plan':>9}{'frequency':>12}{'random':>9}   hits a day, with the rules predicted "
         f"for {total:,} entries",
     ]
     for row in sorted({row["entries"]: row for row in shown}.values(), key=lambda row: row["entries"]):

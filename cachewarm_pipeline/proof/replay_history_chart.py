@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -10,14 +10,16 @@ from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.lineage.asset_page import PageValue, pictures
 from cachewarm_pipeline.plots.drawing import line_plot
 from cachewarm_pipeline.proof.replay_history import MAX_DAYS, ReplayPoint, history_sentence, rate_line, replay_point
-from cachewarm_pipeline.storage.datasets import DatasetStore
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.storage.datasets import DatasetStore
 
 
 class ReplayHistory:
     """The stored replays of a run's days and of the days before them. A run over n days reads up to n + MAX_DAYS
     files."""
 
-    def __init__(self, datasets: DatasetStore, first: date, last: date, warn: Callable[[str], object]) -> None:
+    def __init__(self, datasets: "DatasetStore", first: date, last: date, warn: Callable[[str], object]) -> None:
         self._points: dict[date, ReplayPoint | None] = {}
         for day in datasets.days("replay"):
             if first - timedelta(days=MAX_DAYS) < day <= last:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from cachewarm_pipeline.days import window
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.ports import SOURCE_CHARS, Ports
-from cachewarm_pipeline.storage.datasets import DatasetStore
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.storage.datasets import DatasetStore
 
 DAILY = "daily_query_counts"
 """The asset and the dataset of one day's counts."""
@@ -32,7 +35,9 @@ def mined_days(ports: Ports, day: date, days: int) -> list[date]:
     return usable
 
 
-def read_days(datasets: DatasetStore, days: Sequence[date], columns: Sequence[str]) -> Iterator[tuple[date, pa.Table]]:
+def read_days(
+    datasets: "DatasetStore", days: Sequence[date], columns: Sequence[str]
+) -> Iterator[tuple[date, pa.Table]]:
     """Each day with these columns of its counts, read one day at a time."""
     for day in days:
         yield day, datasets.read(DAILY, day, columns)

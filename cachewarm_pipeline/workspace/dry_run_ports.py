@@ -14,7 +14,7 @@ from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter, WritingTask
 from cachewarm_pipeline.candidates.variant_writers.writer_question import WriterQuestion
-from cachewarm_pipeline.candidates.variant_writers.written_texts import WrittenTexts
+from cachewarm_pipeline.candidates.variant_writers.written_text_store import WrittenTexts
 from cachewarm_pipeline.errors import EmbeddingError
 from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.storage.datasets import DatasetStore

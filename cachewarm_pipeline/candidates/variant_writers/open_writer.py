@@ -65,7 +65,7 @@ def batch_reservations(ports: Ports, run_id: str) -> list["ModelCost"]:
         return []
     from cachewarm_pipeline.candidates.variant_writers.openai_batches import reserved_by_run
     from cachewarm_pipeline.candidates.variant_writers.writer_question import answer_question, variants_question
-    from cachewarm_pipeline.candidates.variant_writers.written_texts import written_texts_of
+    from cachewarm_pipeline.candidates.variant_writers.written_text_store import written_texts_of
 
     questions = variants_question(settings.variants_per_base, settings.llm_temperature), answer_question()
     folder = ports.folder("written")

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cachewarm_pipeline.candidates.variant_writers.batch_records import BatchRecord, BatchRecords
+from cachewarm_pipeline.candidates.variant_writers.batch_record_store import BatchRecord, BatchRecords
 from cachewarm_pipeline.candidates.variant_writers.writer_question import WriterModel, WriterQuestion
-from cachewarm_pipeline.candidates.variant_writers.written_texts import WrittenTexts
+from cachewarm_pipeline.candidates.variant_writers.written_text_store import WrittenTexts
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost
 from cachewarm_pipeline.models.chat_model import read_reply

@@ -12,7 +12,7 @@ from cachewarm_pipeline.candidates.variant_writers.writer_question import (
     answer_question,
     variants_question,
 )
-from cachewarm_pipeline.candidates.variant_writers.written_texts import WrittenTexts, written_texts_of
+from cachewarm_pipeline.candidates.variant_writers.written_text_store import WrittenTexts, written_texts_of
 from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost, ask_within_budget
 from cachewarm_pipeline.models.chat_model import ASKS, ChatReply
 from cachewarm_pipeline.ports import BaseQuery, LlmUsage

@@ -17,7 +17,7 @@ from cachewarm_pipeline.candidates.variant_writers.writer_question import (
     answer_question,
     variants_question,
 )
-from cachewarm_pipeline.candidates.variant_writers.written_texts import WrittenTexts
+from cachewarm_pipeline.candidates.variant_writers.written_text_store import WrittenTexts
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.storage import parquet_segments as segments_module
