@@ -157,7 +157,7 @@ def write_postgres(url: str, table: str, rows: Rows, *, json_type: str = "jsonb"
     """Writes objects into columns of ``json_type`` and times as timestamps, in a schema of its own."""
     import psycopg
 
-    kinds = {dict: json_type, list: json_type, float: "double precision", int: "bigint"}
+    kinds = {dict: json_type, list: json_type, float: "double precision", int: "bigint", bool: "boolean"}
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS connectors CASCADE")
         connection.execute("CREATE SCHEMA connectors")
