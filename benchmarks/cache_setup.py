@@ -30,7 +30,7 @@ from cachewarm_pipeline.storage.schemas import WARMING_PLAN
 DIMENSIONS = 384
 AGENT_TYPES = 6
 SPACE = 128
-"""Dimensions of a learned space, as match_rules.space.RANK."""
+"""Dimensions of a learned space, as match_rules.space_learning.RANK."""
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 INFO = EmbedderInfo("bench:random", "bench", "random", DIMENSIONS, 0.0)
 ANSWER = "Rotate it in the console, wait until both keys are accepted, then revoke the old one and watch the log. " * 3

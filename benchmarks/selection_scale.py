@@ -9,8 +9,8 @@ from cachewarm_client.text import embedding_key
 
 from benchmarks.process_memory import peak_memory
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
+from cachewarm_pipeline.match_rules.hit_probability_curve import certain_within
 from cachewarm_pipeline.match_rules.labelled_queries import FIT
-from cachewarm_pipeline.match_rules.reach_curve import reach_within
 from cachewarm_pipeline.planning.candidate_row import CandidateRow
 from cachewarm_pipeline.planning.entry_selection import Selected, budget_places, coverage_graph, select
 from cachewarm_pipeline.planning.expected_demand import agent_demands
@@ -70,11 +70,13 @@ def plan_at_scale(candidates: int, queries: int, budget: int) -> None:
         demands = agent_demands(rows, labelled, lambda keys: vectors[[place[key] for key in keys]], of_texts, judge)
         times.append(time.perf_counter())
         limits = Limits(budget)
-        graph, lookups = coverage_graph(demands, budget_places(rows, limits.entry_bytes), lambda _: reach_within(0.35))
+        graph, lookups = coverage_graph(
+            demands, budget_places(rows, limits.entry_bytes), lambda _: certain_within(0.35)
+        )
         chosen = select(rows, graph, demands, limits)
         times.append(time.perf_counter())
-        reach = gain_curves(rows, graph, lookups, chosen, demands, rng)
-        hits, plain, drawn = reach.hits(budget), reach.frequency[budget - 1], reach.random[budget - 1]
+        curves = gain_curves(rows, graph, lookups, chosen, demands, rng)
+        hits, plain, drawn = curves.hits(budget), curves.frequency[budget - 1], curves.random[budget - 1]
         print(f"{candidates:,} candidates, {queries:,} further queries, {len(graph.point):,} pairs, budget {budget:,}")
         print(f"  expected hits: {hits / plain:.2f} of the frequency order's, {hits / drawn:.2f} of a random order's")
         return chosen

@@ -15,11 +15,13 @@ from cachewarm_pipeline.freshness.rows import Provenance
 
 @dataclass(frozen=True)
 class AgeLimits:
-    """``days``: most days since an answer was last confirmed, by agent_type (ttl.age_limit); agent types whose rate is
-    not measured have none. ``as_of``: the moment that ages are computed for; None only where there are no limits."""
+    """How old answers may be."""
 
     days: Mapping[str, float] = field(default_factory=dict)
+    """Most days since an answer was last confirmed, by agent_type (ttl.age_limit); agent types whose rate is not
+    measured have none."""
     as_of: datetime | None = None
+    """The moment that ages are computed for; None only where there are no limits."""
 
     def over(self, agent_type: str, confirmed_at: datetime | None) -> bool:
         """Whether an answer is too old. An answer whose confirmation time is not known is never too old."""
@@ -37,7 +39,7 @@ def confirmed_at(provenance: Provenance) -> datetime | None:
     """When an answer was last confirmed: when a check found it again (``refreshed``), else when the log last gave it.
 
     None for a variant, which has its base's answer, and for a golden answer. The change rate is measured on the log's
-    answers and is no evidence about answers that people vouch for; a change of their source row shows there.
+    answers and does not apply to golden answers; a change of their source row shows there.
     """
     refreshed = provenance.get("refreshed")
     found = (refreshed and refreshed.get("at")) or provenance.get("last_answer_at")

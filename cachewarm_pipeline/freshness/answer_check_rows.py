@@ -19,22 +19,20 @@ from cachewarm_pipeline.storage.schemas import conform
 
 @dataclass(frozen=True)
 class CheckFinding:
-    """What a check of one entry's answer found.
-
-    ``changed``: whether there is another answer now.
-    ``age_days``: age of the answer that was checked.
-    ``stale``: whether the entry's answer is stale.
-    ``new_response``: the answer that replaces it where it is stale; None: none is known.
-    ``by``: where that is from, ``log`` or ``llm:<model>``.
-    ``model``: the model that wrote it.
-    """
+    """What a check of one entry's answer found."""
 
     changed: bool
+    """Whether there is another answer now."""
     age_days: float
+    """Age of the answer that was checked."""
     stale: bool
+    """Whether the entry's answer is stale."""
     new_response: str | None = None
+    """The answer that replaces it where it is stale; None: none is known."""
     by: str | None = None
+    """Where the new answer is from: ``log`` or ``llm:<model>``."""
     model: str | None = None
+    """The model that wrote the new answer."""
 
 
 def stale_marks(
@@ -53,7 +51,7 @@ def stale_marks(
     """
     own = AnswerProvenance.of(entry["provenance"])
     found = {Stale.EMBEDDER} if differs(own.embedder, current.embedder) else set()
-    if own.source_row is not None and own.source_row not in {candidate.depends.source_row for candidate in today}:
+    if own.source_row is not None and own.source_row not in {candidate.provenance.source_row for candidate in today}:
         return frozenset({*found, Stale.SOURCE_ROW})
     refreshed = json.loads(entry["provenance"]).get("refreshed") or {}
     if differs(own.answer_model, current.answer_model) and refreshed.get("by") != f"llm:{llm}":
@@ -93,7 +91,7 @@ class AnswerCheckRows:
         limits: AgeLimits | None = None,
         measured: Mapping[str, float] | None = None,
     ) -> None:
-        """``entries``: of the plan, and others that are to be marked like these.
+        """``entries``: entries of the plan, and other entries to mark in the same way.
         ``previous``: the rows of the checks before; those that still apply are kept.
         ``today``: today's candidates, by entry_id.
         ``findings``: of the entries that were checked now, by entry_id.
@@ -196,7 +194,7 @@ class AnswerCheckRows:
         if candidate is None:
             return None
         if before["new_response"] is None:
-            still = still_stale(before, candidate.depends, candidate.answered_at, self._current)
+            still = still_stale(before, candidate.provenance, candidate.answered_at, self._current)
             confirmed = candidate.confirmed_at
         else:
             still = frozenset(map(Stale, before["reasons"])) - {Stale.AGE}
@@ -209,7 +207,7 @@ class AnswerCheckRows:
     def _same_answer(self, row: CheckRow) -> CurrentCandidate | None:
         """Today's candidate whose answer comes from the row's source row."""
         today = self._today.get(row["entry_id"], ())
-        return next((one for one in today if one.depends.source_row == row["source_row"] is not None), None)
+        return next((one for one in today if one.provenance.source_row == row["source_row"] is not None), None)
 
     def _new_row(self, entry: PlanEntry, reasons: frozenset[Stale] | set[Stale]) -> CheckRow:
         own = AnswerProvenance.of(entry["provenance"])

@@ -39,26 +39,26 @@ MAX_RATE = 1.0
 
 @dataclass(frozen=True)
 class DayOfChecks:
-    """The checks of a day.
-
-    ``table``, ``checks``, ``rates``: ANSWER_CHECKS, CHANGE_CHECKS, CHANGE_RATES.
-    ``plan``: day of the plan that was checked; None where there is no plan yet.
-    ``overall``: the change rate of all agent types together.
-    ``not_checked``: queries that were not checked, by reason.
-    ``llm``: the model that gave fresh answers; None where the log was used.
-    ``fault``: why the model could not answer all questions; empty where it could.
-    ``hits``: hits a day and whether they are measured, by entry_id of the rows of ``table``.
-    """
+    """The checks of a day."""
 
     table: pa.Table
+    """ANSWER_CHECKS."""
     checks: pa.Table
+    """CHANGE_CHECKS."""
     rates: pa.Table
+    """CHANGE_RATES."""
     plan: date | None
+    """Day of the plan that was checked; None where there is no plan yet."""
     overall: ChangeRate | None = None
+    """The change rate of all agent types together."""
     not_checked: Counter[str] = field(default_factory=Counter)
+    """Queries that were not checked, by reason."""
     llm: Llm | None = None
+    """The model that gave fresh answers; None where the log was used."""
     fault: str = ""
+    """Why the model could not answer all questions; empty where it could."""
     hits: dict[str, tuple[float, bool]] = field(default_factory=dict)
+    """Hits a day and whether they are measured, by entry_id of the rows of ``table``."""
 
 
 def check_day(ports: Ports, day: date, judge: Judge, progress: Progress, *, whole: bool) -> DayOfChecks:

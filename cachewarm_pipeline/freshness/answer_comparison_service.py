@@ -24,11 +24,12 @@ from cachewarm_pipeline.query_log.response_text import why_no_answer
 
 @dataclass
 class Comparisons:
-    """``findings``: what was found about entries of the plan, by entry_id. ``checks``: what counts for the change
-    rate."""
+    """The checks of single answers."""
 
     findings: dict[str, CheckFinding] = field(default_factory=dict)
+    """What was found about entries of the plan, by entry_id."""
     checks: list[ChangeCheck] = field(default_factory=list)
+    """What counts for the change rate."""
 
 
 def compare_by_log(ports: Ports, day: date, queries: Sequence[Query], sample: Sample, judge: Judge) -> Comparisons:
@@ -86,8 +87,8 @@ class FreshAnswers:
         return self._writing.fault
 
     def check(self, queries: Sequence[Query], sample: Sample, *, whole: bool) -> Comparisons:
-        """Compares the answers of a sample of ``queries`` with fresh ones. With ``whole``, also those of all other
-        entries of the plan; these do not count for the rate, because they are not part of the sample."""
+        """Compares the answers of a sample of ``queries`` with fresh ones. ``whole``: also check all
+        other entries; these do not count for the rate."""
         drawn = sample.draw(queries)
         drawn_ids = {query["entry_id"] for query in drawn}
         rest = [query for query in queries if whole and "response" in query and query["entry_id"] not in drawn_ids]

@@ -42,35 +42,33 @@ class History:
 
 @dataclass(frozen=True)
 class WeeklyAnswers:
-    """The answer of each week; None where users rejected all of its answers. ``volatile``: the answers go back and
-    forth."""
+    """The answer of each week; None where users rejected all of its answers."""
 
     earlier: ResponseChoice | None
     later: ResponseChoice | None
     volatile: bool
+    """The answers go back and forth."""
 
 
 @dataclass(frozen=True)
 class AnswerComparison:
-    """A check of one query by its history.
-
-    ``later``: the answer of the last week.
-    ``changed``: whether the earlier answer is not equivalent to it.
-    ``stale``: whether it changed, CONFIRMED rows give it, and the entry's own answer is not equivalent to it.
-    ``age_days``: days between the newest row of each answer.
-    ``volatile``: as in WeeklyAnswers; then the check is no evidence about the rate.
-    """
+    """A check of one query by its history."""
 
     later: LoggedAnswer
+    """The answer of the last week."""
     changed: bool
+    """Whether the earlier answer is not equivalent to it."""
     stale: bool
+    """Whether it changed, CONFIRMED rows give it, and the entry's own answer is not equivalent to it."""
     age_days: float
+    """Days between the newest row of each answer."""
     volatile: bool = False
+    """As in WeeklyAnswers; then the check does not count for the rate."""
 
 
 def answer_histories(days: DailyTables, wanted: Collection[Key], day: date) -> dict[Key, History]:
     """The answers to the wanted queries as known at the end of ``day``. Queries without an uncached answer have none.
-    ``days``: as for ``rollup``. Memory: the wanted queries' answers of each day."""
+    ``days``: as for ``roll_up_frequent_queries``. Memory: the wanted queries' answers of each day."""
     by_day: dict[Key, dict[date, list[dict[str, Any]]]] = {}
     forms = pa.array(sorted({canonical for _, canonical in wanted}), pa.string())
     keys = set(wanted)
@@ -99,9 +97,9 @@ def weekly_answers(found: Sequence[History], group: GroupResponses) -> list[Week
     """The answer of each week: the one with most support, as the roll-up chooses it. By the newest row alone, a query
     that gets another answer every fifth time would change in every third check.
 
-    A query is volatile by nature where two answers both occur in both weeks and none has STEADY of the rows. An answer
-    that changed over time never looks like that, however often it changed, because the old answer does not come back.
-    So volatile queries can be excluded from a rate, whether their weeks differ or happen to agree, without excluding
+    A query is inherently volatile if two answers occur in both weeks and neither has a share of STEADY. An answer that
+    changed over time never looks like that, however often it changed, because the old answer does not come back. So
+    volatile queries can be excluded from a rate, whether their weeks differ or happen to agree, without excluding
     changes. Where the log is too thin to show it (a row or two a week), a volatile query counts as changed in about
     half of its checks, which can only shorten a TTL.
     """

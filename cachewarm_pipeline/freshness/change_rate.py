@@ -28,26 +28,26 @@ INTERVAL_TAIL = 0.05
 
 @dataclass(frozen=True)
 class ChangeRate:
-    """The change rate of an agent_type and the TTL that follows from it.
-
-    ``checked``, ``changed``: checks that count, and how many of these found a change.
-    ``entry_days``: sum of the ages of the checked answers.
-    ``rate``: changes an entry and day; None without checks, infinite where all answers have changed.
-    ``low``, ``high``: its 90% interval.
-    ``measured``: whether the evidence is enough for a TTL that differs from the default.
-    ``ttl_days``: the TTL.
-    ``why``: the evidence in words.
-    """
+    """The change rate of an agent_type and the TTL that follows from it."""
 
     checked: int
+    """Checks that count."""
     changed: int
+    """How many of these found a change."""
     entry_days: float
+    """Sum of the ages of the checked answers."""
     rate: float | None
+    """Changes an entry and day; None without checks, infinite where all answers have changed."""
     low: float
+    """Lower end of its 90% interval."""
     high: float
+    """Upper end of its 90% interval."""
     measured: bool
+    """Whether the evidence is enough for a TTL that differs from the default."""
     ttl_days: float
+    """The TTL."""
     why: str
+    """The evidence in words."""
 
 
 def change_rate(

@@ -1,7 +1,7 @@
 """Which queries are checked, and which of their checks count for the change rate.
 
-The rate is not measured on the plan's entries alone. They are entries because their answers did not change in the
-window, and so would make answers look steadier than they are: by a quarter at 3% a day, by half at 10%.
+The rate is not measured on the plan's entries alone. Entries were chosen for stable answers; measured on them alone,
+the rate would be too low: by a quarter at 3% a day, by half at 10%.
 """
 
 from collections import Counter
@@ -36,12 +36,12 @@ class NotChecked(StrEnum):
 
 @dataclass(frozen=True)
 class ChangeCheck:
-    """A row of CHANGE_CHECKS: whether the answer of one query has changed since ``age_days`` ago. ``planned``: whether
-    the query is an entry of the plan."""
+    """A row of CHANGE_CHECKS: whether the answer of one query has changed since ``age_days`` ago."""
 
     entry_id: str
     agent_type: str
     planned: bool
+    """Whether the query is an entry of the plan."""
     age_days: float
     changed: bool
 
@@ -93,7 +93,7 @@ def population(planned: Sequence[PlanEntry], frequent: pa.Table, unfit_queries: 
     (UNFIT_QUERIES); each entry_id once.
 
     Volatile queries belong to it because a query whose answer changed in the middle of the window is taken for
-    volatile. Queries that are volatile by nature are recognised later (answer_history.weekly_answers).
+    volatile. Inherently volatile queries are recognised later (answer_history.weekly_answers).
     """
     volatile = unfit_queries.filter(pc.equal(unfit_queries["reason"], str(ExclusionReason.VOLATILE)))
     found: dict[str, Query] = {row["entry_id"]: row for row in planned}

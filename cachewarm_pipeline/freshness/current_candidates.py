@@ -16,17 +16,16 @@ from cachewarm_pipeline.freshness.stale_reasons import answered_at
 
 @dataclass(frozen=True)
 class CurrentCandidate:
-    """A candidate of today with an entry's id.
+    """A candidate of today with an entry's id."""
 
-    ``depends``: what its answer depends on. ``answered_at``: when the application last gave the answer. ``demand``:
-    expected lookups a day. ``confirmed_at``: when the answer was last confirmed (answer_age); a variant's is its
-    base's.
-    """
-
-    depends: AnswerProvenance
+    provenance: AnswerProvenance
+    """What its answer depends on."""
     answered_at: datetime | None
+    """When the application last gave the answer."""
     demand: float
+    """Expected lookups a day."""
     confirmed_at: datetime | None = None
+    """When the answer was last confirmed (answer_age); a variant's is its base's."""
 
 
 def current_candidates(
@@ -43,8 +42,8 @@ def current_candidates(
         for row in columns.filter(pc.is_in(columns["entry_id"], value_set=wanted)).to_pylist():
             provenance = json.loads(row["provenance"])
             confirmed = confirmation(row["entry_id"], provenance, known)
-            depends = AnswerProvenance.of_row(provenance)
-            candidate = CurrentCandidate(depends, answered_at(provenance), row["demand"], confirmed)
+            own = AnswerProvenance.of_row(provenance)
+            candidate = CurrentCandidate(own, answered_at(provenance), row["demand"], confirmed)
             found.setdefault(row["entry_id"], []).append(candidate)
     return found
 
@@ -70,7 +69,7 @@ def is_over_age(entry: PlanEntry, today: Sequence[CurrentCandidate], limits: Age
     """Whether an entry's answer was last confirmed too long ago, by the entry itself or by today's candidate with its
     source row. False where no candidate has it: then the source has another answer now."""
     own = AnswerProvenance.of(entry["provenance"])
-    same = [candidate for candidate in today if candidate.depends.source_row == own.source_row is not None]
+    same = [candidate for candidate in today if candidate.provenance.source_row == own.source_row is not None]
     if not same:
         return False
     provenance = json.loads(entry["provenance"])

@@ -32,26 +32,25 @@ LONGEST_DAYS = 90
 
 @dataclass(frozen=True, slots=True)
 class EntryDay:
-    """An entry on one stored day. ``whole``: whether it was live for the whole day."""
+    """An entry on one stored day."""
 
     whole: bool
+    """Whether it was live for the whole day."""
     hits: int
 
 
 @dataclass(frozen=True, slots=True)
 class IdleState:
-    """What is known about an entry's days without hits.
-
-    ``days``: counted days in a row without a hit; for an entry that left, as they were then.
-    ``average_hits``: hits of an average entry of its agent_type on these days.
-    ``left_on``: the day whose plan was the first without it; None: it has not left.
-    ``times``: how often it has left since its last hit.
-    """
+    """What is known about an entry's days without hits."""
 
     days: int = 0
+    """Counted days in a row without a hit; for an entry that left, as they were then."""
     average_hits: float = 0.0
+    """Hits of an average entry of its agent_type on these days."""
     left_on: date | None = None
+    """The day whose plan was the first without it; None: it has not left."""
     times: int = 0
+    """How often it has left since its last hit."""
 
 
 def idle_states_after(
@@ -70,8 +69,8 @@ def idle_states_after(
     own question is in the day's log. ``idle_days``: the setting; with 0 no entry leaves, and those that left come back.
 
     A day without enough lookups, or on which the entry was live only in part, changes nothing. A day without the entry
-    starts the count again. A hit resets the whole state. The entry that was hit last never leaves, since no entry has
-    had a hit after it.
+    starts the count again. A hit resets the whole state. The most recently hit entry never leaves: no other has a later
+    hit to compare with.
     """
     whole = {entry: seen[entry].hits for entry in states if entry in seen and seen[entry].whole}
     # Entries that left still count; otherwise each that leaves would raise the average for the others.

@@ -1,4 +1,4 @@
-"""Rows that several files of this room share: the columns that freshness reads, as typed dictionaries."""
+"""Rows used by several files here: the columns that freshness reads, as typed dictionaries."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -8,23 +8,25 @@ import numpy as np
 
 
 class Refreshed(TypedDict):
-    """``at``: ISO time at which the answer was found. ``by``: ``log`` or ``llm:<model>``."""
+    """Where the newer answer of an entry came from."""
 
     at: str
+    """ISO time at which the answer was found."""
     by: str
+    """``log`` or ``llm:<model>``."""
 
 
 class Provenance(TypedDict, total=False):
-    """Parsed provenance of a candidate or an entry.
-
-    ``base_id``: entry_id of a variant's base. ``refreshed``: where a newer answer came from. ``last_answer_at``: ISO
-    time at which the application last gave the answer. ``depends``: see candidates.provenance.AnswerProvenance.
-    """
+    """Parsed provenance of a candidate or an entry."""
 
     base_id: str
+    """entry_id of a variant's base."""
     refreshed: Refreshed
+    """Where a newer answer came from."""
     last_answer_at: str
+    """ISO time at which the application last gave the answer."""
     depends: Mapping[str, str | None]
+    """See candidates.provenance.AnswerProvenance."""
 
 
 @final
@@ -39,8 +41,7 @@ class LoggedQuery(TypedDict):
 
 @final
 class PlanEntry(TypedDict):
-    """A row of WARMING_PLAN. ``provenance``: JSON. ``demand``: expected lookups a day. ``gain``: expected hits a day;
-    None where entries were chosen by frequency."""
+    """A row of WARMING_PLAN."""
 
     entry_id: str
     agent_type: str
@@ -48,8 +49,11 @@ class PlanEntry(TypedDict):
     source: str
     response: str
     provenance: str
+    """JSON of a Provenance."""
     demand: float
+    """Expected lookups a day."""
     gain: float | None
+    """Expected hits a day; None where entries were chosen by frequency."""
 
 
 Query = LoggedQuery | PlanEntry
@@ -57,13 +61,14 @@ Query = LoggedQuery | PlanEntry
 
 
 class CheckRow(TypedDict):
-    """A row of ANSWER_CHECKS, whose schema describes the columns. ``reasons``: values of stale_reasons.Stale."""
+    """A row of ANSWER_CHECKS, whose schema describes the columns."""
 
     entry_id: str
     agent_type: str
     prompt: str
     source: str
     reasons: Collection[str]
+    """Values of stale_reasons.Stale."""
     why: str
     old_response: str
     new_response: str | None

@@ -24,51 +24,50 @@ from cachewarm_pipeline.freshness.stale_reasons import CurrentSources, Stale, an
 
 @dataclass(frozen=True)
 class AdmissionContext:
-    """What is known when a plan is made.
-
-    ``current``: what answers depend on today.
-    ``checks``: rows of ANSWER_CHECKS by entry_id.
-    ``withdrawn``: withdrawn answers by entry_id.
-    ``previous``: what the answers of the previous plan's entries depend on, by entry_id.
-    ``keep_stale``: whether stale entries without a new answer stay in the plan.
-    ``limits``: how old an answer may be on the day of the plan.
-    ``idle``: entry_ids that leave the plan because they earned nothing (idle_entries).
-    """
+    """What is known when a plan is made."""
 
     current: CurrentSources
+    """What answers depend on today."""
     checks: Mapping[str, CheckRow] = field(default_factory=dict)
+    """Rows of ANSWER_CHECKS by entry_id."""
     withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Withdrawn answers by entry_id."""
     previous: Mapping[str, AnswerProvenance] = field(default_factory=dict)
+    """What the answers of the previous plan's entries depend on, by entry_id."""
     keep_stale: bool = False
+    """Whether stale entries without a new answer stay in the plan."""
     limits: AgeLimits = field(default_factory=AgeLimits)
+    """How old an answer may be on the day of the plan."""
     idle: Collection[str] = ()
+    """entry_ids that leave the plan because they earned nothing (idle_entries)."""
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """The candidates that may be warmed.
-
-    ``tables``: in their order, with the answers to warm. ``excluded``: how many were excluded, by reason.
-    ``refreshed``: how many have a newer answer than their source's. ``stale``: stale candidates by reason, excluded or
-    kept. ``idle``: entry_ids of the candidates excluded as EARNED_NOTHING, in their order.
-    """
+    """The candidates that may be warmed."""
 
     tables: list[pa.Table]
+    """In their order, with the answers to warm."""
     excluded: Counts
+    """How many were excluded, by reason."""
     refreshed: int
+    """How many have a newer answer than their source's."""
     stale: Counter[str]
+    """Stale candidates by reason, excluded or kept."""
     idle: list[str] = field(default_factory=list)
+    """entry_ids of the candidates excluded as EARNED_NOTHING, in their order."""
 
 
 @dataclass(slots=True)
 class _Candidate:
-    """A candidate that a check, a withdrawal or an age limit may change. ``base_id``: empty unless it is a variant."""
+    """A candidate that a check, a withdrawal or an age limit may change."""
 
     entry_id: str
     agent_type: str
     response: str
     provenance: str
     base_id: str = ""
+    """Empty unless it is a variant."""
     refreshed: bool = False
     stays: bool = True
 

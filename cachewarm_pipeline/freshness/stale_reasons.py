@@ -27,30 +27,29 @@ and takes the source's new answer."""
 
 @dataclass(frozen=True)
 class CurrentSources:
-    """What answers depend on today. None: not compared.
-
-    ``answer_model``: the model that answers in the application. ``prompt_version``: version of the application's
-    prompt. ``embedder``: id of the embedding model.
-    """
+    """What answers depend on today. None: not compared."""
 
     answer_model: str | None
+    """The model that answers in the application."""
     prompt_version: str | None
+    """Version of the application's prompt."""
     embedder: str
+    """Id of the embedding model."""
 
 
 def still_stale(
-    check: CheckRow, depends: AnswerProvenance, answered_at: datetime | None, current: CurrentSources
+    check: CheckRow, provenance: AnswerProvenance, answered_at: datetime | None, current: CurrentSources
 ) -> frozenset[Stale]:
     """The reasons of a check for which the checked answer is still stale.
 
-    ``depends``: what the candidate's answer depends on today. ``answered_at``: when the application last gave it.
+    ``provenance``: what the candidate's answer depends on today. ``answered_at``: when the application last gave it.
 
     ANSWER_MODEL no longer applies once the answer's model is the current one, or models are not compared.
     PROMPT_VERSION no longer applies once the version is the current one, or the application has given the same answer
     again since the mark. AGE is never among them: it is computed again each time.
     """
     found = ({Stale(reason) for reason in check["reasons"]} & ANSWER_REASONS) - {Stale.AGE}
-    if not differs(depends.answer_model, current.answer_model):
+    if not differs(provenance.answer_model, current.answer_model):
         found.discard(Stale.ANSWER_MODEL)
     again = answered_at is not None and check["marked_at"] is not None and answered_at > check["marked_at"]
     if again or not differs(check["prompt_version"], current.prompt_version):

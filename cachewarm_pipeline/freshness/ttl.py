@@ -11,12 +11,14 @@ from cachewarm_pipeline.settings import Settings
 
 
 class TtlBounds(TypedDict):
-    """``max_stale_share``: largest share of the answers that may have changed at the end of a TTL. ``ttl_days``,
-    ``ttl_min_days``: longest and shortest TTL. A ``ttl_min_days`` above ``ttl_days`` counts as ``ttl_days``."""
+    """What bounds a TTL. A ``ttl_min_days`` above ``ttl_days`` counts as ``ttl_days``."""
 
     max_stale_share: float
+    """Largest share of the answers that may have changed at the end of a TTL."""
     ttl_days: float
+    """Longest TTL."""
     ttl_min_days: float
+    """Shortest TTL."""
 
 
 def ttl_bounds(settings: Settings) -> TtlBounds:
@@ -39,8 +41,8 @@ def age_limit(high: float, *, max_stale_share: float, ttl_days: float, ttl_min_d
     rate of 0.
 
     A TTL starts again with every generation, whatever the age of the answer, so it does not limit the age. ``ttl_days``
-    is no upper limit here: it is how long entries live when nothing runs, not evidence against older answers. As an
-    upper limit it would remove every entry once in ``ttl_days``, even one that always hits.
+    is no upper limit here: it is how long entries live when nothing runs, not evidence against older answers. Used as a
+    limit, it would drop every entry once per ``ttl_days``, even one that always hits.
     """
     wanted = -math.log1p(-max_stale_share) / high if high > 0 else math.inf
     return max(wanted, min(ttl_min_days, ttl_days))

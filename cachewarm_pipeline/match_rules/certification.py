@@ -4,9 +4,9 @@ delta at most.
 Fixed-sequence testing (Bauer 1991; Angelopoulos et al. 2021, "learn then test"). The thresholds and their order are
 fixed before any certifying label is seen. Each threshold is tested at the full delta, with an exact binomial test of
 the hypothesis "the wrong-hit rate here is above alpha". The sequence ends at the first threshold whose hypothesis is
-not rejected; the loosest rejected one is certified. A wrong certificate has to pass the first threshold at which the
-hypothesis is true, which happens with probability delta at most. So no correction is needed, however many thresholds
-are tested.
+not rejected; the loosest threshold that passed is certified. A wrong certificate has to pass the first threshold at
+which the hypothesis is true, which happens with probability delta at most. So no correction is needed, however many
+thresholds are tested.
 
 The unit of decision is a DISTINCT query that neither the entries nor the model have seen, with one label. Repeats of a
 query share its label: counting them as evidence would break the promise. The promise is therefore about distinct unseen

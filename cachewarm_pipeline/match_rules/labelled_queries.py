@@ -31,8 +31,7 @@ points)."""
 
 
 def part_of(entry: str) -> str:
-    """The part of the log that a query belongs to, on every day: by a hash of its entry_id that does not follow the
-    order of the ids."""
+    """The part of the log that a query belongs to, on every day: a hash of the entry_id decides; it never changes."""
     place = int(sha256_hex("part", entry)[:8], 16) / 2**32
     for part in PARTS:
         place -= SHARES[part]
@@ -47,8 +46,9 @@ def labelled_queries(days: DailyTables, *, maximum: int, weights: Mapping[date, 
 
     The answer of a query is the one with the most support that did not come from the cache, the newest on ties.
     Excluded: OVER_CAP (older than the ``maximum`` newest), NO_EVIDENCE and NEGATIVE_FEEDBACK as in the roll-up,
-    PERSONAL (in the prompt or the answer: no judge may see it). ``days`` and ``weights``: as for ``rollup``. Memory:
-    200 bytes for each distinct query of the window, and the chosen queries' answers.
+    PERSONAL (in the prompt or the answer: no judge may see it). ``days`` and ``weights``: as for
+    ``roll_up_frequent_queries``. Memory: 200 bytes for each distinct query of the window, and the chosen queries'
+    answers.
     """
     excluded: Counts = Counts()
     chosen, excluded[ExclusionReason.OVER_CAP], stands_for = _choose(days, maximum, weights)

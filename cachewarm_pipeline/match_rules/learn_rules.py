@@ -31,29 +31,35 @@ from cachewarm_pipeline.numerics import binomial_bounds as binomial
 class Evidence:
     """What certified one agent_type: n held-out queries.
 
-    ``held_out`` (n,): their rows. ``score`` (n,): the model's log-odds for the picked entry. ``picked`` (n,): the
-    picked entry's row. ``right`` (n,): whether it is right. ``similarity`` (n,): cosine of the nearest entry.
-    ``nearest`` (n,): its row. ``nearest_right`` (n,): whether it is right. Labels are 1 right, 0 wrong, -1 not
-    labelled: no threshold that was tested would have served the query.
+    Labels are 1 right, 0 wrong, -1 not labelled: no threshold that was tested would have served the query.
     """
 
     held_out: Ints
+    """(n,): their rows."""
     score: Floats
+    """(n,): the model's log-odds for the picked entry."""
     picked: Ints
+    """(n,): the picked entry's row."""
     right: Ints
+    """(n,): label of the picked entry."""
     similarity: Floats
+    """(n,): cosine of the nearest entry."""
     nearest: Ints
+    """(n,): the nearest entry's row."""
     nearest_right: Ints
+    """(n,): label of the nearest entry."""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """``rules``: a rule for each agent_type. ``scorers``: what the rules read of the entries, by agent_type; empty
-    where no rule is learned. ``evidence``: by agent_type."""
+    """The match rules of a plan, and what they rest on."""
 
     rules: MatchRules
+    """A rule for each agent_type."""
     scorers: dict[str, Scorer] = field(default_factory=dict)
+    """What the rules read of the entries, by agent_type; empty where no rule is learned."""
     evidence: dict[str, Evidence] = field(default_factory=dict)
+    """By agent_type."""
 
 
 def learn_rules(
@@ -163,17 +169,17 @@ def _proof(found: Certificate) -> str:
 
 
 def _why_not(found: Certificate, own: TrainedLog, alpha: float, delta: float) -> str:
-    fewest = binomial.fewest_trials(alpha, delta)
+    fewest, wanted = binomial.fewest_trials(alpha, delta), f"{100 * alpha:.3g}%"
     if found.tested:
         return (
-            f"nothing certified for {alpha:.3g}: {found.wrong} of {plural(found.hits, 'held-out hit')} wrong at the "
-            "most promising threshold"
+            f"not certified for {wanted}: {found.wrong} of {plural(found.hits, 'held-out hit')} wrong at the best "
+            "threshold"
         )
     if found.queries < fewest:
         known = plural(found.queries, "held-out query", "held-out queries")
-        return f"{known}; certifying {alpha:.3g} needs {plural(fewest, 'hit')}, all of them right"
+        return f"{known}; certifying {wanted} needs {plural(fewest, 'hit')}, all of them right"
     return (
         f"{int(own.right.sum()):,} of {plural(len(own.right), 'training query', 'training queries')} have a right "
-        f"entry: no threshold would have the {plural(fewest, 'hit')} that certifying {alpha:.3g} needs "
+        f"entry: no threshold would have the {plural(fewest, 'hit')} that certifying {wanted} needs "
         f"(confidence {1 - delta:.0%})"
     )

@@ -1,4 +1,4 @@
-"""The penalised logistic regression that match models and reach curves are fitted with.
+"""The penalised logistic regression that match models and hit probability curves are fitted with.
 
 Not scikit-learn's LogisticRegression: it has no offset, so it cannot pull weights towards a prior (32 of the 80 fits of
 the tests' logs), and for the others it gives the same coefficients (within 1e-8 at tol=1e-10, newton-cholesky) in 2.3

@@ -40,20 +40,16 @@ answers."""
 
 @dataclass(frozen=True)
 class Labelled:
-    """Queries and entries of one agent_type: one row for each, no text twice.
-
-    ``vectors`` float32 (n, d), unit rows.
-    ``groups`` (n,): the judge's answer group; -1 where it is not known, which is allowed only for rows that nothing is
-    fitted on.
-    ``tokens``: the words of each row.
-    ``judge``: whether the answers of rows (m,) and of entries' rows (m,) are equivalent; None: where their groups are
-    equal.
-    """
+    """Queries and entries of one agent_type: one row for each, no text twice."""
 
     vectors: Floats
+    """float32 (n, d), unit rows."""
     groups: Ints
+    """(n,): the judge's answer group; -1 where it is not known, which is allowed for rows not used in fitting."""
     tokens: Sequence[Tokens]
+    """The words of each row."""
     judge: Callable[[Ints, Ints], NDArray[np.bool_]] | None = None
+    """Whether the answers of rows (m,) and of entries' rows (m,) are equivalent; None: where their groups are equal."""
 
     def same(self, queries: Ints, entries: Ints) -> NDArray[np.bool_]:
         """Whether each entry's answer is right for its query, bool (m,)."""
@@ -64,20 +60,18 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Scorer:
-    """What serving needs besides the model, in half precision as it is published.
-
-    ``space``: the learned space; None: there is none.
-    ``own`` (n, rank): the entries' vectors in the space.
-    ``centre`` (n, rank): the centres of the entries' answers in the space.
-    ``reliability`` (n,): log-odds that an entry is right when it is picked.
-    ``words``: weights of differing words, by word key.
-    """
+    """What serving needs besides the model, in half precision as it is published."""
 
     space: Space | None
+    """The learned space; None: there is none."""
     own: NDArray[np.float16]
+    """(n, rank): the entries' vectors in the space."""
     centre: NDArray[np.float16]
+    """(n, rank): the centres of the entries' answers in the space."""
     reliability: NDArray[np.float16]
+    """(n,): log-odds that an entry is right when it is picked."""
     words: Mapping[str, float]
+    """Weights of differing words, by word key."""
 
     @classmethod
     def unlearned(cls, entries: int) -> "Scorer":
@@ -194,7 +188,7 @@ def training_rows(
     picked (m,). The features of each fold use what was learned without that fold.
 
     A label still has some influence on its own features: it is part of the spaces that pick for the other folds, and
-    these picks make entries reliable. A space for every two folds would end that, at five times the work.
+    these picks make entries reliable. One space per pair of folds would remove this, at five times the work.
 
     ``known``: rows that a space and centres may be learned from (log queries and entries). ``fold`` (m,): the fold of
     each query, from 0. ``spaces``: for each fold a space learned without its rows, perhaps on other agent types too;

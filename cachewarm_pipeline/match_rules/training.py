@@ -35,7 +35,7 @@ LEAST_TO_BORROW = 300
 """Least number of the others' labelled queries that borrowed weights may rest on."""
 
 MOST_TO_BORROW = 10_000
-"""Largest number of these: two dozen weights are not known better from more."""
+"""Largest number of these: more do not improve 24 weights."""
 
 BORROWED_PENALTY = 10.0
 
@@ -44,43 +44,46 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class AgentLog:
-    """The entries and labelled queries of one agent_type.
-
-    ``data``: rows 0..entries-1 are the plan's entries, the others are labelled queries that are not entries. Answer
-    groups are numbered over all agent types, so that no two agent types share one.
-    ``train``, ``held_out``: row numbers of the queries that fit the model, and of those that certify it.
-    """
+    """The entries and labelled queries of one agent_type."""
 
     agent_type: str
     data: Labelled
+    """Rows 0..entries-1 are the plan's entries, the others are labelled queries that are not entries. Answer groups are
+    numbered over all agent types, so that no two agent types share one."""
     entries: int
+    """Number of the plan's entries."""
     train: Ints
+    """Row numbers of the queries that fit the model."""
     held_out: Ints
+    """Row numbers of the queries that certify it."""
 
 
 @dataclass(frozen=True)
 class TrainedLog:
-    """What one agent_type's model is fitted on, for n entries and training queries.
-
-    ``rows`` (n, features): cross-fitted features. ``right`` (n,): whether the picked entry is right. ``picked`` (n,):
-    its row. ``fold`` (n,): fold of each. ``is_query`` (n,): False for entries.
-    """
+    """What one agent_type's model is fitted on, for n entries and training queries."""
 
     log: AgentLog
     rows: Floats
+    """(n, features): cross-fitted features."""
     right: Bools
+    """(n,): whether the picked entry is right."""
     picked: Ints
+    """(n,): the picked entry's row."""
     fold: Ints
+    """(n,): fold of each."""
     is_query: Bools
+    """(n,): False for entries."""
 
 
 @dataclass(frozen=True)
 class ModelFit:
-    """``scores`` (n,): out-of-fold scores of the rows of the TrainedLog. ``origin``: where the weights come from."""
+    """The match model of one agent_type."""
 
     model: MatchModel
     scores: Floats
+    """(n,): out-of-fold scores of the rows of the TrainedLog."""
     origin: str
+    """Where the weights come from, in words."""
 
 
 def fit_models(logs: Sequence[AgentLog], seed: int = 0) -> list[tuple[TrainedLog, ModelFit | None]]:

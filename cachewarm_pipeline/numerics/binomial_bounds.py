@@ -60,7 +60,7 @@ def effective_bounds(weights: Sequence[int], wrong: Sequence[int], delta: float)
     Raises ValueError where not 0 <= wrong <= weight.
     """
     if len(weights) != len(wrong) or any(not 0 <= x <= w for w, x in zip(weights, wrong, strict=False)):
-        raise ValueError("effective_bounds: needs 0 <= wrong <= weight, one of each a query")
+        raise ValueError("effective_bounds: needs 0 <= wrong <= weight, one of each per query")
     total, bad, squares = sum(weights), sum(wrong), sum(w * w for w in weights)
     if total == 0:
         return 0.0, 1.0

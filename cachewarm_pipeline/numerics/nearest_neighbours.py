@@ -30,17 +30,14 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Nearest:
-    """The neighbours of n queries.
-
-    ``places`` int64 (n, k): rows of the entries, nearest first.
-    ``cosine`` float32 (n, k): the cosines of these pairs.
-    ``recall``: share of the true k nearest (within the wanted cosine) that were found; 1.0 when all pairs were
-    compared.
-    """
+    """The neighbours of n queries."""
 
     places: NDArray[np.int64]
+    """(n, k): rows of the entries, nearest first."""
     cosine: NDArray[np.float32]
+    """(n, k): the cosines of these pairs."""
     recall: float
+    """Share of the true k nearest (within the wanted cosine) that were found; 1.0 when all pairs were compared."""
 
 
 def nearest_neighbours(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
-from cachewarm_pipeline.match_rules.reach_curve import Reach
+from cachewarm_pipeline.match_rules.hit_probability_curve import HitProbability
 from cachewarm_pipeline.planning.candidate_row import CandidateRow
 from cachewarm_pipeline.planning.expected_demand import ITSELF, SAME, UNKNOWN, AgentDemand
 from cachewarm_pipeline.planning.greedy_coverage import CoverageGraph, Floats, graph_of_pairs, greedy, greedy_by_places
@@ -51,19 +51,19 @@ def budget_places(rows: Sequence[CandidateRow], entry_bytes: int) -> NDArray[np.
 
 
 def coverage_graph(
-    demands: Sequence[AgentDemand], place: NDArray[np.int64], reach: Callable[[str], Reach]
+    demands: Sequence[AgentDemand], place: NDArray[np.int64], hit_probability: Callable[[str], HitProbability]
 ) -> tuple[CoverageGraph, Floats]:
     """Which candidate would answer which demand point, and the expected lookups a day of each point (m,).
 
-    ``place`` (n,): budget places of each candidate; ``reach``: how far the entries of an agent_type reach. An entry
-    answers its own text with probability 1, and a text with the same answer with the probability that its reach gives.
-    Where the answer of a text may not be used (see expected_demand), that probability is multiplied by the chance that
-    two answers at this cosine are the same.
+    ``place`` (n,): budget places of each candidate; ``hit_probability``: the curve of an agent_type. An entry answers
+    its own text with probability 1, and a text with the same answer with the probability of the curve. Where the answer
+    of a text may not be used (see expected_demand), that probability is multiplied by the chance that two answers at
+    this cosine are the same.
     """
     parts = []
     first = 0
     for demand in demands:
-        curve = reach(demand.agent_type)
+        curve = hit_probability(demand.agent_type)
         share = curve(demand.cosine)
         share = np.where(
             demand.same == SAME, share, np.where(demand.same == UNKNOWN, share * demand.right(demand.cosine), 0)
@@ -96,17 +96,17 @@ def select(
     own = {demand.agent_type: demand.candidates for demand in demands}
     thin = {demand.agent_type for demand in demands if demand.queries < THIN_LOG_QUERIES}
     floor = max(limits.floor, NEGLIGIBLE_GAIN)
-    reached = np.zeros(len(graph.weight))
+    answered = np.zeros(len(graph.weight))
     chosen: list[int] = []
 
     def fill(candidates: NDArray[np.int64], unasked: NDArray[np.int64], budget: int) -> int:
         """Chooses by demand, then adds the golden answers of thin logs. Returns the number of places taken."""
-        taken = _admit(graph, rows, candidates, budget, floor, reached)
+        taken = _admit(graph, rows, candidates, budget, floor, answered)
         left = budget - int(graph.place[taken].sum())
         for candidate in np.setdiff1d(unasked, taken).tolist():
             if graph.place[candidate] <= left and rows[candidate]["source"] == SOURCES[0]:
                 taken.append(candidate)
-                graph.add(candidate, reached)
+                graph.add(candidate, answered)
                 left -= int(graph.place[candidate])
         chosen.extend(taken)
         return budget - left
@@ -119,7 +119,7 @@ def select(
     # Quota places that an agent_type does not use are free for the others.
     fill(_joined([own[name] for name in others]), _joined([own[name] for name in others if name in thin]), left)
     ranked = greedy(graph, sorted(chosen), np.inf, -np.inf, np.zeros(len(graph.weight)), per_place=False)
-    return Selected(ranked.positions, ranked.gains, _exclusions(rows, graph, set(chosen), thin, limits, reached))
+    return Selected(ranked.positions, ranked.gains, _exclusions(rows, graph, set(chosen), thin, limits, answered))
 
 
 _NONE = np.empty(0, np.int64)
@@ -135,33 +135,33 @@ def _admit(
     among: NDArray[np.int64],
     budget: int,
     floor: float,
-    reached: Floats,
+    answered: Floats,
 ) -> list[int]:
     """Admits source by source at the price of a place, then all sources together into the places left. Updates
-    ``reached``."""
+    ``answered``."""
     if budget < 1 or not len(among):
         return []
     sources = np.array([SOURCES.index(rows[candidate]["source"]) for candidate in among.tolist()])
     among, sources = among[np.argsort(sources, kind="stable")], np.sort(sources)
-    reached_together = reached.copy()
-    together = greedy_by_places(graph, among, budget, floor, reached_together)
+    answered_together = answered.copy()
+    together = greedy_by_places(graph, among, budget, floor, answered_together)
     rates = np.array(together.gains) / graph.place[together.positions]
     # Where every candidate worth a place finds room, a place costs no more than the floor.
     scarce = any(
-        graph.gain(c, reached_together) >= floor * graph.place[c]
+        graph.gain(c, answered_together) >= floor * graph.place[c]
         for c in np.setdiff1d(among, together.positions).tolist()
     )
     price = max(floor, float(rates.min())) if scarce and len(rates) else floor
-    reached_by_source, chosen, left, worth = reached.copy(), list[int](), budget, 0.0
+    answered_by_source, chosen, left, worth = answered.copy(), list[int](), budget, 0.0
     for source in (*range(len(SOURCES)), None):
         rest = among[~np.isin(among, chosen) & (True if source is None else sources == source)]
-        found = greedy_by_places(graph, rest, left, floor if source is None else price, reached_by_source)
+        found = greedy_by_places(graph, rest, left, floor if source is None else price, answered_by_source)
         chosen += found.positions
         left -= int(graph.place[found.positions].sum())
         worth += sum(found.gains)
     if worth < (1 - MAX_SOURCE_ORDER_COST) * sum(together.gains):
-        chosen, reached_by_source = together.positions, reached_together
-    reached[:] = reached_by_source
+        chosen, answered_by_source = together.positions, answered_together
+    answered[:] = answered_by_source
     return chosen
 
 
@@ -171,10 +171,10 @@ def _exclusions(
     chosen: set[int],
     thin: set[str],
     limits: Limits,
-    reached: Floats,
+    answered: Floats,
 ) -> Counts:
     excluded = Counts()
-    nothing = np.zeros_like(reached)
+    nothing = np.zeros_like(answered)
     for candidate, row in enumerate(rows):
         if candidate in chosen:
             continue
@@ -183,7 +183,7 @@ def _exclusions(
             excluded[over] += 1
         elif graph.gain(candidate, nothing) < NEGLIGIBLE_GAIN:
             excluded[ExclusionReason.NO_DEMAND] += 1
-        elif graph.gain(candidate, reached) < max(limits.floor, NEGLIGIBLE_GAIN) * graph.place[candidate]:
+        elif graph.gain(candidate, answered) < max(limits.floor, NEGLIGIBLE_GAIN) * graph.place[candidate]:
             excluded[ExclusionReason.BELOW_FLOOR] += 1
         else:
             excluded[over] += 1

@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cachewarm_pipeline.match_rules.hit_probability_curve import HitProbability, fit_curve
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, SHARES
-from cachewarm_pipeline.match_rules.reach_curve import Reach, fit_curve
 from cachewarm_pipeline.numerics.nearest_neighbours import nearest_neighbours
 from cachewarm_pipeline.planning.candidate_row import CandidateRow, LabelledRow
 
@@ -78,7 +78,7 @@ class AgentDemand:
     """(m, k): their similarity."""
     same: NDArray[np.int8]
     """(m, k): SAME, OTHER, UNKNOWN or ITSELF."""
-    right: Reach
+    right: HitProbability
     """How likely two answers are the same at a cosine."""
     queries: int
     """Number of distinct labelled queries."""
@@ -181,7 +181,7 @@ def _agent(
     )
 
 
-def _right_curve(cosine: NDArray[np.float32], same: NDArray[np.int8], itself: NDArray[np.bool_]) -> Reach:
+def _right_curve(cosine: NDArray[np.float32], same: NDArray[np.int8], itself: NDArray[np.bool_]) -> HitProbability:
     first = min(CURVE_NEIGHBOURS + 1, cosine.shape[1])
     used = ~itself[:, :first]
     return fit_curve(cosine[:, :first][used], same[:, :first][used] == SAME)

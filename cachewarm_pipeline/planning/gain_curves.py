@@ -54,10 +54,10 @@ def gain_curves(
 ) -> GainCurves:
     """The curves of a selection. ``rows`` are ordered golden first, then by frequency; ``lookups`` (m,): expected
     lookups a day of each demand point of the ``graph``."""
-    reached = graph.reached_by(selected.positions)
+    answered = graph.answered_by(selected.positions)
     rest = np.setdiff1d(np.arange(len(rows)), selected.positions)
     one_place_each = replace(graph, place=np.ones_like(graph.place))
-    following = greedy(one_place_each, rest, BEYOND_PLAN, 0.0, reached, per_place=False)
+    following = greedy(one_place_each, rest, BEYOND_PLAN, 0.0, answered, per_place=False)
     gaining = [position for position, gain in zip(following.positions, following.gains, strict=True) if gain > 0]
     random_order = rng.permutation(len(rows))
     return GainCurves(

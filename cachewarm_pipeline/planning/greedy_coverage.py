@@ -44,29 +44,29 @@ class CoverageGraph:
     def candidates(self) -> int:
         return len(self.place)
 
-    def gain(self, candidate: int, reached: Floats) -> float:
-        """What a candidate adds when each point is already answered with probability ``reached`` (m,)."""
+    def gain(self, candidate: int, answered: Floats) -> float:
+        """What a candidate adds when each point is already answered with probability ``answered`` (m,)."""
         here = slice(self.start[candidate], self.start[candidate + 1])
         points = self.point[here]
-        more = self.share[here] - reached[points]
+        more = self.share[here] - answered[points]
         return float(self.weight[points] @ np.where(more > 0, more, 0.0))
 
-    def add(self, candidate: int, reached: Floats) -> None:
-        """Raises ``reached`` in place to what a candidate answers."""
+    def add(self, candidate: int, answered: Floats) -> None:
+        """Raises ``answered`` in place to what a candidate answers."""
         here = slice(self.start[candidate], self.start[candidate + 1])
         points = self.point[here]
-        reached[points] = np.maximum(reached[points], self.share[here])
+        answered[points] = np.maximum(answered[points], self.share[here])
 
-    def reached_by(self, candidates: Sequence[int] | Ints) -> Floats:
+    def answered_by(self, candidates: Sequence[int] | Ints) -> Floats:
         """(m,): probability that the best of the candidates answers each point."""
-        reached = np.zeros(len(self.weight))
+        answered = np.zeros(len(self.weight))
         for candidate in candidates:
-            self.add(int(candidate), reached)
-        return reached
+            self.add(int(candidate), answered)
+        return answered
 
     def value(self, candidates: Sequence[int] | Ints) -> float:
         """F of a set of candidates."""
-        return float(self.weight @ self.reached_by(candidates))
+        return float(self.weight @ self.answered_by(candidates))
 
 
 @dataclass
@@ -108,20 +108,20 @@ def greedy(
     among: Sequence[int] | Ints,
     budget: float,
     floor: float,
-    reached: Floats,
+    answered: Floats,
     *,
     per_place: bool = True,
 ) -> GreedyChoice:
     """Chooses among the candidates ``among`` by gain, or by gain per place, until the ``budget`` of places is spent or
     no gain reaches ``floor`` per place.
 
-    ``reached`` (m,): what is answered already; updated in place. A candidate that no longer fits is skipped for smaller
-    ones. Of equal gains, the first in ``among`` wins.
+    ``answered`` (m,): what is answered already; updated in place. A candidate that no longer fits is skipped for
+    smaller ones. Of equal gains, the first in ``among`` wins.
     """
     chosen = GreedyChoice([], [])
 
     def rate(candidate: int) -> float:
-        return graph.gain(candidate, reached) / (graph.place[candidate] if per_place else 1)
+        return graph.gain(candidate, answered) / (graph.place[candidate] if per_place else 1)
 
     heap = [(-_rounded(rate(int(c))), position, int(c), 0) for position, c in enumerate(among)]
     heapq.heapify(heap)
@@ -144,7 +144,7 @@ def greedy(
         chosen.positions.append(candidate)
         chosen.gains.append(float(gain))
         left -= int(graph.place[candidate])
-        graph.add(candidate, reached)
+        graph.add(candidate, answered)
     return chosen
 
 
@@ -153,11 +153,11 @@ def _rounded(gain: float) -> float:
 
 
 def greedy_by_places(
-    graph: CoverageGraph, among: Sequence[int] | Ints, budget: float, floor: float, reached: Floats
+    graph: CoverageGraph, among: Sequence[int] | Ints, budget: float, floor: float, answered: Floats
 ) -> GreedyChoice:
     """The better of greedy by gain and greedy by gain per place. Runs once where all take the same number of places."""
-    before = reached.copy()
-    by_place = greedy(graph, among, budget, floor, reached)
+    before = answered.copy()
+    by_place = greedy(graph, among, budget, floor, answered)
     places = graph.place[np.asarray(among, np.int64)]
     if not len(places) or (places == places[0]).all():
         return by_place
@@ -165,7 +165,7 @@ def greedy_by_places(
     by_gain = greedy(graph, among, budget, floor, other, per_place=False)
     if sum(by_gain.gains) <= sum(by_place.gains):
         return by_place
-    reached[:] = other
+    answered[:] = other
     return by_gain
 
 
@@ -175,12 +175,12 @@ def cumulative_gains(graph: CoverageGraph, order: Sequence[int] | Ints, weight: 
     ``weight`` (m,) replaces the graph's own.
     """
     weight = graph.weight if weight is None else weight
-    reached, total, out = np.zeros(len(weight)), 0.0, np.empty(len(order))
+    answered, total, out = np.zeros(len(weight)), 0.0, np.empty(len(order))
     for position, candidate in enumerate(order):
         here = slice(graph.start[candidate], graph.start[candidate + 1])
         points = graph.point[here]
-        more = np.maximum(graph.share[here] - reached[points], 0.0)
+        more = np.maximum(graph.share[here] - answered[points], 0.0)
         total += float(weight[points] @ more)
-        reached[points] += more
+        answered[points] += more
         out[position] = total
     return out

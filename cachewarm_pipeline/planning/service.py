@@ -1,9 +1,9 @@
 """The plan of a day, used by the asset ``warming_plan`` and by the replay. Reads and decides, never writes.
 
-Selection takes two passes, because how far an entry reaches depends on the match rules, and the match rules depend on
-the entries. First pass: an entry answers texts with the same answer within a radius. From the resulting plan the match
-rules are predicted, using only the training part of the log. Second pass: an entry reaches as far as those rules let
-it, and where no rule is likely to be certified it answers only its own text.
+Selection takes two passes: which queries an entry answers depends on the match rules, and the match rules depend on the
+entries. First pass: an entry answers texts with the same answer within a radius. From the resulting plan the match
+rules are predicted, using only the training part of the log. Second pass: an entry answers what those rules would
+serve; where no rule is likely to be certified, it answers only its own text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ from cachewarm_pipeline.freshness.service import age_limits, current_sources, wi
 from cachewarm_pipeline.freshness.stale_answers import AdmissionContext, Admitted, admit, stamp
 from cachewarm_pipeline.freshness.stored_payback import idle_entry_ids, stored_payback
 from cachewarm_pipeline.freshness.withdrawn_entries import active_rows, near_withdrawn, withdrawn_answers
-from cachewarm_pipeline.match_rules.expected_reach import expected_reach
-from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, reach_within
+from cachewarm_pipeline.match_rules.expected_hit_probability import expected_hit_probability
+from cachewarm_pipeline.match_rules.hit_probability_curve import NEVER, HitProbability, certain_within
 from cachewarm_pipeline.match_rules.rule_tables import agent_logs
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
 from cachewarm_pipeline.planning.candidate_row import CandidateRow
@@ -161,33 +161,33 @@ class _CoverageSelection:
         of_texts = partial(vectors_of, self._ports.embedder, self._ports.vectors)
         demands = agent_demands(rows, self._labelled, vectors.get, of_texts, self._judge)
         place = budget_places(rows, limits.entry_bytes)
-        within_radius = reach_within(settings.coverage_radius)
+        within_radius = certain_within(settings.coverage_radius)
         graph, _ = coverage_graph(demands, place, lambda _: within_radius)
         first = select(rows, graph, demands, limits)
         self._progress(f"first pass: {len(first.positions):,} entries; predicting their match rules")
-        reach = self._predicted_reach(rows, first)
-        graph, lookups = coverage_graph(demands, place, lambda name: reach.get(name, NEVER))
+        predicted = self._predicted_hit_probability(rows, first)
+        graph, lookups = coverage_graph(demands, place, lambda name: predicted.get(name, NEVER))
         second = select(rows, graph, demands, limits)
         self.curves = gain_curves(rows, graph, lookups, second, demands, np.random.default_rng(RANDOM_ORDER_SEED))
         self.second_pass = SecondPass(
             len(set(second.positions) - set(first.positions)),
-            float(lookups @ graph.reached_by(first.positions)),
-            sorted(name for name, curve in reach.items() if curve(np.ones(1))[0] > 0),
+            float(lookups @ graph.answered_by(first.positions)),
+            sorted(name for name, curve in predicted.items() if curve(np.ones(1))[0] > 0),
         )
         self._progress(f"second pass: {len(second.positions):,} entries, {self.second_pass.new_entries:,} of them new")
         for name in sorted(set(limits.quotas) - {demand.agent_type for demand in demands}):
             self._progress(f"CACHEWARM_QUOTAS names {name!r}, but no candidate has this agent_type: is it misspelt?")
-        hits = lookups * graph.reached_by(second.positions)
+        hits = lookups * graph.answered_by(second.positions)
         self.agent_rows = tuple(_agent_rows(rows, demands, second, hits, place, limits))
         return second
 
-    def _predicted_reach(self, rows: list[CandidateRow], selected: Selected) -> dict[str, Reach]:
+    def _predicted_hit_probability(self, rows: list[CandidateRow], selected: Selected) -> dict[str, HitProbability]:
         settings = self._ports.settings
         entries = plan_table([rows[position] for position in selected.positions], self._judge)
         logs = agent_logs(
             entries, self._labelled, partial(vectors_of, self._ports.embedder, self._ports.vectors), self._judge
         )
-        return expected_reach(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta)
+        return expected_hit_probability(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta)
 
 
 def _agent_rows(

@@ -8,14 +8,16 @@ from cachewarm_pipeline.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Limits:
-    """What a selection keeps to. ``budget``: places; ``quotas``: places kept for an agent_type and at most for it;
-    ``floor``: hits a day of mean cost that an entry must add for each of its places; ``entry_bytes``: bytes of response
-    that one place pays for."""
+    """What a selection keeps to."""
 
     budget: int
+    """Places of the budget."""
     quotas: Mapping[str, int] = field(default_factory=dict)
+    """Places kept for an agent_type, which are also the most it gets."""
     floor: float = 0.0
+    """Hits a day of mean cost that an entry must add for each of its places."""
     entry_bytes: int = 8192
+    """Bytes of response that one place pays for."""
 
     def __post_init__(self) -> None:
         if self.budget < 1:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
+from cachewarm_pipeline.match_rules.hit_probability_curve import NEVER, HitProbability, certain_within, fit_curve
 from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY, SHARES, part_of
-from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, fit_curve, reach_within
 from cachewarm_pipeline.planning import entry_selection as selection_module
 from cachewarm_pipeline.planning.entry_selection import (
     MAX_SOURCE_ORDER_COST,
@@ -33,7 +33,7 @@ from cachewarm_pipeline.settings.selection_limits import Limits
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 
 Row = dict[str, Any]
-NEAR = reach_within(0.25)
+NEAR = certain_within(0.25)
 TODAY = date(2026, 11, 24)
 
 
@@ -77,13 +77,13 @@ class World:
         labelled = pa.Table.from_pylist(self.queries, schema=LABELLED_QUERIES)
         return agent_demands(self.rows, labelled, vectors, vectors, ExactJudge())
 
-    def chosen(self, limits: Limits, reach: Reach = NEAR) -> tuple[list[str], dict[ExclusionReason, int]]:
-        found = self.select(limits, reach)
+    def chosen(self, limits: Limits, curve: HitProbability = NEAR) -> tuple[list[str], dict[ExclusionReason, int]]:
+        found = self.select(limits, curve)
         return [self.rows[place]["prompt"] for place in found.positions], dict(found.excluded)
 
-    def select(self, limits: Limits, reach: Reach = NEAR) -> Selected:
+    def select(self, limits: Limits, curve: HitProbability = NEAR) -> Selected:
         demands = self.demands()
-        graph, _ = coverage_graph(demands, budget_places(self.rows, limits.entry_bytes), lambda _: reach)
+        graph, _ = coverage_graph(demands, budget_places(self.rows, limits.entry_bytes), lambda _: curve)
         return select(self.rows, graph, demands, limits)
 
 
@@ -293,7 +293,7 @@ worlds = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(worlds, st.integers(1, 30), st.floats(0, 3), st.booleans(), st.integers(0, 5))
 def test_every_candidate_is_chosen_once_or_excluded_with_one_reason(
-    texts: list, budget: int, floor: float, reaching: bool, quota: int
+    texts: list, budget: int, floor: float, semantic: bool, quota: int
 ) -> None:
     world = World()
     for degrees, answer, source, agent, demand in texts:
@@ -302,16 +302,16 @@ def test_every_candidate_is_chosen_once_or_excluded_with_one_reason(
         if demand > 1:
             world.asked(text, answer, demand, agent, part_of(entry_id(text, agent)), times=7)
     limits = Limits(budget, {"a": min(quota, budget)} if quota else {}, floor)
-    found = world.select(limits, NEAR if reaching else NEVER)
+    found = world.select(limits, NEAR if semantic else NEVER)
     assert len(found.positions) == len(set(found.positions)) <= budget
     assert len(found.positions) + found.excluded.total() == len(world.rows)
     assert all(later <= earlier + 1e-6 for earlier, later in zip(found.gains, found.gains[1:], strict=False))
     if quota:
         assert sum(world.rows[place]["agent_type"] == "a" for place in found.positions) <= min(quota, budget)
-    assert found == world.select(limits, NEAR if reaching else NEVER)
+    assert found == world.select(limits, NEAR if semantic else NEVER)
     if not quota:
         demands = world.demands()
-        graph, _ = coverage_graph(demands, budget_places(world.rows, 8192), lambda _: NEAR if reaching else NEVER)
+        graph, _ = coverage_graph(demands, budget_places(world.rows, 8192), lambda _: NEAR if semantic else NEVER)
         nothing = np.zeros(len(graph.weight))
         best = greedy_by_places(graph, range(len(world.rows)), budget, max(floor, 1e-9), nothing)
         assert graph.value(found.positions) >= (1 - MAX_SOURCE_ORDER_COST) * sum(best.gains) - 1e-9
@@ -348,14 +348,14 @@ def test_recent_days_weigh_more_and_all_weights_add_up_to_one_day() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.booleans()), max_size=80))
-def test_a_reach_curve_never_falls_and_stays_within_0_and_1(outcomes: list[tuple[float, bool]]) -> None:
+def test_a_hit_probability_curve_never_falls_and_stays_within_0_and_1(outcomes: list[tuple[float, bool]]) -> None:
     curve = fit_curve(np.array([c for c, _ in outcomes], np.float32), np.array([y for _, y in outcomes], bool))
     chances = curve(np.linspace(-1, 1, 50))
     assert ((chances >= 0) & (chances <= 1)).all()
     assert (np.diff(chances) >= -1e-12).all()
 
 
-def test_a_step_reaches_to_its_radius_and_no_further() -> None:
-    curve = reach_within(0.25)
+def test_a_step_is_certain_within_its_radius_and_never_outside() -> None:
+    curve = certain_within(0.25)
     assert curve(np.array([0.751, 0.749])) == pytest.approx([1.0, 0.0], abs=1e-3)
     assert (NEVER(np.array([1.0, 0.5])) == 0).all()

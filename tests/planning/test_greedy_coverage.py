@@ -51,13 +51,13 @@ def nothing(graph: CoverageGraph) -> np.ndarray:
 
 def plain_greedy(graph: CoverageGraph, budget: int) -> float:
     """Greedy that computes every gain again at each step."""
-    reached, chosen = nothing(graph), set()
+    answered, chosen = nothing(graph), set()
     for _ in range(min(budget, graph.candidates)):
-        gains = [-1.0 if c in chosen else graph.gain(c, reached) for c in range(graph.candidates)]
+        gains = [-1.0 if c in chosen else graph.gain(c, answered) for c in range(graph.candidates)]
         best = int(np.argmax(gains))
         chosen.add(best)
-        graph.add(best, reached)
-    return float(graph.weight @ reached)
+        graph.add(best, answered)
+    return float(graph.weight @ answered)
 
 
 def best_value(graph: CoverageGraph, budget: int) -> float:
@@ -91,21 +91,21 @@ def test_lazy_greedy_is_within_one_percent_of_plain_greedy(seed: int) -> None:
 
 @given(graphs, st.integers(1, 6))
 def test_gains_fall_and_add_up_to_the_value(graph: CoverageGraph, budget: int) -> None:
-    reached = nothing(graph)
-    found = greedy(graph, all_of(graph), budget, 0.0, reached)
+    answered = nothing(graph)
+    found = greedy(graph, all_of(graph), budget, 0.0, answered)
     assert all(later <= earlier + 1e-9 for earlier, later in zip(found.gains, found.gains[1:], strict=False))
     assert sum(found.gains) == pytest.approx(graph.value(found.positions))
     assert cumulative_gains(graph, found.positions)[-1:] == pytest.approx(np.cumsum(found.gains)[-1:])
-    assert reached == pytest.approx(graph.reached_by(found.positions))
+    assert answered == pytest.approx(graph.answered_by(found.positions))
 
 
 @given(graphs, st.floats(0.0, 1.0))
 def test_no_entry_below_the_floor_is_chosen_and_none_above_it_is_left(graph: CoverageGraph, floor: float) -> None:
-    reached = nothing(graph)
-    found = greedy(graph, all_of(graph), np.inf, floor, reached)
+    answered = nothing(graph)
+    found = greedy(graph, all_of(graph), np.inf, floor, answered)
     assert all(gain >= floor - 1e-9 for gain in found.gains)
     left = set(range(graph.candidates)) - set(found.positions)
-    assert all(graph.gain(c, reached) < floor + 1e-9 for c in left)
+    assert all(graph.gain(c, answered) < floor + 1e-9 for c in left)
 
 
 def test_of_equal_candidates_the_earlier_one_is_chosen() -> None:

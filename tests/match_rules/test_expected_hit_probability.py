@@ -1,4 +1,4 @@
-"""How far entries are expected to reach: from the training part alone, and by the chance of a certificate."""
+"""Expected hit probabilities: from the training part alone, and by the chance of a certificate."""
 
 from dataclasses import replace
 
@@ -7,24 +7,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.match_rules.expected_reach import _chance_to_pass, expected_reach
+from cachewarm_pipeline.match_rules.expected_hit_probability import _chance_to_pass, expected_hit_probability
+from cachewarm_pipeline.match_rules.hit_probability_curve import NEVER
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled
-from cachewarm_pipeline.match_rules.reach_curve import NEVER
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 from tests.match_rules.test_learn_rules import agent_log
 
 
-def test_with_evidence_entries_reach_far_and_a_nearer_query_is_likelier_to_be_served() -> None:
-    reach = expected_reach([agent_log(1, noise=0.9)], alpha=0.05, delta=0.05)["a"]
-    chances = reach(np.array([0.2, 0.5, 0.8]))
+def test_with_evidence_entries_answer_other_queries_and_nearer_ones_more_likely() -> None:
+    curve = expected_hit_probability([agent_log(1, noise=0.9)], alpha=0.05, delta=0.05)["a"]
+    chances = curve(np.array([0.2, 0.5, 0.8]))
     assert (np.diff(chances) > 0).all()
     assert chances[0] < 0.6 < chances[-1]
 
 
 def test_where_no_certificate_is_expected_an_entry_answers_its_own_text_only() -> None:
-    assert expected_reach([agent_log(1)], alpha=0.0001, delta=0.01)["a"] == NEVER
+    assert expected_hit_probability([agent_log(1)], alpha=0.0001, delta=0.01)["a"] == NEVER
     few = agent_log(2, answers=4, wordings=12, entries=10)
-    assert expected_reach([few], alpha=0.05, delta=0.05)["a"] == NEVER
+    assert expected_hit_probability([few], alpha=0.05, delta=0.05)["a"] == NEVER
 
 
 def test_no_certifying_answer_is_read() -> None:
@@ -38,7 +38,9 @@ def test_no_certifying_answer_is_read() -> None:
         return np.asarray(data.groups[queries] == data.groups[entries])
 
     blind = replace(log, data=Labelled(data.vectors, others, data.tokens, of_training))
-    assert expected_reach([blind], alpha=0.05, delta=0.05) == expected_reach([log], alpha=0.05, delta=0.05)
+    assert expected_hit_probability([blind], alpha=0.05, delta=0.05) == expected_hit_probability(
+        [log], alpha=0.05, delta=0.05
+    )
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,5 +1,5 @@
-"""How far the entries of a plan are expected to reach: what its match rules will serve, estimated from the part of the
-log that trains them. No certifying label is read.
+"""How likely the entries of a plan are expected to answer similar queries: what its match rules will serve, estimated
+from the part of the log that trains them. No certifying label is read.
 
 The second pass of the entry selection uses it. The less likely a certificate is, the more an entry counts for its own
 text alone, and the better are the prompts that are asked most.
@@ -11,14 +11,16 @@ import numpy as np
 from cachewarm_client.match_features import Floats, Ints
 
 from cachewarm_pipeline.match_rules.certification import plan_thresholds
+from cachewarm_pipeline.match_rules.hit_probability_curve import NEVER, HitProbability, fit_curve
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled
-from cachewarm_pipeline.match_rules.reach_curve import NEVER, Reach, fit_curve
 from cachewarm_pipeline.match_rules.training import AgentLog, Bools, fit_models
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 from cachewarm_pipeline.numerics.nearest_neighbours import block_rows
 
 
-def expected_reach(logs: Sequence[AgentLog], *, alpha: float, delta: float, seed: int = 0) -> dict[str, Reach]:
+def expected_hit_probability(
+    logs: Sequence[AgentLog], *, alpha: float, delta: float, seed: int = 0
+) -> dict[str, HitProbability]:
     """By agent_type: the chance that a query is served the right answer, by the cosine of the nearest entry that has
     that answer. NEVER where no certificate is expected.
 
@@ -38,7 +40,7 @@ def expected_reach(logs: Sequence[AgentLog], *, alpha: float, delta: float, seed
         cosine = _nearest_right_cosine(log.data, log.entries, log.train)
         answerable = np.isfinite(cosine)
         curve = fit_curve(cosine[answerable], ((scores >= threshold) & right)[answerable])
-        found[log.agent_type] = Reach(curve.intercept, curve.slope, curve.top * chance)
+        found[log.agent_type] = HitProbability(curve.intercept, curve.slope, curve.top * chance)
     return found
 
 
@@ -53,13 +55,13 @@ def _expected_certificate(
     one.
     """
     scale = held_out / max(1, len(scores))
-    best, reached = (0.0, 0.0, 0.0), 1.0
+    best, chance = (0.0, 0.0, 0.0), 1.0
     for threshold in plan_thresholds(scores, right, held_out, alpha, delta):
         served = scores >= threshold
         count, wrong = int(served.sum()), int((served & ~right).sum())
         hits = round(scale * count)
-        reached = min(reached, _chance_to_pass(hits, min(1.0, (wrong + 0.5) / (count + 1)), alpha, delta))
-        best = max(best, (reached * hits, reached, float(threshold)))
+        chance = min(chance, _chance_to_pass(hits, min(1.0, (wrong + 0.5) / (count + 1)), alpha, delta))
+        best = max(best, (chance * hits, chance, float(threshold)))
     return best[1:]
 
 

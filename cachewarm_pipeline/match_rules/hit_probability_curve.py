@@ -1,4 +1,7 @@
-"""How far an entry reaches: the chance that something is true at a cosine, as a logistic curve of the cosine."""
+"""The chance of a hit at a cosine, as a logistic curve of the cosine: how likely an entry answers a lookup.
+
+The same curve describes how likely two answers are the same at a cosine.
+"""
 
 from dataclasses import dataclass
 
@@ -15,7 +18,7 @@ _PENALTY = 1.0
 
 
 @dataclass(frozen=True)
-class Reach:
+class HitProbability:
     """chance = top / (1 + exp(-(intercept + slope * cosine))). ``slope`` is never negative."""
 
     intercept: float
@@ -29,17 +32,17 @@ class Reach:
         return np.where(chance < LEAST_CHANCE, 0.0, chance)
 
 
-NEVER = Reach(0.0, 0.0, 0.0)
+NEVER = HitProbability(0.0, 0.0, 0.0)
 """Exact hits only: an entry answers no other prompt."""
 
 
-def reach_within(radius: float) -> Reach:
-    """Chance 1 within a cosine distance of ``radius``, 0 outside; both are reached within 1/1000 of the edge."""
+def certain_within(radius: float) -> HitProbability:
+    """Chance 1 within a cosine distance of ``radius``, 0 outside; both hold from 1/1000 off the edge."""
     slope = 1e5
-    return Reach(slope * (radius - 1 + 1e-4), slope)
+    return HitProbability(slope * (radius - 1 + 1e-4), slope)
 
 
-def fit_curve(cosine: NDArray[np.floating], holds: NDArray[np.bool_]) -> Reach:
+def fit_curve(cosine: NDArray[np.floating], holds: NDArray[np.bool_]) -> HitProbability:
     """The logistic curve through outcomes ``holds`` at cosines, both of shape (n,).
 
     NEVER where no outcome is true. Flat, at the share of true outcomes, with fewer than LEAST_PAIRS of either kind and
@@ -50,12 +53,12 @@ def fit_curve(cosine: NDArray[np.floating], holds: NDArray[np.bool_]) -> Reach:
         return NEVER
     if min(good, len(holds) - good) < LEAST_PAIRS:
         share = (good + 0.5) / (len(holds) + 1)
-        return Reach(float(np.log(share / (1 - share))), 0.0)
+        return HitProbability(float(np.log(share / (1 - share))), 0.0)
     from cachewarm_pipeline.match_rules.logistic_regression import logistic
 
     model = logistic(np.asarray(cosine, np.float64)[:, None], holds, _PENALTY)
     slope = model.weights[0]
     if slope > 0:
-        return Reach(model.intercept, slope)
+        return HitProbability(model.intercept, slope)
     share = good / len(holds)
-    return Reach(float(np.log(share / (1 - share))), 0.0)
+    return HitProbability(float(np.log(share / (1 - share))), 0.0)
