@@ -29,7 +29,7 @@ _NUMBER_WORDS = {
     "hundred": "100",
     "thousand": "1000",
 }
-"""Without "one", which is as often a pronoun."""
+"""The word "one" is excluded: it is often a pronoun."""
 
 _RUN = re.compile(r"[\w./-]+")
 _SNAKE = re.compile(r"\w_\w")

@@ -112,7 +112,7 @@ def near_pairs(vectors: NDArray[np.float32], buckets: Positions, floor: float) -
 def cosines(vectors: NDArray[np.float32], left: Positions, right: Positions) -> NDArray[np.float64]:
     """Cosine of each pair (n,) of rows of unit length.
 
-    The same bits in either order of the two, alone or together with other pairs.
+    Bit-identical in either order of the two, alone or together with other pairs.
     """
     result = np.empty(len(left))
     for start in range(0, len(left), _PAIRS):
@@ -125,9 +125,9 @@ def nearest_first(items: Positions, similarity: NDArray[np.float64], ask: Callab
     """Which pairs (n,) are equivalent, with few calls of ``ask``, which may cost money.
 
     Pair k is (``items[k]``, another item) with ``similarity[k]``. For each item ``ask`` gets the most similar pair
-    first, then the next two, the next four, and so on, until there is a yes. Pairs that were not asked are False. That
-    loses nothing if the relation is an equivalence and an item's pairs are with heads of different groups: at most one
-    of them is a yes. ``ask`` takes positions of pairs.
+    first, then the next two, the next four, and so on, until there is a yes. Pairs that were not asked are False.
+    Nothing is lost if equivalence is transitive and an item's pairs are with heads of different groups: at most one
+    head matches. ``ask`` takes positions of pairs.
     """
     order = np.lexsort((-similarity, items))
     first_of_item = np.searchsorted(items[order], items[order])

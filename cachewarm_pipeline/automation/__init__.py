@@ -9,6 +9,6 @@ hit_rate_alarm.py       when to warm (pure)      hit_rate_sensor.py      warms a
 off_peak_sensor.py      progressive loading      wrong_hit_sensor.py     withdraws answers that are reported as wrong
 run_state.py            what sensors read from Dagster: unfinished and finished runs, why a run failed
 alerts.py               logs failed runs and posts them to a webhook
-tags.py                 the tags of our runs     plurals.py              counted nouns in messages
+tags.py                 the tags of our runs
 storage.py              Dagster's storage by environment; named in dagster.yaml
 """

@@ -1,5 +1,5 @@
 """The sensor that watches reports of wrong hits: `report_wrong_hit()` in Redis every minute, and negative feedback on
-served rows of the log every 15 minutes. It only looks; the run that it requests decides again and withdraws."""
+served rows of the log every 15 minutes. It only requests a run; the run decides again and withdraws."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,20 +1,17 @@
-"""Base queries: the queries that synthetic variants are written of. Some are configured as YAML; the others are the
+"""Base queries: the queries that the model writes variants for. Some are configured as YAML; the others are the
 day's best golden answers and most frequent queries."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_client.text import MAX_PROMPT_CHARS, canonical
+from cachewarm_client.text import MAX_AGENT_TYPE_CHARS, MAX_PROMPT_CHARS, canonical
 
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import BaseQuery
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-MAX_AGENT_TYPE_CHARS = 200
-"""As in source rows (ExclusionReason.BAD_AGENT_TYPE): an agent_type is a name, not a text."""
 
 _KEYS = ("query", "response")
 

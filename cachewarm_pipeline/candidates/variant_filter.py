@@ -22,8 +22,8 @@ its own.
 
 Measured on the synthetic sample with all-MiniLM-L6-v2: take two wordings of one question that are less than 0.03 apart.
 The second reaches few queries that the first does not reach: another 14% within 0.05, 7% within 0.1, 2% within 0.25.
-From a distance of 0.05 on, the second reaches as many again. 6% of the recorded variants are nearer than 0.03. Another
-embedding model has another scale.
+From a distance of 0.05 on, the second answers as many new queries as the first. 6% of the recorded variants are nearer
+than 0.03. Another embedding model has another scale.
 """
 
 TOO_FAR = 0.45

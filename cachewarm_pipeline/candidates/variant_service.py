@@ -19,6 +19,7 @@ from cachewarm_pipeline.candidates.variant_table import WriterInfo, variants_tab
 from cachewarm_pipeline.errors import ConfigurationError, LlmError
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.ports import BaseQuery, Judge, Llm, Ports, Progress
 from cachewarm_pipeline.storage.schemas import SYNTHETIC_VARIANTS
 
@@ -108,9 +109,8 @@ def variants_of_day(
         min_distance=settings.variant_min_distance,
         max_distance=settings.variant_max_distance,
     )
-    kept, asked_of = len(found.kept), len(written)
-    queries = "query" if asked_of == 1 else "queries"
-    progress(f"kept {kept:,} variant{'' if kept == 1 else 's'} of {asked_of:,} base {queries}")
+    kept, asked_of = plural(len(found.kept), "variant"), plural(len(written), "base query", "base queries")
+    progress(f"kept {kept} of {asked_of}")
     info = WriterInfo(llm.model, recorded, llm.prompt_version, llm.temperature)
     by_origin = Counter(base.origin for base in asked)
     return SyntheticVariants(
@@ -138,8 +138,8 @@ class _Write(Protocol[_T]):
 
 
 class FaultTolerantWriter:
-    """A writer that goes on when its server fails: after the first fault it asks nothing more and returns what is
-    stored. ``ask``: whether it asks at all."""
+    """A writer that goes on when its server fails. After the first fault it sends no more requests and returns stored
+    texts. ``ask``: whether it sends requests at all."""
 
     def __init__(self, llm: Llm, ask: bool, progress: Progress) -> None:
         self._llm, self._ask, self._progress = llm, ask, progress

@@ -1,6 +1,6 @@
 """The logged responses of a window of days as numbers in columns, with 8-byte hashes in place of their texts.
 
-Which queries are frequent, and which response is an answer, is decided in candidates.window_rollup.
+`window_rollup` decides which queries are frequent, and which response is an answer.
 """
 
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ for _api in (
 _settings = load_settings()
 
 daily = dg.DailyPartitionsDefinition(start_date=_settings.first_day.isoformat(), timezone="UTC", end_offset=1)
-"""The newest partition is the present day, as far as it has come: when the hit rate falls, a run can react to what
+"""The newest partition is today, incomplete: when the hit rate falls, a run can react to what
 users ask today. Its counts are marked as partial and counted again once the day is over."""
 
 lookback = dg.TimeWindowPartitionMapping(

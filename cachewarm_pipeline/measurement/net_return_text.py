@@ -45,16 +45,16 @@ def _break_even(row: Mapping[str, Any]) -> list[str]:
     """Up to which cost of a wrong hit warming pays, by the estimate and by the cautious ends."""
     harm, even, low = row["wrong_hit_usd"], row["break_even_harm_usd"], row["break_even_harm_low_usd"]
     never = "; at the cautious end it does not pay at all" if low == 0 else ""
-    advice = [SET_IT] if harm is None else []
+    remediation = [SET_IT] if harm is None else []
     if even is None:
         if row["saved_usd"] <= row["running_usd"]:
             return ["does not pay even if wrong hits did no harm"]
         reason = "no judged hit was wrong" if row["wrong_hits"] == 0 else "pays whatever a wrong hit costs"
         cautious = f" (cautiously: pays as long as a wrong hit costs less than {usd(low)})" if low else ""
-        return [reason + cautious + never, *advice]
+        return [reason + cautious + never, *remediation]
     if harm is None:
         cautious = f" (cautiously: {usd(low)})" if low else never
-        return [f"pays as long as a wrong hit costs less than {usd(even)}{cautious}", *advice]
+        return [f"pays as long as a wrong hit costs less than {usd(even)}{cautious}", *remediation]
     cautious = f" (cautiously: {usd(low)})" if low else ""
     setting = f"CACHEWARM_WRONG_HIT_USD is {usd(harm)}"
     return [f"stops paying if a wrong hit costs more than {usd(even)}{cautious}; {setting}{never}"]

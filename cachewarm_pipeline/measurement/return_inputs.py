@@ -71,7 +71,7 @@ class ReturnInputs:
     rows: pa.Table
     """REPLAY of the day's plan."""
     replay: Mapping[str, Any]
-    """Summary of ``rows`` (proof.replay_summary.summary)."""
+    """Summary of ``rows`` (proof.replay_summary.summarise_replay)."""
     replay_days: int
     """Held-out days of the replay."""
     call_usd: Mapping[str, float | None]

@@ -50,7 +50,7 @@ def expected_figures(
     running_usd: float = 0.0,
     warming_usd: float = 0.0,
 ) -> AgentTypeFigures:
-    """Figures expected by the replay of an agent_type (replay_summary.summary) over ``days`` held-out days.
+    """Figures expected by the replay of an agent_type (replay_summary.summarise_replay) over ``days`` held-out days.
 
     Raises ValueError if ``days`` is below 1.
     """
@@ -70,8 +70,8 @@ def expected_figures(
 
 
 def wrong_share(replay: Mapping[str, Any]) -> Estimate | None:
-    """Share of the judged hits of a replay (replay_summary.summary) that is wrong, with its bounds; None if no hit was
-    judged."""
+    """Share of the judged hits of a replay (replay_summary.summarise_replay) that is wrong, with its bounds; None if no
+    hit was judged."""
     wrong = replay["wrong_hit_rate"]
     return None if wrong is None else widened(wrong, replay["wrong_hit_rate_lower"], replay["wrong_hit_rate_upper"])
 

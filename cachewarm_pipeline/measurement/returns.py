@@ -62,9 +62,9 @@ class PaybackDays(NamedTuple):
 class Return:
     """The return of a day, of one agent_type or in total; None for a figure if something it needs is not known.
 
-    Ranges are boxes, not intervals of one confidence. The cautious end combines the low end of the lift and the high
-    end of the wrong hits. It holds with a probability of at least 1 minus the sum of the error probabilities of these
-    two. It makes no allowance for the price of a call.
+    Each end of a range combines the worst (best) case of every part; it is not one confidence interval. The cautious
+    end combines the low end of the lift and the high end of the wrong hits. It holds with a probability of at least 1
+    minus the sum of the error probabilities of these two. It makes no allowance for the price of a call.
     """
 
     agent_type: str | None

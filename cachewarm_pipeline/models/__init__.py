@@ -1,6 +1,6 @@
 """Paid models: embedding, judging and writing within the budgets of a run.
 
-In come texts to embed and questions to ask; out go vectors, answers, and what they cost.
+In: texts to embed and questions to ask. Out: vectors, answers, and what they cost.
 
 - ``embedders``: opens the embedder that the settings choose; ``openai_embedder``: the paid one, within the run's
   budget.

@@ -52,7 +52,7 @@ class RunBudget:
     An attempt is free where the server itself says that there is no answer.
 
     Where each step has its own process, the budget starts with what the run has spent so far (``Workspace.begin``). It
-    then holds over steps that follow each other, as the steps of one pool do.
+    applies across consecutive steps, as the steps of one pool are.
     """
 
     def __init__(self, limit: float | None = None) -> None:

@@ -123,7 +123,7 @@ class ChatRole:
     """Who needs the key, for the message that asks for it."""
     error: type[CachewarmError]
     """What is raised where the server cannot be used."""
-    advice: Remediation
+    remediation: Remediation
     refusal_codes: tuple[str, ...] = ()
     """Codes of an HTTP 400 that is about one text, not about the form of the request: it counts as a refusal."""
 
@@ -158,7 +158,7 @@ class ChatModel:
             base_url=base_url,
             timeout=timeout,
             max_retries=max_retries,
-            advice=self.role.advice,
+            remediation=self.role.remediation,
             rate_limiter=rate_limiter,
         )
 

@@ -11,6 +11,7 @@ In: the candidate tables (golden, frequent, synthetic), the labelled queries, th
 - ``entry_selection.py``: selection by coverage under a budget; ``greedy_coverage.py``: the lazy greedy algorithm
 - ``gain_curves.py``: expected hits by number of entries, against two other orders
 - ``candidate_row.py``: the rows that these files hand to each other
+- ``embedding_service.py``: the vectors of a day
 - ``planned_cost.py``: tokens and dollars of a run before anything is paid
 - ``assets.py``, ``plan_page.py``: the Dagster assets ``embeddings`` and ``warming_plan``, and their pages
 """

@@ -87,8 +87,8 @@ def select(
 
     Agent types with a quota come first, each within its own quota; the others share the rest of the budget. If the log
     of an agent_type has fewer than THIN_LOG_QUERIES queries, or none (a cold start), its golden answers follow all
-    others, in the order of ``rows`` (by confidence). Within a quota, and among the agent types without one, the worth
-    is at least 1 - MAX_SOURCE_ORDER_COST of what greedy reaches.
+    others, in the order of ``rows`` (by confidence). Within a quota, and among the agent types without one, the total
+    value is at least (1 - MAX_SOURCE_ORDER_COST) of greedy's.
 
     Reasons: NO_DEMAND (would answer nothing), BELOW_FLOOR (the entries before it already answer its demand),
     OVER_QUOTA, OVER_BUDGET.

@@ -4,13 +4,13 @@ Expected lookups. Of r lookups of one text, r - 1 repeat an earlier one. That sh
 a text asked once) can be an exact hit on an entry with this text. The rest of it, and all demand of a text that is no
 candidate, stands for similar texts that users have not asked yet, which only a semantic hit can answer.
 
-Use of answers. Answers are compared only for the labelled queries that do not certify (parts ``choose`` and ``fit``).
-If entries were chosen because they answer the certifying queries correctly, the certificate would be worthless. So
-semantic demand comes from these parts, scaled up by their share of the log. A certifying query that is itself a
-candidate counts with its own lookups. How likely a near entry answers it correctly is taken from the other queries at
-that similarity, never from its own answer. One use of its answer remains: it decides which other queries it would
-answer as an entry. Certifying queries that agree with others therefore become entries, and leave the certifying part,
-more often than unusual ones. That can only make certification stricter.
+Use of answers. Answers are used only for labelled queries that do not certify (parts ``choose`` and ``fit``), with one
+exception, below. If entries were chosen because they answer the certifying queries correctly, the certificate would be
+worthless. So semantic demand comes from these parts, scaled up by their share of the log. A certifying query that is
+itself a candidate counts with its own lookups. How likely a near entry answers it correctly is taken from the other
+queries at that similarity, never from its own answer. One use of its answer remains: it decides which other queries it
+would answer as an entry. Certifying queries that agree with others therefore become entries, and leave the certifying
+part, more often than unusual ones. That can only make certification stricter.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.planning.candidate_row import CandidateRow
 from cachewarm_pipeline.planning.entry_selection import Selected
 from cachewarm_pipeline.planning.expected_demand import AgentDemand
@@ -100,8 +101,5 @@ def next_entries_sentence(found: GainCurves) -> str:
     if not more:
         return "No further candidate would add a hit."
     share = f" ({found.next_hits / found.lookups:.1%} of the lookups)" if found.lookups else ""
-    if more == BEYOND_PLAN:
-        entries = f"next {more} entries"
-    else:
-        entries = "one remaining candidate" if more == 1 else f"{more} remaining candidates"
+    entries = f"next {more} entries" if more == BEYOND_PLAN else plural(more, "remaining candidate")
     return f"The {entries} would add {found.next_hits:,.1f} hits a day{share}."

@@ -1,5 +1,5 @@
-"""Held-out traffic against a recipe's entries: which entry would serve each query, and whether its answer agrees with
-the one that the log has.
+"""Held-out traffic against a recipe's entries: which entry would serve each query, and whether its answer
+equals the logged answer.
 
 Prepares what proof.replay_simulation counts. The judge is passed in as a callable; the caller embeds.
 """

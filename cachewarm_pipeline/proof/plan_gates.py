@@ -1,4 +1,4 @@
-"""The gates on vectors, plan and loaded cache: what must hold before and after publishing. Pure verdicts.
+"""The gates on vectors, plan and loaded cache: conditions checked before and after publishing. Pure functions.
 
 The gate on the wrong-hit rate is in wrong_hit_gate.py.
 """

@@ -14,7 +14,7 @@ from cachewarm_pipeline.proof.service import BOOTSTRAP_SEED, ReplayedDay
 from cachewarm_pipeline.workspace.workspace import Workspace
 
 _FORECAST = ("hit_rate", "cold_hit_rate", "lift", "lift_interval", "wrong_hit_rate", "wrong_hit_rate_upper", "lookups")
-"""The forecast, in the order in which a person asks for it."""
+"""The forecast, most important figures first."""
 
 
 def replay_metadata(

@@ -18,7 +18,9 @@ _T975 = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
     *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
-"""97.5% quantiles of Student's t with 1 to 30 degrees of freedom. For more, the last one is conservative."""
+"""97.5% quantiles of Student's t with 1 to 30 degrees of freedom. For more, the last one is conservative.
+
+A table and not scipy.special.stdtrit: its further digits would change the `lift_interval` of stored replays."""
 
 
 def summarise_replay(rows: pa.Table, decisions: pa.Table, *, delta: float, seed: int) -> dict[str, Any]:

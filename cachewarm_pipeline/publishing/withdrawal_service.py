@@ -16,6 +16,7 @@ from cachewarm_pipeline.errors import CacheError, CachewarmError
 from cachewarm_pipeline.freshness import withdrawn_entries as withdrawn
 from cachewarm_pipeline.freshness.service import WITHDRAWN, withdrawn_entries
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts, vectors_of
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.publishing.cache_ports import CachePorts
 from cachewarm_pipeline.publishing.redis.cache_store import CacheStore
 from cachewarm_pipeline.publishing.wrong_hit_attribution import RejectedAnswer, attribute_to_entries
@@ -64,11 +65,11 @@ def withdraw_confirmed(ports: CachePorts, progress: Callable[[str], Any]) -> dic
         more, over_limit = _withdraw_reported(ports, cache, live.id, live.entries)
         done += more
     if done:
-        progress(f"{done} answer{'s are' if done != 1 else ' is'} out of service")
+        progress(f"{plural(done, 'answer is', 'answers are')} out of service")
     if over_limit:
         limit = f"{ports.settings.wrong_hit_max_share:.0%} of its {live.entries:,} entries"
         raise CacheError(
-            f"{over_limit} more confirmed wrong answer{'s' if over_limit != 1 else ''} of {live.id} stayed in service: "
+            f"{plural(over_limit, 'more confirmed wrong answer')} of {live.id} stayed in service: "
             f"at most {limit} (CACHEWARM_WRONG_HIT_MAX_SHARE) are withdrawn one by one; `cachewarm withdrawn` lists "
             "them, and `cachewarm rollback` goes back if the generation is bad"
         )

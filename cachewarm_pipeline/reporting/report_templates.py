@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cachewarm_pipeline.number_format import duration, span, usd
+from cachewarm_pipeline.number_format import duration, plural, span, usd
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -47,7 +47,7 @@ def _environment() -> "Environment":
         pct0=partial(percent, digits=0),
         pct2=partial(percent, digits=2),
         points=points,
-        count=count,
+        count=plural,
         usd=usd,
         duration=duration,
         cut=_cut,
@@ -61,11 +61,6 @@ def number(value: float | None) -> str:
     if value is None:
         return NOT_KNOWN
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}"
-
-
-def count(value: int, one: str, many: str = "") -> str:
-    """``1 day``, ``2 days``; ``many``: the plural if it is not ``one`` + s."""
-    return f"{value:,} {one if value == 1 else many or one + 's'}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -71,4 +71,4 @@ NetReturnRow = dict[str, Any]
 """NET_RETURN, with all its columns: the report passes these rows on as they are."""
 
 ReplaySummary = dict[str, Any]
-"""`proof.replay_summary.summary`, which documents its keys."""
+"""`proof.replay_summary.summarise_replay`, which documents its keys."""

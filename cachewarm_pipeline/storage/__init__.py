@@ -1,7 +1,6 @@
 """Storage: datasets, vectors and paid answers as Parquet files in a folder or an object store.
 
-In come tables, vectors and values by key; out they go again, checked, or with an error of one line that says what to
-do.
+In: tables, vectors and values by key. Out: the same, checked, or an error of one line that says what to do.
 
 - ``datasets``: one Parquet file for each asset and day; ``schemas``: the schema of each dataset.
 - ``candidate_schemas``, ``plan_schemas``, ``proof_schemas``, ``answer_schemas``, ``measurement_schemas``: the columns,

@@ -106,7 +106,7 @@ class DryVerdicts(VerdictStore):
         """Does nothing: only a writer merges segments."""
 
 
-class DryMemo(WrittenTexts):
+class DryWrittenTexts(WrittenTexts):
     """Stored texts of a writer, read only."""
 
     def _merge(self) -> None:
@@ -138,7 +138,7 @@ class DryWriter(OpenAIWriter):
     """Bases without a stored text: key to prompt, variants wanted, and upper bounds of the tokens of one attempt."""
 
     def _task(self, what: str, question: WriterQuestion) -> WritingTask:
-        texts = DryMemo(self._folder, f"{self._model.name}@{question.version}")
+        texts = DryWrittenTexts(self._folder, f"{self._model.name}@{question.version}")
         batches = Batches(self._model, question, texts, self._budget, self.usage, self._progress)
         return WritingTask(what, question, texts, batches)
 

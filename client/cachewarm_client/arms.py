@@ -13,7 +13,7 @@ from cachewarm_client.errors import ConfigurationError
 from cachewarm_client.text import canonical
 
 BUCKETS = 16
-"""Hash buckets per arm in which a day's lookups are counted: the least that a counter must keep to know the noise.
+"""Hash buckets per arm in which a day's lookups are counted: the minimum needed to estimate variance.
 
 The arm depends on the user (session, prompt), not on the lookup, so what varies by chance is the user. Counts per arm
 do not show how much users differ. Counts per bucket of users do, because buckets are independent. So, in addition to

@@ -8,6 +8,9 @@ MAX_PROMPT_CHARS = 2000
 """A prompt is its first 2,000 characters: they are what is stored, embedded and looked up. It is the length that
 applications commonly embed (``content[:2000]``)."""
 
+MAX_AGENT_TYPE_CHARS = 200
+"""An agent_type is a short name. In a source row, a longer text means that the columns of the row are shifted."""
+
 # Only marks that end or quote a sentence. '#', '+', leading '.', brackets and signs carry meaning: C#, C++, .NET, f().
 _TRAILING = ".!?,;:…\"'`“”‘’«»‚„、。؟¿¡ "
 _LEADING = "\"'`“”‘’«»‚„¿¡ "

@@ -9,10 +9,9 @@ import pytest
 from cachewarm_client.text import MAX_PROMPT_CHARS, entry_id
 
 import cachewarm_pipeline
-from cachewarm_pipeline.candidates.base_queries import MAX_AGENT_TYPE_CHARS, choose_bases, parse_base_queries
+from cachewarm_pipeline.candidates.base_queries import choose_bases, parse_base_queries
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.ports import BaseQuery
-from cachewarm_pipeline.query_log.sources import ibis_rows as rows
 from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, GOLDEN_CANDIDATES
 
 EMBEDDED = Path(cachewarm_pipeline.__file__).parent / "embedded"
@@ -88,10 +87,6 @@ def test_an_error_names_its_place_and_what_to_do(text: str, message: str) -> Non
 
 def test_a_prompt_of_exactly_the_most_characters_is_taken() -> None:
     assert len(parse(f"a: [{'x' * MAX_PROMPT_CHARS}]")[0].prompt) == MAX_PROMPT_CHARS
-
-
-def test_agent_types_are_as_long_as_in_source_rows() -> None:
-    assert MAX_AGENT_TYPE_CHARS == rows.MAX_AGENT_TYPE_CHARS
 
 
 def candidates(schema: pa.Schema, *found: tuple[str, str, str, float]) -> pa.Table:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cachewarm_pipeline.cli import app
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.reporting import stored_rows
-from cachewarm_pipeline.reporting.report_templates import count, number, percent
+from cachewarm_pipeline.reporting.report_templates import number, percent
 from cachewarm_pipeline.reporting.run_report import SHOWN, run_report
 from cachewarm_pipeline.reporting.run_report_inputs import Stored, Terms
 from cachewarm_pipeline.reporting.run_report_page import page, pictures_of
@@ -284,11 +284,6 @@ def test_rows_beyond_those_on_the_page_are_counted_there_and_are_in_the_json() -
 )
 def test_numbers_have_a_decimal_only_if_they_are_computed_and_small(value: float | None, text: str) -> None:
     assert number(value) == text
-
-
-@pytest.mark.parametrize(("value", "text"), [(0, "0 entries"), (1, "1 entry"), (1200, "1,200 entries")])
-def test_counted_nouns_are_singular_for_one_only(value: int, text: str) -> None:
-    assert count(value, "entry", "entries") == text
 
 
 @pytest.mark.parametrize(

@@ -10,4 +10,5 @@ Log: source_data and source_forms (one log in every form of source), log_format_
 small_app (an application with its log).
 Pipeline: pipeline (the command line in this process), checked_project (answer checks), sensor_watch (sensors).
 Stored days: stored_rows, payback_data, impact_days.
+Property tests: any_response.
 """

@@ -55,7 +55,7 @@ class JudgeModel(ChatModel):
         name="judge",
         user="the llm judge",
         error=JudgeError,
-        advice=Remediation(
+        remediation=Remediation(
             "CACHEWARM_JUDGE_MODEL",
             timeout="; see CACHEWARM_JUDGE_TIMEOUT_SECONDS",
             rate="; run again later, or lower CACHEWARM_JUDGE_CONCURRENCY",

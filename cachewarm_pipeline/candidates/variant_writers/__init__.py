@@ -1,6 +1,6 @@
 """Writers of synthetic variants, behind the ``Llm`` port.
 
-In come base queries; out go variants of each, or an answer to each, or None where there is none yet.
+In: base queries. Out: variants of each, or an answer to each, or None where there is none yet.
 
 - ``open_writer``: opens the writer that the settings choose.
 - ``recorded_writer``: reads completions recorded for the sample, so that the default needs no API key.

@@ -18,6 +18,7 @@ from cachewarm_pipeline.candidates.variant_writers.written_text_store import Wri
 from cachewarm_pipeline.errors import LlmError
 from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost
 from cachewarm_pipeline.models.chat_model import read_reply
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.ports import BaseQuery, LlmUsage
 from cachewarm_pipeline.storage.files import below
 
@@ -47,11 +48,6 @@ def reserved_by_run(texts: WrittenTexts, run_id: str) -> ModelCost:
     """What a run has reserved for its batches, in all its processes. Raises DatasetError."""
     own = [record for record in batch_records_of(texts) if record.run_id == run_id] if run_id else []
     return ModelCost(sum(record.usd for record in own), sum(record.tokens for record in own))
-
-
-def n_bases(number: int) -> str:
-    """``1 base``, ``2 bases``."""
-    return f"{number:,} base{'' if number == 1 else 's'}"
 
 
 class Batches:
@@ -130,8 +126,8 @@ class Batches:
         self._records.save(replace(record, batch_id=batch_id))
         self.pending |= set(lines)
         self._progress(
-            f"{self._model.name}: {n_bases(len(lines))} submitted as {batch_id}, for ${usd:.2f} at most; a later "
-            "run collects the texts"
+            f"{self._model.name}: {plural(len(lines), 'base')} submitted as {batch_id}, for ${usd:.2f} at most; a "
+            "later run collects the texts"
         )
         if answer.retries_taken:
             # An attempt that seemed lost may also have created a batch, which would be paid for.
@@ -170,7 +166,7 @@ class Batches:
         if answer is None:
             self._records.end(record, self._model.run_id)
             self._progress(
-                f"{model}: the server does not know {record.batch_id}; {n_bases(total)} will be asked for again"
+                f"{model}: the server does not know {record.batch_id}; {plural(total, 'base')} will be asked for again"
             )
             return
         batch = _json_object(answer)
@@ -178,7 +174,8 @@ class Batches:
         if status not in _ENDED:
             self.pending |= set(record.most)
             self._progress(
-                f"{model}: {record.batch_id} with {n_bases(total)} is not finished; a later run collects the texts"
+                f"{model}: {record.batch_id} with {plural(total, 'base')} is not finished; a later run collects "
+                "the texts"
             )
             return
         output_gone = not self._store_output(batch, record)
@@ -190,7 +187,7 @@ class Batches:
         self._records.end(record, self._model.run_id)
         self._progress(
             f"{model}: {record.batch_id} {'has lost its output' if output_gone else status}{self._error_of(batch)}; "
-            f"{written:,} of {n_bases(total)} written"
+            f"{written:,} of {plural(total, 'base')} written"
             + (f", {len(missing):,} will be asked for again" if missing else "")
         )
 

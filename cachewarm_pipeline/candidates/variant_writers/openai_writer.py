@@ -5,7 +5,7 @@ never exceeded.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches, n_bases
+from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches
 from cachewarm_pipeline.candidates.variant_writers.writer_question import (
     WriterModel,
     WriterQuestion,
@@ -15,6 +15,7 @@ from cachewarm_pipeline.candidates.variant_writers.writer_question import (
 from cachewarm_pipeline.candidates.variant_writers.written_text_store import WrittenTexts, written_texts_of
 from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost, ask_within_budget
 from cachewarm_pipeline.models.chat_model import ASKS, ChatReply
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.ports import BaseQuery, LlmUsage
 
 STORE_EVERY = 8
@@ -149,8 +150,8 @@ class OpenAIWriter:
                 unstored.clear()
             if done % _PROGRESS_EVERY == 0:
                 self._progress(
-                    f"{self.model} wrote {task.what} for {done:,} of {n_bases(len(unwritten))}, ${self.usage.usd:.2f} "
-                    "in this run"
+                    f"{self.model} wrote {task.what} for {done:,} of {plural(len(unwritten), 'base')}, "
+                    f"${self.usage.usd:.2f} in this run"
                 )
             return cost
 
@@ -173,7 +174,7 @@ class OpenAIWriter:
         failed = sum(self.usage.failed.values())
         if failed:
             kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(self.usage.failed.items()))
-            self._progress(f"{self.model}: no {task.what} for {n_bases(failed)}: {kinds}")
+            self._progress(f"{self.model}: no {task.what} for {plural(failed, 'base')}: {kinds}")
 
     def _most(self, question: WriterQuestion, base: BaseQuery) -> ModelCost:
         """Upper bound of the cost of all asks for one base."""
@@ -202,5 +203,5 @@ class OpenAIWriter:
         self._counted.update(unasked)
         cap = self._budget.cap(*_CAPS)
         self._progress(
-            f"{self.model}: the {cap} is reached; {task.what} of {n_bases(len(unasked))} wait for a later run"
+            f"{self.model}: the {cap} is reached; {task.what} of {plural(len(unasked), 'base')} wait for a later run"
         )

@@ -55,7 +55,7 @@ class WriterModel(ChatModel):
         name="writer",
         user="CACHEWARM_LLM=openai",
         error=LlmError,
-        advice=Remediation(
+        remediation=Remediation(
             "CACHEWARM_LLM_MODEL",
             timeout="; see CACHEWARM_LLM_TIMEOUT_SECONDS",
             rate="; run again later, or lower CACHEWARM_LLM_CONCURRENCY",

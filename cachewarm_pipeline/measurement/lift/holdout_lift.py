@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cachewarm_pipeline.measurement.lift.arm_counts import ARMS, ArmCount, Cells, cells
 from cachewarm_pipeline.measurement.lift.jackknife import Estimate, JackknifeBasis, LiftGroups, lift_groups
+from cachewarm_pipeline.number_format import plural
 
 MIN_BUCKETS = 5
 """Buckets with lookups that each arm needs. In trials of simulated traffic the 95% interval covered the true lift in
@@ -147,7 +148,7 @@ def impact(counts: Sequence[ArmCount], returning: bool = True) -> Impact:
     rest = _plain(table, in_rest) if pooled else None
     share = covered / sum(lookups.values()) if covered else 0.0
     found = Impact(every, plain, rest, pooled, share, len(table.days), groups, group_of)
-    types = f"{len(pooled)} agent type{'' if len(pooled) == 1 else 's'}"
+    types = plural(len(pooled), "agent type")
     without = f"without {types}: {rest_reason}" if covered and rest else rest_reason
     shares = {name: lookups[name] / covered for name in group_of}
     return replace(

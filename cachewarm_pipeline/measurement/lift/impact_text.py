@@ -3,6 +3,7 @@
 from cachewarm_client.counters import WARMED_ARM
 
 from cachewarm_pipeline.measurement.lift.measured_impact import NO_EFFECT, MeasuredImpact, PlainHitRate
+from cachewarm_pipeline.number_format import plural
 
 
 def lift_sentence(found: MeasuredImpact) -> str:
@@ -13,7 +14,7 @@ def lift_sentence(found: MeasuredImpact) -> str:
         return f"{rate}lift not known: {found.why}"
     known = total.low is not None and total.high is not None
     interval = f" ({_points(total.low)} to {_points(total.high)})" if known else ""
-    days = f"{len(found.days)} day{'' if len(found.days) == 1 else 's'}"
+    days = plural(len(found.days), "day")
     why = f"; {found.why}" if found.why else ""
     return (
         f"warming adds {_points(total.lift)} points{interval} to the hit rate over {days}: "
@@ -38,7 +39,7 @@ def forecast_sentence(found: MeasuredImpact) -> str:
     if not off:
         return "no day has both a forecast and lookups"
     inside = [row.inside for row in found.compared if row.inside is not None]
-    days = f"{len(off)} day{'' if len(off) == 1 else 's'}"
+    days = plural(len(off), "day")
     error = f"the hit rate was {_points(sum(off) / len(off))} points off the forecast, as the mean of {days}"
     if not inside:
         return error

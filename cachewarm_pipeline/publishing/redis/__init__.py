@@ -2,7 +2,7 @@
 
 In: a warming plan with its vectors and match rules. Out: a live generation that readers open through the alias.
 
-cache_store.py          CacheStore: the facade that other rooms use
+cache_store.py          CacheStore: the facade for other packages
 connect.py              opens Redis, with faults as messages of one line
 generation_records.py   which generations exist, which is live, filling or pinned, and which may be removed
 generation_lifecycle.py the steps: begin, load, verify, switch, prune

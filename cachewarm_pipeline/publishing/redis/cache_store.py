@@ -1,6 +1,6 @@
 """The cache of one name in Redis, for the code that fills and operates it: a facade over the other modules here.
 
-``CacheStore`` holds the parts and hands calls on to them. Readers use cachewarm_client instead.
+``CacheStore`` owns the parts and delegates to them. Readers use cachewarm_client instead.
 """
 
 import logging

@@ -43,8 +43,8 @@ def renew_ttls(
 
 
 def mark_whole(client: "redis.Redis", name: str, record: GenerationRecord, plan: pa.Table, since: int) -> None:
-    """Mark each agent_type as whole until its first entry expires (cachewarm_client.keys.whole_key): so long it serves
-    what its match rule was certified on.
+    """Mark each agent_type as whole until its first entry expires (cachewarm_client.keys.whole_key): until then
+    all certified entries are present.
 
     ``since``: the server's time before the first entry was given its TTL, so that no mark outlives an entry.
     """

@@ -46,7 +46,7 @@ def load_entries(
 
     ``plan`` is the record's plan or a part of it. With the whole plan this also calls ``mark_whole``; with parts the
     caller does so after the last one. The optional column ``rule_vectors`` of the plan is what a learned rule reads
-    (match_rules.rule.pack). ``vectors`` is float32 (rows of the plan, dimensions), in the plan's order.
+    (cachewarm_client.match_decision.pack). ``vectors`` is float32 (rows of the plan, dimensions), in the plan's order.
     ``before_batch(sent)`` may raise to stop the load. Memory beyond the arguments: three batches of ``BATCH`` entries
     (about 3 MB; 60 MB if every response has 64 KB). Loading the same entries again is harmless.
 

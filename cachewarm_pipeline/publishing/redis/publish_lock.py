@@ -30,7 +30,7 @@ that write a record or switch the alias check the lock's token.
 """
 
 LOCK_POLL_SECONDS = 0.1
-"""Between two attempts to take a lock that another run has."""
+"""Seconds between attempts while another run holds the lock."""
 
 _RENEW = """#!lua flags=allow-oom
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end

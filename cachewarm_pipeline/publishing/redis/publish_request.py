@@ -76,7 +76,7 @@ class PublishResult:
     planned: int = 0
     """Planned entries."""
     waits: bool = False
-    """Whether the next call goes on: the plan is being loaded progressively, or waits for another one that is."""
+    """Whether another call is needed: the plan is being loaded progressively, or waits for another one that is."""
 
     @property
     def published(self) -> bool:

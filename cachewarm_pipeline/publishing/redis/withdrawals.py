@@ -38,7 +38,7 @@ from cachewarm_pipeline.publishing.withdrawn_answers import (
 )
 
 ATTEMPTS = 3
-"""Attempts to take out an answer that changes meanwhile. Only a publish that brings answers back changes one."""
+"""Attempts to take out an answer that changes meanwhile. Only a publish that reinstates answers can change them."""
 
 _AT_ONCE = 500
 """Answers recorded by one script: Lua accepts about 8,000 arguments at once."""

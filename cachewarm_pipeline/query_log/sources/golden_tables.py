@@ -4,14 +4,13 @@ from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
-from cachewarm_client.text import MAX_PROMPT_CHARS
+from cachewarm_client.text import MAX_AGENT_TYPE_CHARS, MAX_PROMPT_CHARS
 
 from cachewarm_pipeline.days import start_of
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.ports import GoldenRows
 from cachewarm_pipeline.query_log.sources.ibis_rows import (
     EARLIEST,
-    MAX_AGENT_TYPE_CHARS,
     exclusion_of,
     fetch,
     shaped,

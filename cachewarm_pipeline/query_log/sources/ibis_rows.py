@@ -13,9 +13,6 @@ from cachewarm_pipeline.storage.schemas import TIMESTAMP
 EARLIEST = date(2000, 1, 1)
 """Earlier times come from clocks that were never set."""
 
-MAX_AGENT_TYPE_CHARS = 200
-"""An agent_type is a short name. A longer text means that the columns of the row are shifted."""
-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 

@@ -13,14 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from cachewarm_client.text import MAX_PROMPT_CHARS, hash_user
+from cachewarm_client.text import MAX_AGENT_TYPE_CHARS, MAX_PROMPT_CHARS, hash_user
 
 from cachewarm_pipeline.days import start_of
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.ports import DayGroups
 from cachewarm_pipeline.query_log.sources.ibis_rows import (
     EARLIEST,
-    MAX_AGENT_TYPE_CHARS,
     as_utc,
     exclusion_of,
     fetch,

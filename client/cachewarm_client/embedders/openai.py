@@ -44,7 +44,7 @@ def server_options(api_key: str | None, base_url: str | None) -> dict[str, Any]:
         "user": "the openai embedder",
         "key": api_key or os.environ.get("OPENAI_API_KEY", ""),
         "base_url": base_url or os.environ.get("OPENAI_BASE_URL") or None,
-        "advice": Remediation("CACHEWARM_EMBEDDING_MODEL"),
+        "remediation": Remediation("CACHEWARM_EMBEDDING_MODEL"),
     }
 
 

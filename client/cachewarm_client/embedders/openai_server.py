@@ -51,7 +51,7 @@ class OpenAIServer:
         base_url: str | None,
         timeout: float,
         max_retries: int,
-        advice: Remediation,
+        remediation: Remediation,
     ) -> None:
         """``user``: what needs the server, for messages. ``timeout``: seconds for each attempt."""
         if importlib.util.find_spec("openai") is None:
@@ -67,7 +67,8 @@ class OpenAIServer:
             raise ConfigurationError(
                 f"OPENAI_BASE_URL {redact_url(base_url)!r} is not usable: expected http(s)://host[:port]/path"
             )
-        self._base_url, self._timeout, self._max_retries, self._advice = base_url, timeout, max_retries, advice
+        self._base_url, self._timeout, self._max_retries = base_url, timeout, max_retries
+        self._remediation = remediation
         self.name = redact_url(base_url) if base_url else "OpenAI"
         self.where = f"{self.name}, model {model!r}"
         self._lock = threading.Lock()
@@ -100,10 +101,10 @@ class OpenAIServer:
         server's name."""
         import openai
 
-        where, advice = role + self.where, self._advice
+        where, remediation = role + self.where, self._remediation
         attempts = "1 attempt" if self._max_retries == 0 else f"up to {self._max_retries + 1} attempts"
         if isinstance(error, openai.APITimeoutError):
-            return f"no answer from {where} within {self._timeout:g} s in {attempts}{advice.timeout}"
+            return f"no answer from {where} within {self._timeout:g} s in {attempts}{remediation.timeout}"
         if isinstance(error, openai.APIConnectionError):
             return f"cannot reach {where} in {attempts}; check OPENAI_BASE_URL and the network"
         if not isinstance(error, openai.APIStatusError):
@@ -112,12 +113,12 @@ class OpenAIServer:
         if status in (401, 403):
             return f"{where} refused the key (HTTP {status}); check OPENAI_API_KEY"
         if status == 404:
-            return f"{where}: not found (HTTP 404){detail}; check {advice.model_variable} and OPENAI_BASE_URL"
+            return f"{where}: not found (HTTP 404){detail}; check {remediation.model_variable} and OPENAI_BASE_URL"
         if status == 429:
-            return f"{where} limits the rate or the quota is used up (HTTP 429 in {attempts}){detail}{advice.rate}"
+            return f"{where} limits the rate or the quota is used up (HTTP 429 in {attempts}){detail}{remediation.rate}"
         if status in (408, 409) or status >= 500:
-            return f"{where} failed (HTTP {status} in {attempts}){detail}{advice.failed}"
-        return f"{where} refused {request} (HTTP {status}){detail}{advice.refused}"
+            return f"{where} failed (HTTP {status} in {attempts}){detail}{remediation.failed}"
+        return f"{where} refused {request} (HTTP {status}){detail}{remediation.refused}"
 
     def safe(self, text: str, length: int = 200) -> str:
         """``: `` and one short line of a server's text, without keys; empty for an empty text."""
