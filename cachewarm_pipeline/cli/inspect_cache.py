@@ -10,6 +10,7 @@ from cachewarm_client.urls import redact_url
 
 from cachewarm_pipeline.cli.console import Json, Name, RedisUrl, emit, out, settings_with
 from cachewarm_pipeline.errors import CacheError, ConfigurationError
+from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.settings import Settings
 
 
@@ -129,12 +130,13 @@ def stats(
 
 def _rates(label: str, counted: dict[str, Any]) -> str:
     lookups = counted["hits"] + counted["misses"]
+    hits, misses = plural(counted["hits"], "hit"), plural(counted["misses"], "miss", "misses")
     rate = f"{counted['hits'] / lookups:.1%}" if lookups else "no lookups"
     times = [f"{what} {counted[name]:.1f} ms" for what, name in _TIMES if counted[name] is not None]
     took = f"; mean {', '.join(times)}" if times else ""
     would = f"; a cold cache would have hit {counted['would_hits']:,} more" if counted["would_hits"] else ""
     raised = f"; {counted['errors']:,} raised" if counted["errors"] else ""
-    return f"  {label:<28} {counted['hits']:,} hits, {counted['misses']:,} misses: {rate}{took}{would}{raised}"
+    return f"  {label:<28} {hits}, {misses}: {rate}{took}{would}{raised}"
 
 
 _TIMES = (("hit", "hit_ms"), ("miss", "miss_ms"))

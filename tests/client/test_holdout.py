@@ -285,4 +285,4 @@ def test_the_command_line_shows_both_arms_and_mean_times(reader: WarmedSemanticC
     assert found["arms"]["warmed"]["hits"] == 1
     assert found["arms"]["holdout"]["misses"] == 1
     line = _rates("holdout arm", found["arms"]["holdout"])
-    assert "0 hits, 1 misses: 0.0%; mean miss " in line
+    assert "0 hits, 1 miss: 0.0%; mean miss " in line
