@@ -110,7 +110,7 @@ def _nothing_was_live(workspace: "DryWorkspace") -> bool:
 
 def _pay_back(report: Report, rows: list[dict[str, Any]], usd: float) -> None:
     """Add the estimated cost of a run to the amount that warming has to pay back."""
-    from cachewarm_pipeline.measurement.net_return_text import net_return_sentence
+    from cachewarm_pipeline.measurement.net_return.net_return_text import net_return_sentence
 
     row = next(row for row in rows if (row["basis"], row["agent_type"]) == ("expected", ""))
     row["warming_usd"] += usd

@@ -8,8 +8,6 @@ ENTRY_HITS (`serving_counts`), ENTRY_PAYBACK, WARMING_IMPACT and NET_RETURN. `as
 - What each entry earned: `entry_payback_service` reads the stored days, `entry_payback_fold` folds them into one row an
   entry, with `prompts_in_log` (was it asked, were answers rejected) and `entry_verdicts` (what speaks against it).
 - What warming brought: `lift/` computes the lift over the holdout, `impact_service` reads the days that it needs.
-- What warming nets: `net_return_service` reads `return_inputs`; `return_parts` derives each agent type's figures from
-  the replay and the lift; `returns` computes savings, days to payback and break-even harm from them, with the
-  arithmetic of `estimates`; `net_return` stores both returns, and `net_return_text` puts them in words.
+- What warming nets: `net_return/` computes savings, days to payback and break-even harm from the replay and the lift.
 - `*_page`: what the pages of the assets show.
 """

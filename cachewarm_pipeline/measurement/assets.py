@@ -15,15 +15,15 @@ from cachewarm_pipeline.lineage.daily_asset import (
     log_failure_and_go_on,
 )
 from cachewarm_pipeline.lineage.partitions import days_of, lookback
-from cachewarm_pipeline.measurement import net_return as net_returns
 from cachewarm_pipeline.measurement.entry_payback_page import entry_payback_metadata
 from cachewarm_pipeline.measurement.entry_payback_service import ENTRY_PAYBACK_ASSET, compute_entry_payback
 from cachewarm_pipeline.measurement.impact_page import impact_metadata
 from cachewarm_pipeline.measurement.impact_service import CountedDays
 from cachewarm_pipeline.measurement.lift.impact_table import impact_table
-from cachewarm_pipeline.measurement.net_return import net_return_table
+from cachewarm_pipeline.measurement.net_return import net_return as net_returns
+from cachewarm_pipeline.measurement.net_return.net_return import net_return_table
+from cachewarm_pipeline.measurement.net_return.net_return_service import read_return_inputs
 from cachewarm_pipeline.measurement.net_return_page import net_return_metadata
-from cachewarm_pipeline.measurement.net_return_service import read_return_inputs
 from cachewarm_pipeline.measurement.serving_counts_page import counts_metadata, day_figures, tally_of
 from cachewarm_pipeline.measurement.serving_counts_service import (
     ARM_BUCKETS,

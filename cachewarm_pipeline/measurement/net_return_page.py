@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow as pa
 
 from cachewarm_pipeline.lineage.asset_page import records, table_metadata
-from cachewarm_pipeline.measurement.net_return import EXPECTED, MEASURED
-from cachewarm_pipeline.measurement.net_return_text import figures, net_return_sentence, side_by_side
-from cachewarm_pipeline.measurement.return_inputs import ReturnInputs
+from cachewarm_pipeline.measurement.net_return.net_return import EXPECTED, MEASURED
+from cachewarm_pipeline.measurement.net_return.net_return_text import figures, net_return_sentence, side_by_side
+from cachewarm_pipeline.measurement.net_return.return_inputs import ReturnInputs
 
 HOW_TO_READ = (
     "Expected: by the replay on held-out days. Measured: lift over the holdout x lookups. "

@@ -6,7 +6,7 @@ The texts are in `templates/`.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cachewarm_pipeline.measurement.net_return_text import net_return_sentence
+from cachewarm_pipeline.measurement.net_return.net_return_text import net_return_sentence
 from cachewarm_pipeline.number_format import span, usd
 from cachewarm_pipeline.reporting.report_templates import interval, percent, points, sentences_of
 from cachewarm_pipeline.reporting.run_report_sections import MoneySection, RunReport

@@ -15,10 +15,15 @@ from cachewarm_pipeline.days import end_of
 from cachewarm_pipeline.measurement.assets import net_return, warming_impact
 from cachewarm_pipeline.measurement.lift import ArmCount, impact
 from cachewarm_pipeline.measurement.lift.measured_impact import LookupCounts, MeasuredImpact
-from cachewarm_pipeline.measurement.net_return import ReturnBasis, expected_return, measured_return, net_return_table
-from cachewarm_pipeline.measurement.net_return_service import read_return_inputs
-from cachewarm_pipeline.measurement.net_return_text import figures, net_return_sentence, side_by_side
-from cachewarm_pipeline.measurement.return_inputs import Paid, ReturnInputs, paid, plan_bytes
+from cachewarm_pipeline.measurement.net_return.net_return import (
+    ReturnBasis,
+    expected_return,
+    measured_return,
+    net_return_table,
+)
+from cachewarm_pipeline.measurement.net_return.net_return_service import read_return_inputs
+from cachewarm_pipeline.measurement.net_return.net_return_text import figures, net_return_sentence, side_by_side
+from cachewarm_pipeline.measurement.net_return.return_inputs import Paid, ReturnInputs, paid, plan_bytes
 from cachewarm_pipeline.models.usage_ledger import read_usage
 from cachewarm_pipeline.reporting.warm_report import _savings
 from cachewarm_pipeline.storage.measurement_schemas import USAGE

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cachewarm_pipeline.measurement.net_return_text import net_return_sentence
+from cachewarm_pipeline.measurement.net_return.net_return_text import net_return_sentence
 from cachewarm_pipeline.number_format import duration, span, usd
 
 ROW = dict.fromkeys(

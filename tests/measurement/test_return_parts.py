@@ -7,14 +7,14 @@ import pyarrow as pa
 import pytest
 
 from cachewarm_pipeline.measurement.lift import ArmCount, Estimate, impact
-from cachewarm_pipeline.measurement.return_inputs import call_costs, share_out
-from cachewarm_pipeline.measurement.return_parts import (
+from cachewarm_pipeline.measurement.net_return.return_inputs import call_costs, share_out
+from cachewarm_pipeline.measurement.net_return.return_parts import (
     expected_extra_hits_value,
     expected_figures,
     measured_extra_hits,
     measured_extra_hits_value,
 )
-from cachewarm_pipeline.measurement.returns import AgentTypeFigures, returns
+from cachewarm_pipeline.measurement.net_return.returns import AgentTypeFigures, returns
 
 
 def measured() -> list[ArmCount]:

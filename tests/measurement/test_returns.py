@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.measurement.lift import Estimate
-from cachewarm_pipeline.measurement.returns import AgentTypeFigures, Return, returns
+from cachewarm_pipeline.measurement.net_return.returns import AgentTypeFigures, Return, returns
 
 NOTHING_WRONG = Estimate(0.0, 0.0, 0.0)
 

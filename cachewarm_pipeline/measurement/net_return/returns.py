@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cachewarm_pipeline.measurement.estimates import difference, known_sum, scaled, widened
 from cachewarm_pipeline.measurement.lift import Estimate
+from cachewarm_pipeline.measurement.net_return.estimates import difference, known_sum, scaled, widened
 
 ExtraHitsValue = Callable[[Mapping[str, float]], Estimate | None]
 """Takes the value of one extra hit by agent_type. Returns the value of all extra hits a day, with the interval of that

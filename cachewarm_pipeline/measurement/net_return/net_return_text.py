@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cachewarm_pipeline.measurement.return_parts import NOTHING_HELD_OUT
-from cachewarm_pipeline.measurement.returns import NO_CALL_COST, NO_JUDGED_HIT
+from cachewarm_pipeline.measurement.net_return.return_parts import NOTHING_HELD_OUT
+from cachewarm_pipeline.measurement.net_return.returns import NO_CALL_COST, NO_JUDGED_HIT
 from cachewarm_pipeline.number_format import duration, span, usd
 
 _HINTS = {

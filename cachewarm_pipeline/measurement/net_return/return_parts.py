@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from cachewarm_pipeline.measurement.estimates import scaled, widened
 from cachewarm_pipeline.measurement.lift import Estimate, Impact
-from cachewarm_pipeline.measurement.returns import AgentTypeFigures, ExtraHitsValue
+from cachewarm_pipeline.measurement.net_return.estimates import scaled, widened
+from cachewarm_pipeline.measurement.net_return.returns import AgentTypeFigures, ExtraHitsValue
 from cachewarm_pipeline.proof.replay_summary import lift_interval
 
 _SEED = 0

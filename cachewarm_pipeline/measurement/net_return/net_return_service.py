@@ -7,7 +7,7 @@ from datetime import date
 import pyarrow as pa
 
 from cachewarm_pipeline.days import window
-from cachewarm_pipeline.measurement.return_inputs import ReturnInputs, call_costs, paid, plan_bytes
+from cachewarm_pipeline.measurement.net_return.return_inputs import ReturnInputs, call_costs, paid, plan_bytes
 from cachewarm_pipeline.ports import Ports
 from cachewarm_pipeline.proof.service import stored_replay
 from cachewarm_pipeline.query_log.mined_days import DAILY, PARTIAL

@@ -12,8 +12,8 @@ from cachewarm_client.counters import WARMED_ARM
 
 from cachewarm_pipeline.measurement.lift import Estimate
 from cachewarm_pipeline.measurement.lift.measured_impact import MeasuredImpact
-from cachewarm_pipeline.measurement.return_inputs import ReturnInputs
-from cachewarm_pipeline.measurement.return_parts import (
+from cachewarm_pipeline.measurement.net_return.return_inputs import ReturnInputs
+from cachewarm_pipeline.measurement.net_return.return_parts import (
     NOTHING_HELD_OUT,
     expected_extra_hits_value,
     expected_figures,
@@ -21,7 +21,7 @@ from cachewarm_pipeline.measurement.return_parts import (
     measured_extra_hits_value,
     wrong_share,
 )
-from cachewarm_pipeline.measurement.returns import AgentTypeFigures, Return, Returns, returns
+from cachewarm_pipeline.measurement.net_return.returns import AgentTypeFigures, Return, Returns, returns
 from cachewarm_pipeline.storage.measurement_schemas import NET_RETURN
 
 EXPECTED, MEASURED = "expected", "measured"
