@@ -7,7 +7,8 @@ place.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Protocol
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cachewarm_client.text import entry_id
 
@@ -135,28 +136,60 @@ class JudgeUsage:
     """Pairs considered different because a spend cap was reached; this can only lower the hit rate."""
 
 
-class Judge(Protocol):
-    """Decides whether two responses are equivalent. Those with the same ``canonical_response`` always are, at no cost.
+class AnswerPair(NamedTuple):
+    """Two answers, and the question of a person who would get one instead of the other."""
 
-    All methods raise EmbeddingError, JudgeError or DatasetError, as far as the judge embeds, asks and stores.
+    question: str
+    left: str
+    right: str
+
+
+class QueryAnswers(NamedTuple):
+    """The distinct responses to one query, best supported first."""
+
+    question: str
+    responses: Sequence[str]
+
+
+class JudgeUse(StrEnum):
+    """What a yes of the judge is used for. Each use has its own operating point (answers.judges)."""
+
+    LABEL = "label"
+    """Evidence for a certificate, a wrong hit, two answers to one prompt: a wrong yes would hide a wrong hit."""
+    GROUP = "group"
+    """Answer groups: a wrong yes merges two answers, a wrong no splits one."""
+    EXCLUDE = "exclude"
+    """Whether an answer is one that was withdrawn: a wrong no would bring it back."""
+
+
+class Judge(Protocol):
+    """Says how likely a person who asked the question would be served as well by one answer as by the other.
+
+    Answers with the same ``canonical_response`` have probability 1, at no cost. All methods raise EmbeddingError,
+    JudgeError or DatasetError, as far as the judge embeds, asks and stores.
     """
 
     name: str
-    """``exact``, ``embedding`` or ``llm``."""
+    """``exact``, ``local`` or ``llm``."""
     usage: JudgeUsage
 
-    def __call__(self, queries: "Sequence[Sequence[str]]") -> list[list[int]]:
+    def probability(self, pairs: "Sequence[AnswerPair]") -> "NDArray[np.float64]":
+        """Probability (n,) that the answers of each pair are equivalent. Symmetric in the two answers."""
+        ...
+
+    def same(self, pairs: "Sequence[AnswerPair]", use: JudgeUse = JudgeUse.LABEL) -> "NDArray[np.bool_]":
+        """Which of the pairs (n,) are equivalent at the operating point of ``use``. Reflexive and symmetric."""
+        ...
+
+    def __call__(self, queries: "Sequence[QueryAnswers]") -> list[list[int]]:
         """Group labels of each query's responses, as in ``GroupResponses``: 0, 1, ... in the order of their heads."""
         ...
 
-    def same(self, pairs: "Sequence[tuple[str, str]]") -> "NDArray[np.bool_]":
-        """Which of the pairs (n,) are equivalent. Reflexive and symmetric."""
-        ...
-
-    def groups(self, responses: "Sequence[str]") -> "NDArray[np.int64]":
+    def groups(self, questions: "Sequence[str]", responses: "Sequence[str]") -> "NDArray[np.int64]":
         """The answer group of each response (n,) of ONE agent_type: the position of the group's head.
 
-        The head is the group's first response. Each response, in order, joins the first head that it is equivalent to.
+        ``questions`` (n,): the prompt that each response answers. The head is the group's first response. Each
+        response, in order, joins the first head that it is equivalent to, for the person who asked either question.
         """
         ...
 

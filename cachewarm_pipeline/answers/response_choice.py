@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-GroupResponses = Callable[[Sequence[Sequence[str]]], Sequence[Sequence[int]]]
+from cachewarm_pipeline.ports import QueryAnswers
+
+GroupResponses = Callable[[Sequence[QueryAnswers]], Sequence[Sequence[int]]]
 """A judge as a function. It takes the distinct responses of each query and returns a group label for each response.
 
 Responses of one query with the same label are equivalent. It takes many queries at once, so that it can work in

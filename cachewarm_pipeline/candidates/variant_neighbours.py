@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.numerics.nearest_neighbours import Vectors, nearest_neighbours
-from cachewarm_pipeline.ports import BaseQuery
+from cachewarm_pipeline.ports import AnswerPair, BaseQuery
 
 NEIGHBOURS = 16
 """Nearest other prompts that are compared with a variant. Where this many are nearer than the base and all have the
@@ -19,7 +19,7 @@ BLOCK = 50_000
 VectorsOf = Callable[[Sequence[str]], Vectors]
 """Unit vectors float32 (n, d) of texts, in their order."""
 
-Equivalent = Callable[[Sequence[tuple[str, str]]], NDArray[np.bool_]]
+Equivalent = Callable[[Sequence[AnswerPair]], NDArray[np.bool_]]
 """Which pairs of responses are equivalent: a judge's ``same``."""
 
 
@@ -51,7 +51,7 @@ def nearer_to_another(
     if not len(bases):
         return found
     ids = list(known)
-    pairs: list[tuple[int, str, str]] = []
+    pairs: list[tuple[int, AnswerPair]] = []
     places, cosine = _nearest_known(vectors, [known[id].prompt for id in ids], vectors_of)
     for i, base in enumerate(bases):
         for place, value in zip(places[i], cosine[i], strict=True):
@@ -63,11 +63,11 @@ def nearer_to_another(
             if response is None or other is None:
                 found[i] = True
             else:
-                pairs.append((i, response, other))
-    distinct = list(dict.fromkeys((response, other) for _, response, other in pairs))
+                pairs.append((i, AnswerPair(base.prompt, response, other)))
+    distinct = list(dict.fromkeys(pair for _, pair in pairs))
     verdicts = dict(zip(distinct, equivalent(distinct).tolist() if distinct else [], strict=True))
-    for i, response, other in pairs:
-        found[i] |= not verdicts[response, other]
+    for i, pair in pairs:
+        found[i] |= not verdicts[pair]
     return found
 
 

@@ -28,6 +28,7 @@ from cachewarm_pipeline.candidates.window_responses import (
     hash_texts,
 )
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
+from cachewarm_pipeline.ports import QueryAnswers
 from cachewarm_pipeline.query_log.response_text import exact_groups
 from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES
 
@@ -113,7 +114,9 @@ def roll_up_frequent_queries(
                 exclude_unfit(query, ExclusionReason.PERSONAL, found[0], None)
                 wanted.remove(query)
             answers[query] = [answer for answer, data in zip(answers[query], found, strict=True) if not data]
-        labels = group_responses([[answer.text for answer in answers[query]] for query in wanted])
+        labels = group_responses(
+            [QueryAnswers(window.prompt(query), [answer.text for answer in answers[query]]) for query in wanted]
+        )
         for query, of_query in zip(wanted, labels, strict=True):
             judged, answered = answers[query], int(window.totals["answered"][query])
             if not judged:

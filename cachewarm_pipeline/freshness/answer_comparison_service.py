@@ -17,7 +17,7 @@ from cachewarm_pipeline.freshness.answer_check_rows import AnswerCheckRows, Chec
 from cachewarm_pipeline.freshness.answer_history import History, answer_histories, compare, weekly_answers
 from cachewarm_pipeline.freshness.check_sample import ChangeCheck, NotChecked, Sample, week_of
 from cachewarm_pipeline.freshness.rows import CheckRow, Query
-from cachewarm_pipeline.ports import BaseQuery, Judge, Llm, Ports, Progress
+from cachewarm_pipeline.ports import AnswerPair, BaseQuery, Judge, Llm, Ports, Progress
 from cachewarm_pipeline.query_log.mined_days import mined_days, read_days
 from cachewarm_pipeline.query_log.response_text import why_no_answer
 
@@ -48,7 +48,9 @@ def compare_by_log(ports: Ports, day: date, queries: Sequence[Query], sample: Sa
         else:
             able.append(query)
     drawn = sample.draw(able)
-    compared = compare([(logged[query["entry_id"]], _response(query)) for query in drawn], judge, judge.same)
+    compared = compare(
+        [(query["prompt"], logged[query["entry_id"]], _response(query)) for query in drawn], judge, judge.same
+    )
     found = Comparisons()
     for query, one in zip(drawn, compared, strict=True):
         if one is None:
@@ -97,21 +99,25 @@ class FreshAnswers:
         answered = [(query, text) for query, text in zip(asked, self._answers(asked), strict=True) if text is not None]
         sample.not_checked[NotChecked.NO_ANSWER] += len(asked) - len(answered)
         earlier = self._earlier_answers([query for query, _ in answered if query["entry_id"] in drawn_ids], sample)
-        own = [(_response(query), text) for query, text in answered]
-        pairs = [(response, text) for response, text in own if response is not None]
-        pairs += [(earlier[query["entry_id"]][0], text) for query, text in answered if query["entry_id"] in earlier]
+        own = [(query["prompt"], _response(query), text) for query, text in answered]
+        pairs = [AnswerPair(prompt, response, text) for prompt, response, text in own if response is not None]
+        pairs += [
+            AnswerPair(query["prompt"], earlier[query["entry_id"]][0], text)
+            for query, text in answered
+            if query["entry_id"] in earlier
+        ]
         same = dict(zip(pairs, self._judge.same(pairs).tolist() if pairs else [], strict=True))
         by = f"llm:{self.llm.model}"
         found = Comparisons()
         for query, text in answered:
             id = query["entry_id"]
             if "response" in query:
-                equal = same[query["response"], text]
+                equal = same[AnswerPair(query["prompt"], query["response"], text)]
                 new = (None, None, None) if equal else (text, by, self.llm.model)
                 found.findings[id] = CheckFinding(not equal, self._days_since(_confirmed(query)), not equal, *new)
             if id in earlier:
                 answer, at = earlier[id]
-                changed = not same[answer, text]
+                changed = not same[AnswerPair(query["prompt"], answer, text)]
                 planned = "response" in query
                 found.checks.append(ChangeCheck(id, query["agent_type"], planned, self._days_since(at), changed))
         return found
@@ -144,7 +150,7 @@ class FreshAnswers:
         logged = _histories(self._ports, self._day, from_log)
         known = [query for query in from_log if query["entry_id"] in logged and logged[query["entry_id"]].earlier]
         sample.not_checked[NotChecked.NO_EARLIER] += len(from_log) - len(known)
-        answers = weekly_answers([logged[query["entry_id"]] for query in known], self._judge)
+        answers = weekly_answers([(query["prompt"], logged[query["entry_id"]]) for query in known], self._judge)
         for query, weekly in zip(known, answers, strict=True):
             if weekly.earlier is None:
                 sample.not_checked[NotChecked.REJECTED] += 1

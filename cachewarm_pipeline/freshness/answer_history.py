@@ -16,6 +16,7 @@ from cachewarm_client.personal_data import find_personal_data
 from cachewarm_pipeline.answers.response_choice import GroupResponses, LoggedAnswer, ResponseChoice, choose_response
 from cachewarm_pipeline.candidates.window_rollup import DailyTables
 from cachewarm_pipeline.freshness.rows import AreEquivalent
+from cachewarm_pipeline.ports import AnswerPair, QueryAnswers
 
 WEEK = 7
 """Days of log from which one answer is chosen. For the later answer these are the last days of the log; for the earlier
@@ -93,7 +94,7 @@ def answer_histories(days: DailyTables, wanted: Collection[Key], day: date) -> d
     return found
 
 
-def weekly_answers(found: Sequence[History], group: GroupResponses) -> list[WeeklyAnswers]:
+def weekly_answers(found: Sequence[tuple[str, History]], group: GroupResponses) -> list[WeeklyAnswers]:
     """The answer of each week: the one with most support, as the roll-up chooses it. By the newest row alone, a query
     that gets another answer every fifth time would change in every third check.
 
@@ -103,10 +104,13 @@ def weekly_answers(found: Sequence[History], group: GroupResponses) -> list[Week
     changes. Where the log is too thin to show it (a row or two a week), a volatile query counts as changed in about
     half of its checks, which can only shorten a TTL.
     """
-    texts = [list(dict.fromkeys(answer.text for answer in (*one.earlier, *one.later))) for one in found]
+    asked = [
+        QueryAnswers(question, list(dict.fromkeys(answer.text for answer in (*one.earlier, *one.later))))
+        for question, one in found
+    ]
     weekly = []
-    for one, own, labels in zip(found, texts, group(texts), strict=True):
-        label = dict(zip(own, labels, strict=True))
+    for (_, one), own, labels in zip(found, asked, group(asked), strict=True):
+        label = dict(zip(own.responses, labels, strict=True))
         earlier, later = ([label[answer.text] for answer in week] for week in (one.earlier, one.later))
         rows = Counter[int]()
         for answer in (*one.earlier, *one.later):
@@ -117,16 +121,21 @@ def weekly_answers(found: Sequence[History], group: GroupResponses) -> list[Week
 
 
 def compare(
-    asked: Sequence[tuple[History, str | None]], group: GroupResponses, are_equivalent: AreEquivalent
+    asked: Sequence[tuple[str, History, str | None]], group: GroupResponses, are_equivalent: AreEquivalent
 ) -> list[AnswerComparison | None]:
-    """For each history, with the answer of the query's entry (None: it has no entry), whether the answer changed. None
-    where users rejected all answers of one of the weeks."""
+    """For each prompt and history, with the answer of the query's entry (None: it has no entry), whether the answer
+    changed. None where users rejected all answers of one of the weeks."""
     comparable = [
-        (weekly, weekly.earlier.answer, weekly.later, own) if weekly.earlier and weekly.later else None
-        for weekly, (_, own) in zip(weekly_answers([history for history, _ in asked], group), asked, strict=True)
+        (question, weekly, weekly.earlier.answer, weekly.later, own) if weekly.earlier and weekly.later else None
+        for weekly, (question, _, own) in zip(
+            weekly_answers([(question, history) for question, history, _ in asked], group), asked, strict=True
+        )
     ]
-    pairs = [(earlier.text, later.answer.text) for _, earlier, later, _ in filter(None, comparable)]
-    owns = [(own, later.answer.text) for _, _, later, own in filter(None, comparable) if own is not None]
+    found_pairs = list(filter(None, comparable))
+    pairs = [AnswerPair(question, earlier.text, later.answer.text) for question, _, earlier, later, _ in found_pairs]
+    owns = [
+        AnswerPair(question, own, later.answer.text) for question, _, _, later, own in found_pairs if own is not None
+    ]
     verdicts = _verdicts([*pairs, *owns], are_equivalent).tolist()
     equal, of_own = iter(verdicts[: len(pairs)]), iter(verdicts[len(pairs) :])
     found: list[AnswerComparison | None] = []
@@ -134,7 +143,7 @@ def compare(
         if one is None:
             found.append(None)
             continue
-        weekly, earlier, later, own = one
+        _, weekly, earlier, later, own = one
         changed = not next(equal)
         other = own is not None and not next(of_own)
         age = (later.answer.last_at - earlier.last_at) / 86_400e6
@@ -143,7 +152,7 @@ def compare(
     return found
 
 
-def _verdicts(pairs: Sequence[tuple[str, str]], are_equivalent: AreEquivalent) -> np.ndarray:
+def _verdicts(pairs: Sequence[AnswerPair], are_equivalent: AreEquivalent) -> np.ndarray:
     return are_equivalent(pairs) if pairs else np.empty(0, bool)
 
 

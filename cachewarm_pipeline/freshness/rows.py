@@ -6,6 +6,8 @@ from typing import Protocol, TypedDict, final
 
 import numpy as np
 
+from cachewarm_pipeline.ports import AnswerPair, JudgeUse
+
 
 class Refreshed(TypedDict):
     """Where the newer answer of an entry came from."""
@@ -87,4 +89,4 @@ class CheckRow(TypedDict):
 class AreEquivalent(Protocol):
     """A judge's ``same``: whether the two answers of each pair are equivalent, bool (n,)."""
 
-    def __call__(self, pairs: Sequence[tuple[str, str]], /) -> np.ndarray: ...
+    def __call__(self, pairs: Sequence[AnswerPair], /, use: JudgeUse = ...) -> np.ndarray: ...

@@ -20,6 +20,7 @@ from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.freshness.answer_age import AgeLimits, Confirmations, confirmation, confirmations
 from cachewarm_pipeline.freshness.rows import AreEquivalent, CheckRow, Provenance
 from cachewarm_pipeline.freshness.stale_reasons import CurrentSources, Stale, answered_at, still_stale
+from cachewarm_pipeline.ports import AnswerPair, JudgeUse
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class _Candidate:
 
     entry_id: str
     agent_type: str
+    prompt: str
     response: str
     provenance: str
     base_id: str = ""
@@ -92,7 +94,7 @@ def admit(tables: Sequence[pa.Table], context: AdmissionContext, are_equivalent:
     affected: list[dict[int, _Candidate]] = []
     for table in tables:
         places = _places_to_read(table, known, limited, variants=bool(context.withdrawn))
-        columns = table.select(["entry_id", "agent_type", "response", "provenance"])
+        columns = table.select(["entry_id", "agent_type", "prompt", "response", "provenance"])
         affected.append({})
         for place, row in zip(places.tolist(), columns.take(pa.array(places, pa.int64())).to_pylist(), strict=True):
             candidate = _Candidate(**row)
@@ -110,8 +112,8 @@ def admit(tables: Sequence[pa.Table], context: AdmissionContext, are_equivalent:
         for entry in (candidate.entry_id, candidate.base_id)
         for answer in context.withdrawn.get(entry, ())
     ]
-    pairs = [(candidate.response, answer) for candidate, answer in compared]
-    verdicts = are_equivalent(pairs).tolist() if pairs else []
+    pairs = [AnswerPair(candidate.prompt, candidate.response, answer) for candidate, answer in compared]
+    verdicts = are_equivalent(pairs, use=JudgeUse.EXCLUDE).tolist() if pairs else []
     for (candidate, _), wrong in zip(compared, verdicts, strict=True):
         if wrong and candidate.stays:
             candidate.stays = False

@@ -17,6 +17,7 @@ from cachewarm_client.text import entry_id, sha256_hex
 from cachewarm_pipeline.answers.response_choice import LoggedAnswer, choose_response
 from cachewarm_pipeline.candidates.window_rollup import DailyTables
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
+from cachewarm_pipeline.ports import QueryAnswers
 from cachewarm_pipeline.query_log.response_text import exact_groups
 from cachewarm_pipeline.storage.schemas import LABELLED_QUERIES
 
@@ -65,7 +66,9 @@ def labelled_queries(days: DailyTables, *, maximum: int, weights: Mapping[date, 
             excluded[ExclusionReason.NO_EVIDENCE] += 1
         elif find_personal_data(prompt):
             excluded[ExclusionReason.PERSONAL] += 1
-        elif (choice := choose_response(answers, exact_groups([[a.text for a in answers]])[0])) is None:
+        elif (
+            choice := choose_response(answers, exact_groups([QueryAnswers(prompt, [a.text for a in answers])])[0])
+        ) is None:
             excluded[ExclusionReason.NEGATIVE_FEEDBACK] += 1
         elif find_personal_data(choice.answer.text):
             excluded[ExclusionReason.PERSONAL] += 1

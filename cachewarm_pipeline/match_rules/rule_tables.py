@@ -17,6 +17,7 @@ from cachewarm_pipeline.match_rules.labelled_queries import CERTIFY
 from cachewarm_pipeline.match_rules.learn_rules import Evidence
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer
 from cachewarm_pipeline.match_rules.training import AgentLog
+from cachewarm_pipeline.ports import AnswerPair
 from cachewarm_pipeline.storage.schemas import MATCH_EVIDENCE, MATCH_RULES, MATCH_VECTORS
 
 SHARED = ""
@@ -27,9 +28,9 @@ weights."""
 class GroupsResponses(Protocol):
     """The calls of a judge that are needed here."""
 
-    def same(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.bool_]: ...
+    def same(self, pairs: Sequence[AnswerPair]) -> NDArray[np.bool_]: ...
 
-    def groups(self, responses: Sequence[str]) -> NDArray[np.int64]: ...
+    def groups(self, questions: Sequence[str], responses: Sequence[str]) -> NDArray[np.int64]: ...
 
 
 def agent_logs(
@@ -58,14 +59,14 @@ def agent_logs(
             # Entries keep the plan's groups, which serving uses; a query that the judge groups with an entry joins
             # them.
             fitted = [*range(n), *train.tolist()]
-            heads = judge.groups([responses[i] for i in fitted])
+            heads = judge.groups([prompts[i] for i in fitted], [responses[i] for i in fitted])
             firsts: dict[str, int] = {}
             named = entries["answer_group"].to_pylist()
             of_entry = np.array([firsts.setdefault(group, place) for place, group in enumerate(named)])
             groups[fitted] = first_group + np.where(heads < n, of_entry[np.minimum(heads, n - 1)], heads)
             groups[:n] = first_group + of_entry
         first_group += len(prompts)
-        data = Labelled(vectors_of(prompts), groups, [tokens(p) for p in prompts], _comparer(judge, responses))
+        data = Labelled(vectors_of(prompts), groups, [tokens(p) for p in prompts], _comparer(judge, prompts, responses))
         logs.append(AgentLog(name, data, n, train, held_out))
     return logs
 
@@ -86,10 +87,12 @@ def _by_agent(table: pa.Table) -> dict[str, list[int]]:
     return rows
 
 
-def _comparer(judge: GroupsResponses, responses: Sequence[str]) -> Callable[[Ints, Ints], NDArray[np.bool_]]:
+def _comparer(
+    judge: GroupsResponses, prompts: Sequence[str], responses: Sequence[str]
+) -> Callable[[Ints, Ints], NDArray[np.bool_]]:
     def same(queries: Ints, entries: Ints) -> NDArray[np.bool_]:
         pairs = zip(queries.tolist(), entries.tolist(), strict=True)
-        return judge.same([(responses[q], responses[e]) for q, e in pairs])
+        return judge.same([AnswerPair(prompts[q], responses[q], responses[e]) for q, e in pairs])
 
     return same
 

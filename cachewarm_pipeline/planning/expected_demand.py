@@ -55,7 +55,7 @@ candidate is the point's own text."""
 class AnswerGrouping(Protocol):
     """The part of a judge that groups answers."""
 
-    def groups(self, responses: Sequence[str]) -> NDArray[np.int64]: ...
+    def groups(self, questions: Sequence[str], responses: Sequence[str]) -> NDArray[np.int64]: ...
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,8 @@ def _agent(
     known = {query["entry_id"]: query for query in queries}
     train = [query for query in queries if query["part"] != CERTIFY]
     others = [query for query in train if query["entry_id"] not in place_of]
-    heads = judge.groups([*(row["response"] for row in own), *(query["response"] for query in train)])
+    texts = [*((row["prompt"], row["response"]) for row in own), *((q["prompt"], q["response"]) for q in train)]
+    heads = judge.groups([prompt for prompt, _ in texts], [response for _, response in texts])
     group_of_train = dict(zip((query["entry_id"] for query in train), heads[len(own) :].tolist(), strict=True))
     vectors = vectors_of([row["embedding_key"] for row in own])
     k = min(NEIGHBOURS, len(own))

@@ -15,6 +15,7 @@ from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.planning.candidate_row import CandidateRow, PlanRow
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.planning.entry_selection import Selected
+from cachewarm_pipeline.ports import AnswerPair
 from cachewarm_pipeline.query_log.response_text import canonical_response
 from cachewarm_pipeline.settings.selection_limits import Limits
 from cachewarm_pipeline.storage.schemas import CANDIDATE_FIELDS, PLAN_CONFLICTS, WARMING_PLAN, conform
@@ -36,9 +37,9 @@ class Plan:
 class PlanJudge(Protocol):
     """The part of a judge that a plan needs."""
 
-    def same(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray: ...
+    def same(self, pairs: Sequence[AnswerPair]) -> np.ndarray: ...
 
-    def groups(self, responses: Sequence[str]) -> np.ndarray: ...
+    def groups(self, questions: Sequence[str], responses: Sequence[str]) -> np.ndarray: ...
 
 
 Select = Callable[[list[CandidateRow]], Selected]
@@ -97,7 +98,7 @@ def build_plan(
                 row["embedding_key"] = key
                 union[row["entry_id"]] = row
     conflicts = []
-    verdicts = judge.same([(kept["response"], row["response"]) for kept, row in repeated])
+    verdicts = judge.same([AnswerPair(kept["prompt"], kept["response"], row["response"]) for kept, row in repeated])
     for (kept, row), same in zip(repeated, verdicts, strict=True):
         excluded[ExclusionReason.DUPLICATE_PROMPT if same else ExclusionReason.CONFLICTING_ANSWER] += 1
         if not same:
@@ -140,7 +141,15 @@ def _drop_inseparable(
         vectors = vectors_of([pool[i]["embedding_key"] for i in positions])
         words = [tokens(pool[i]["prompt"]) for i in positions]
         pairs += [(positions[p.first], positions[p.second], p.distance) for p in inseparable_pairs(vectors, words)]
-    same = judge.same([(pool[i]["response"], pool[j]["response"]) for i, j, _ in pairs])
+    # A lookup for either prompt may get either answer, so both persons must be served as well.
+    both_ways = judge.same(
+        [
+            AnswerPair(pool[asked]["prompt"], pool[i]["response"], pool[j]["response"])
+            for i, j, _ in pairs
+            for asked in (i, j)
+        ]
+    )
+    same = [bool(one and other) for one, other in both_ways.reshape(-1, 2)]
     dropped: set[int] = set()
     for (i, j, distance), equivalent in sorted(zip(pairs, same, strict=True), key=lambda found: found[0][1::-1]):
         if not equivalent and i not in dropped and j not in dropped:
@@ -176,7 +185,8 @@ def _group_answers(rows: Sequence[PlanRow], judge: PlanJudge) -> None:
     """Sets ``answer_group`` of each row: 16 hex characters, a hash of the answer of the group's first entry."""
     for agent_type, positions in _positions_by_agent(rows).items():
         responses = [rows[i]["response"] for i in positions]
-        for i, head in zip(positions, judge.groups(responses).tolist(), strict=True):
+        heads = judge.groups([rows[i]["prompt"] for i in positions], responses)
+        for i, head in zip(positions, heads.tolist(), strict=True):
             rows[i]["answer_group"] = sha256_hex(agent_type, canonical_response(responses[head]))[:16]
 
 

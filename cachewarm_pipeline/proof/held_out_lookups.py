@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from cachewarm_pipeline.match_rules.learn_rules import rows_similarity
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer, describe
+from cachewarm_pipeline.ports import AnswerPair
 from cachewarm_pipeline.proof.replay_simulation import (
     COUNTS,
     AnswersFromStored,
@@ -40,7 +41,7 @@ precision curve uses such queries to show what a looser threshold would do."""
 NEAR_MISS_DISTANCE = 0.1
 """The same under a plain distance rule: how much further away than the threshold."""
 
-JudgeSame = Callable[[Sequence[tuple[str, str]]], NDArray[np.bool_]]
+JudgeSame = Callable[[Sequence[AnswerPair]], NDArray[np.bool_]]
 """A judge's ``same``: whether the two answers of each pair are equivalent."""
 
 
@@ -228,20 +229,24 @@ def _judge(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each row of the traffic: how many of its logged answers were compared with its entry's, and how many of these
     differ. ``entry`` (q,): position of each query's entry, or -1."""
-    pairs: dict[tuple[str, str], int] = {}
+
+    def pair_of(query: int, text: str) -> AnswerPair:
+        return AnswerPair(traffic.prompts[query], text, responses[int(entry[query])])
+
+    pairs: dict[AnswerPair, int] = {}
     usable: dict[str, bool] = {}
     for query, answers in zip(traffic.query, traffic.answers, strict=True):
         if entry[query] >= 0:
             for text, _ in answers:
                 if usable.setdefault(text, not find_personal_data(text)):  # the judge may be an external server
-                    pairs.setdefault((text, responses[int(entry[query])]), len(pairs))
+                    pairs.setdefault(pair_of(query, text), len(pairs))
     verdicts = same(list(pairs))
     judged, wrong = np.zeros(len(traffic.query), np.int64), np.zeros(len(traffic.query), np.int64)
     for i, (query, answers) in enumerate(zip(traffic.query, traffic.answers, strict=True)):
         for text, count in answers if entry[query] >= 0 else ():
             if usable[text]:
                 judged[i] += count
-                wrong[i] += 0 if verdicts[pairs[text, responses[int(entry[query])]]] else count
+                wrong[i] += 0 if verdicts[pairs[pair_of(query, text)]] else count
     return judged, wrong
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from cachewarm_client.text import canonical
 
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
+from cachewarm_pipeline.ports import QueryAnswers
 
 _OPENS_JSON = re.compile(r"\{|\[\s*[\[{\"]")
 """A bracket alone does not count: it also begins a link or a footnote."""
@@ -60,10 +61,10 @@ def canonical_response(text: str) -> str:
     return canonical(stripped)
 
 
-def exact_groups(queries: Sequence[Sequence[str]]) -> list[list[int]]:
+def exact_groups(queries: Sequence[QueryAnswers]) -> list[list[int]]:
     """For each query the group labels of its responses: responses with the same canonical form share a label."""
     labelled = []
-    for responses in queries:
+    for _, responses in queries:
         if len(responses) < 2:
             labelled.append([0] * len(responses))
             continue

@@ -16,7 +16,7 @@ from cachewarm_pipeline.answers.equivalence_groups import Decide, answer_groups,
 from cachewarm_pipeline.answers.facts import FACTS_CACHED, facts
 from cachewarm_pipeline.answers.leader_clustering import cosines
 from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
-from cachewarm_pipeline.ports import JudgeUsage
+from cachewarm_pipeline.ports import AnswerPair, JudgeUsage, JudgeUse, QueryAnswers
 from cachewarm_pipeline.query_log.response_text import canonical_response, exact_groups
 from cachewarm_pipeline.storage.vector_store import VectorStore
 
@@ -51,7 +51,7 @@ class EmbeddingJudge:
         self._progress = progress
         self.usage = JudgeUsage()
 
-    def __call__(self, queries: Sequence[Sequence[str]]) -> list[list[int]]:
+    def __call__(self, queries: Sequence[QueryAnswers]) -> list[list[int]]:
         result = exact_groups(queries)
         open_cases = [i for i, labels in enumerate(result) if len(set(labels)) > 1]
         for start in range(0, len(open_cases), _QUERIES):
@@ -59,13 +59,19 @@ class EmbeddingJudge:
             self._progress(
                 f"judging the answers of query {start + 1:,} to {start + len(block):,} of {len(open_cases):,}"
             )
-            groups = self._groups([text for i in block for text in queries[i]], [i for i in block for _ in queries[i]])
+            texts = [(i, text) for i in block for text in queries[i].responses]
+            groups = self._groups([text for _, text in texts], [i for i, _ in texts])
             for i in block:
-                own, groups = groups[: len(queries[i])], groups[len(queries[i]) :]
+                number = len(queries[i].responses)
+                own, groups = groups[:number], groups[number:]
                 result[i] = labels_of(own)
         return result
 
-    def same(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
+    def probability(self, pairs: Sequence[AnswerPair]) -> NDArray[np.float64]:
+        return self.same(pairs).astype(np.float64)
+
+    def same(self, asked: Sequence[AnswerPair], use: JudgeUse = JudgeUse.LABEL) -> NDArray[np.bool_]:
+        pairs = [(pair.left, pair.right) for pair in asked]
         form, facts_of = lru_cache(FACTS_CACHED)(canonical_response), lru_cache(FACTS_CACHED)(facts)
         result = np.array([form(left) == form(right) for left, right in pairs], bool)
         open_pairs = [
@@ -79,7 +85,7 @@ class EmbeddingJudge:
             result[block] = self._near([pairs[k] for k in block])
         return result
 
-    def groups(self, responses: Sequence[str]) -> NDArray[np.int64]:
+    def groups(self, questions: Sequence[str], responses: Sequence[str]) -> NDArray[np.int64]:
         return self._groups(responses, None)
 
     def _decide_near(self) -> Decide | None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.answers.leader_clustering import merge_equal
-from cachewarm_pipeline.ports import JudgeUsage
+from cachewarm_pipeline.ports import AnswerPair, JudgeUsage, JudgeUse, QueryAnswers
 from cachewarm_pipeline.query_log.response_text import canonical_response, exact_groups
 
 
@@ -18,12 +18,15 @@ class ExactJudge:
     def __init__(self) -> None:
         self.usage = JudgeUsage()
 
-    def __call__(self, queries: Sequence[Sequence[str]]) -> list[list[int]]:
+    def probability(self, pairs: Sequence[AnswerPair]) -> NDArray[np.float64]:
+        return self.same(pairs).astype(np.float64)
+
+    def same(self, pairs: Sequence[AnswerPair], use: JudgeUse = JudgeUse.LABEL) -> NDArray[np.bool_]:
+        return np.array([canonical_response(pair.left) == canonical_response(pair.right) for pair in pairs], bool)
+
+    def __call__(self, queries: Sequence[QueryAnswers]) -> list[list[int]]:
         return exact_groups(queries)
 
-    def same(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
-        return np.array([canonical_response(left) == canonical_response(right) for left, right in pairs], bool)
-
-    def groups(self, responses: Sequence[str]) -> NDArray[np.int64]:
+    def groups(self, questions: Sequence[str], responses: Sequence[str]) -> NDArray[np.int64]:
         firsts, places = merge_equal([canonical_response(response) for response in responses])
         return firsts[places]
