@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from cachewarm_pipeline.answers.contradiction_words import (
-    BINARY,
     CJK_POLES,
+    PHRASE_PARTS,
     POLE_PHRASES,
     POLE_STEMS,
     POLE_WORDS,
+    REVERSED_BY_NOT,
 )
 from cachewarm_pipeline.answers.language_words import (
     FOREIGN_NEGATIONS,
@@ -17,6 +18,7 @@ from cachewarm_pipeline.answers.language_words import (
     NEGATED_TURKISH,
     NEGATIONS,
     NO_NEGATION_IN_CJK,
+    OPENS_A_CLAUSE,
     PAIRED_NEGATIONS,
     PARTS_OF_CJK,
     STOP_WORDS,
@@ -41,7 +43,9 @@ _TOKEN = re.compile(
 _CLAUSE_WORDS = frozenset(
     "and but while because or whereas although und aber oder weil et mais ou y pero e ma en maar и но i ale ve ama".split()
 )
-_HARMLESS = re.compile(r"\b(?:not only|not just|no matter|no problem|no doubt|if not|why not|whether or not)\b", re.I)
+_HARMLESS = re.compile(r"\b(?:not only|not just|no matter|no problem|no doubt|if not|why not|whether or not|(?:do not|don't|never) (?:forget|hesitate|worry))\b", re.I)
+_CODE = re.compile(r"`[^`\n]*\s[^`\n]*`")
+"""Code of several words: a command, not a statement."""
 _NO_MORE = re.compile(r"\b(?:no|not) (?:more|later|longer|larger|higher|greater) than\b", re.I)
 _NO_LESS = re.compile(r"\b(?:no|not) (?:less|fewer|sooner|smaller|lower|earlier) than\b", re.I)
 _NEGATED_FORM = re.compile(r"(?:un|in|im|ir|il|dis|non-?)(" + "|".join(sorted(NEGATED_FORMS, key=len, reverse=True)) + r")(?:ly)?$")
@@ -74,6 +78,8 @@ class Clause:
     starts: list[int] = field(default_factory=list)
     stems: list[str] = field(default_factory=list)
     """For each word its stem; "" for a word without a meaning of its own."""
+    parts: list[tuple[str, ...]] = field(default_factory=list)
+    """For each word the parts that are compared."""
     negations: list[int] = field(default_factory=list)
     """Positions of words that negate."""
     negated: bool = False
@@ -103,6 +109,8 @@ def clauses(text: str) -> list[Clause]:
         if word in _CLAUSE_WORDS:
             found.append(Clause(found[-1].sentence))
             continue
+        if word in OPENS_A_CLAUSE:
+            found.append(Clause(found[-1].sentence))
         clause = found[-1]
         stem, negates = _stem(word, turkish)
         if negates:
@@ -111,6 +119,7 @@ def clauses(text: str) -> list[Clause]:
         clause.raw.append(raw)
         clause.starts.append(match.start())
         clause.stems.append(stem)
+        clause.parts.append(content_of(stem))
     return [clause for clause in found if clause.words]
 
 
@@ -136,10 +145,11 @@ def _stem(word: str, turkish: bool) -> tuple[str, bool]:
     return (word[:4] if "\u0600" <= word[0] <= "\u097f" else word[:STEM]), False
 
 
-def content_of(stem: str) -> list[str]:
+@lru_cache(1 << 15)
+def content_of(stem: str) -> tuple[str, ...]:
     """The parts of a stem that are compared: for Chinese and Japanese, pairs of characters without grammar."""
     if not stem or not _CJK_RUN.match(stem):
-        return [stem] if stem else []
+        return (stem,) if stem and stem[0] not in "=<>!≥≤≠" else ()
     parts: list[str] = []
     for piece in _PIECE.findall(_PART_OF_CJK.sub("", stem)):
         if "가" <= piece[0] <= "힯":
@@ -148,7 +158,7 @@ def content_of(stem: str) -> list[str]:
             parts += [piece[i : i + 2] for i in range(len(piece) - 1)]
         else:
             parts.append(piece)
-    return parts
+    return tuple(parts)
 
 
 @lru_cache(1 << 15)
@@ -169,7 +179,11 @@ def poles(found: list[Clause], folded: str) -> list[Pole]:
     """
     marks: list[list[tuple[int, str, int]]] = [[] for _ in found]
     place = {start: (at, k) for at, clause in enumerate(found) for k, start in enumerate(clause.starts)}
+    here = {axis for axis, parts in PHRASE_PARTS.items() if parts.search(folded)}
+    code = [match.span() for match in _CODE.finditer(folded)]
     for axis, expression, side in POLE_PHRASES:
+        if axis not in here:
+            continue
         for match in expression.finditer(folded):
             start = match.start()
             while start not in place and start < match.end():
@@ -181,14 +195,14 @@ def poles(found: list[Clause], folded: str) -> list[Pole]:
     for at, clause in enumerate(found):
         for k, word in enumerate(clause.words):
             if (pole := pole_of(word)) is not None:
-                marks[at].append((k, *pole))
+                if not any(begin < clause.starts[k] < end for begin, end in code):
+                    marks[at].append((k, *pole))
             elif word[0] >= "぀" and _CJK_RUN.match(word):
                 marks[at] += [(k, axis, side) for axis, side in _cjk_poles(word)]
-        clause.content = frozenset(part for stem in clause.stems for part in content_of(stem))
+        clause.content = frozenset(part for parts in clause.parts for part in parts)
         around.setdefault(clause.sentence, set()).update(clause.content)
-    return [
-        pole for at, clause in enumerate(found) for pole in _poles_of(clause, marks[at], around[clause.sentence])
-    ]
+    whole = {sentence: frozenset(parts) for sentence, parts in around.items()}
+    return [pole for at, clause in enumerate(found) for pole in _poles_of(clause, marks[at], whole[clause.sentence])]
 
 
 def _cjk_poles(word: str) -> list[tuple[str, int]]:
@@ -202,8 +216,8 @@ def _cjk_poles(word: str) -> list[tuple[str, int]]:
     return result
 
 
-def _poles_of(clause: Clause, marks: list[tuple[int, str, int]], around: set[str]) -> list[Pole]:
-    binary = [k for k, (_, axis, _) in enumerate(marks) if axis in BINARY]
+def _poles_of(clause: Clause, marks: list[tuple[int, str, int]], around: frozenset[str]) -> list[Pole]:
+    binary = [k for k, (_, axis, _) in enumerate(marks) if axis in REVERSED_BY_NOT]
     flipped: set[int] = set()
     used = 0
     for at in clause.negations:
@@ -221,15 +235,10 @@ def _poles_of(clause: Clause, marks: list[tuple[int, str, int]], around: set[str
     clause.negated = left % 2 == 1 if english else left > 0
     result = []
     for k, (at, axis, side) in enumerate(marks):
-        if axis not in BINARY and any(n < at <= n + NEGATION_REACH for n in clause.negations):
+        if axis not in REVERSED_BY_NOT and any(n < at <= n + NEGATION_REACH for n in clause.negations):
             continue
-        own = set(content_of(clause.stems[at]))
-        near = frozenset(
-            part
-            for other, stem in enumerate(clause.stems)
-            if other != at and not any(m[0] == other and m[1] == axis for m in marks)
-            for part in content_of(stem)
-            if part not in own
+        same_axis = {part for other, own_axis, _ in marks if own_axis == axis for part in clause.parts[other]}
+        result.append(
+            Pole(axis, 1 - side if k in flipped else side, clause.content - same_axis, around - same_axis)
         )
-        result.append(Pole(axis, 1 - side if k in flipped else side, near, frozenset(around) - own))
     return result

@@ -122,7 +122,7 @@ AXES: dict[str, tuple[str, ...]] = {
         "january february march april june july august september october november december".split()
     ),
 }
-"""Words of one axis exclude each other in the same place. A negation turns a pole of an axis of two into the other."""
+"""Words of one axis exclude each other in the same place."""
 
 PHRASES: tuple[tuple[str, str, int], ...] = (
     ("on/off", r"\b(?:turn|switch|toggl|flip)(?:s|ed|ing|e|ped|ping)? on\b(?! (?:mon|tues|wednes|thurs|fri|satur|sun)day)", 0),
@@ -279,7 +279,22 @@ POLE_WORDS, POLE_STEMS = _axis_words()
 """Axis and pole of a word, and of the beginning of a word."""
 
 POLE_PHRASES = tuple((axis, re.compile(expression), pole) for axis, expression, pole in PHRASES)
-BINARY = frozenset(
-    [axis for axis, poles in AXES.items() if len(poles) == 2]
-    + ["up/down", "left/right", "on/off", "before/after", "at least/at most", "more/less than"]
+PHRASE_WORDS = {
+    "on/off": "on off allum schalten zet éte",
+    "up/down": "up down",
+    "left/right": "left right link izquierd gauche sinistra esquerd слева влево налево recht derech droite destra direita справа",
+    "at least/at most": "at up mindest moins menos almeno minst не höchst plus como massimo hoogst",
+    "more/less than": "than als de",
+    "billed for": "user seat member person head team workspace group department organi company account tenant",
+    "period": "hour day week month quarter year pro par al por ann",
+    "time zone": "utc gmt universal local zone",
+    "percent/points": "percent % prozent points",
+}
+"""For each axis, parts of a text of which its phrases need one: looking for these is far cheaper."""
+PHRASE_PARTS = {axis: re.compile("|".join(words.split())) for axis, words in PHRASE_WORDS.items()}
+REVERSED_BY_NOT = frozenset(
+    "on/off allow/deny safe/dangerous open/close include/exclude public/private required/optional free/paid sync/async "
+    "true/false success/failure show/hide lock/unlock supported keep/discard temporary/permanent "
+    "encrypt/decrypt accept/decline same/different manual/automatic".split()
 )
+"""Axes of which a negation turns one pole into the other: what is not on is off. What does not rise need not fall."""

@@ -4,9 +4,12 @@ What only one of them says is an addition and no contradiction. If two responses
 model can make them equivalent.
 """
 
+import re
 from collections.abc import Callable, Iterator
+from difflib import SequenceMatcher
 
-from cachewarm_pipeline.answers.contradiction_words import BINARY, CONFUSED_UNITS
+from cachewarm_pipeline.answers.clauses import Pole
+from cachewarm_pipeline.answers.contradiction_words import CONFUSED_UNITS
 from cachewarm_pipeline.answers.facts import Facts, Name, TextFacts, facts
 from cachewarm_pipeline.answers.json_facts import another_value
 from cachewarm_pipeline.answers.number_facts import Number
@@ -26,6 +29,11 @@ SAME_NUMBER_PLACE = 0.5
 
 SAME_NAME_PLACE = 0.6
 """Likeness of the words around two names from which they stand in the same place."""
+
+SAME_SPELLING = 0.7
+"""Likeness of two words that are spellings of one name: "Cindy", "Cyndi"."""
+
+_WORD = re.compile(r"\w+")
 
 SHORT_ANSWER = 3
 """An answer of at most this many words with a meaning of their own consists mainly of its number or its name."""
@@ -79,6 +87,8 @@ def _reasons(left: TextFacts, right: TextFacts) -> Iterator[str]:
         yield "negated against not negated"
     if swapped(left.orders, right.orders):
         yield "two words exchanged"
+    if left.short_name and right.short_name and not any(_alike(a, b) for a in left.content for b in right.content):
+        yield "another short answer"
     if _another_name(left, right):
         yield "another name in the same place"
 
@@ -124,20 +134,20 @@ def _opposite(left: TextFacts, right: TextFacts) -> str | None:
             continue
         alone = not sides[0] & sides[1]
         for one in ours:
-            scores = [(_near(one.near, other.near), other.side) for other in theirs]
+            scores = [(_near(one, other), other.side) for other in theirs]
             against = max((score for score, side in scores if side != one.side), default=0.0)
             along = max((score for score, side in scores if side == one.side), default=-1.0)
-            if along < 0 and any(_near(one.near, other.near) >= against for other in ours if other.side != one.side):
+            if along < 0 and any(_near(one, other) >= against for other in ours if other.side != one.side):
                 continue  # this text names both sides of the place
             if against > along and against >= (ONLY_OPPOSITES if alone else SAME_PLACE):
-                return axis if axis in BINARY or alone else axis
+                return axis
     return None
 
 
-def _near(left: frozenset[str], right: frozenset[str]) -> float:
-    if not left and not right:
+def _near(left: Pole, right: Pole) -> float:
+    if not left.near and not right.near:
         return 1.0
-    return likeness(left, right)
+    return max(likeness(left.near, right.near), likeness(left.around, right.around))
 
 
 def _other_comparison(left: TextFacts, right: TextFacts) -> bool:
@@ -181,4 +191,16 @@ def _same_frame(one: Name, other: Name) -> bool:
         other_head, other_tail = other.text.split(maxsplit=1)
         a, b = set(tail.split()), set(other_tail.split())
         return head == other_head and bool(a - b) and bool(b - a)
-    return likeness(one.near, other.near) >= SAME_NAME_PLACE and (one.before == other.before or one.after == other.after)
+    if likeness(one.near, other.near) < SAME_NAME_PLACE:
+        return False
+    a, b = (_WORD.findall(name.text) for name in (one, other))
+    if set(a) <= set(b) or set(b) <= set(a) or any(_alike(x, y) for x in a for y in b):
+        return False
+    if one.kind == "capital":
+        return one.before == other.before and one.after == other.after
+    return one.before == other.before or one.after == other.after
+
+
+def _alike(left: str, right: str) -> bool:
+    """Whether one word is another form or another spelling of the other."""
+    return left[:4] == right[:4] or SequenceMatcher(None, left, right, autojunk=False).ratio() >= SAME_SPELLING

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from cachewarm_client.words import quoted_names
 
-from cachewarm_pipeline.answers.clauses import CJK, Clause, Pole, clauses, content_of, poles, prepared
+from cachewarm_pipeline.answers.clauses import CJK, Clause, Pole, clauses, poles, prepared
 from cachewarm_pipeline.answers.json_facts import Values, json_parts
 from cachewarm_pipeline.answers.language_words import LANGUAGES
 from cachewarm_pipeline.answers.number_facts import Number, numbers
@@ -21,6 +21,9 @@ FACTS_CACHED = 4_096
 SHORT_SENTENCE = 30
 """In sentences of at most this many words the order of names carries meaning."""
 
+NAME_WORDS = 3
+"""Capitalised words of an answer that is only a name."""
+
 _RUN = re.compile(r"[\w./-]+")
 _SNAKE = re.compile(r"\w_\w")
 _CAMEL = re.compile(r"\b[a-z]+[A-Z]\w*")
@@ -31,7 +34,6 @@ _YES_OR_NO = {
     **{word: True for words in LANGUAGES.values() for word in words.yes},
     **{word: False for words in LANGUAGES.values() for word in words.no},
 }
-_FALLBACK = {"si": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class TextFacts:
     """For each short sentence its stems in their order."""
     comparisons: frozenset[tuple[str, str]]
     """("retries", ">") for "retries > 5"."""
+    short_name: bool
+    """Whether it says little more than a name."""
     yes_or_no: bool | None
     """True when the first word is a yes, False when it is a no, None otherwise."""
 
@@ -91,6 +95,7 @@ class TextFacts:
             sequences(text, found),
             _orders(found),
             _comparisons(found),
+            _short_name(found),
             _yes_or_no(folded),
         )
 
@@ -153,7 +158,7 @@ def _names(text: str, found: list[Clause]) -> list[Name]:
                     kind,
                     next((w for w in reversed(clause.words[max(0, k - 2) : k])), ""),
                     clause.words[after] if after < len(clause.words) else "",
-                    clause.content.difference(*(content_of(stem) for stem in clause.stems[k:after])),
+                    clause.content.difference(*clause.parts[k:after]),
                 )
             )
             seen.add(name)
@@ -166,8 +171,8 @@ def _orders(found: list[Clause]) -> list[tuple[str, ...]]:
     result: dict[int, list[str]] = {}
     for clause in found:
         stems = result.setdefault(clause.sentence, [])
-        for word, stem in zip(clause.words, clause.stems, strict=True):
-            stems += ["by"] if word == "by" else content_of(stem)
+        for word, parts in zip(clause.words, clause.parts, strict=True):
+            stems += ("by",) if word == "by" else parts
     return [tuple(stems) for stems in result.values() if len(stems) <= SHORT_SENTENCE]
 
 
@@ -181,6 +186,14 @@ def _comparisons(found: list[Clause]) -> frozenset[tuple[str, str]]:
                 if operand[0].isdigit() or operand.islower():
                     result.add((clause.words[k - 1], _OPERATORS.get(word, word)))
     return frozenset(result)
+
+
+def _short_name(found: list[Clause]) -> bool:
+    raw = [word for clause in found for word in clause.raw]
+    named = [word for clause in found for word, parts in zip(clause.raw, clause.parts, strict=True) if parts]
+    if not named or len(named) > NAME_WORDS or not all(word[0].isupper() for word in named):
+        return False
+    return len(raw) > 1 or len(named) == 1
 
 
 def _yes_or_no(folded: str) -> bool | None:

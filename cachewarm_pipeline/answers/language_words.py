@@ -132,6 +132,9 @@ NEGATIONS = LANGUAGES["en"].negations | FOREIGN_NEGATIONS
 PAIRED_NEGATIONS = frozenset(["nor", "neither", "ni", "nem", "ни", "weder"])
 """Two of them negate once: "neither X nor Y"."""
 
+OPENS_A_CLAUSE = frozenset("without ohne sans sin senza sem zonder без bez".split())
+"""Negations that reach only the words behind them."""
+
 PARTS_OF_CJK = (
     "ません ない なかった なく ずに 不可 禁止 できず ぬ 没 不 未 无 勿 别 않 못 없 아니 아닙 불가 금지 마세요 마십시오 말아 말고"
 ).split()
@@ -149,7 +152,7 @@ NEGATED_TURKISH = (
 """The end of a negated Turkish verb: "silmeyin", "desteklenmiyor"."""
 
 NEGATED_FORMS = frozenset(
-    "safe supported available able necessary likely encrypted paid used authorized authorised changed common clear "
+    "safe supported available necessary likely encrypted paid used authorized authorised changed common clear "
     "limited possible valid correct compatible complete active visible secure accurate sufficient effective dependent "
     "direct finite regular legal mutable reversible relevant modified signed sorted stable trusted verified tested "
     "restricted managed protected required installed expected allowed connected similar reliable readable reachable "

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from cachewarm_pipeline.answers.clauses import Clause, content_of
+from cachewarm_pipeline.answers.clauses import Clause
 from cachewarm_pipeline.answers.contradiction_words import HEDGES, MAGNITUDES, NUMBER_WORDS, UNIT_STEMS, UNITS
 
 _PLAIN = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?$")
@@ -116,11 +116,11 @@ def _number(clause: Clause, at: int, around: frozenset[str]) -> tuple[Number | N
         kind = unit[0]
         value = value * unit[1] if isinstance(value, float | int) else value
     elif not kind and isinstance(value, float | int):
-        behind = next((part for stem in clause.stems[last + 1 : last + 3] for part in content_of(stem)), "")
+        behind = next((part for parts in clause.parts[last + 1 : last + 3] for part in parts), "")
         kind = "year" if 1000 <= value <= 2100 and len(word) == 4 else behind
-    ahead = [part for stem in clause.stems[max(0, at - 2) : at] for part in content_of(stem)]
+    ahead = [part for parts in clause.parts[max(0, at - 2) : at] for part in parts]
     near = frozenset(
-        part for k, stem in enumerate(clause.stems) if not at <= k <= last for part in content_of(stem)
+        part for k, parts in enumerate(clause.parts) if not at <= k <= last for part in parts
     )
     hedged = any(each in HEDGES for each in words[max(0, at - 2) : at])
     return Number(value, kind, written, ahead[-1] if ahead else "", near, around, hedged), last

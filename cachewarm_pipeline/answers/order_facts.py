@@ -2,7 +2,7 @@
 
 import re
 
-from cachewarm_pipeline.answers.clauses import Clause, clauses, content_of, prepared
+from cachewarm_pipeline.answers.clauses import Clause, clauses, prepared
 
 Sequence_ = tuple[frozenset[str], ...]
 
@@ -59,7 +59,7 @@ def _stems(text: str) -> frozenset[str]:
     own = clauses(prepared(text))
     if not own:
         return frozenset()
-    return frozenset(part for each in own if each.sentence == own[0].sentence for s in each.stems for part in content_of(s))
+    return frozenset(part for each in own if each.sentence == own[0].sentence for parts in each.parts for part in parts)
 
 
 def _before_and_after(found: list[Clause]) -> list[Sequence_]:
@@ -68,19 +68,19 @@ def _before_and_after(found: list[Clause]) -> list[Sequence_]:
         for k, word in enumerate(clause.words):
             if word not in _BEFORE and word not in _AFTER:
                 continue
-            behind = _parts(clause.stems[k + 1 :])
-            ahead = _parts(clause.stems[:k])
+            behind = _joined(clause.parts[k + 1 :])
+            ahead = _joined(clause.parts[:k])
             if not ahead:
                 other = at + 1 if k == 0 and (at == 0 or found[at - 1].sentence != clause.sentence) else at - 1
                 if 0 <= other < len(found) and found[other].sentence == clause.sentence:
-                    ahead = _parts(found[other].stems)
+                    ahead = _joined(found[other].parts)
             if behind and ahead:
                 result.append((ahead, behind) if word in _BEFORE else (behind, ahead))
     return result
 
 
-def _parts(stems: list[str]) -> frozenset[str]:
-    return frozenset(part for stem in stems for part in content_of(stem))
+def _joined(parts: list[tuple[str, ...]]) -> frozenset[str]:
+    return frozenset(part for some in parts for part in some)
 
 
 def another_order(left: list[Sequence_], right: list[Sequence_]) -> bool:
