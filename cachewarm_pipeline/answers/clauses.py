@@ -82,6 +82,8 @@ class Clause:
     """For each word the parts that are compared."""
     negations: list[int] = field(default_factory=list)
     """Positions of words that negate."""
+    marks: list[tuple[int, str, int]] = field(default_factory=list)
+    """Words with an opposite: position, axis and pole."""
     negated: bool = False
     """Whether the clause is negated, and no opposite stands for the negation."""
     content: frozenset[str] = frozenset()
@@ -112,18 +114,30 @@ def clauses(text: str) -> list[Clause]:
         if word in OPENS_A_CLAUSE:
             found.append(Clause(found[-1].sentence))
         clause = found[-1]
-        stem, negates = _stem(word, turkish)
+        stem, negates, parts, own = _word(word, turkish)
         if negates:
             clause.negations.append(len(clause.words))
         clause.words.append(word)
         clause.raw.append(raw)
         clause.starts.append(match.start())
         clause.stems.append(stem)
-        clause.parts.append(content_of(stem))
+        clause.parts.append(parts)
+        for axis, side in own:
+            clause.marks.append((len(clause.parts) - 1, axis, side))
     return [clause for clause in found if clause.words]
 
 
 @lru_cache(1 << 15)
+def _word(word: str, turkish: bool) -> tuple[str, bool, tuple[str, ...], tuple[tuple[str, int], ...]]:
+    """Of a word, the stem, whether it negates, the parts that are compared, and its poles."""
+    stem, negates = _stem(word, turkish)
+    pole = pole_of(word)
+    own: tuple[tuple[str, int], ...] = (pole,) if pole else ()
+    if not own and word[0] >= "぀" and _CJK_RUN.match(word):
+        own = tuple(_cjk_poles(word))
+    return stem, negates, _content_of(stem), own
+
+
 def _stem(word: str, turkish: bool) -> tuple[str, bool]:
     """The part of a word that is compared, and whether the word negates."""
     if word in NEGATIONS or word.endswith("n't"):
@@ -145,8 +159,7 @@ def _stem(word: str, turkish: bool) -> tuple[str, bool]:
     return (word[:4] if "\u0600" <= word[0] <= "\u097f" else word[:STEM]), False
 
 
-@lru_cache(1 << 15)
-def content_of(stem: str) -> tuple[str, ...]:
+def _content_of(stem: str) -> tuple[str, ...]:
     """The parts of a stem that are compared: for Chinese and Japanese, pairs of characters without grammar."""
     if not stem or not _CJK_RUN.match(stem):
         return (stem,) if stem and stem[0] not in "=<>!≥≤≠" else ()
@@ -161,7 +174,6 @@ def content_of(stem: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-@lru_cache(1 << 15)
 def pole_of(word: str) -> tuple[str, int] | None:
     """Axis and pole of a word."""
     if word in POLE_WORDS:
@@ -177,32 +189,25 @@ def poles(found: list[Clause], folded: str) -> list[Pole]:
 
     ``folded`` is the casefolded text, whose places are those of the clauses' words.
     """
-    marks: list[list[tuple[int, str, int]]] = [[] for _ in found]
-    place = {start: (at, k) for at, clause in enumerate(found) for k, start in enumerate(clause.starts)}
     here = {axis for axis, parts in PHRASE_PARTS.items() if parts.search(folded)}
-    code = [match.span() for match in _CODE.finditer(folded)]
+    starts = {start: (clause, k) for clause in found for k, start in enumerate(clause.starts)} if here else {}
     for axis, expression, side in POLE_PHRASES:
         if axis not in here:
             continue
         for match in expression.finditer(folded):
-            start = match.start()
-            while start not in place and start < match.end():
-                start += 1
-            if start in place:
-                at, k = place[start]
-                marks[at].append((k, axis, side))
+            first = next((at for at in range(match.start(), match.end()) if at in starts), None)
+            if first is not None:
+                clause, k = starts[first]
+                clause.marks.append((k, axis, side))
+    code = [match.span() for match in _CODE.finditer(folded)]
     around: dict[int, set[str]] = {}
-    for at, clause in enumerate(found):
-        for k, word in enumerate(clause.words):
-            if (pole := pole_of(word)) is not None:
-                if not any(begin < clause.starts[k] < end for begin, end in code):
-                    marks[at].append((k, *pole))
-            elif word[0] >= "぀" and _CJK_RUN.match(word):
-                marks[at] += [(k, axis, side) for axis, side in _cjk_poles(word)]
+    for clause in found:
+        if code:
+            clause.marks = [m for m in clause.marks if not any(a < clause.starts[m[0]] < b for a, b in code)]
         clause.content = frozenset(part for parts in clause.parts for part in parts)
         around.setdefault(clause.sentence, set()).update(clause.content)
     whole = {sentence: frozenset(parts) for sentence, parts in around.items()}
-    return [pole for at, clause in enumerate(found) for pole in _poles_of(clause, marks[at], whole[clause.sentence])]
+    return [pole for clause in found for pole in _poles_of(clause, whole[clause.sentence])]
 
 
 def _cjk_poles(word: str) -> list[tuple[str, int]]:
@@ -216,7 +221,10 @@ def _cjk_poles(word: str) -> list[tuple[str, int]]:
     return result
 
 
-def _poles_of(clause: Clause, marks: list[tuple[int, str, int]], around: frozenset[str]) -> list[Pole]:
+def _poles_of(clause: Clause, around: frozenset[str]) -> list[Pole]:
+    marks = clause.marks
+    if not marks and not clause.negations:
+        return []
     binary = [k for k, (_, axis, _) in enumerate(marks) if axis in REVERSED_BY_NOT]
     flipped: set[int] = set()
     used = 0

@@ -8,7 +8,7 @@ import re
 
 AXES: dict[str, tuple[str, ...]] = {
     "on/off": (
-        "enabl* activat* reactivat* unmut* aktivier* einschalt* eingeschaltet activer activez activé activée activ* "
+        "enabl* activate activates activated activating activation reactivat* unmut* aktivier* einschalt* eingeschaltet activer activez activé activée activa activar active-el "
         "attiv* habilit* abilit* ativ* inschakel* ingeschakeld encender encienda acceso accend* включ* włącz* "
         "etkinleştir* aktif تفعيل تشغيل",
         "disabl* deactivat* mute muted muting deaktivier* ausschalt* ausgeschaltet désactiv* desactiv* disattiv* "
@@ -298,3 +298,5 @@ REVERSED_BY_NOT = frozenset(
     "encrypt/decrypt accept/decline same/different manual/automatic".split()
 )
 """Axes of which a negation turns one pole into the other: what is not on is off. What does not rise need not fall."""
+SEVERAL_POLES = frozenset(["billed for", *(axis for axis, poles in AXES.items() if len(poles) > 2)])
+"""Axes of more than two poles: a text that names several of them often lists them."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 
 from cachewarm_pipeline.answers.clauses import Pole
-from cachewarm_pipeline.answers.contradiction_words import CONFUSED_UNITS
+from cachewarm_pipeline.answers.contradiction_words import CONFUSED_UNITS, SEVERAL_POLES
 from cachewarm_pipeline.answers.facts import Facts, Name, TextFacts, facts
 from cachewarm_pipeline.answers.json_facts import another_value
 from cachewarm_pipeline.answers.number_facts import Number
@@ -109,7 +109,10 @@ def _equal(left: Number, right: Number) -> bool:
     """Whether a number of one text is mentioned in the other."""
     if _confused(left, right):
         return False
-    return left.equals(right) or (not left.measured and not right.measured and left.written == right.written)
+    if left.equals(right):
+        return True
+    unknown = not left.kind or not right.kind or not (left.measured or right.measured)
+    return unknown and left.written == right.written
 
 
 def _confused(left: Number, right: Number) -> bool:
@@ -133,20 +136,25 @@ def _opposite(left: TextFacts, right: TextFacts) -> str | None:
         if sides[0] == sides[1] and len(sides[0]) == 1:
             continue
         alone = not sides[0] & sides[1]
+        if axis in SEVERAL_POLES and not alone:
+            continue
         for one in ours:
-            scores = [(_near(one, other), other.side) for other in theirs]
+            scores = [(_near(one, other, alone), other.side) for other in theirs]
             against = max((score for score, side in scores if side != one.side), default=0.0)
             along = max((score for score, side in scores if side == one.side), default=-1.0)
-            if along < 0 and any(_near(one, other) >= against for other in ours if other.side != one.side):
+            if along < 0 and any(_near(one, other, alone) >= against for other in ours if other.side != one.side):
                 continue  # this text names both sides of the place
             if against > along and against >= (ONLY_OPPOSITES if alone else SAME_PLACE):
                 return axis
     return None
 
 
-def _near(left: Pole, right: Pole) -> float:
+def _near(left: Pole, right: Pole, alone: bool) -> float:
+    """Likeness of two places. In a text that names both opposites, their sentences do not tell the places apart."""
     if not left.near and not right.near:
         return 1.0
+    if not alone:
+        return likeness(left.near, right.near)
     return max(likeness(left.near, right.near), likeness(left.around, right.around))
 
 

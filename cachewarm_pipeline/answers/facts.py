@@ -148,15 +148,19 @@ def _names(text: str, found: list[Clause]) -> list[Name]:
     result, seen = [], set()
     for clause in found:
         for k, raw in enumerate(clause.raw):
-            name, kind = marked.get(clause.words[k], (clause.words[k], "capital"))
-            if kind == "capital" and (k == 0 or not raw[0].isupper() or not clause.stems[k]):
+            word = clause.words[k]
+            if word in marked:
+                name, kind = marked[word]
+            elif k and raw[0].isupper() and clause.parts[k]:
+                name, kind = word, "capital"
+            else:
                 continue
             after = k + len(name.split())
             result.append(
                 Name(
                     name,
                     kind,
-                    next((w for w in reversed(clause.words[max(0, k - 2) : k])), ""),
+                    clause.words[k - 1] if k else "",
                     clause.words[after] if after < len(clause.words) else "",
                     clause.content.difference(*clause.parts[k:after]),
                 )

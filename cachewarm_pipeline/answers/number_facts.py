@@ -1,7 +1,7 @@
 """The numbers of a text with their units and the words around them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cachewarm_pipeline.answers.clauses import Clause
 from cachewarm_pipeline.answers.contradiction_words import HEDGES, MAGNITUDES, NUMBER_WORDS, UNIT_STEMS, UNITS
@@ -70,7 +70,32 @@ def numbers(found: list[Clause]) -> list[Number]:
                 number, skip = _number(clause, at, around[clause.sentence])
                 if number is not None:
                     result.append(number)
+    return _sums(result)
+
+
+def _sums(found: list[Number]) -> list[Number]:
+    """The numbers, with "3 hours and 48 minutes" as one."""
+    result: list[Number] = []
+    for number in found:
+        before = result[-1] if result else None
+        if before and before.kind == number.kind == "time" and before.around == number.around and _follows(before, number):
+            result[-1] = replace(before, value=_float(before.value) + _float(number.value), written=0.0)
+        else:
+            result.append(number)
     return result
+
+
+def _follows(before: Number, number: Number) -> bool:
+    size, part = (_float(each.value) / (_float(each.written) or 1.0) for each in (before, number))
+    return part < size <= LARGEST_SUMMED and part * 60 >= size and _float(number.written) < 60
+
+
+def _float(value: float | str) -> float:
+    return value if isinstance(value, float | int) else 0.0
+
+
+LARGEST_SUMMED = 3600.0
+"""Seconds of the largest unit of time that is added to the smaller one behind it."""
 
 
 def _number(clause: Clause, at: int, around: frozenset[str]) -> tuple[Number | None, int]:

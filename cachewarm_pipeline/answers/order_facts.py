@@ -1,8 +1,10 @@
 """The order that a text states: steps, before and after, from and to, and the order of its words."""
 
 import re
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
 
-from cachewarm_pipeline.answers.clauses import Clause, clauses, prepared
+from cachewarm_pipeline.answers.clauses import Clause
 
 Sequence_ = tuple[frozenset[str], ...]
 
@@ -15,7 +17,8 @@ _MARKER = re.compile(
     r"|najpierw|potem|eerst|daarna)\b|首先|然后|最后|まず|次に|먼저|그다음",
     re.I,
 )
-_OPENS = re.compile(r"\b(?:first(?:ly)?|zuerst|d'abord|primero|primeiro|сначала|najpierw|eerst)\b[,:]?\s|首先|まず|먼저", re.I)
+_OPENS = re.compile(r"\b(?:first(?:ly)?|zuerst|d'abord|primero|primeiro|сначала|najpierw|eerst)\b|首先|まず|먼저", re.I)
+_THEN = re.compile("and then|then|afterwards?|after that|danach|anschließend|dann|ensuite|puis|luego|然后|次に|그다음", re.I)
 _NOT_A_STEP = re.compile(r"\b(?:the|his|her|its|their|your|my|our|at|was|is|in) (?:very )?(?:first|second|third|next)\b", re.I)
 _FROM_TO = re.compile(
     r"\b(?:from|von|vom|de|desde|da|van|из|с)\s+[`'\"]?([\w.+#-]+)[`'\"]?\s+"
@@ -35,31 +38,46 @@ def moves_of(folded: str) -> frozenset[tuple[str, str]]:
 def sequences(text: str, found: list[Clause]) -> list[Sequence_]:
     """Steps in the order in which the text says that they happen, as the stems of their words."""
     result: list[Sequence_] = []
-    listed = _STEP.split(text)[1:]
+    words = _Words(found)
+    listed = [match.end() for match in _STEP.finditer(text)]
     if len(listed) >= 2:
-        result.append(tuple(_stems(part.split("\n")[0]) for part in listed))
-    marked = _NOT_A_STEP.sub(" ", text)
-    if _OPENS.search(marked):
-        parts = [part for part in _MARKER.split(marked) if part.strip(" ,.:;\n")]
-        if len(parts) >= 2:
-            result.append(tuple(_stems(part) for part in parts))
-    elif (
-        len(parts := re.split(r"\b(?:and then|then|afterwards|after that|danach|ensuite|puis|luego)\b|然后", marked)) > 1
-    ):
-        result += [(_last(parts[k]), _stems(parts[k + 1])) for k in range(len(parts) - 1)]
+        result.append(tuple(words.between(a, b) for a, b in pairwise([*listed, len(text)])))
+    marks = [match for match in _MARKER.finditer(text) if not _NOT_A_STEP.search(text, max(0, match.start() - 12), match.end())]
+    if marks and any(_OPENS.match(match.group()) for match in marks):
+        ends = [(match.end(), match.start()) for match in marks]
+        parts = [words.between(a, b) for (a, _), (_, b) in pairwise([(0, 0), *ends, (len(text), len(text))])]
+        result.append(tuple(part for part in parts if part))
+    else:
+        for match in marks:
+            if _THEN.match(match.group()):
+                result.append((words.between(0, match.start(), last=True), words.between(match.end(), len(text))))
     result += _before_and_after(found)
     return [steps for steps in result if sum(map(bool, steps)) > 1]
 
 
-def _last(text: str) -> frozenset[str]:
-    return _stems(re.split(r"[.!?\n]\s", text.strip())[-1])
+class _Words:
+    """The stems of a text by place."""
 
+    def __init__(self, found: list[Clause]) -> None:
+        self._found = found
+        self._starts = [clause.starts[0] for clause in found]
 
-def _stems(text: str) -> frozenset[str]:
-    own = clauses(prepared(text))
-    if not own:
-        return frozenset()
-    return frozenset(part for each in own if each.sentence == own[0].sentence for parts in each.parts for part in parts)
+    def between(self, start: int, end: int, last: bool = False) -> frozenset[str]:
+        """The stems of the first sentence, or of the last one, that lies between two places of the text."""
+        first, stop = max(0, bisect_right(self._starts, start) - 1), bisect_left(self._starts, end)
+        some = self._found[first:stop]
+        some = [clause for clause in some if clause.starts[-1] >= start]
+        if not some:
+            return frozenset()
+        sentence = some[-1 if last else 0].sentence
+        return frozenset(
+            part
+            for clause in some
+            if clause.sentence == sentence
+            for at, parts in zip(clause.starts, clause.parts, strict=True)
+            if start <= at < end
+            for part in parts
+        )
 
 
 def _before_and_after(found: list[Clause]) -> list[Sequence_]:
@@ -122,7 +140,8 @@ def swapped(left: list[tuple[str, ...]], right: list[tuple[str, ...]]) -> bool:
             a, b = ([word for word in dict.fromkeys(side) if word in shared and word != "by"] for side in (one, other))
             places = [k for k, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
             if len(places) == 2 and places[1] - places[0] > 1 and a[places[0]] == b[places[1]]:
-                return True
+                moved = a[places[0] : places[1] + 1]
+                return all(one.count(word) == other.count(word) == 1 for word in moved)
     return False
 
 
