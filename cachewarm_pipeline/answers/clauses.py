@@ -44,6 +44,7 @@ _CLAUSE_WORDS = frozenset(
     "and but while because or whereas although und aber oder weil et mais ou y pero e ma en maar и но i ale ve ama".split()
 )
 _HARMLESS = re.compile(r"\b(?:not only|not just|no matter|no problem|no doubt|if not|why not|whether or not|(?:do not|don't|never) (?:forget|hesitate|worry))\b", re.I)
+_NUMBER_SIGN = re.compile(r"\b[Nn]o\.\s?(?=\d)")
 _CODE = re.compile(r"`[^`\n]*\s[^`\n]*`")
 """Code of several words: a command, not a statement."""
 _NO_MORE = re.compile(r"\b(?:no|not) (?:more|later|longer|larger|higher|greater) than\b", re.I)
@@ -91,7 +92,7 @@ class Clause:
 
 def prepared(text: str) -> str:
     """The text with harmless negations removed, and with spaces around Chinese, Japanese and Korean words."""
-    text = text.replace("’", "'")
+    text = _NUMBER_SIGN.sub("number ", text.replace("’", "'"))
     if " " in text:
         text = _NO_LESS.sub("at least", _NO_MORE.sub("at most", _HARMLESS.sub(" ", text)))
     return _CJK_RUN.sub(lambda run: f" {run.group()} ", text) if _CJK_RUN.search(text) else text
@@ -115,7 +116,7 @@ def clauses(text: str) -> list[Clause]:
             found.append(Clause(found[-1].sentence))
         clause = found[-1]
         stem, negates, parts, own = _word(word, turkish)
-        if negates:
+        if negates and not (clause.words and raw[0].isupper() and not raw.isupper()):  # "Mission Impossible" is a name
             clause.negations.append(len(clause.words))
         clause.words.append(word)
         clause.raw.append(raw)

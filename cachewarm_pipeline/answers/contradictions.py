@@ -174,7 +174,7 @@ def _negated(left: TextFacts, right: TextFacts) -> bool:
     for stems, negated in left.clauses:
         if not negated or not stems:
             continue
-        scores = [(likeness(stems, other), other_negated, other) for other, other_negated in right.clauses]
+        scores = [(_same_claim(stems, other), other_negated, other) for other, other_negated in right.clauses]
         best = max(score for score, _, _ in scores) if scores else 0.0
         if best < SAME_CLAUSE or any(negated for score, negated, _ in scores if score >= best):
             continue
@@ -183,6 +183,12 @@ def _negated(left: TextFacts, right: TextFacts) -> bool:
         if not own:
             return True
     return False
+
+
+def _same_claim(stems: frozenset[str], other: frozenset[str]) -> float:
+    """Likeness of two clauses; a clause that says all that the other one says, and more, is like enough."""
+    score = likeness(stems, other)
+    return max(score, SAME_CLAUSE) if len(stems) > 1 and stems <= other else score
 
 
 def _another_name(left: TextFacts, right: TextFacts) -> bool:

@@ -19,7 +19,7 @@ _MARKER = re.compile(
 )
 _OPENS = re.compile(r"\b(?:first(?:ly)?|zuerst|d'abord|primero|primeiro|сначала|najpierw|eerst)\b|首先|まず|먼저", re.I)
 _THEN = re.compile("and then|then|afterwards?|after that|danach|anschließend|dann|ensuite|puis|luego|然后|次に|그다음", re.I)
-_NOT_A_STEP = re.compile(r"\b(?:the|his|her|its|their|your|my|our|at|was|is|in) (?:very )?(?:first|second|third|next)\b", re.I)
+_NOT_A_STEP = re.compile(r"\b(?:the|his|her|its|their|your|my|our|at|was|is) (?:very )?(?:first|second|third|next)\b", re.I)
 _FROM_TO = re.compile(
     r"\b(?:from|von|vom|de|desde|da|van|из|с)\s+[`'\"]?([\w.+#-]+)[`'\"]?\s+"
     r"(?:(?:up|over|back|down) )?(?:to|into|nach|zu|auf|à|vers|a|para|naar|в|на)\s+[`'\"]?([\w.+#-]*[\w+#])"
