@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from cachewarm_pipeline.answers.contradiction_words import (
     CJK_POLES,
-    PHRASE_PARTS,
+    PHRASE_WORDS,
     POLE_PHRASES,
     POLE_STEMS,
     POLE_WORDS,
@@ -36,24 +36,56 @@ _PIECE = re.compile(r"[㐀-鿿]+|[゠-ヿ]+|[가-힯]+")
 _TOKEN = re.compile(
     r"(?P<op>===?|!==?|<>|>=|<=|≥|≤|≠|(?<![-=<>])[<>](?![<>]))"
     r"|(?P<unit>[$€£¥₹%]|°[cf]\b)"
-    r"|(?P<word>(?:\w|(?<!\w)-(?=\d))+(?:[.'’+#/:,-](?<!\d,(?=\d))\w+|(?<=\d),\d{3}(?!\d))*[+#]*)"
+    r"|(?P<word>(?:[\w\u0900-\u0963]|(?<!\w)-(?=\d))+(?:[.'’+#/:,-](?<!\d,(?=\d))\w+|(?<=\d),\d{3}(?!\d))*[+#]*)"
     r"|(?P<sentence>[.!?](?=[\s\"'”)\]*_]|$)|[。！？؟।]|\n+)"
     r"|(?P<clause>[,;:—–(]|、|，|；|：|،| - )"
 )
 _CLAUSE_WORDS = frozenset(
-    "and but while because or whereas although und aber oder weil et mais ou y pero e ma en maar и но i ale ve ama".split()
+    [
+        "and",
+        "but",
+        "while",
+        "because",
+        "or",
+        "whereas",
+        "although",
+        "und",
+        "aber",
+        "oder",
+        "weil",
+        "et",
+        "mais",
+        "ou",
+        "y",
+        "pero",
+        "e",
+        "ma",
+        "en",
+        "maar",
+        "и",
+        "но",
+        "i",
+        "ale",
+        "ve",
+        "ama",
+    ]
 )
-_HARMLESS = re.compile(r"\b(?:not only|not just|no matter|no problem|no doubt|if not|why not|whether or not|(?:do not|don't|never) (?:forget|hesitate|worry))\b", re.I)
+_HARMLESS = re.compile(
+    r"\b(?:not only|not just|no matter|no problem|no doubt|if not|why not|whether or not|(?:do not|don't|never) (?:forget|hesitate|worry))\b",
+    re.I,
+)
 _NUMBER_SIGN = re.compile(r"\b[Nn]o\.\s?(?=\d)")
 _CODE = re.compile(r"`[^`\n]*\s[^`\n]*`")
 """Code of several words: a command, not a statement."""
 _NO_MORE = re.compile(r"\b(?:no|not) (?:more|later|longer|larger|higher|greater) than\b", re.I)
 _NO_LESS = re.compile(r"\b(?:no|not) (?:less|fewer|sooner|smaller|lower|earlier) than\b", re.I)
-_NEGATED_FORM = re.compile(r"(?:un|in|im|ir|il|dis|non-?)(" + "|".join(sorted(NEGATED_FORMS, key=len, reverse=True)) + r")(?:ly)?$")
+_NEGATED_FORM = re.compile(
+    r"(?:un|in|im|ir|il|dis|non-?)(" + "|".join(sorted(NEGATED_FORMS, key=len, reverse=True)) + r")(?:ly)?$"
+)
 _NEGATED_TURKISH = re.compile(r"(?<=\w\w)" + NEGATED_TURKISH + "$")
-_HARMLESS_CJK = re.compile("|".join(NO_NEGATION_IN_CJK))
+_HARMLESS_CJK = re.compile("|".join(sorted(NO_NEGATION_IN_CJK, key=len, reverse=True)))
 _PART_OF_CJK = re.compile("|".join(PARTS_OF_CJK))
-_TURKISH = re.compile("[ığşİ]")
+_TURKISH = re.compile(r"[ığşİ]|[iu]yor\b|\b(?:ve|bir|bu|için)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +124,9 @@ class Clause:
 
 def prepared(text: str) -> str:
     """The text with harmless negations removed, and with spaces around Chinese, Japanese and Korean words."""
-    text = _NUMBER_SIGN.sub("number ", text.replace("’", "'"))
-    if " " in text:
+    text = text.replace("’", "'")
+    if "no" in text or "No" in text or "n't" in text or "never" in text:
+        text = _NUMBER_SIGN.sub("number ", text)
         text = _NO_LESS.sub("at least", _NO_MORE.sub("at most", _HARMLESS.sub(" ", text)))
     return _CJK_RUN.sub(lambda run: f" {run.group()} ", text) if _CJK_RUN.search(text) else text
 
@@ -190,7 +223,8 @@ def poles(found: list[Clause], folded: str) -> list[Pole]:
 
     ``folded`` is the casefolded text, whose places are those of the clauses' words.
     """
-    here = {axis for axis, parts in PHRASE_PARTS.items() if parts.search(folded)}
+    words = frozenset(word for clause in found for word in clause.words)
+    here = {axis for axis, needed in PHRASE_WORDS.items() if not words.isdisjoint(needed)}
     starts = {start: (clause, k) for clause in found for k, start in enumerate(clause.starts)} if here else {}
     for axis, expression, side in POLE_PHRASES:
         if axis not in here:
@@ -247,7 +281,5 @@ def _poles_of(clause: Clause, around: frozenset[str]) -> list[Pole]:
         if axis not in REVERSED_BY_NOT and any(n < at <= n + NEGATION_REACH for n in clause.negations):
             continue
         same_axis = {part for other, own_axis, _ in marks if own_axis == axis for part in clause.parts[other]}
-        result.append(
-            Pole(axis, 1 - side if k in flipped else side, clause.content - same_axis, around - same_axis)
-        )
+        result.append(Pole(axis, 1 - side if k in flipped else side, clause.content - same_axis, around - same_axis))
     return result

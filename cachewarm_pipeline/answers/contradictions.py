@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 
 from cachewarm_pipeline.answers.clauses import Pole
-from cachewarm_pipeline.answers.contradiction_words import CONFUSED_UNITS, SEVERAL_POLES
+from cachewarm_pipeline.answers.contradiction_words import SEVERAL_POLES
 from cachewarm_pipeline.answers.facts import Facts, Name, TextFacts, facts
 from cachewarm_pipeline.answers.json_facts import another_value
 from cachewarm_pipeline.answers.number_facts import Number
+from cachewarm_pipeline.answers.number_words import CONFUSED_UNITS
 from cachewarm_pipeline.answers.order_facts import another_order, likeness, swapped
 
 SAME_CLAUSE = 0.6
@@ -94,8 +95,7 @@ def _reasons(left: TextFacts, right: TextFacts) -> Iterator[str]:
 
 
 def _another_number(left: TextFacts, right: TextFacts) -> str | None:
-    ours = [number for number in left.numbers if not any(_equal(number, other) for other in right.numbers)]
-    theirs = [number for number in right.numbers if not any(_equal(number, other) for other in left.numbers)]
+    ours, theirs = _only_in(left.numbers, right.numbers), _only_in(right.numbers, left.numbers)
     for one in ours:
         for other in theirs:
             if one.kind == other.kind and _same_place(one, other, left, right):
@@ -103,6 +103,15 @@ def _another_number(left: TextFacts, right: TextFacts) -> str | None:
             if one.written == other.written and _confused(one, other) and _likeness_of(one, other) >= SAME_NUMBER_PLACE:
                 return "another unit in the same place"
     return None
+
+
+def _only_in(some: tuple[Number, ...], others: tuple[Number, ...]) -> list[Number]:
+    exact = {(other.value, other.kind) for other in others}
+    return [
+        number
+        for number in some
+        if (number.value, number.kind) not in exact and not any(_equal(number, other) for other in others)
+    ]
 
 
 def _equal(left: Number, right: Number) -> bool:
@@ -116,7 +125,7 @@ def _equal(left: Number, right: Number) -> bool:
 
 
 def _confused(left: Number, right: Number) -> bool:
-    return left.kind != right.kind and any({left.kind, right.kind} <= kinds for kinds in CONFUSED_UNITS)
+    return (left.kind, right.kind) in CONFUSED_UNITS
 
 
 def _same_place(one: Number, other: Number, left: TextFacts, right: TextFacts) -> bool:
@@ -207,8 +216,10 @@ def _same_frame(one: Name, other: Name) -> bool:
         return head == other_head and bool(a - b) and bool(b - a)
     if likeness(one.near, other.near) < SAME_NAME_PLACE:
         return False
-    a, b = (_WORD.findall(name.text) for name in (one, other))
-    if set(a) <= set(b) or set(b) <= set(a) or any(_alike(x, y) for x in a for y in b):
+    ours, theirs = (set(_WORD.findall(name.text)) for name in (one, other))
+    if ours <= theirs or theirs <= ours:
+        return False
+    if one.kind != "code" and any(_alike(x, y) for x in ours for y in theirs):
         return False
     if one.kind == "capital":
         return one.before == other.before and one.after == other.after

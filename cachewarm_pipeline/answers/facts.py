@@ -13,7 +13,7 @@ from cachewarm_pipeline.answers.clauses import CJK, Clause, Pole, clauses, poles
 from cachewarm_pipeline.answers.json_facts import Values, json_parts
 from cachewarm_pipeline.answers.language_words import LANGUAGES
 from cachewarm_pipeline.answers.number_facts import Number, numbers
-from cachewarm_pipeline.answers.order_facts import Sequence_, moves_of, sequences
+from cachewarm_pipeline.answers.order_facts import Steps, moves_of, sequences
 
 FACTS_CACHED = 4_096
 """Responses whose facts are cached for the pairs that follow: 60 KB each at 1,500 characters."""
@@ -27,7 +27,9 @@ NAME_WORDS = 3
 _RUN = re.compile(r"[\w./-]+")
 _SNAKE = re.compile(r"\w_\w")
 _CAMEL = re.compile(r"\b[a-z]+[A-Z]\w*")
-_CODE = re.compile(r"`([^`\n]{1,80})`|(?m:^\s*\$?\s*((?:pip|npm|apt|git|docker|kubectl|brew|yarn|cargo|go|uv)\s.{1,80})$)")
+_CODE = re.compile(
+    r"`([^`\n]{1,80})`|(?m:^\s*\$?\s*((?:pip|npm|apt|git|docker|kubectl|brew|yarn|cargo|go|uv)\s.{1,80})$)"
+)
 _OPERATORS = {"==": "=", "===": "=", "!=": "!=", "!==": "!=", "<>": "!=", "≠": "!=", "≥": ">=", "≤": "<="}
 _FIRST_WORD = re.compile(rf"\W*([{CJK}]+|\w+)")
 _YES_OR_NO = {
@@ -64,7 +66,7 @@ class TextFacts:
     names: tuple[Name, ...]
     moves: frozenset[tuple[str, str]]
     """("mysql", "postgres") for "from MySQL to Postgres"."""
-    sequences: list[Sequence_]
+    sequences: list[Steps]
     orders: list[tuple[str, ...]]
     """For each short sentence its stems in their order."""
     comparisons: frozenset[tuple[str, str]]
@@ -144,7 +146,11 @@ def _names(text: str, found: list[Clause]) -> list[Name]:
     code = {part.lower().strip() for match in _CODE.findall(text) for part in match if part}
     code |= {name.strip("./-").lower() for name in code_names(text)}
     quoted = {name for name in quoted_names(text) if name} - code
-    marked = {name.split()[0].strip("\"'`.,;:()"): (name, kind) for kind, some in (("quoted", quoted), ("code", code)) for name in some}
+    marked = {
+        name.split()[0].strip("\"'`.,;:()"): (name, kind)
+        for kind, some in (("quoted", quoted), ("code", code))
+        for name in some
+    }
     result, seen = [], set()
     for clause in found:
         for k, raw in enumerate(clause.raw):
@@ -204,6 +210,8 @@ def _yes_or_no(folded: str) -> bool | None:
     first = _FIRST_WORD.match(folded)
     if first is None:
         return None
-    if first[1] == "no" and not re.match(r"\W*no\s*(?:[,.;:!—–-]|$)|\W*no (?:you|it|this|that|they|we|i|there)\b", folded):
+    if first[1] == "no" and not re.match(
+        r"\W*no\s*(?:[,.;:!—–-]|$)|\W*no (?:you|it|this|that|they|we|i|there)\b", folded
+    ):
         return None  # "No plan includes it" is a negation
     return _YES_OR_NO.get(first[1])

@@ -6,6 +6,8 @@ only if its negations are listed here.
 
 from dataclasses import dataclass
 
+from cachewarm_pipeline.answers.words_of import word_list, word_set
+
 
 @dataclass(frozen=True, slots=True)
 class LanguageWords:
@@ -129,21 +131,21 @@ LANGUAGES = {
 STOP_WORDS = frozenset().union(*(words.stop for words in LANGUAGES.values()))
 FOREIGN_NEGATIONS = frozenset().union(*(words.negations for code, words in LANGUAGES.items() if code != "en")) - {"no"}
 NEGATIONS = LANGUAGES["en"].negations | FOREIGN_NEGATIONS
-PAIRED_NEGATIONS = frozenset(["nor", "neither", "ni", "nem", "ни", "weder"])
+PAIRED_NEGATIONS = word_set("nor neither ni nem ни weder")
 """Two of them negate once: "neither X nor Y"."""
 
-OPENS_A_CLAUSE = frozenset("without ohne sans sin senza sem zonder без bez".split())
+OPENS_A_CLAUSE = word_set("without ohne sans sin senza sem zonder без bez")
 """Negations that reach only the words behind them."""
 
-PARTS_OF_CJK = (
+PARTS_OF_CJK = word_list(
     "ません ない なかった なく ずに 不可 禁止 できず ぬ 没 不 未 无 勿 别 않 못 없 아니 아닙 불가 금지 마세요 마십시오 말아 말고"
-).split()
+)
 """Parts of a Chinese, Japanese or Korean word that negate its clause."""
 
-NO_NEGATION_IN_CJK = (
-    "なければなら なくてはなら なければいけ ないといけ かもしれ しれない しれません 違いない 少ない 不过 不仅 不但 不同 不断 "
-    "差不多 不久 不少 无论 别的 特别 分别 级别 未来 不管 除非 뿐만 못지 지나지 不具合 不明 お勧め"
-).split()
+NO_NEGATION_IN_CJK = word_list(
+    "なければなら なければなりません なくてはなりません なければいけません ないといけません なくてはなら なければいけ ないといけ かもしれ しれない しれません 違いない 少ない 不过 不仅 不但 不同 不断 差不多 不久 不少 无论 别的 特别 分别 级别 未来 不管 除非 뿐만 못지 "
+    "지나지 不具合 不明 お勧め"
+)
 """Words in which such a part does not negate."""
 
 NEGATED_TURKISH = (
@@ -152,11 +154,80 @@ NEGATED_TURKISH = (
 """The end of a negated Turkish verb: "silmeyin", "desteklenmiyor"."""
 
 NEGATED_FORMS = frozenset(
-    "safe supported available necessary likely encrypted paid used authorized authorised changed common clear "
-    "limited possible valid correct compatible complete active visible secure accurate sufficient effective dependent "
-    "direct finite regular legal mutable reversible relevant modified signed sorted stable trusted verified tested "
-    "restricted managed protected required installed expected allowed connected similar reliable readable reachable "
-    "affected healthy billable refundable transferable editable licensed secured recoverable shared saved healthy "
-    "resolved approved confirmed published read known desirable suitable true".split()
+    [
+        "safe",
+        "supported",
+        "available",
+        "necessary",
+        "likely",
+        "encrypted",
+        "paid",
+        "used",
+        "authorized",
+        "authorised",
+        "changed",
+        "common",
+        "clear",
+        "limited",
+        "possible",
+        "valid",
+        "correct",
+        "compatible",
+        "complete",
+        "active",
+        "visible",
+        "secure",
+        "accurate",
+        "sufficient",
+        "effective",
+        "dependent",
+        "direct",
+        "finite",
+        "regular",
+        "legal",
+        "mutable",
+        "reversible",
+        "relevant",
+        "modified",
+        "signed",
+        "sorted",
+        "stable",
+        "trusted",
+        "verified",
+        "tested",
+        "restricted",
+        "managed",
+        "protected",
+        "required",
+        "installed",
+        "expected",
+        "allowed",
+        "connected",
+        "similar",
+        "reliable",
+        "readable",
+        "reachable",
+        "affected",
+        "healthy",
+        "billable",
+        "refundable",
+        "transferable",
+        "editable",
+        "licensed",
+        "secured",
+        "recoverable",
+        "shared",
+        "saved",
+        "healthy",
+        "resolved",
+        "approved",
+        "confirmed",
+        "published",
+        "read",
+        "known",
+        "desirable",
+        "suitable",
+        "true",
+    ]
 )
 """Words that un-, in-, im-, ir-, il-, dis- or non- negates: "unsupported" is "not supported"."""

@@ -12,7 +12,7 @@ KNOWN_SHARE = 0.12
 """Share of the words that are function words of one known language. Prose has 25% to 50%, a list of steps 15%."""
 
 _OTHERS = {
-    "Scandinavian": "och är inte att som på av till jag det ett og ikke af på til som er jeg det et eller for med ved",
+    "Scandinavian": "och är inte att som på av till jag det ett og ikke af på til som er jeg det et eller for med ved den har kan du efter om vi från fra så var",
     "Finnish": "ja on ei että se hän ovat tai kun myös mutta ole joka",
     "Czech or Slovak": "je se na že není nebo pro jako jsou ale který která když sa nie je sú alebo ktorý",
     "Romanian": "și este nu pe cu sau în care sunt pentru din la mai dar",
@@ -33,10 +33,12 @@ _OTHERS = {
 }
 _OTHER_WORDS = {name: frozenset(words.split()) for name, words in _OTHERS.items()}
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0963])+(?:['’][^\W\d_]+)*")
 _CJK = re.compile("[぀-ヿ㐀-鿿가-힯]")
 _KNOWN_LETTERS = re.compile("[a-zà-öø-ÿąćęłńóśźżğışœßẞ\u0307а-яё\u0600-\u06ff\u0900-\u097f぀-ヿ㐀-鿿가-힯’']+")
-_FOREIGN_LETTERS = re.compile("[åæøõþðёіїєґђћљњџўĳ]|[\u0679\u067e\u0686\u0688\u0691\u0698\u06a9\u06af\u06ba\u06be\u06d2]")
+_FOREIGN_LETTERS = re.compile(
+    "[åæøõþðёіїєґђћљњџўĳ]|[\u0679\u067e\u0686\u0688\u0691\u0698\u06a9\u06af\u06ba\u06be\u06d2]"
+)
 _OWN_LETTERS = frozenset("æё")  # French and Russian
 
 
@@ -54,7 +56,7 @@ def known_language(text: str) -> bool:
     counts = Counter(spaced)
     known = max(_hits(counts, language.stop | language.negations) for language in LANGUAGES.values())
     other = max(_hits(counts, stop) for stop in _OTHER_WORDS.values())
-    return known >= KNOWN_SHARE * len(spaced) and known >= other
+    return known >= KNOWN_SHARE * len(spaced) and known > other
 
 
 def _known_letters(letters: str) -> bool:

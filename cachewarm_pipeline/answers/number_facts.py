@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from cachewarm_pipeline.answers.clauses import Clause
-from cachewarm_pipeline.answers.contradiction_words import HEDGES, MAGNITUDES, NUMBER_WORDS, UNIT_STEMS, UNITS
+from cachewarm_pipeline.answers.number_words import HEDGES, MAGNITUDES, NUMBER_WORDS, UNIT_STEMS, UNITS
 
 _PLAIN = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?$")
 _CODED = re.compile(r"([^\W\d]+[-:/]?)(\d[\w.:]*)$")
@@ -78,7 +78,12 @@ def _sums(found: list[Number]) -> list[Number]:
     result: list[Number] = []
     for number in found:
         before = result[-1] if result else None
-        if before and before.kind == number.kind == "time" and before.around == number.around and _follows(before, number):
+        if (
+            before
+            and before.kind == number.kind == "time"
+            and before.around == number.around
+            and _follows(before, number)
+        ):
             result[-1] = replace(before, value=_float(before.value) + _float(number.value), written=0.0)
         else:
             result.append(number)
@@ -144,9 +149,7 @@ def _number(clause: Clause, at: int, around: frozenset[str]) -> tuple[Number | N
         behind = next((part for parts in clause.parts[last + 1 : last + 3] for part in parts), "")
         kind = "year" if 1000 <= value <= 2100 and len(word) == 4 else behind
     ahead = [part for parts in clause.parts[max(0, at - 2) : at] for part in parts]
-    near = frozenset(
-        part for k, parts in enumerate(clause.parts) if not at <= k <= last for part in parts
-    )
+    near = frozenset(part for k, parts in enumerate(clause.parts) if not at <= k <= last for part in parts)
     hedged = any(each in HEDGES for each in words[max(0, at - 2) : at])
     return Number(value, kind, written, ahead[-1] if ahead else "", near, around, hedged), last
 

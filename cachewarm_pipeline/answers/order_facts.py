@@ -3,13 +3,16 @@
 import re
 from bisect import bisect_left, bisect_right
 from itertools import pairwise
+from typing import TypeAlias
 
 from cachewarm_pipeline.answers.clauses import Clause
+from cachewarm_pipeline.answers.words_of import word_set
 
-Sequence_ = tuple[frozenset[str], ...]
+Steps: TypeAlias = tuple[frozenset[str], ...]
+"""The stems of each step, in the order of the steps."""
 
-_BEFORE = frozenset("before prior until bevor avant antes prima voordat przed до перед".split())
-_AFTER = frozenset("after once following nachdem après después depois dopo nadat после".split())
+_BEFORE = word_set("before prior until bevor avant antes prima voordat przed до перед")
+_AFTER = word_set("after once following nachdem après después depois dopo nadat после")
 _STEP = re.compile(r"(?m)(?:^|(?<=[\s:;.]))\s*(?:step )?\(?\d{1,2}[.):]\s+(?=\S)", re.I)
 _MARKER = re.compile(
     r"\b(?:first(?:ly)?|second(?:ly)?|third(?:ly)?|and then|then|next|afterwards?|after that|finally|lastly|subsequently"
@@ -18,8 +21,14 @@ _MARKER = re.compile(
     re.I,
 )
 _OPENS = re.compile(r"\b(?:first(?:ly)?|zuerst|d'abord|primero|primeiro|сначала|najpierw|eerst)\b|首先|まず|먼저", re.I)
-_THEN = re.compile("and then|then|afterwards?|after that|danach|anschließend|dann|ensuite|puis|luego|然后|次に|그다음", re.I)
-_NOT_A_STEP = re.compile(r"\b(?:the|his|her|its|their|your|my|our|at|was|is) (?:very )?(?:first|second|third|next)\b", re.I)
+_MARKED = word_set("first firstly then afterwards afterward after")
+"""English words of which a text with steps has one."""
+_THEN = re.compile(
+    "and then|then|afterwards?|after that|danach|anschließend|dann|ensuite|puis|luego|然后|次に|그다음", re.I
+)
+_NOT_A_STEP = re.compile(
+    r"\b(?:the|his|her|its|their|your|my|our|at|was|is) (?:very )?(?:first|second|third|next)\b", re.I
+)
 _FROM_TO = re.compile(
     r"\b(?:from|von|vom|de|desde|da|van|из|с)\s+[`'\"]?([\w.+#-]+)[`'\"]?\s+"
     r"(?:(?:up|over|back|down) )?(?:to|into|nach|zu|auf|à|vers|a|para|naar|в|на)\s+[`'\"]?([\w.+#-]*[\w+#])"
@@ -35,14 +44,19 @@ def moves_of(folded: str) -> frozenset[tuple[str, str]]:
     return frozenset((origin, target) for origin, target in found if origin != target)
 
 
-def sequences(text: str, found: list[Clause]) -> list[Sequence_]:
+def sequences(text: str, found: list[Clause]) -> list[Steps]:
     """Steps in the order in which the text says that they happen, as the stems of their words."""
-    result: list[Sequence_] = []
+    result: list[Steps] = []
     words = _Words(found)
     listed = [match.end() for match in _STEP.finditer(text)]
     if len(listed) >= 2:
         result.append(tuple(words.between(a, b) for a, b in pairwise([*listed, len(text)])))
-    marks = [match for match in _MARKER.finditer(text) if not _NOT_A_STEP.search(text, max(0, match.start() - 12), match.end())]
+    marked = any(word in _MARKED for clause in found for word in clause.words) or not text.isascii()
+    marks = [
+        match
+        for match in _MARKER.finditer(text if marked else "")
+        if not _NOT_A_STEP.search(text, max(0, match.start() - 12), match.end())
+    ]
     if marks and any(_OPENS.match(match.group()) for match in marks):
         ends = [(match.end(), match.start()) for match in marks]
         parts = [words.between(a, b) for (a, _), (_, b) in pairwise([(0, 0), *ends, (len(text), len(text))])]
@@ -80,8 +94,8 @@ class _Words:
         )
 
 
-def _before_and_after(found: list[Clause]) -> list[Sequence_]:
-    result = []
+def _before_and_after(found: list[Clause]) -> list[Steps]:
+    result: list[Steps] = []
     for at, clause in enumerate(found):
         for k, word in enumerate(clause.words):
             if word not in _BEFORE and word not in _AFTER:
@@ -101,12 +115,12 @@ def _joined(parts: list[tuple[str, ...]]) -> frozenset[str]:
     return frozenset(part for some in parts for part in some)
 
 
-def another_order(left: list[Sequence_], right: list[Sequence_]) -> bool:
+def another_order(left: list[Steps], right: list[Steps]) -> bool:
     """Whether two steps of one text are in the opposite order in the other."""
     return any(_inverted(one, other) for one in left for other in right)
 
 
-def _inverted(left: Sequence_, right: Sequence_) -> bool:
+def _inverted(left: Steps, right: Steps) -> bool:
     matched = []
     for step in left:
         scores = [likeness(step, other) for other in right]
