@@ -13,7 +13,7 @@ from cachewarm_client.text import sha256_hex
 from cachewarm_client.word_lists import NEGATIONS
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.facts import _NUMBER_WORDS as NUMBER_WORDS
+from cachewarm_pipeline.answers.number_words import NUMBER_WORDS
 from cachewarm_pipeline.query_log.response_text import json_value
 
 VERSION = 1
@@ -144,8 +144,8 @@ def _stems(raw: str) -> tuple[tuple[str, str], ...]:
 
 
 def _stem(word: str) -> str:
-    if word in NUMBER_WORDS:
-        return NUMBER_WORDS[word]
+    if word in NUMBER_WORDS and word != "one":  # "one" is often a pronoun
+        return f"{NUMBER_WORDS[word]:g}"
     if word[0].isdigit():
         plain = word.replace(",", "")
         ordinal = _ORDINAL.match(plain)
