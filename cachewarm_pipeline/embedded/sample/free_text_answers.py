@@ -16,9 +16,10 @@ from cachewarm_pipeline.embedded.sample.rewording import upper_first
 from cachewarm_pipeline.embedded.sample.word_lists import Agent
 
 FILES = (
-    "security", "performance", "testing", "database", "planning", "documentation", "look_alikes", "volatile", "general",
+    "security", "performance", "testing", "database", "planning", "documentation", "look_alikes", "volatile",
+    "look_alikes_general", "general",
 )  # fmt: skip
-"""The files ``answers_*.toml``. The last one has the tables that many questions share."""
+"""The files ``answers_*.toml``. The last two have the tables that many questions share."""
 
 _POLITE = ("happy", "please", "thanks", "sure", "of course", "good ", "here ", "looking")
 """Beginnings to which no polite phrase is added."""

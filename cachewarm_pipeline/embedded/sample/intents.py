@@ -108,7 +108,7 @@ def _traps(seed: int, agent: Agent) -> list[Intent]:
             # The whole group uses the same wordings in the same order, so its members look alike in each of them.
             shared = random_of(seed, ids[0])
             asks = shared.sample(table["asks"], shared.randint(5, len(table["asks"])))
-            for number, (id, (slots, name, opening, text)) in enumerate(zip(ids, members, strict=True)):
+            for number, (id, (slots, _, opening, text)) in enumerate(zip(ids, members, strict=True)):
                 rng = random_of(seed, id, "answer")
                 clause, todo = cells(text)
                 other_clause, other_todo = cells(members[(number + 1) % len(members)][3])
@@ -129,10 +129,10 @@ def _traps(seed: int, agent: Agent) -> list[Intent]:
                 )
                 typed = tuple(surfaces([ask.format(**slots) for ask in asks], rng, protected=tuple(slots.values())))
                 told = {
-                    "opening": opening, "clause": clause, "todo": todo, "unit": unit, "name": name,
+                    **slots, "opening": opening, "clause": clause, "todo": todo, "unit": unit,
                     "other_clause": other_clause, "other_todo": other_todo,
                 }  # fmt: skip
-                answers, misses = log_answers(agent, id, "look_alike", texts, told, place, rng)
+                answers, misses = log_answers(agent, id, f"look_alike/{kind}", texts, told, place, rng)
                 near = tuple(other for other in ids if other != id)
                 found.append(Intent(id, agent.name, f"trap_{kind}", len(asks), typed, answers, near, misses))
     return found
