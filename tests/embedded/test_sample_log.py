@@ -92,7 +92,9 @@ def test_each_large_agent_has_60_to_150_intents_with_5_to_12_wordings() -> None:
     assert 10 <= small < 60
     assert {intent.wordings for intent in asked} <= set(range(5, 13))
     assert len({intent.wordings for intent in asked}) > 4
-    assert all(2 <= len(intent.answers[0].responses) <= 4 for intent in asked)
+    for intent in asked:
+        answer = intent.answers[0]
+        assert len(answer.responses) == 8 if answer.free_text else 2 <= len(answer.responses) <= 4
 
 
 def test_a_few_questions_make_up_most_of_an_agents_traffic(clean: list[Row]) -> None:
@@ -156,13 +158,13 @@ def test_one_intent_comes_in_many_spellings(clean: list[Row]) -> None:
     assert counts[0] <= 12 * 3
 
 
-def test_responses_are_reworded_between_calls_and_give_one_answer(clean: list[Row]) -> None:
+def test_json_answers_are_reworded_between_calls_and_one_text_leads(clean: list[Row]) -> None:
     texts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for row in of_kind(clean, "stable"):
-        if not row["cache_hit"]:
+        if row["agent_type"] == "api_designer" and not row["cache_hit"]:
             texts[row["answer_id"]][row["response"]] += 1
     often = {answer: counter for answer, counter in texts.items() if counter.total() >= 30}
-    assert len(often) > 100
+    assert len(often) > 10
     assert all(2 <= len(counter) <= 4 for counter in often.values())
     # The first wording leads, so that even grouping by the exact text finds a majority for most.
     leading = [counter.most_common(1)[0][1] / counter.total() for counter in often.values()]
@@ -310,27 +312,30 @@ def test_truth_names_the_answer_of_every_prompt_and_response(folder: Path, clean
         if row["kind"] == "volatile":
             assert right is False
         elif not row["cache_hit"]:
-            assert known.answer_of(row["agent_type"], row["response"]) == row["answer_id"]
-            assert right is True
+            assert known.answer_of(row["agent_type"], row["response"]) == row["given_answer_id"]
+            assert right is (row["given_answer_id"] == row["answer_id"])
         else:
             assert (known.answer_of(row["agent_type"], row["response"]) == row["answer_id"]) is right
 
 
-def test_only_rows_that_the_earlier_cache_served_can_be_wrong(folder: Path, clean: list[Row]) -> None:
+def test_only_the_earlier_cache_and_slips_of_the_model_are_wrong(folder: Path, clean: list[Row]) -> None:
     known = ground_truth.Truth(folder)
     wrong = [
         row
         for row in clean
         if row["kind"].startswith("trap_") and not known.is_right(row["agent_type"], row["query"], row["response"])
     ]
-    assert len(wrong) > 100
-    assert all(row["cache_hit"] for row in wrong)
+    cached, slips = ([row for row in wrong if row["cache_hit"] is hit] for hit in (True, False))
+    assert min(len(cached), len(slips)) > 100
+    assert all("#miss-" not in row["given_answer_id"] for row in cached)
+    assert all("#miss-" in row["given_answer_id"] for row in slips)
     assert np.mean([row["feedback"] == -1 for row in wrong]) > 0.15
 
 
 def test_truth_handles_agent_types_casing_formats_and_unknown_texts(folder: Path) -> None:
     known = ground_truth.Truth(folder)
-    trap = next(intent for intent in catalogue(7).intents if intent.kind == "trap_swap")
+    swaps = [intent for intent in catalogue(7).intents if intent.kind == "trap_swap"]
+    trap = next(intent for intent in swaps if intent.agent_type == "api_designer")
     other = next(intent for intent in catalogue(7).intents if intent.id == trap.near[0])
     prompt, response = trap.surfaces[0][0], trap.answers[0].responses[0]
     assert known.is_right(trap.agent_type, prompt.lower() + " ...", json.dumps(json.loads(response), indent=4)) is True

@@ -8,8 +8,10 @@ every table is a pure function of the random seed.
   questions and answers are worded), ``look_alike_questions.toml`` (similar wording, different answer),
   ``special_questions.toml`` (volatile, personal, foreign, poisoned) and ``question_fragments.toml`` (parts of one-off
   questions and of contents)
-- ``intents.py``: every question with its wordings and answers. ``rewording.py``: noise on questions, rewording of
-  answers. ``intent_catalogue.py``: all intents as arrays
+- ``answers_*.toml``: answers in free text, six wordings and three near misses of each. ``free_text_answers.py`` reads
+  them. The agent ``api_designer`` and the findings answer in JSON
+- ``intents.py``: every question with its wordings and answers; ``special_intents.py``: those with special rules.
+  ``rewording.py``: noise on questions, rewording of JSON answers. ``intent_catalogue.py``: all intents as arrays
 - ``golden_tables.py``: analyses and findings. ``one_off_questions.py``: questions that are asked once
 - ``query_log.py``: a day of the log. ``faulty_rows.py``: the faults in one row of a hundred
 - ``sample_folder.py``: the files. ``ground_truth.py``: reads the truth beside them

@@ -1,5 +1,6 @@
 """Deliberate faults in one log row of a hundred. A faulty row stays in the file of its day, whatever its date says."""
 
+import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,6 +123,7 @@ def _add_fault(rows: LogColumns, row: int, kind: str, rng: np.random.Generator) 
         rows.agent_type.put(row, str(rng.choice(BAD_AGENT_TYPES)))
     elif kind == "broken_json":
         text = rows.response.text(row)
+        text = text if text.startswith("{") else json.dumps({"summary": text}, ensure_ascii=False)
         rows.response.put(row, text[: len(text) * 2 // 3])
     elif kind == "plain_text_response":
         rows.response.put(row, "I'm sorry, but I can only help with code.")

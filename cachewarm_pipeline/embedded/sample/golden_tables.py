@@ -11,7 +11,8 @@ from random import Random
 import pyarrow as pa
 
 from cachewarm_pipeline.embedded.sample import word_lists
-from cachewarm_pipeline.embedded.sample.intents import Answer, Intent, evidence
+from cachewarm_pipeline.embedded.sample.code_places import code_place, evidence
+from cachewarm_pipeline.embedded.sample.intent_types import Answer, Intent
 from cachewarm_pipeline.embedded.sample.rewording import rewordings, slug, upper_first
 from cachewarm_pipeline.embedded.sample.word_lists import Agent, detail_lists
 
@@ -145,7 +146,7 @@ def _answer(analysis: Analysis, agent: Agent, number: int, rng: Random) -> Answe
     advice = [
         (remedy, f"Best of all, {remedy}"),
         (f"Then {subject.check}", f"As a proof, {subject.check}"),
-        evidence(rng),
+        evidence(code_place(rng)),
     ]
     id = f"content/{analysis.id}/{slug(agent.name)}#1"
     return Answer(id, rewordings(summaries, advice, rng.choice(detail_lists()["severities"]), rng.choice((2, 3))))

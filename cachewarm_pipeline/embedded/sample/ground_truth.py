@@ -24,7 +24,8 @@ class TrueIntent:
 
 
 def day_rows(folder: Path, day: date) -> pa.Table:
-    """The day's log, with the columns of its truth added: row, intent_id, answer_id, kind, dirty."""
+    """The day's log, with the columns of its truth added: row, intent_id, answer_id, given_answer_id, kind,
+    dirty."""
     rows = pq.read_table(log_file(folder, day))
     truth = pq.read_table(truth_file(folder, day))
     for name in truth.column_names:
@@ -76,7 +77,10 @@ class Truth:
         return self._intents.get((agent_type, canonical(cut(prompt))))
 
     def answer_of(self, agent_type: str, response: str) -> str | None:
-        """Id of the answer that a response gives, in any wording or format; None for an unknown text."""
+        """Id of the answer that a response gives, in any wording or format; None for an unknown text.
+
+        A near miss has an id of its own, which is the right answer of no question.
+        """
         return self._answers.get((agent_type, _canonical_json(response)))
 
     def is_right(self, agent_type: str, prompt: str, response: str) -> bool | None:

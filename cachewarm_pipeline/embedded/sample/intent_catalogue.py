@@ -1,7 +1,7 @@
 """All intents of a random seed as flat arrays, so that a few vector operations draw a million log rows."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -9,7 +9,8 @@ import pyarrow as pa
 from cachewarm_client.text import canonical, cut
 
 from cachewarm_pipeline.embedded.sample import golden_tables, intents, word_lists
-from cachewarm_pipeline.embedded.sample.intents import Intent
+from cachewarm_pipeline.embedded.sample.free_text_answers import has_own_texts
+from cachewarm_pipeline.embedded.sample.intent_types import Answer, Intent
 
 SHARES = {"content": 0.05, "volatile": 0.012, "personal": 0.008, "poison": 0.005, "foreign": 0.003}
 """Share of the traffic of each small kind. Ordinary and trap intents take the rest."""
@@ -21,7 +22,13 @@ ZIPF = 1.05
 """Exponent of the Zipf popularity of an agent's intents."""
 
 FIRST_RESPONSE = 0.6
-"""Share of calls that answer with the first wording; the other wordings share the rest equally."""
+"""Share of calls that give the first text of a JSON answer; its other texts share the rest equally."""
+
+NEXT_WORDING = 0.9
+"""How often a wording of a free-text answer is given, compared with the one before it: none of them leads."""
+
+OWN_TEXTS_RANK = 0.25
+"""Questions with answers of their own are in this upper part of the ranks: what is asked most is worded best."""
 
 _SEASONAL = 0.25  # share of ordinary intents that appear and fade
 
@@ -30,8 +37,9 @@ _SEASONAL = 0.25  # share of ordinary intents that appear and fade
 class Catalogue:
     """Arrays over intents (N), surfaces (texts that users type), answers and responses.
 
-    ``*_at``: where the part of each intent (or answer) begins. ``surface_cum`` and ``response_cum`` rise by 1 per
-    intent (or answer): searching for i + u with u uniform in [0, 1) draws one of i's by weight.
+    ``*_at``: where the part of each intent (or answer) begins; the near misses of all intents follow their right
+    answers. ``surface_cum`` and ``response_cum`` rise by 1 per intent (or answer): searching for i + u with u uniform
+    in [0, 1) draws one of i's by weight.
     """
 
     intents: tuple[Intent, ...]
@@ -46,6 +54,7 @@ class Catalogue:
     surface_cum: np.ndarray
     answer_ids: pa.Array
     answer_at: np.ndarray
+    near_miss_at: np.ndarray
     responses: pa.Array
     response_at: np.ndarray
     response_cum: np.ndarray
@@ -93,9 +102,7 @@ def _unambiguous(found: list[Intent]) -> list[Intent]:
         ]
         total = sum(weight for _, weight in own)
         surfaces = tuple((text, weight / total) for text, weight in own)
-        kept.append(
-            Intent(intent.id, intent.agent_type, intent.kind, intent.wordings, surfaces, intent.answers, intent.near)
-        )
+        kept.append(replace(intent, surfaces=surfaces))
     return kept
 
 
@@ -109,6 +116,8 @@ def _popularity(found: list[Intent], rng: np.random.Generator) -> np.ndarray:
         draw = float(rng.random())
         if intent.near:
             draw = trap_rank.setdefault(min(intent.id, *intent.near), 0.03 + draw * 0.5)
+        elif has_own_texts(intent.id):
+            draw *= OWN_TEXTS_RANK
         part = intent.kind if intent.kind in SHARES else "regular"
         ranks.setdefault((intent.agent_type, part), []).append((draw, number))
     for order in ranks.values():
@@ -131,7 +140,10 @@ def _starts(sizes: list[int]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes)])
 
 
-def _response_weights(count: int) -> list[float]:
+def _response_weights(answer: Answer) -> list[float]:
+    count = len(answer.responses)
+    if answer.free_text:
+        return [NEXT_WORDING**number for number in range(count)]
     return [FIRST_RESPONSE, *[(1 - FIRST_RESPONSE) / (count - 1)] * (count - 1)] if count > 1 else [1.0]
 
 
@@ -141,7 +153,8 @@ def catalogue(seed: int) -> Catalogue:
     gold = golden_tables.build_golden(seed)
     found = _unambiguous([*intents.build_intents(seed), *gold.intents])
     rng = np.random.default_rng([seed & (2**63 - 1), 1])
-    answers = [answer for intent in found for answer in intent.answers]
+    right = [answer for intent in found for answer in intent.answers]
+    answers = [*right, *(answer for intent in found for answer in intent.near_misses)]
     agents = [agent.name for agent in word_lists.agents()]
     kinds = sorted({intent.kind for intent in found})
     number_of = {intent.id: number for number, intent in enumerate(found)}
@@ -163,9 +176,10 @@ def catalogue(seed: int) -> Catalogue:
         surface_cum=_cumulative([[weight for _, weight in intent.surfaces] for intent in found]),
         answer_ids=pa.array([answer.id for answer in answers]),
         answer_at=_starts([len(intent.answers) for intent in found]),
+        near_miss_at=len(right) + _starts([len(intent.near_misses) for intent in found]),
         responses=pa.array([text for answer in answers for text in answer.responses]),
         response_at=_starts([len(answer.responses) for answer in answers]),
-        response_cum=_cumulative([_response_weights(len(answer.responses)) for answer in answers]),
+        response_cum=_cumulative([_response_weights(answer) for answer in answers]),
         near=np.array([number_of[intent.near[0]] if intent.near else -1 for intent in found]),
         regular=regular,
         popularity=popularity,

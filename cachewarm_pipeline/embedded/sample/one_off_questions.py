@@ -24,11 +24,21 @@ QUESTIONS = (
     "How do we fix {subject} in {fn} of {module}?",
 )
 
-ANSWERS = (
+JSON_ANSWERS = (
     '{{"summary": "{fn} in {module} {symptom}: {cause}.", "recommendations": ["{Remedy}", '
     '"Cover line {line} of {module} with a test"], "severity": "{severity}"}}',
     '{{"severity": "{severity}", "summary": "Reason found, {cause}; so {fn} in {module} {symptom}.", '
     '"recommendations": ["To repair it, {remedy}", "Add a test for line {line} of {module}"]}}',
+)
+
+ANSWERS = (
+    "{fn} in {module} {symptom}, because {cause}. {Remedy}, and cover line {line} with a test.",
+    "Found it: {cause}. That is why {fn} in {module} {symptom}. To repair it, {remedy}. Line {line} lacks a test.",
+    "1. Symptom: {fn} in {module} {symptom}\n2. Cause: {cause}\n3. Remedy: {remedy}\n4. Test: line {line}",
+    "The reason is near line {line} of {module}: {cause}. As a consequence, {fn} {symptom}. I would {remedy}.",
+    "I would {remedy}. At the moment {cause}, so {fn} {symptom}. Have a look at line {line} of {module}, please.",
+    "Thanks for the pointer. Line {line} of {module} is where things go wrong, as {cause}. Users only see that {fn} "
+    "{symptom}. The remedy is short: {remedy}. It should not change anything for other callers.",
 )
 
 _NUMBERS = 90_000
@@ -122,10 +132,13 @@ def draw_one_offs(cat: Catalogue, rng: np.random.Generator, agent: np.ndarray) -
         "severity": ((mixed >> np.uint64(32)) % np.uint64(4)).astype(np.int64),
         "line": ((mixed >> np.uint64(40)) % np.uint64(990)).astype(np.int64) + 3,
     }
-    wording = rng.integers(len(ANSWERS), size=size)
+    # The texts in JSON follow those in free text.
+    in_json = np.array([one.json_answers for one in word_lists.agents()])[agent]
+    draw = rng.random(size)
+    wording = np.where(in_json, len(ANSWERS) + draw * len(JSON_ANSWERS), draw * len(ANSWERS)).astype(np.int64)
     return OneOffs(
         queries=_filled(QUESTIONS, kind, picks, lists),
-        responses=_filled(ANSWERS, wording, picks, lists),
+        responses=_filled((*ANSWERS, *JSON_ANSWERS), wording, picks, lists),
         ids=pc.binary_join_element_wise(
             "one_off", cat.agents.take(pa.array(agent)), pa.array(mixed).cast("string"), "/"
         ),

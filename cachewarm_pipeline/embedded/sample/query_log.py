@@ -24,6 +24,9 @@ CACHED = 0.1
 WRONG = 0.25
 """Share of the cached trap rows that were served the answer of another intent of the same trap."""
 
+SLIPS = 0.02
+"""Share of the answers of a model that are a near miss: wrong, although they read like the right answer."""
+
 MODELS = {"sample-large": (3.0, 12.0), "sample-xl": (4.0, 16.0)}
 """Invented models with invented prices: dollars per million prompt and completion tokens."""
 
@@ -49,6 +52,7 @@ TRUTH_SCHEMA = pa.schema(
         ("row", pa.int64()),  # position in the day's file
         ("intent_id", pa.string()),  # null if the row asks nothing that could be answered
         ("answer_id", pa.string()),  # the right answer; for a volatile intent, the one at that moment
+        ("given_answer_id", pa.string()),  # the answer that the response gives, before the row's fault
         ("kind", pa.string()),  # the intent's kind, or one_off
         ("dirty", pa.string()),  # the row's deliberate fault, or null
     ]
@@ -107,10 +111,11 @@ def _surfaces(cat: Catalogue, rng: np.random.Generator, known: np.ndarray, bot: 
 
 @dataclass(frozen=True)
 class _Served:
-    """The answer of each row: the right answer, the response text, whether the earlier cache served it, and whether it
-    is the wrong one."""
+    """The answer of each row: the right answer, the one that was given, its text, whether the earlier cache served it,
+    and whether it is the answer of another question or a near miss."""
 
     right: np.ndarray
+    given: np.ndarray
     response: np.ndarray
     cached: np.ndarray
     wrong: np.ndarray
@@ -125,8 +130,13 @@ def _answers(cat: Catalogue, rng: np.random.Generator, known: np.ndarray, cachea
     answer = np.where(cached, cat.answer_at[known] + (rng.random(size) * states).astype(np.int64), right)
     wrong = cached & (cat.near[known] >= 0) & (rng.random(size) < WRONG)
     answer = np.where(wrong, cat.answer_at[cat.near[known]], answer)
+    # The model, too, is wrong at times.
+    misses = np.diff(cat.near_miss_at)[known]
+    slip = ~cached & cacheable & (misses > 0) & (rng.random(size) < SLIPS)
+    answer = np.where(slip, cat.near_miss_at[known] + (rng.random(size) * misses).astype(np.int64), answer)
     at = np.searchsorted(cat.response_cum, answer + rng.random(size), side="right")
-    return _Served(right, np.clip(at, cat.response_at[answer], cat.response_at[answer + 1] - 1), cached, wrong)
+    response = np.clip(at, cat.response_at[answer], cat.response_at[answer + 1] - 1)
+    return _Served(right, answer, response, cached, wrong | slip)
 
 
 def _chunk(
@@ -175,6 +185,7 @@ def _chunk(
             pa.array(np.arange(first_row, first_row + size)),
             either(cat.ids, known, tail.ids, nth),
             either(cat.answer_ids, served.right, tail.ids, nth),
+            either(cat.answer_ids, served.given, tail.ids, nth),
             either(cat.kinds, cat.kind[known], pa.array(["one_off"]), np.zeros(size, np.int64)),
             pa.array(list(faulty_rows.FAULT_KINDS)).take(pa.array(fault, mask=fault < 0)),
         ],

@@ -15,6 +15,16 @@ CASED, FILLED, TYPED = 0.2, 0.17, 0.12
 """Shares of a wording's traffic with other casing or punctuation, with a filler, and with a typing error."""
 
 
+def random_of(seed: int, *parts: object) -> Random:
+    """A random generator of its own for each name."""
+    return Random("/".join(map(str, (seed, *parts))))
+
+
+def lower_first(text: str) -> str:
+    """The text with its first letter in lower case."""
+    return text[:1].lower() + text[1:]
+
+
 def upper_first(text: str) -> str:
     """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]

@@ -21,7 +21,7 @@ from cachewarm_pipeline.embedded.sample import golden_tables, query_log
 from cachewarm_pipeline.embedded.sample.intent_catalogue import Catalogue, catalogue
 from cachewarm_pipeline.errors import EmbeddedError
 
-VERSION = 1
+VERSION = 2
 """Version of the generator. Raise it with every change of the output, so that older folders are written again."""
 
 MARKER, LOCK, LOG, TRUTH = "_sample.json", "_sample.lock", "llm_query_logs", "_truth"
@@ -229,11 +229,15 @@ def _write_tables(folder: Path, cat: Catalogue, last_day: date) -> None:
             "surfaces": [text for text, _ in intent.surfaces],
             "answer_ids": [answer.id for answer in intent.answers],
             "near": list(intent.near),
+            "near_miss_ids": [answer.id for answer in intent.near_misses],
         }
         for intent in cat.intents
     ]
     asked = [
-        (intent.agent_type, answer) for intent in cat.intents if intent.kind != "content" for answer in intent.answers
+        (intent.agent_type, answer)
+        for intent in cat.intents
+        if intent.kind != "content"
+        for answer in (*intent.answers, *intent.near_misses)
     ]
     answers = [
         {"answer_id": answer.id, "agent_type": agent_type, "responses": list(answer.responses)}

@@ -25,13 +25,15 @@ class Subject:
 
 @dataclass(frozen=True)
 class Agent:
-    """One agent_type: its share of the traffic, its subjects, and the phrases with which users address it."""
+    """One agent_type: its share of the traffic, its subjects, and the phrases with which users address it.
+    ``json_answers``: it answers in JSON and not in free text."""
 
     name: str
     family: str
     share: float
     aspects: tuple[str, ...]
     traps: bool
+    json_answers: bool
     leads: tuple[str, ...]
     subjects: tuple[Subject, ...]
 
@@ -77,6 +79,7 @@ def agents() -> tuple[Agent, ...]:
             share=table["share"],
             aspects=tuple(table.get("aspects", ASPECTS)),
             traps=table.get("traps", True),
+            json_answers=table.get("json_answers", False),
             leads=tuple(table["leads"]),
             subjects=tuple(Subject(*cells(line)) for line in lines(table["subjects"])),
         )
