@@ -4,10 +4,9 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from cachewarm_pipeline.answers.contradiction_phrases import PHRASE_WORDS, POLE_PHRASES
 from cachewarm_pipeline.answers.contradiction_words import (
     CJK_POLES,
-    PHRASE_WORDS,
-    POLE_PHRASES,
     POLE_STEMS,
     POLE_WORDS,
     REVERSED_BY_NOT,
@@ -23,6 +22,7 @@ from cachewarm_pipeline.answers.language_words import (
     PARTS_OF_CJK,
     STOP_WORDS,
 )
+from cachewarm_pipeline.answers.words_of import word_set
 
 STEM = 5
 """Letters of a word that are compared: "deleting" matches "delete"."""
@@ -40,38 +40,12 @@ _TOKEN = re.compile(
     r"|(?P<sentence>[.!?](?=[\s\"'”)\]*_]|$)|[。！？؟।]|\n+)"
     r"|(?P<clause>[,;:—–(]|、|，|；|：|،| - )"
 )
-_CLAUSE_WORDS = frozenset(
-    [
-        "and",
-        "but",
-        "while",
-        "because",
-        "or",
-        "whereas",
-        "although",
-        "und",
-        "aber",
-        "oder",
-        "weil",
-        "et",
-        "mais",
-        "ou",
-        "y",
-        "pero",
-        "e",
-        "ma",
-        "en",
-        "maar",
-        "и",
-        "но",
-        "i",
-        "ale",
-        "ve",
-        "ama",
-    ]
+_CLAUSE_WORDS = word_set(
+    "and but while because or whereas although und aber oder weil et mais ou y pero e ma maar и но ale ve ama"
 )
 _HARMLESS = re.compile(
-    r"\b(?:not only|not just|no matter|no problem|no doubt|if not|why not|whether or not|(?:do not|don't|never) (?:forget|hesitate|worry))\b",
+    r"\b(?:not only|not just|no matter|no problem|no doubt|if not|why not|whether or not|(?:do not|don't"
+    r"|never) (?:forget|hesitate|worry))\b",
     re.I,
 )
 _NUMBER_SIGN = re.compile(r"\b[Nn]o\.\s?(?=\d)")

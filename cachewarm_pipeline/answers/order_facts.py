@@ -15,7 +15,8 @@ _BEFORE = word_set("before prior until bevor avant antes prima voordat przed д�
 _AFTER = word_set("after once following nachdem après después depois dopo nadat после")
 _STEP = re.compile(r"(?m)(?:^|(?<=[\s:;.]))\s*(?:step )?\(?\d{1,2}[.):]\s+(?=\S)", re.I)
 _MARKER = re.compile(
-    r"\b(?:first(?:ly)?|second(?:ly)?|third(?:ly)?|and then|then|next|afterwards?|after that|finally|lastly|subsequently"
+    r"\b(?:first(?:ly)?|second(?:ly)?|third(?:ly)?|and then|then|next|afterwards?|after that|finally|lastly"
+    r"|subsequently"
     r"|zuerst|danach|anschließend|dann|d'abord|ensuite|puis|primero|luego|primeiro|prima|poi|сначала|затем|потом"
     r"|najpierw|potem|eerst|daarna)\b|首先|然后|最后|まず|次に|먼저|그다음",
     re.I,
