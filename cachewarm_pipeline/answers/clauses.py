@@ -95,6 +95,11 @@ class Clause:
     """Whether the clause is negated, and no opposite stands for the negation."""
     content: frozenset[str] = frozenset()
 
+    @property
+    def denies(self) -> bool:
+        """Whether anything in the clause is negated."""
+        return self.negated or len(self.negations) > 0
+
 
 def prepared(text: str) -> str:
     """The text with harmless negations removed, and with spaces around Chinese, Japanese and Korean words."""
@@ -143,7 +148,8 @@ def _word(word: str, turkish: bool) -> tuple[str, bool, tuple[str, ...], tuple[t
     own: tuple[tuple[str, int], ...] = (pole,) if pole else ()
     if not own and word[0] >= "぀" and _CJK_RUN.match(word):
         own = tuple(_cjk_poles(word))
-    return stem, negates, _content_of(stem), own
+    parts = (f"{pole[0]} {pole[1]}",) if pole and stem else _content_of(stem)  # "keep" and "retain" are one word
+    return stem, negates, parts, own
 
 
 def _stem(word: str, turkish: bool) -> tuple[str, bool]:

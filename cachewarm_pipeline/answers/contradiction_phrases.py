@@ -89,6 +89,8 @@ _PHRASES: tuple[tuple[str, str, int], ...] = (
     ("period", r"\b(?:per|a|every|each) month\b|\bpro monat\b|\bpar mois\b|\bal mes\b|\bal mese\b|\bpor mês\b", 3),
     ("period", r"\b(?:per|a|every|each) quarter\b", 4),
     ("period", r"\b(?:per|a|every|each) year\b|\bpro jahr\b|\bpar an\b|\bal año\b|\ball'anno\b|\bpor ano\b", 5),
+    ("period", r"\b(?:per|a|every|each) minute\b", 6),
+    ("period", r"\b(?:per|a|every|each) second\b", 7),
     ("time zone", r"\butc\b|\bgmt\b|\buniversal time\b", 0),
     ("time zone", r"\blocal time\w*|\b(?:your|server's|user's|own) time ?zone\b|\btheir time ?zone\b", 1),
     ("percent/points", r"\bpercentage points?\b|\bprozentpunkte?\b|\bbasis points?\b", 1),
@@ -109,7 +111,7 @@ _PHRASE_WORDS = {
     "more/less than": "than als de",
     "billed for": "user seat member person head team workspace group department organization organisation company "
     "account tenant",
-    "period": "hour day week month quarter year tag woche monat jahr jour semaine mois an día mes año mese "
+    "period": "second minute hour day week month quarter year tag woche monat jahr jour semaine mois an día mes año mese "
     "all'anno mês ano",
     "time zone": "utc gmt universal local time timezone zone",
     "percent/points": "percent % prozent points point prozentpunkte prozentpunkt",

@@ -4,7 +4,7 @@ An axis is a list of poles; a pole is a list of words. ``*`` at the end of a wor
 several languages stand beside each other; a word with another meaning in one of the languages is left out.
 """
 
-from cachewarm_pipeline.answers.words_of import word_list
+from cachewarm_pipeline.answers.words_of import word_list, word_set
 
 AXES: dict[str, tuple[str, ...]] = {
     "on/off": (
@@ -175,29 +175,10 @@ def _axis_words() -> tuple[dict[str, tuple[str, int]], dict[str, tuple[str, int]
 POLE_WORDS, POLE_STEMS = _axis_words()
 """Axis and pole of a word, and of the beginning of a word."""
 
-REVERSED_BY_NOT = frozenset(
-    [
-        "on/off",
-        "allow/deny",
-        "safe/dangerous",
-        "open/close",
-        "include/exclude",
-        "public/private",
-        "required/optional",
-        "free/paid",
-        "sync/async",
-        "true/false",
-        "success/failure",
-        "show/hide",
-        "lock/unlock",
-        "supported",
-        "keep/discard",
-        "temporary/permanent",
-        "encrypt/decrypt",
-        "accept/decline",
-        "same/different",
-        "manual/automatic",
-    ]
+REVERSED_BY_NOT = word_set(
+    "on/off allow/deny safe/dangerous open/close include/exclude public/private required/optional sync/async "
+    "true/false success/failure show/hide lock/unlock supported keep/discard temporary/permanent encrypt/decrypt accept/decline "
+    "same/different manual/automatic"
 )
 """Axes of which a negation turns one pole into the other: what is not on is off. What does not rise need not fall."""
 SEVERAL_POLES = frozenset(["billed for", *(axis for axis, poles in AXES.items() if len(poles) > 2)])

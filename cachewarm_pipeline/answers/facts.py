@@ -58,8 +58,8 @@ class TextFacts:
     """The whole text, casefolded."""
     content: frozenset[str]
     """The stems of all words that have a meaning of their own."""
-    clauses: tuple[tuple[frozenset[str], bool], ...]
-    """For each clause the stems of its words, and whether it is negated."""
+    clauses: tuple[tuple[frozenset[str], bool, bool], ...]
+    """For each clause the stems of its words, whether it is negated, and whether anything in it is."""
     numbers: tuple[Number, ...]
     poles: dict[str, tuple[Pole, ...]]
     """Words that have an opposite, by axis."""
@@ -89,7 +89,7 @@ class TextFacts:
         return cls(
             folded,
             frozenset(stem for clause in found for stem in clause.content),
-            tuple((clause.content, clause.negated) for clause in found),
+            tuple((clause.content, clause.negated, clause.denies) for clause in found),
             tuple(numbers(found)),
             {axis: tuple(some) for axis, some in opposites.items()},
             tuple(_names(text, found)),
@@ -166,7 +166,7 @@ def _names(text: str, found: list[Clause]) -> list[Name]:
                 Name(
                     name,
                     kind,
-                    clause.words[k - 1] if k else "",
+                    " ".join(clause.words[max(0, k - 2) : k]),
                     clause.words[after] if after < len(clause.words) else "",
                     clause.content.difference(*clause.parts[k:after]),
                 )

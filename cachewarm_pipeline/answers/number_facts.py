@@ -148,8 +148,9 @@ def _number(clause: Clause, at: int, around: frozenset[str]) -> tuple[Number | N
     elif not kind and isinstance(value, float | int):
         behind = next((part for parts in clause.parts[last + 1 : last + 3] for part in parts), "")
         kind = "year" if 1000 <= value <= 2100 and len(word) == 4 else behind
+    behind_unit = last + (unit is not None and last + 1 < len(words) and unit_of(words[last + 1]) is not None)
     ahead = [part for parts in clause.parts[max(0, at - 2) : at] for part in parts]
-    near = frozenset(part for k, parts in enumerate(clause.parts) if not at <= k <= last for part in parts)
+    near = frozenset(part for k, parts in enumerate(clause.parts) if not at <= k <= behind_unit for part in parts)
     hedged = any(each in HEDGES for each in words[max(0, at - 2) : at])
     return Number(value, kind, written, ahead[-1] if ahead else "", near, around, hedged), last
 
