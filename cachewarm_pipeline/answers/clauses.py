@@ -27,6 +27,15 @@ from cachewarm_pipeline.answers.words_of import word_set
 STEM = 5
 """Letters of a word that are compared: "deleting" matches "delete"."""
 
+MOST_CLAUSES = 500
+"""Clauses of a text that are compared. A response that is embedded as a whole has at most 2,000 characters."""
+
+MOST_POLES = 50
+"""Words of a clause with an opposite that are compared."""
+
+LONGEST_WORD = 64
+"""Letters of a word that are looked at."""
+
 NEGATION_REACH = 4
 """Words behind an English negation among which it negates an opposite: "do not ever again enable it"."""
 
@@ -119,7 +128,7 @@ def clauses(text: str) -> list[Clause]:
         if kind == "sentence" or kind == "clause":
             found.append(Clause(found[-1].sentence + (kind == "sentence")))
             continue
-        raw = match.group()
+        raw = match.group()[:LONGEST_WORD]
         word = raw.casefold()
         if word in _CLAUSE_WORDS:
             found.append(Clause(found[-1].sentence))
@@ -137,7 +146,7 @@ def clauses(text: str) -> list[Clause]:
         clause.parts.append(parts)
         for axis, side in own:
             clause.marks.append((len(clause.parts) - 1, axis, side))
-    return [clause for clause in found if clause.words]
+    return [clause for clause in found if clause.words][:MOST_CLAUSES]
 
 
 @lru_cache(1 << 15)
@@ -237,7 +246,7 @@ def _cjk_poles(word: str) -> list[tuple[str, int]]:
 
 
 def _poles_of(clause: Clause, around: frozenset[str]) -> list[Pole]:
-    marks = clause.marks
+    marks = clause.marks[:MOST_POLES]
     if not marks and not clause.negations:
         return []
     binary = [k for k, (_, axis, _) in enumerate(marks) if axis in REVERSED_BY_NOT]

@@ -13,7 +13,8 @@ _PHRASES: tuple[tuple[str, str, int], ...] = (
         "on/off",
         r"\b(?:turn|switch|toggl|flip|keep|leav|set|put|slid|mov)(?:s|ed|ing|e|es|ped"
         r"|ping)? (?:[^\s.,;:!?]+ ){1,6}?on\b"
-        r"(?=\W*$| ?[.,;:!?)\n]| (?:again|in|by|for|from|under|via|using|and|or|if|when|before|after|at|with|while)\b)",
+        r"(?=\W{0,5}$| ?[.,;:!?)\n]| (?:again|in|by|for|from|under|via"
+        r"|using|and|or|if|when|before|after|at|with|while)\b)",
         0,
     ),
     (
@@ -24,7 +25,7 @@ _PHRASES: tuple[tuple[str, str, int], ...] = (
     ),
     (
         "on/off",
-        r"\b(?:to|is|are|be|stays?|remains?|comes?|=) [\"'`“]?on\b(?=[\"'`”]?(?:\W*$|[.,;:!?)\n]| by default"
+        r"\b(?:to|is|are|be|stays?|remains?|comes?|=) [\"'`“]?on\b(?=[\"'`”]?(?:\W{0,5}$|[.,;:!?)\n]| by default"
         r"| for (?:all|every)))",
         0,
     ),
@@ -111,8 +112,8 @@ _PHRASE_WORDS = {
     "more/less than": "than als de",
     "billed for": "user seat member person head team workspace group department organization organisation company "
     "account tenant",
-    "period": "second minute hour day week month quarter year tag woche monat jahr jour semaine mois an día mes año mese "
-    "all'anno mês ano",
+    "period": "second minute hour day week month quarter year tag woche monat jahr jour semaine mois an día mes "
+    "año mese all'anno mês ano",
     "time zone": "utc gmt universal local time timezone zone",
     "percent/points": "percent % prozent points point prozentpunkte prozentpunkt",
 }

@@ -177,8 +177,8 @@ POLE_WORDS, POLE_STEMS = _axis_words()
 
 REVERSED_BY_NOT = word_set(
     "on/off allow/deny safe/dangerous open/close include/exclude public/private required/optional sync/async "
-    "true/false success/failure show/hide lock/unlock supported keep/discard temporary/permanent encrypt/decrypt accept/decline "
-    "same/different manual/automatic"
+    "true/false success/failure show/hide lock/unlock supported keep/discard temporary/permanent encrypt/decrypt "
+    "accept/decline same/different manual/automatic"
 )
 """Axes of which a negation turns one pole into the other: what is not on is off. What does not rise need not fall."""
 SEVERAL_POLES = frozenset(["billed for", *(axis for axis, poles in AXES.items() if len(poles) > 2)])

@@ -28,7 +28,8 @@ _RUN = re.compile(r"[\w./-]+")
 _SNAKE = re.compile(r"\w_\w")
 _CAMEL = re.compile(r"\b[a-z]+[A-Z]\w*")
 _CODE = re.compile(
-    r"`([^`\n]{1,80})`|(?m:^\s*\$?\s*((?:pip|npm|apt|git|docker|kubectl|brew|yarn|cargo|go|uv)\s.{1,80})$)"
+    r"`([^`\n]{1,80})`"
+    r"|(?m:^[ \t]{0,8}\$?[ \t]{0,4}((?:pip|npm|apt|git|docker|kubectl|brew|yarn|cargo|go|uv)\s.{1,80})$)"
 )
 _OPERATORS = {"==": "=", "===": "=", "!=": "!=", "!==": "!=", "<>": "!=", "≠": "!=", "≥": ">=", "≤": "<="}
 _FIRST_WORD = re.compile(rf"\W*([{CJK}]+|\w+)")
