@@ -15,8 +15,8 @@ from cachewarm_pipeline.answers.language_words import LANGUAGES
 from cachewarm_pipeline.answers.number_facts import Number, numbers
 from cachewarm_pipeline.answers.order_facts import Steps, moves_of, sequences
 
-FACTS_CACHED = 4_096
-"""Responses whose facts are cached for the pairs that follow: 60 KB each at 1,500 characters."""
+FACTS_CACHED = 1_024
+"""Responses whose facts are cached for the pairs that follow: 100 KB each at 1,500 characters."""
 
 SHORT_SENTENCE = 30
 """In sentences of at most this many words the order of names carries meaning."""
