@@ -3,8 +3,11 @@
 In: the distinct responses of each query, with the number of log rows behind them.
 Out: groups of equivalent responses, the response to warm, and how stable a query's answer is.
 
-    facts                 the numbers, names and claims in a response that no rewording may change
-    contradictions        whether the facts of two responses differ
+    facts                 the numbers, names, claims and orders in a response that no rewording may change;
+                          put together from clauses, number_facts, order_facts and json_facts
+    contradictions        the veto: whether two responses claim what the other excludes
+    contradiction_words   opposites; contradiction_phrases, number_words and language_words are the other word lists
+    languages             whether the veto knows the language of a text
     leader_clustering     the clustering algorithm, over positions: nothing about text
     equivalence_groups    groups of equivalent responses: facts, vectors and clustering together
     judges/               the three judges: exact, embedding and llm

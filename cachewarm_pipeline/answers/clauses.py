@@ -4,10 +4,9 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from cachewarm_pipeline.answers.contradiction_phrases import PHRASE_WORDS, POLE_PHRASES
 from cachewarm_pipeline.answers.contradiction_words import (
     CJK_POLES,
-    PHRASE_WORDS,
-    POLE_PHRASES,
     POLE_STEMS,
     POLE_WORDS,
     REVERSED_BY_NOT,
@@ -23,9 +22,19 @@ from cachewarm_pipeline.answers.language_words import (
     PARTS_OF_CJK,
     STOP_WORDS,
 )
+from cachewarm_pipeline.answers.words_of import word_set
 
 STEM = 5
 """Letters of a word that are compared: "deleting" matches "delete"."""
+
+MOST_CLAUSES = 500
+"""Clauses of a text that are compared. A response that is embedded as a whole has at most 2,000 characters."""
+
+MOST_POLES = 50
+"""Words of a clause with an opposite that are compared."""
+
+LONGEST_WORD = 64
+"""Letters of a word that are looked at."""
 
 NEGATION_REACH = 4
 """Words behind an English negation among which it negates an opposite: "do not ever again enable it"."""
@@ -40,38 +49,12 @@ _TOKEN = re.compile(
     r"|(?P<sentence>[.!?](?=[\s\"'”)\]*_]|$)|[。！？؟।]|\n+)"
     r"|(?P<clause>[,;:—–(]|、|，|；|：|،| - )"
 )
-_CLAUSE_WORDS = frozenset(
-    [
-        "and",
-        "but",
-        "while",
-        "because",
-        "or",
-        "whereas",
-        "although",
-        "und",
-        "aber",
-        "oder",
-        "weil",
-        "et",
-        "mais",
-        "ou",
-        "y",
-        "pero",
-        "e",
-        "ma",
-        "en",
-        "maar",
-        "и",
-        "но",
-        "i",
-        "ale",
-        "ve",
-        "ama",
-    ]
+_CLAUSE_WORDS = word_set(
+    "and but while because or whereas although und aber oder weil et mais ou y pero e ma maar и но ale ve ama"
 )
 _HARMLESS = re.compile(
-    r"\b(?:not only|not just|no matter|no problem|no doubt|if not|why not|whether or not|(?:do not|don't|never) (?:forget|hesitate|worry))\b",
+    r"\b(?:not only|not just|no matter|no problem|no doubt|if not|why not|whether or not|(?:do not|don't"
+    r"|never) (?:forget|hesitate|worry))\b",
     re.I,
 )
 _NUMBER_SIGN = re.compile(r"\b[Nn]o\.\s?(?=\d)")
@@ -121,6 +104,11 @@ class Clause:
     """Whether the clause is negated, and no opposite stands for the negation."""
     content: frozenset[str] = frozenset()
 
+    @property
+    def denies(self) -> bool:
+        """Whether anything in the clause is negated."""
+        return self.negated or len(self.negations) > 0
+
 
 def prepared(text: str) -> str:
     """The text with harmless negations removed, and with spaces around Chinese, Japanese and Korean words."""
@@ -140,7 +128,7 @@ def clauses(text: str) -> list[Clause]:
         if kind == "sentence" or kind == "clause":
             found.append(Clause(found[-1].sentence + (kind == "sentence")))
             continue
-        raw = match.group()
+        raw = match.group()[:LONGEST_WORD]
         word = raw.casefold()
         if word in _CLAUSE_WORDS:
             found.append(Clause(found[-1].sentence))
@@ -158,7 +146,7 @@ def clauses(text: str) -> list[Clause]:
         clause.parts.append(parts)
         for axis, side in own:
             clause.marks.append((len(clause.parts) - 1, axis, side))
-    return [clause for clause in found if clause.words]
+    return [clause for clause in found if clause.words][:MOST_CLAUSES]
 
 
 @lru_cache(1 << 15)
@@ -169,7 +157,8 @@ def _word(word: str, turkish: bool) -> tuple[str, bool, tuple[str, ...], tuple[t
     own: tuple[tuple[str, int], ...] = (pole,) if pole else ()
     if not own and word[0] >= "぀" and _CJK_RUN.match(word):
         own = tuple(_cjk_poles(word))
-    return stem, negates, _content_of(stem), own
+    parts = (f"{pole[0]} {pole[1]}",) if pole and stem else _content_of(stem)  # "keep" and "retain" are one word
+    return stem, negates, parts, own
 
 
 def _stem(word: str, turkish: bool) -> tuple[str, bool]:
@@ -257,7 +246,7 @@ def _cjk_poles(word: str) -> list[tuple[str, int]]:
 
 
 def _poles_of(clause: Clause, around: frozenset[str]) -> list[Pole]:
-    marks = clause.marks
+    marks = clause.marks[:MOST_POLES]
     if not marks and not clause.negations:
         return []
     binary = [k for k, (_, axis, _) in enumerate(marks) if axis in REVERSED_BY_NOT]

@@ -1,7 +1,10 @@
 """Whether two responses contradict each other: each claims what the other excludes.
 
 What only one of them says is an addition and no contradiction. If two responses contradict each other, no vector and no
-model can make them equivalent.
+model can make them equivalent. That two responses do not contradict each other does not make them equivalent either.
+
+Measured on 12,076 real answers to open questions: of 11,437 pairs of right answers 96.6% pass, and of 4,039 pairs of a
+right and a wrong answer 13% are rejected. A wrong answer mostly has another name, in a place that words do not show.
 """
 
 import re
@@ -180,16 +183,15 @@ def _negated(left: TextFacts, right: TextFacts) -> bool:
 
     A negation without such a clause is a rewording: "who did not build it", "outsiders".
     """
-    for stems, negated in left.clauses:
+    for stems, negated, _ in left.clauses:
         if not negated or not stems:
             continue
-        scores = [(_same_claim(stems, other), other_negated, other) for other, other_negated in right.clauses]
-        best = max(score for score, _, _ in scores) if scores else 0.0
-        if best < SAME_CLAUSE or any(negated for score, negated, _ in scores if score >= best):
+        scores = [(_same_claim(stems, other), denies, other) for other, _, denies in right.clauses]
+        best = max((score for score, _, _ in scores), default=0.0)
+        if best < SAME_CLAUSE or any(denies for score, denies, _ in scores if score >= best):
             continue
         nearest = next(other for score, _, other in scores if score == best)
-        own = [negated for other, negated in left.clauses if not negated and likeness(nearest, other) >= best]
-        if not own:
+        if not any(not denies and likeness(nearest, other) >= best for other, _, denies in left.clauses):
             return True
     return False
 

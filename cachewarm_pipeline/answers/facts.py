@@ -15,8 +15,8 @@ from cachewarm_pipeline.answers.language_words import LANGUAGES
 from cachewarm_pipeline.answers.number_facts import Number, numbers
 from cachewarm_pipeline.answers.order_facts import Steps, moves_of, sequences
 
-FACTS_CACHED = 4_096
-"""Responses whose facts are cached for the pairs that follow: 60 KB each at 1,500 characters."""
+FACTS_CACHED = 1_024
+"""Responses whose facts are cached for the pairs that follow: 100 KB each at 1,500 characters."""
 
 SHORT_SENTENCE = 30
 """In sentences of at most this many words the order of names carries meaning."""
@@ -28,7 +28,8 @@ _RUN = re.compile(r"[\w./-]+")
 _SNAKE = re.compile(r"\w_\w")
 _CAMEL = re.compile(r"\b[a-z]+[A-Z]\w*")
 _CODE = re.compile(
-    r"`([^`\n]{1,80})`|(?m:^\s*\$?\s*((?:pip|npm|apt|git|docker|kubectl|brew|yarn|cargo|go|uv)\s.{1,80})$)"
+    r"`([^`\n]{1,80})`"
+    r"|(?m:^[ \t]{0,8}\$?[ \t]{0,4}((?:pip|npm|apt|git|docker|kubectl|brew|yarn|cargo|go|uv)\s.{1,80})$)"
 )
 _OPERATORS = {"==": "=", "===": "=", "!=": "!=", "!==": "!=", "<>": "!=", "≠": "!=", "≥": ">=", "≤": "<="}
 _FIRST_WORD = re.compile(rf"\W*([{CJK}]+|\w+)")
@@ -58,8 +59,8 @@ class TextFacts:
     """The whole text, casefolded."""
     content: frozenset[str]
     """The stems of all words that have a meaning of their own."""
-    clauses: tuple[tuple[frozenset[str], bool], ...]
-    """For each clause the stems of its words, and whether it is negated."""
+    clauses: tuple[tuple[frozenset[str], bool, bool], ...]
+    """For each clause the stems of its words, whether it is negated, and whether anything in it is."""
     numbers: tuple[Number, ...]
     poles: dict[str, tuple[Pole, ...]]
     """Words that have an opposite, by axis."""
@@ -89,7 +90,7 @@ class TextFacts:
         return cls(
             folded,
             frozenset(stem for clause in found for stem in clause.content),
-            tuple((clause.content, clause.negated) for clause in found),
+            tuple((clause.content, clause.negated, clause.denies) for clause in found),
             tuple(numbers(found)),
             {axis: tuple(some) for axis, some in opposites.items()},
             tuple(_names(text, found)),
@@ -166,7 +167,7 @@ def _names(text: str, found: list[Clause]) -> list[Name]:
                 Name(
                     name,
                     kind,
-                    clause.words[k - 1] if k else "",
+                    " ".join(clause.words[max(0, k - 2) : k]),
                     clause.words[after] if after < len(clause.words) else "",
                     clause.content.difference(*clause.parts[k:after]),
                 )

@@ -12,7 +12,8 @@ KNOWN_SHARE = 0.12
 """Share of the words that are function words of one known language. Prose has 25% to 50%, a list of steps 15%."""
 
 _OTHERS = {
-    "Scandinavian": "och är inte att som på av till jag det ett og ikke af på til som er jeg det et eller for med ved den har kan du efter om vi från fra så var",
+    "Scandinavian": "och är inte att som på av till jag det ett og ikke af på til som er jeg det et eller "
+    "for med ved den har kan du efter om vi från fra så var",
     "Finnish": "ja on ei että se hän ovat tai kun myös mutta ole joka",
     "Czech or Slovak": "je se na že není nebo pro jako jsou ale který která když sa nie je sú alebo ktorý",
     "Romanian": "și este nu pe cu sau în care sunt pentru din la mai dar",

@@ -48,6 +48,12 @@ class Number:
         return off <= (ROUNDING if converted or largest >= 10_000 else 1e-9) * largest
 
 
+NEAR = 25
+"""Words before and after a number that tell its place."""
+
+MOST_NUMBERS = 200
+"""Numbers of a text that are compared: a response that is embedded as a whole has at most 2,000 characters."""
+
 HEDGED_TOLERANCE = 0.1
 """Relative difference up to which "about 30" and "27" agree."""
 
@@ -70,7 +76,7 @@ def numbers(found: list[Clause]) -> list[Number]:
                 number, skip = _number(clause, at, around[clause.sentence])
                 if number is not None:
                     result.append(number)
-    return _sums(result)
+    return _sums(result[:MOST_NUMBERS])
 
 
 def _sums(found: list[Number]) -> list[Number]:
@@ -148,8 +154,14 @@ def _number(clause: Clause, at: int, around: frozenset[str]) -> tuple[Number | N
     elif not kind and isinstance(value, float | int):
         behind = next((part for parts in clause.parts[last + 1 : last + 3] for part in parts), "")
         kind = "year" if 1000 <= value <= 2100 and len(word) == 4 else behind
+    behind_unit = last + (unit is not None and last + 1 < len(words) and unit_of(words[last + 1]) is not None)
     ahead = [part for parts in clause.parts[max(0, at - 2) : at] for part in parts]
-    near = frozenset(part for k, parts in enumerate(clause.parts) if not at <= k <= last for part in parts)
+    near = frozenset(
+        part
+        for k in range(max(0, at - NEAR), min(len(words), last + NEAR))
+        if not at <= k <= behind_unit
+        for part in clause.parts[k]
+    )
     hedged = any(each in HEDGES for each in words[max(0, at - 2) : at])
     return Number(value, kind, written, ahead[-1] if ahead else "", near, around, hedged), last
 

@@ -13,9 +13,10 @@ Steps: TypeAlias = tuple[frozenset[str], ...]
 
 _BEFORE = word_set("before prior until bevor avant antes prima voordat przed до перед")
 _AFTER = word_set("after once following nachdem après después depois dopo nadat после")
-_STEP = re.compile(r"(?m)(?:^|(?<=[\s:;.]))\s*(?:step )?\(?\d{1,2}[.):]\s+(?=\S)", re.I)
+_STEP = re.compile(r"(?m)(?:^|(?<=[\s:;.]))(?:step )?\(?\d{1,2}[.):]\s{1,4}(?=\S)", re.I)
 _MARKER = re.compile(
-    r"\b(?:first(?:ly)?|second(?:ly)?|third(?:ly)?|and then|then|next|afterwards?|after that|finally|lastly|subsequently"
+    r"\b(?:first(?:ly)?|second(?:ly)?|third(?:ly)?|and then|then|next|afterwards?|after that|finally|lastly"
+    r"|subsequently"
     r"|zuerst|danach|anschließend|dann|d'abord|ensuite|puis|primero|luego|primeiro|prima|poi|сначала|затем|потом"
     r"|najpierw|potem|eerst|daarna)\b|首先|然后|最后|まず|次に|먼저|그다음",
     re.I,
@@ -33,7 +34,7 @@ _FROM_TO = re.compile(
     r"\b(?:from|von|vom|de|desde|da|van|из|с)\s+[`'\"]?([\w.+#-]+)[`'\"]?\s+"
     r"(?:(?:up|over|back|down) )?(?:to|into|nach|zu|auf|à|vers|a|para|naar|в|на)\s+[`'\"]?([\w.+#-]*[\w+#])"
 )
-_INTO = re.compile(r"([㐀-鿿゠-ヿ\w]+)(?:から|부터|에서)\s*([㐀-鿿゠-ヿ\w]+?)(?:へ|に|まで|로|으로)")
+_INTO = re.compile(r"(\w{1,20})\s?(?:から|부터|에서)\s?(\w{1,20}?)\s?(?:へ|に|まで|로|으로)")
 
 
 def moves_of(folded: str) -> frozenset[tuple[str, str]]:
