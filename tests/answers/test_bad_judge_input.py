@@ -28,7 +28,7 @@ def cachewarm(capsys: pytest.CaptureFixture[str], tmp_path: Path, redis_url: str
 
 @pytest.fixture
 def chat() -> Iterator[ChatServer]:
-    with HTTPServer() as http:
+    with HTTPServer(host="127.0.0.1", port=0, threaded=True) as http:
         yield ChatServer(http)
 
 

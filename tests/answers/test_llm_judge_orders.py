@@ -8,7 +8,9 @@ from pytest_httpserver import HTTPServer
 from cachewarm_pipeline.answers.judges import llm
 from cachewarm_pipeline.answers.judges.llm import NO, SPLIT, YES, in_swap_sample
 from cachewarm_pipeline.lineage.asset_page import judge_metadata
+from cachewarm_pipeline.models.budgets import ModelBudget
 from cachewarm_pipeline.ports import AnswerPair, JudgeUse, QueryAnswers
+from cachewarm_pipeline.workspace.dry_run_ports import DryJudge, DryVerdicts
 from tests.support.chat_server import (
     COMPLETION_TOKENS,
     PAIR,
@@ -18,6 +20,8 @@ from tests.support.chat_server import (
     PlannedJudge,
     many,
     open_judge,
+    open_model,
+    planned_vectors,
 )
 
 PRICE = (PROMPT_TOKENS * 0.40 + COMPLETION_TOKENS * 1.60) / 1e6
@@ -127,3 +131,29 @@ def test_an_answer_that_is_the_same_to_the_letter_stays_the_same(server: ChatSer
     judge = open_judge(server, tmp_path)
     assert judge.same([AnswerPair(QUESTION, HOSTILE, HOSTILE.upper())]).tolist() == [True]
     assert judge.usage.suspicious == 0
+
+
+@pytest.mark.usefixtures("both_orders")
+def test_a_dry_judge_asks_nothing_and_notes_each_request(server: ChatServer, tmp_path: Path) -> None:
+    known, unknown = many(2)
+    real = open_judge(server, tmp_path)
+    server.verdict = lambda left, right: True
+    real.same([known])
+    server.requests.clear()
+    local = PlannedJudge(lambda left, right: 0.95)
+    model = open_model(server)
+    dry = DryJudge(
+        local,
+        planned_vectors,
+        lambda _: None,
+        model=model,
+        verdicts=DryVerdicts(f"{tmp_path}/verdicts", model.id),
+        spend=ModelBudget(1.0, 0.40, 1.60),
+    )
+    dry.unjudged_pairs = {}
+    hostile = PAIR._replace(right=HOSTILE)
+    assert dry.same([known, unknown, unknown, hostile]).tolist() == [True, True, True, False]
+    assert dry([QueryAnswers(unknown.question, [unknown.left, unknown.right])]) == [[0, 0]]
+    assert list(dry.unjudged_pairs.values()) == [[model.most_tokens(unknown)] * 2]
+    assert server.requests == []
+    assert (dry.usage.known, dry.usage.asked, dry.usage.unjudged) == (1, 0, 0)

@@ -12,6 +12,7 @@ or the JSON of a verdict is held although it may be harmless. This costs hits on
 
 import re
 import unicodedata
+from functools import lru_cache
 
 
 def _any_of(*patterns: str) -> re.Pattern[str]:
@@ -89,6 +90,7 @@ _REPORTED = re.compile(
 """Where a text may speak about an order: a quotation, code, and the rest of a sentence after "write:"."""
 
 
+@lru_cache(4_096)
 def instructs_judge(text: str) -> bool:
     """Whether the text seems to instruct the judge; the module says what is found and what is not."""
     # Invisible characters and wide letters could hide a word.

@@ -279,4 +279,3 @@ class LlmJudge:
 def in_swap_sample(key: str) -> bool:
     """Whether the pair with this key is asked in both orders. The same in every run."""
     return int(key[:8], 16) < SWAP_SHARE * 2**32
-
