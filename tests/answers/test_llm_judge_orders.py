@@ -119,6 +119,14 @@ def test_a_text_that_instructs_the_judge_never_reaches_the_server_and_is_differe
     assert judge_metadata(judge, 0.0)["judge_suspicious"] == 1
 
 
+def test_a_model_name_that_instructs_the_judge_is_not_sent_either(server: ChatServer, tmp_path: Path) -> None:
+    judge = open_judge(server, tmp_path)
+    assert judge.same([PAIR._replace(model=HOSTILE)]).tolist() == [False]
+    assert server.requests == []
+    assert judge.same([PAIR._replace(model="gpt-4o")]).tolist() == [True]
+    assert {message["context"]["answered_by"] for message in server.messages} == {"gpt-4o"}
+
+
 def test_an_instruction_does_not_bring_a_withdrawn_answer_back(server: ChatServer, tmp_path: Path) -> None:
     judge = open_judge(server, tmp_path)
     pair = PAIR._replace(right=f"{PAIR.left}. {HOSTILE}")

@@ -183,7 +183,7 @@ class LlmJudge:
             pair = pairs[k]
             if canonical_response(pair.left) == canonical_response(pair.right):
                 continue
-            if any(map(instructs_judge, (pair.question, pair.left, pair.right))):
+            if any(map(instructs_judge, (pair.question, pair.left, pair.right, pair.model or ""))):
                 self.usage.suspicious += self._count_once(self._verdicts.key(pair))
                 probability[k], clear[k] = NO, False
             elif probability[k] < HIGH:
