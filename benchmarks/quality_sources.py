@@ -98,7 +98,7 @@ def make_case(key: str, seed: int, data: Path | None, folder: Path) -> Case:
     if not budget.isdecimal() or name not in {known.partition(":")[0] for known in SETS}:
         raise SystemExit(f"--set {key}: write it as NAME:ENTRIES, for example {', '.join(SETS)}")
     if name == "sample":
-        return _sample(seed, {"budget": budget, "judge": "embedding"}, folder)
+        return _sample(seed, {"budget": budget, "judge": "local"}, folder)
     if data is None:
         raise SystemExit(f"--set {key} needs --data, the folder of the labelled files")
     settings = {"budget": budget, "judge": "exact", "min_frequency": "1", "min_users": "1"}

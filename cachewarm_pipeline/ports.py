@@ -133,7 +133,14 @@ class JudgeUsage:
     known: int = 0
     """Pairs with a stored verdict, from an earlier run or another judge of this run."""
     unjudged: int = 0
-    """Pairs considered different because a spend cap was reached; this can only lower the hit rate."""
+    """Pairs without a verdict because a spend cap was reached. As labels and in groups they are different, which can
+    only lower the hit rate."""
+    suspicious: int = 0
+    """Pairs that were not sent because a text in them instructs the judge. They are different."""
+    swapped: int = 0
+    """Pairs, asked or known, with a verdict in both orders of the answers: a sample."""
+    inconsistent: int = 0
+    """Those of ``swapped`` whose two verdicts differ. They are different."""
 
 
 class AnswerPair(NamedTuple):
@@ -142,6 +149,9 @@ class AnswerPair(NamedTuple):
     question: str
     left: str
     right: str
+    model: str | None = None
+    """The model that gave both answers, if the caller knows it. A judge may show it to the model that it asks. It is
+    context only: a stored verdict holds for any model, and a caller that looks pairs up by value leaves it out."""
 
 
 class QueryAnswers(NamedTuple):

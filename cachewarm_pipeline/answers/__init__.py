@@ -10,7 +10,7 @@ Out: groups of equivalent responses, the response to warm, and how stable a quer
     languages             whether the veto knows the language of a text
     leader_clustering     the clustering algorithm, over positions: nothing about text
     equivalence_groups    groups of equivalent responses: facts, vectors and clustering together
-    judges/               the three judges: exact, embedding and llm
+    judges/               the three judges: exact, local and llm
     response_choice       which of a query's logged responses is warmed
     volatility            when a frequent query counts as volatile
     personal_data         personal data and secrets in a query and its response

@@ -39,7 +39,8 @@ def warm(
         float | None, typer.Option(help="Target for wrong hits / hits. (env: CACHEWARM_MAX_WRONG_HIT_RATE)")
     ] = None,
     judge: Annotated[
-        Literal["exact", "embedding", "llm"] | None, typer.Option(help="How two answers are judged equivalent.")
+        Literal["exact", "local", "llm", "embedding"] | None,
+        typer.Option(help="How two answers are judged equivalent. (env: CACHEWARM_JUDGE)"),
     ] = None,
     name: Annotated[str | None, Name] = None,
     redis_url: Annotated[str | None, RedisUrl] = None,

@@ -132,7 +132,10 @@ def compare(
         )
     ]
     found_pairs = list(filter(None, comparable))
-    pairs = [AnswerPair(question, earlier.text, later.answer.text) for question, _, earlier, later, _ in found_pairs]
+    pairs = [
+        AnswerPair(question, earlier.text, later.answer.text, _shared_model(earlier, later.answer))
+        for question, _, earlier, later, _ in found_pairs
+    ]
     owns = [
         AnswerPair(question, own, later.answer.text) for question, _, _, later, own in found_pairs if own is not None
     ]
@@ -150,6 +153,11 @@ def compare(
         stale = changed and other and later.support >= CONFIRMED
         found.append(AnswerComparison(later.answer, changed, stale, age, weekly.volatile))
     return found
+
+
+def _shared_model(one: LoggedAnswer, other: LoggedAnswer) -> str | None:
+    """The model that gave both answers, if there is one."""
+    return one.model if one.model == other.model else None
 
 
 def _verdicts(pairs: Sequence[AnswerPair], are_equivalent: AreEquivalent) -> np.ndarray:

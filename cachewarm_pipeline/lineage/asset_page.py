@@ -82,8 +82,9 @@ def table_metadata(
 
 
 def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any]:
-    """What judging cost: pairs that a model judged, pairs known before, and pairs counted as different because the
-    budget was spent. Zeros are omitted.
+    """What judging cost: pairs that a model judged, pairs known before, pairs without a verdict because the budget was
+    spent, and pairs that were not sent because they instruct the judge. Zeros are omitted. ``judge_consistency`` says
+    how the model answered the sample of pairs that it gets in both orders.
 
     ``usd_per_million_tokens``: the embedder's price. ``judge_usd`` is the total, including the embedding of responses.
     """
@@ -97,8 +98,12 @@ def judge_metadata(judge: Judge, usd_per_million_tokens: float) -> dict[str, Any
         "judge_asked": usage.asked,
         "judge_known": usage.known,
         "judge_unjudged": usage.unjudged,
+        "judge_suspicious": usage.suspicious,
     }
-    return {"judge": judge.name, **{name: number for name, number in numbers.items() if number}}
+    shown: dict[str, Any] = {"judge": judge.name, **{name: number for name, number in numbers.items() if number}}
+    if usage.swapped:
+        shown["judge_consistency"] = f"asked in both orders {usage.swapped:,}, inconsistent {usage.inconsistent:,}"
+    return shown
 
 
 def record_day(

@@ -37,8 +37,8 @@ def tokens_to_embed(texts: Iterable[str], most: int) -> TokenEstimate:
 
 
 def tokens_to_judge(most: Sequence[tuple[int, int]], attempts: int) -> TokenEstimate:
-    """Tokens to judge pairs, each in one attempt. ``most``: upper bounds (prompt, completion) of each pair with
-    ``attempts`` attempts."""
+    """Tokens to judge pairs, each request in one attempt. ``most``: upper bounds (prompt, completion) of each request
+    with ``attempts`` attempts."""
     prompt = sum(pair[0] for pair in most)
     return TokenEstimate(
         ceil(prompt / attempts / BYTES_A_TOKEN), VERDICT_TOKENS * len(most), prompt, sum(pair[1] for pair in most)

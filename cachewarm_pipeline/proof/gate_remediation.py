@@ -22,7 +22,7 @@ _FAILED: Mapping[str, str] = {
     "they are good enough, lower CACHEWARM_MIN_QUALITY (golden) or CACHEWARM_MIN_ENTRY_QUALITY (log and variants). "
     f"{_RUN_AGAIN}",
     "no_conflicting_entries": "Read the pairs below and decide which answer is right. Correct or delete the other one "
-    "at the source. If both answers say the same, the judge is too strict for them: set CACHEWARM_JUDGE=embedding or "
+    "at the source. If both answers say the same, the judge is too strict for them: set CACHEWARM_JUDGE=local or "
     "CACHEWARM_JUDGE=llm. If one answer group mixes different answers, the judge is too lenient: set "
     f"CACHEWARM_JUDGE=exact. {_RUN_AGAIN}",
     "volatile_or_personal_share": "If texts below contain personal data, remove them at the source. If the volatile "

@@ -2,16 +2,17 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 
 class JudgeSettings(BaseModel):
     """The judge of equivalent answers."""
 
-    judge: Literal["exact", "embedding", "llm"] = Field(
-        "embedding",
-        description="How two responses are judged equivalent: `exact` (same JSON or text), `embedding` (near vectors, "
-        "same facts) or `llm` (a model has the last word on near ones; costs money, so it is never the default).",
+    judge: Literal["exact", "local", "llm", "embedding"] = Field(
+        "local",
+        description="How two responses are judged equivalent: `exact` (same JSON or text), `local` (a small model on "
+        "this machine, and no contradiction) or `llm` (a chat model decides where `local` is not certain; costs money, "
+        "so it is never the default). `embedding` is the old name of `local`.",
     )
     judge_model: str = Field(
         "gpt-4.1-mini",
@@ -23,7 +24,7 @@ class JudgeSettings(BaseModel):
         1.0,
         ge=0,
         description="Spend cap of the `llm` judge for a run. Pairs over it count as different, which can only lower "
-        "the hit rate.",
+        "the hit rate; whether an answer is a withdrawn one is then decided by `local`.",
     )
     judge_usd_per_million_prompt_tokens: float = Field(
         0.40, ge=0, description="Price of judge_model's prompts (gpt-4.1-mini). 0: the cap has no effect."
@@ -38,3 +39,8 @@ class JudgeSettings(BaseModel):
     judge_max_retries: int = Field(
         5, ge=0, description="Further attempts at a judge's request after 408, 409, 429, 5xx and time-outs."
     )
+
+    @field_validator("judge")
+    @classmethod
+    def _judge(cls, value: str) -> str:
+        return "local" if value == "embedding" else value

@@ -16,6 +16,8 @@ from cachewarm_client.text import embedding_key
 from cachewarm_client.wrong_hit_reports import WrongHitReport
 
 from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
+from cachewarm_pipeline.answers.judges.open_judge import open_local_judge
+from cachewarm_pipeline.answers.judges.response_vectors import response_vectors
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import SHARE
 from cachewarm_pipeline.candidates.variant_writers.writer_question import WriterModel
 from cachewarm_pipeline.errors import CacheError
@@ -73,7 +75,7 @@ class DryWorkspace(Workspace):
         """Whether the local model plans instead of the paid one."""
         self.needs_stand_in = False
         """Whether a stored vector was missing, so that the local model has to plan."""
-        self._unjudged_pairs: dict[str, tuple[int, int]] = {}
+        self._unjudged_pairs: dict[str, list[tuple[int, int]]] = {}
         self._unwritten_bases: dict[str, tuple[str, int | None, tuple[int, int]]] = {}
 
     @cached_property
@@ -136,7 +138,9 @@ class DryWorkspace(Workspace):
             return super().judge(progress)
         model = JudgeModel(settings.judge_model, api_key=settings.api_key, base_url=settings.openai_base_url)
         verdicts = DryVerdicts(self.folder("verdicts"), model.id)
-        judge = DryJudge(self.embedder, self.vectors, progress, model=model, verdicts=verdicts, spend=self.judge_budget)
+        local = open_local_judge(self, progress)
+        vectors_of = response_vectors(self.embedder, self.vectors, progress, local.usage)
+        judge = DryJudge(local, vectors_of, progress, model=model, verdicts=verdicts, spend=self.judge_budget)
         judge.unjudged_pairs = self._unjudged_pairs
         return judge
 
@@ -201,7 +205,7 @@ class DryWorkspace(Workspace):
                 ),
                 JUDGING: PaidStep(
                     len(self._unjudged_pairs),
-                    tokens_to_judge(list(self._unjudged_pairs.values()), ASKS),
+                    tokens_to_judge([most for asks in self._unjudged_pairs.values() for most in asks], ASKS),
                     Price(
                         JUDGING,
                         settings.judge_model,

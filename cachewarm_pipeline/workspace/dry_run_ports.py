@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from cachewarm_client.embedders.embedder import Embedder, EmbedderInfo, Usage
-from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.judges.embedding_similarity import EQUIVALENT_COSINE
-from cachewarm_pipeline.answers.judges.llm import LlmJudge
+from cachewarm_pipeline.answers.judges.llm import LlmJudge, PairAsk
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.candidates.variant_writers.openai_batches import Batches
 from cachewarm_pipeline.candidates.variant_writers.openai_writer import OpenAIWriter, WritingTask
@@ -114,21 +112,15 @@ class DryWrittenTexts(WrittenTexts):
 
 
 class DryJudge(LlmJudge):
-    """Judges by stored verdicts; a pair without one gets the verdict of the `embedding` judge."""
+    """Judges by stored verdicts; the local judge decides a pair without one."""
 
-    unjudged_pairs: dict[str, tuple[int, int]]
-    """Pairs without a verdict: key to upper bounds of their tokens (prompt, completion)."""
+    unjudged_is_local = True
+    unjudged_pairs: dict[str, list[tuple[int, int]]]
+    """Pairs without a verdict: key to upper bounds of the tokens (prompt, completion) of each of their requests."""
 
-    def _decide(self, pairs: Sequence[tuple[str, str]], cosine: NDArray[np.float64]) -> NDArray[np.bool_]:
-        result = cosine >= EQUIVALENT_COSINE
-        for k, pair in enumerate(pairs):
-            key = self._verdicts.key(*pair)
-            verdict = self._verdicts.get(key)
-            if verdict is None:
-                self.unjudged_pairs.setdefault(key, self._model.most_tokens(*pair))
-            else:
-                result[k] = verdict
-        return result
+    def _ask(self, asks: dict[str, PairAsk]) -> None:
+        for key, ask in asks.items():
+            self.unjudged_pairs.setdefault(key, [self._model.most_tokens(ask.pair)] * len(ask.orders))
 
 
 class DryWriter(OpenAIWriter):

@@ -28,7 +28,7 @@ def cachewarm(capsys: pytest.CaptureFixture[str], tmp_path: Path, redis_url: str
 
 @pytest.fixture
 def chat() -> Iterator[ChatServer]:
-    with HTTPServer() as http:
+    with HTTPServer(host="127.0.0.1", port=0, threaded=True) as http:
         yield ChatServer(http)
 
 
@@ -139,5 +139,6 @@ def test_an_unavailable_server_is_named_without_the_key(cachewarm: Cachewarm, tm
     write_source(tmp_path / "source", reworded(), None)
     chat.faults = [as_response({"error": {"message": f"bad key {KEY}", "type": "auth"}})] * 9
     ran = cachewarm("warm", **with_chat(chat))
-    assert ran.code == 1
+    assert ran.code == 1, ran.out + ran.err
+    assert chat.url in one_line(ran.err)
     assert KEY not in ran.err + ran.out

@@ -14,6 +14,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from cachewarm_pipeline.answers.judges import llm
 from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
 from cachewarm_pipeline.answers.judges.llm import STORE_EVERY, LlmJudge
 from cachewarm_pipeline.errors import JudgeError
@@ -38,10 +39,16 @@ def server(_openai_http: HTTPServer) -> ChatServer:
     return ChatServer(_openai_http)
 
 
+@pytest.fixture(autouse=True)
+def _one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pair is one request."""
+    monkeypatch.setattr(llm, "SWAP_SHARE", 0.0)
+
+
 def refusal(model: JudgeModel | LlmJudge) -> str:
     """The message of the JudgeError: one short line without secrets."""
     with pytest.raises(JudgeError) as caught:
-        model.ask(*PAIR) if isinstance(model, JudgeModel) else model.same([PAIR])
+        model.ask(PAIR) if isinstance(model, JudgeModel) else model.same([PAIR])
     message = str(caught.value)
     assert "\n" not in message
     assert "Qsecret" not in message
@@ -52,14 +59,14 @@ def refusal(model: JudgeModel | LlmJudge) -> str:
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503])
 def test_a_temporary_fault_is_retried(server: ChatServer, status: int) -> None:
     server.faults = [error_answer(status, "try again", SOON)] * 2
-    assert open_model(server).ask(*PAIR).equivalent
+    assert open_model(server).ask(PAIR).equivalent
     assert len(server.requests) == 3
 
 
 def test_the_servers_retry_after_is_respected(server: ChatServer) -> None:
     server.faults = [error_answer(429, "slow down", {"retry-after": "1"})]
     started = time.monotonic()
-    assert open_model(server).ask(*PAIR).equivalent
+    assert open_model(server).ask(PAIR).equivalent
     assert time.monotonic() - started >= 1
 
 
@@ -171,8 +178,10 @@ def test_an_error_in_the_middle_keeps_the_paid_verdicts(server: ChatServer, tmp_
 def test_a_killed_run_loses_only_the_verdicts_not_yet_stored(server: ChatServer, tmp_path: Path) -> None:
     script = (
         "import sys\n"
+        "from cachewarm_pipeline.answers.judges import llm\n"
         "from tests.support.chat_server import open_judge\n"
         "from tests.support.chat_server import many\n"
+        "llm.SWAP_SHARE = 0.0\n"
         "open_judge(sys.argv[1], sys.argv[2], concurrency=2).same(many(200))\n"
     )
     command = [sys.executable, "-c", script, server.url, str(tmp_path)]

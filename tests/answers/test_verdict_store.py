@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.errors import DatasetError
+from cachewarm_pipeline.ports import AnswerPair
 from cachewarm_pipeline.storage import parquet_segments as segments_module
 
 MODEL = "gpt-4.1-mini@0123abcd"
@@ -58,10 +59,25 @@ def test_every_stored_verdict_is_found_after_any_merge_and_a_no_wins(
         assert len(segments(Path(base))) <= most + 1
 
 
-def test_a_key_depends_on_the_unordered_canonical_pair_and_the_model(tmp_path: Path) -> None:
+def test_a_key_depends_on_the_question_the_unordered_canonical_answers_and_the_model(tmp_path: Path) -> None:
     store, other = VerdictStore(str(tmp_path), MODEL), VerdictStore(str(tmp_path), "another")
-    assert store.key('{"a": 1, "b": 2}', "Do it.") == store.key("do it", '{"b":2,"a":1}')
-    assert len({store.key("a", "b"), store.key("a", "c"), store.key("ab", ""), other.key("a", "b")}) == 4
+    pair = AnswerPair("Which one?", '{"a": 1, "b": 2}', "Do it.")
+    assert store.key(pair) == store.key(AnswerPair("which  one", "do it", '{"b":2,"a":1}'))
+    assert store.key(pair) == store.key(pair._replace(model="gpt-4o"))
+    different = [("q", "a", "b"), ("q", "a", "c"), ("q", "ab", ""), ("r", "a", "b"), ("a", "q", "b")]
+    keys = [store.key(AnswerPair(*texts)) for texts in different]
+    keys += [other.key(AnswerPair("q", "a", "b")), store.key(AnswerPair("q", "a", "b"), swapped=True)]
+    assert len({*keys}) == len(keys)
+
+
+@settings(max_examples=50)
+@given(st.tuples(st.text(), st.text(), st.text()))
+def test_the_order_of_the_answers_changes_no_key(texts: tuple[str, str, str]) -> None:
+    store = VerdictStore("memory://unused", MODEL)
+    pair = AnswerPair(*texts)
+    back = AnswerPair(pair.question, pair.right, pair.left)
+    assert store.key(pair) == store.key(back)
+    assert store.key(pair, swapped=True) == store.key(back, swapped=True) != store.key(pair)
 
 
 def test_verdicts_of_another_model_or_question_do_not_count(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def recorded(metadata: dict[str, Any], spent: float | None = None) -> dict[str, 
 
 
 def test_a_paid_asset_records_its_cost_for_free_days_too() -> None:
-    assert recorded({"judge": "embedding"}, spent=0.0)["cost_usd"] == 0
+    assert recorded({"judge": "local"}, spent=0.0)["cost_usd"] == 0
     assert recorded({"judge": "llm"}, spent=1.75)["cost_usd"] == 1.75
     assert "cost_usd" not in recorded({"rows": 1})
 

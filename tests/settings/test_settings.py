@@ -43,6 +43,17 @@ def test_the_error_for_a_wrong_setting_names_its_variable(
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("value", "judge"), [("", "local"), ("local", "local"), ("embedding", "local"), ("exact", "exact")]
+)
+def test_the_judge_is_local_by_default_and_under_its_old_name(
+    monkeypatch: pytest.MonkeyPatch, value: str, judge: str
+) -> None:
+    monkeypatch.setenv("CACHEWARM_JUDGE", value)
+    assert load_settings().judge == judge
+    assert Settings(judge=value or "local").judge == judge  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
 def test_no_setting_is_infinite(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     floats = [name for name, field in Settings.model_fields.items() if "float" in str(field.annotation)]

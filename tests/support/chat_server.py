@@ -8,32 +8,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cachewarm_client.embedders.embedder import EmbedderInfo, Usage
+from numpy.typing import NDArray
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from cachewarm_pipeline.answers.equivalence_groups import must_match_exactly
 from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
-from cachewarm_pipeline.answers.judges.llm import LlmJudge
+from cachewarm_pipeline.answers.judges.llm import LlmJudge, LocalProbability
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.models.budgets import ModelBudget
-from cachewarm_pipeline.storage.vectors import ParquetVectorStore
+from cachewarm_pipeline.ports import AnswerPair, JudgeUsage, JudgeUse
+from cachewarm_pipeline.query_log.response_text import canonical_response
 
 KEY = "sk-test-Qsecret1234"
 MODEL = "gpt-4.1-mini"
 PROMPT_TOKENS, COMPLETION_TOKENS = 300, 8
 
 
-PAIR = (
+QUESTION = "How do I keep the signing key fresh?"
+
+PAIR = AnswerPair(
+    QUESTION,
     "Rotate the signing key each quarter and tell the team about it",
     "Rotate that signing key whenever the season changes, and the team should hear of it when you do",
 )
 
 
-def many(n: int) -> list[tuple[str, str]]:
+def many(n: int) -> list[AnswerPair]:
     """Pairs that only a model can judge: they differ in no number or name, and are no short texts."""
     words = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "inlet", "jetty"]
     texts = [f"{a} lies behind {b} and beyond the {c}" for a in words for b in words for c in words][:n]
-    return [(f"Keep what {text}", f"Retain everything that {text}, always and in full") for text in texts]
+    return [
+        AnswerPair("What shall I keep?", f"Keep what {text}", f"Retain everything that {text}, always and in full")
+        for text in texts
+    ]
 
 
 def saying(content: object, finish: str = "stop", **message: object) -> dict[str, Any]:
@@ -64,9 +72,14 @@ class ChatServer:
         http.expect_request("/v1/chat/completions", method="POST").respond_with_handler(self._answer)
 
     @property
+    def messages(self) -> list[dict[str, Any]]:
+        """What the model was asked about, in the order of the requests."""
+        return [json.loads(request["messages"][-1]["content"]) for request in self.requests]
+
+    @property
     def pairs(self) -> list[list[str]]:
         """The pairs of answers in the requests, in their order."""
-        return [json.loads(request["messages"][-1]["content"]) for request in self.requests]
+        return [[message["answer_a"], message["answer_b"]] for message in self.messages]
 
     def _answer(self, request: Request) -> Response:
         with self._lock:
@@ -84,26 +97,45 @@ class ChatServer:
                 self.busy -= 1
 
 
-class PlannedEmbedder:
-    """An embedder without a model: texts are near each other (cosine over 0.8), except those with the word "far"."""
+class PlannedJudge:
+    """A local judge without a model: 0.5 for any two texts, except where ``plan`` says otherwise.
 
-    def __init__(self) -> None:
-        self.usage = Usage()
-        self.info = EmbedderInfo("planned:1", "minilm", "planned", 64, 0.02)
+    It knows one contradiction: texts of which one has the word "never".
+    """
 
-    def embed(
-        self, texts: Sequence[str], on_batch: Callable[[Sequence[int], np.ndarray], None] | None = None
-    ) -> np.ndarray:
-        result = np.zeros((len(texts), 64), np.float32)
-        for row, text in enumerate(texts):
-            near = 0.95 if "far" not in text.split() else 0.1
-            result[row, 0] = near
-            result[row, 1 + sum(map(ord, text)) % 63] = (1 - near**2) ** 0.5
-        self.usage.texts += len(texts)
-        self.usage.tokens += 10 * len(texts)
-        if on_batch is not None and texts:
-            on_batch(range(len(texts)), result)
-        return result
+    name = "local"
+
+    def __init__(self, plan: Callable[[str, str], float | None] = lambda left, right: None) -> None:
+        self.usage = JudgeUsage()
+        self.plan = plan
+
+    def probability(self, pairs: Sequence[AnswerPair]) -> NDArray[np.float64]:
+        return np.array([self._of(*sorted((pair.left, pair.right))) for pair in pairs], np.float64)
+
+    def same(self, pairs: Sequence[AnswerPair], use: JudgeUse = JudgeUse.LABEL) -> NDArray[np.bool_]:
+        return self.probability(pairs) >= (0.3 if use is JudgeUse.EXCLUDE else 0.9)
+
+    def _of(self, left: str, right: str) -> float:
+        if canonical_response(left) == canonical_response(right):
+            return 1.0
+        if (
+            must_match_exactly(left)
+            or must_match_exactly(right)
+            or ("never" in left.split()) != ("never" in right.split())
+        ):
+            return 0.01
+        planned = self.plan(left, right)
+        return 0.5 if planned is None else planned
+
+
+def planned_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Texts are near each other (cosine over 0.8), except those with the word "far"."""
+    result = np.zeros((len(texts), 64), np.float32)
+    for row, text in enumerate(texts):
+        near = 0.95 if "far" not in text.split() else 0.1
+        result[row, 0] = near
+        result[row, 1 + sum(map(ord, text)) % 63] = (1 - near**2) ** 0.5
+    return result
 
 
 def open_model(server: ChatServer | str, **options: Any) -> JudgeModel:
@@ -113,14 +145,19 @@ def open_model(server: ChatServer | str, **options: Any) -> JudgeModel:
 
 
 def open_judge(
-    server: ChatServer | str, base: Path | str, *, limit: float = 1.0, concurrency: int = 4, **options: Any
+    server: ChatServer | str,
+    base: Path | str,
+    *,
+    local: LocalProbability | None = None,
+    limit: float = 1.0,
+    concurrency: int = 4,
+    **options: Any,
 ) -> LlmJudge:
-    """A judge with its stores under ``base`` and the prices of gpt-4.1-mini."""
-    embedder = PlannedEmbedder()
+    """A judge with its verdicts under ``base`` and the prices of gpt-4.1-mini."""
     model = open_model(server, **options)
     return LlmJudge(
-        embedder,
-        ParquetVectorStore(f"{base}/vectors", embedder.info.id),
+        local or PlannedJudge(),
+        planned_vectors,
         lambda _: None,
         model=model,
         verdicts=VerdictStore(f"{base}/verdicts", model.id),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from pytest_httpserver import HTTPServer
 
+from cachewarm_pipeline.ports import AnswerPair
 from tests.support.chat_server import COMPLETION_TOKENS, KEY, PROMPT_TOKENS, many, saying
 from tests.support.openai_server import FakeServer, unit
 from tests.support.pipeline import LAST_DAY
@@ -51,7 +52,7 @@ class PaidModels:
         return sum(len(text.split()) for body in self.embedder.requests for text in body["input"])
 
     def _reply(self, body: dict[str, Any]) -> dict[str, Any]:
-        if isinstance(json.loads(body["messages"][-1]["content"]), list):
+        if "answer_a" in json.loads(body["messages"][-1]["content"]):
             self.judged += 1
             return saying(json.dumps({"equivalent": True}))
         self.wrote += 1
@@ -77,9 +78,9 @@ class PaidModels:
 
 
 @cache
-def near_pairs(n: int) -> list[tuple[str, str]]:
+def near_pairs(n: int) -> list[AnswerPair]:
     """Pairs of answers that are near in the vectors of the fake server, so that the judge asks the model."""
-    found = (pair for pair in many(900) if np.prod(unit(pair), axis=0).sum() > 0.7)
+    found = (pair for pair in many(900) if np.prod(unit((pair.left, pair.right)), axis=0).sum() > 0.7)
     return list(islice(found, n))
 
 
@@ -91,7 +92,7 @@ def write_log(folder: Path, questions: int = 20, pairs: int = 4) -> str:
     for back in range(DAYS):
         for n in range(questions):
             for user in range(3):
-                answer = near[n][user % 2] if n < pairs else f"Turn the lever that is named {_NAMES[n]}"
+                answer = near[n][1 + user % 2] if n < pairs else f"Turn the lever that is named {_NAMES[n]}"
                 rows.append(
                     log_row(
                         f"How do I start the engine of model {_NAMES[n]}?",

@@ -4,8 +4,11 @@ In: pairs, queries or whole agent types of responses. Out: flags or groups of eq
 
     open_judge              the judge that CACHEWARM_JUDGE names
     exact_match             `exact`: the same JSON or text; costs nothing
-    embedding_similarity    `embedding`, the default: same facts and near vectors; EQUIVALENT_COSINE is the threshold
-    llm                     `llm`: a chat model decides about near pairs with the same facts
-    judge_question          the question to that model, and how its answer is read
+    embedding_similarity    `local`, the default: same facts and near vectors; EQUIVALENT_COSINE is the threshold
+    llm                     `llm`: a chat model decides where the local judge is not certain
+    judge_question          all that is said to that model, and how its answer is read
+    judge_injection         which texts instruct the judge and are not sent to it
+    judged_groups           groups of responses by few questions, the likeliest pairs first
+    response_vectors        the vectors of responses, for the groups of thousands of them
     verdict_store           the model's verdicts on disk: no pair is paid for twice
 """

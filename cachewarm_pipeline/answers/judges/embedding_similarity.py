@@ -33,6 +33,9 @@ _QUERIES = 2_000
 _PAIRS = 8_192
 """Pairs whose responses' vectors are in memory at once: 25 MB."""
 
+_SCALE = 0.064
+"""The probability is logistic in the cosine: 0.5 at EQUIVALENT_COSINE, and 0.02 at 0.6."""
+
 
 class EmbeddingJudge:
     """Two responses are equivalent when their cosine reaches ``floor`` and their facts agree (answers.contradictions).
@@ -42,7 +45,7 @@ class EmbeddingJudge:
     ``groups``.
     """
 
-    name = "embedding"
+    name = "local"
     floor = EQUIVALENT_COSINE
 
     def __init__(self, embedder: Embedder, vectors: VectorStore, progress: Callable[[str], object]) -> None:
@@ -68,7 +71,21 @@ class EmbeddingJudge:
         return result
 
     def probability(self, pairs: Sequence[AnswerPair]) -> NDArray[np.float64]:
-        return self.same(pairs).astype(np.float64)
+        form, facts_of = lru_cache(FACTS_CACHED)(canonical_response), lru_cache(FACTS_CACHED)(facts)
+        result = np.zeros(len(pairs))
+        near = []
+        for k, pair in enumerate(pairs):
+            exact = must_match_exactly(pair.left) or must_match_exactly(pair.right)
+            if form(pair.left) == form(pair.right):
+                result[k] = 1.0
+            elif not exact and facts_agree(pair.left, pair.right, facts_of):
+                near.append(k)
+        for start in range(0, len(near), _PAIRS):
+            block = near[start : start + _PAIRS]
+            left, right = ([getattr(pairs[k], side) for k in block] for side in ("left", "right"))
+            cosine = cosines(self._vectors([*left, *right]), np.arange(len(block)), len(block) + np.arange(len(block)))
+            result[block] = 1 / (1 + np.exp((self.floor - cosine) / _SCALE))
+        return result
 
     def same(self, asked: Sequence[AnswerPair], use: JudgeUse = JudgeUse.LABEL) -> NDArray[np.bool_]:
         pairs = [(pair.left, pair.right) for pair in asked]

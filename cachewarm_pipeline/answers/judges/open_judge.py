@@ -18,12 +18,12 @@ def open_judge(ports: Ports, progress: Callable[[str], object]) -> Judge:
         from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 
         return ExactJudge()
-    if settings.judge == "embedding":
-        from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
-
-        return EmbeddingJudge(ports.embedder, ports.vectors, progress)
+    local = open_local_judge(ports, progress)
+    if settings.judge == "local":
+        return local
     from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
     from cachewarm_pipeline.answers.judges.llm import LlmJudge
+    from cachewarm_pipeline.answers.judges.response_vectors import response_vectors
     from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 
     model = JudgeModel(
@@ -41,11 +41,18 @@ def open_judge(ports: Ports, progress: Callable[[str], object]) -> Judge:
         ),
     )
     return LlmJudge(
-        ports.embedder,
-        ports.vectors,
+        local,
+        response_vectors(ports.embedder, ports.vectors, progress, local.usage),
         progress,
         model=model,
         verdicts=VerdictStore(ports.folder("verdicts"), model.id),
         spend=ports.judge_budget,
         concurrency=settings.judge_concurrency,
     )
+
+
+def open_local_judge(ports: Ports, progress: Callable[[str], object]) -> Judge:
+    """The judge on this machine: the default, and what the `llm` judge relies on where it does not ask."""
+    from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
+
+    return EmbeddingJudge(ports.embedder, ports.vectors, progress)

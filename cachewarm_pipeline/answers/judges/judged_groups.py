@@ -1,0 +1,85 @@
+"""Groups of responses by a judge that may pay for each pair: few pairs are asked, and the likeliest first."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cachewarm_pipeline.answers.equivalence_groups import must_match_exactly
+from cachewarm_pipeline.answers.leader_clustering import (
+    Flags,
+    Positions,
+    leader_groups,
+    merge_equal,
+    near_pairs,
+    nearest_first,
+)
+from cachewarm_pipeline.ports import AnswerPair
+from cachewarm_pipeline.query_log.response_text import canonical_response
+
+Probability = Callable[[Sequence[AnswerPair]], NDArray[np.float64]]
+Decide = Callable[[Sequence[AnswerPair]], Flags]
+VectorsOf = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+def judged_groups(
+    questions: Sequence[str],
+    responses: Sequence[str],
+    probability: Probability,
+    decide: Decide,
+    *,
+    possible: float,
+    vectors_of: VectorsOf | None = None,
+    floor: float = 0.0,
+    queries: Sequence[int] | None = None,
+) -> Positions:
+    """The answer group of each response (n,), as the position of the group's head: its first response.
+
+    In order, each response joins the first head that it is equivalent to: one that says exactly the same, or one that
+    ``decide`` accepts for the person who asked either of the two questions. A pair is a candidate when its
+    ``probability`` is over ``possible``. A response is compared with its likeliest heads first, and with no more after
+    a yes. The second question is asked only after a yes for the first.
+
+    ``queries`` (the query of each response): only responses of one query are grouped. ``vectors_of``: only responses
+    with a cosine of at least ``floor`` are candidates, which keeps large n possible; without it all pairs are.
+    """
+    of_query = queries if queries is not None else [0] * len(responses)
+    firsts, places = merge_equal([(q, canonical_response(r)) for q, r in zip(of_query, responses, strict=True)])
+    buckets = np.array([of_query[at] for at in firsts.tolist()], np.int64)
+    free = np.array([not must_match_exactly(responses[at]) for at in firsts.tolist()], bool)
+    if not free.any():
+        return firsts[places]
+    numbers = np.bincount(buckets[free], minlength=int(buckets.max()) + 1)
+    compared = np.flatnonzero(free & (numbers[buckets] > 1))
+    groups = np.arange(len(firsts))
+    if len(compared):
+        at = firsts[compared].tolist()
+        texts, asked = [responses[k] for k in at], [questions[k] for k in at]
+        # Vectors of zeros are all near each other: every pair of a query is a candidate.
+        vectors = np.zeros((len(at), 1), np.float32) if vectors_of is None else vectors_of(texts)
+
+        def equivalent(item: Positions, head: Positions) -> Flags:
+            couples = list(zip(item.tolist(), head.tolist(), strict=True))
+            pairs = [AnswerPair(asked[i], texts[h], texts[i]) for i, h in couples]
+            likely = probability(pairs)
+            open_pairs = np.flatnonzero(likely > possible)
+
+            def ask(some: Positions) -> Flags:
+                chosen = open_pairs[some].tolist()
+                same = np.array(decide([pairs[k] for k in chosen]), bool)
+                other = [
+                    (n, pairs[k]._replace(question=asked[couples[k][1]]))
+                    for n, k in enumerate(chosen)
+                    if same[n] and asked[couples[k][0]] != asked[couples[k][1]]
+                ]
+                if other:
+                    same[[n for n, _ in other]] = decide([pair for _, pair in other])
+                return same
+
+            same = np.zeros(len(couples), bool)
+            same[open_pairs] = nearest_first(item[open_pairs], likely[open_pairs], ask)
+            return same
+
+        floor = 0.0 if vectors_of is None else floor
+        groups[compared] = compared[leader_groups(len(at), near_pairs(vectors, buckets[compared], floor), equivalent)]
+    return firsts[groups][places]
