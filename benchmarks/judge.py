@@ -41,7 +41,7 @@ def main() -> None:
         judge = LocalJudge(embedder, vectors, AnswerWordsStore(f"{folder}/words"), lambda _: None)
         score = judge.probability(judged.pairs)
     yes = score >= local_model().operating_points[JudgeUse.LABEL]
-    print(  # noqa: T201
+    print(
         json.dumps(
             {
                 "pairs": len(judged.pairs),

@@ -14,6 +14,7 @@ from cachewarm_client.word_lists import NEGATIONS
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.answers.number_words import NUMBER_WORDS
+from cachewarm_pipeline.answers.words_of import word_set
 from cachewarm_pipeline.query_log.response_text import json_value
 
 VERSION = 1
@@ -30,7 +31,9 @@ _FOOTNOTE = re.compile(r"(?<=[^\W\d]{3})\d{1,2}(?=[.,;]?(?:\s|$))")
 """The number of a footnote, glued to the word before it: "in Canada1."."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\Wa-z]|[\"'(*])|(?<=[。！？])|\n+")
 _LIST_ITEM = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*•])\s")
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+"
+)
 """Scripts without blanks between words (and Korean, whose words carry particles): compared by pairs of characters."""
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)$")
 _SUFFIXES = ("ing", "ed", "es", "ly", "s")
@@ -50,9 +53,9 @@ _HEDGE = re.compile(
     r"|mi dispiace|non (?:posso|so)|desculpe|não (?:posso|sei))\b",
     re.IGNORECASE,
 )
-_COMMON_CAPITALS = frozenset(
+_COMMON_CAPITALS = word_set(
     "the this that thes it in a an accord yes no there as on if hello he she they his her we i you at but and for "
-    "howev to of or so when while also".split()
+    "howev to of or so when while also"
 )
 
 
@@ -84,7 +87,8 @@ class AnswerWords:
         if len(stored) != _HEADER + 9 * number:
             raise ValueError(f"{len(stored)} bytes are not the words of an answer")
         words = np.frombuffer(stored, "<u8", number, _HEADER)
-        return cls(words, np.frombuffer(stored, np.uint8, number, _HEADER + 8 * number), length, negations, bool(hedged), listed)
+        flags = np.frombuffer(stored, np.uint8, number, _HEADER + 8 * number)
+        return cls(words, flags, length, negations, bool(hedged), listed)
 
 
 def answer_words(text: str) -> AnswerWords:

@@ -19,7 +19,7 @@ from cachewarm_pipeline.answers.answer_words import (
     AnswerWords,
     word_hash,
 )
-from cachewarm_pipeline.answers.question_kinds import asks_for_name, asks_for_number
+from cachewarm_pipeline.answers.question_kinds import asks_for_name, asks_for_number, asks_how
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -39,14 +39,10 @@ FEATURES = (
     "name_shared",
     "name_clash",
     "name_added",
-    "name_none",
-    "number_shared",
     "number_clash",
     "number_none",
     "first_name_best",
-    "first_name_worst",
     "first_number_best",
-    "first_number_worst",
     "asks_name_clash",
     "asks_name_none",
     "asks_name_best",
@@ -60,13 +56,12 @@ FEATURES = (
     "asks_number_covered",
     "asks_number_rare_covered",
     "asks_number_first_first",
-    "hedged_one",
-    "hedged_both",
-    "negated_one",
-    "length_least",
+    "asks_how",
+    "asks_how_cosine_beyond_question",
+    "asks_how_covered",
+    "asks_how_rare_covered",
+    "asks_how_number_clash",
     "length_ratio",
-    "lists",
-    "list_one",
 )
 """Names of the columns. A change needs new weights (benchmarks.fit_judge)."""
 
@@ -104,13 +99,13 @@ class Rarity:
         return np.where(self._hashes[place] == hashes, self._values[place], 1.0)
 
 
-def pair_features(texts: Texts, question: Ints, left: Ints, right: Ints, rarity: Rarity) -> Floats:
-    """Features (m, len(FEATURES)) of m pairs. ``question``, ``left``, ``right`` (m,): places in ``texts``.
+def pair_features(texts: Texts, sides: Ints, rarity: Rarity) -> Floats:
+    """Features (m, len(FEATURES)) of m pairs. ``sides`` (m, 3): places of question and answers in ``texts``.
 
     Memory: the words of the m pairs, about 100 bytes a word. The caller passes blocks.
     """
-    found = dict.fromkeys(FEATURES, np.zeros(len(question)))
-    found.update(_of_vectors(texts.vectors, question, left, right))
+    question, left, right = sides.T
+    found = _of_vectors(texts.vectors, question, left, right)
     found.update(_of_words(texts.words, question, left, right, rarity))
     found.update(_of_whole_texts(texts.words, left, right))
     names = np.array([asks_for_name(texts.texts[i]) for i in question.tolist()], float)
@@ -118,8 +113,12 @@ def pair_features(texts: Texts, question: Ints, left: Ints, right: Ints, rarity:
     for name in ("clash", "none"):
         found[f"asks_name_{name}"] = names * found[f"name_{name}"]
         found[f"asks_number_{name}"] = numbers * found[f"number_{name}"]
+    found["asks_how"] = np.array([asks_how(texts.texts[i]) for i in question.tolist()], float)
     for name in ("cosine", "cosine_beyond_question", "covered", "rare_covered", "first_first"):
         found[f"asks_number_{name}"] = numbers * found[name]
+        found[f"asks_how_{name}"] = found["asks_how"] * found[name]
+    for name in ("number_clash", "name_clash", "number_none"):
+        found[f"asks_how_{name}"] = found["asks_how"] * found[name]
     for name in ("best", "worst"):
         found[f"asks_name_{name}"] = names * found[f"first_name_{name}"]
         found[f"asks_number_{name}"] = numbers * found[f"first_number_{name}"]
@@ -156,7 +155,9 @@ class _Side:
     rarity: Floats
 
 
-def _of_words(words: Sequence[AnswerWords], question: Ints, left: Ints, right: Ints, rarity: Rarity) -> dict[str, Floats]:
+def _of_words(
+    words: Sequence[AnswerWords], question: Ints, left: Ints, right: Ints, rarity: Rarity
+) -> dict[str, Floats]:
     m = len(question)
     used = np.unique(np.concatenate((question, left, right)))
     vocabulary = np.unique(np.concatenate([words[i].words for i in used.tolist()] or [np.empty(0, np.uint64)]))

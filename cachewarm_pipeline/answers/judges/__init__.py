@@ -4,7 +4,9 @@ In: pairs, queries or whole agent types of responses. Out: flags or groups of eq
 
     open_judge              the judge that CACHEWARM_JUDGE names
     exact_match             `exact`: the same JSON or text; costs nothing
-    embedding_similarity    `local`, the default: same facts and near vectors; EQUIVALENT_COSINE is the threshold
+    local                   `local`, the default: a small model over features of question and answers, and a veto
+    local_model             its weights, plain data in local_weights.json (fitted by benchmarks.fit_judge)
+    answer_words_store      the words of answers on disk: no text is read twice
     llm                     `llm`: a chat model decides where the local judge is not certain
     judge_question          all that is said to that model, and how its answer is read
     judge_injection         which texts instruct the judge and are not sent to it

@@ -9,10 +9,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.equivalence_groups import labels_of
+from cachewarm_pipeline.answers.equivalence_groups import VectorsOf, judged_groups, labels_of
 from cachewarm_pipeline.answers.judges.judge_injection import instructs_judge
 from cachewarm_pipeline.answers.judges.judge_question import JudgeModel, JudgeReply
-from cachewarm_pipeline.answers.judges.judged_groups import VectorsOf, judged_groups
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost, ask_within_budget
 from cachewarm_pipeline.ports import AnswerPair, JudgeUsage, JudgeUse, QueryAnswers

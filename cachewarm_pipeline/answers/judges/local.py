@@ -4,32 +4,36 @@ The model sees what carries the answer; the veto sees what no similarity shows: 
 excludes (answers.contradictions).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from cachewarm_client.embedders.embedder import Embedder
-from cachewarm_client.text import embedding_key
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.contradictions import contradict
-from cachewarm_pipeline.answers.equivalence_groups import labels_of
+from cachewarm_pipeline.answers.contradictions import contradict, is_hard
+from cachewarm_pipeline.answers.equivalence_groups import is_blank, judged_groups, labels_of
 from cachewarm_pipeline.answers.facts import FACTS_CACHED, facts
 from cachewarm_pipeline.answers.judges.answer_words_store import AnswerWordsStore
 from cachewarm_pipeline.answers.judges.local_model import LocalModel, local_model
+from cachewarm_pipeline.answers.judges.response_vectors import response_vectors
 from cachewarm_pipeline.answers.languages import known_language
-from cachewarm_pipeline.answers.leader_clustering import Flags, Positions, leader_groups, merge_equal, near_pairs
 from cachewarm_pipeline.answers.pair_features import Texts, pair_features
-from cachewarm_pipeline.models.embed_new_texts import embed_new_texts
 from cachewarm_pipeline.ports import AnswerPair, JudgeUsage, JudgeUse, QueryAnswers
 from cachewarm_pipeline.query_log.response_text import canonical_response
 from cachewarm_pipeline.storage.vector_store import VectorStore
 
-VETOED = 0.01
-"""Probability of a pair that contradicts itself."""
+HARD = -4.6
+"""Log-odds (1%) of two answers that contradict each other, whatever else they share."""
 
-WORTH_A_VETO = 0.2
-"""Probability from which a pair is searched for a contradiction: below it, no use would call it equivalent."""
+SOFT, SOFT_AT_MOST = 1.0, -0.3
+"""Log-odds taken off two answers that differ in a number, a name or a negation in one place, and the most that remain
+(43%): under every operating point. People call 40% of such pairs of real answers equivalent: the year of a contract
+against the year of the job, "not only A" against "A and B". So a model may overrule it (the `llm` judge)."""
+
+WORTH_A_VETO = -1.5
+"""Log-odds from which a pair is searched for a contradiction. Below it, no use would call it equivalent."""
 
 UNKNOWN_LANGUAGE = 1.5
 """Log-odds taken off where an answer is in a language whose negations are not known: no veto would see them."""
@@ -63,8 +67,8 @@ class LocalJudge:
         progress: Callable[[str], object],
         model: LocalModel | None = None,
     ) -> None:
-        self._embedder = embedder
-        self._vectors = vectors
+        self.usage = JudgeUsage()
+        self._vectors_of = response_vectors(embedder, vectors, progress, self.usage)
         self._words = words
         self._progress = progress
         self._model = model or local_model()
@@ -72,7 +76,6 @@ class LocalJudge:
         self._facts = lru_cache(FACTS_CACHED)(facts)
         self._form = lru_cache(FACTS_CACHED)(canonical_response)
         self._is_known = lru_cache(FACTS_CACHED)(known_language)
-        self.usage = JudgeUsage()
 
     def probability(self, pairs: Sequence[AnswerPair]) -> NDArray[np.float64]:
         found = np.empty(len(pairs))
@@ -91,10 +94,12 @@ class LocalJudge:
         for start in range(0, len(queries), _QUERIES):
             block = queries[start : start + _QUERIES]
             if len(queries) > _QUERIES:
-                self._progress(f"judging the answers of query {start + 1:,} to {start + len(block):,} of {len(queries):,}")
+                self._progress(
+                    f"judging the answers of query {start + 1:,} to {start + len(block):,} of {len(queries):,}"
+                )
             texts = [(i, query.question, text) for i, query in enumerate(block) for text in query.responses]
-            groups = self._leaders(
-                [question for _, question, _ in texts], [text for *_, text in texts], [i for i, *_ in texts]
+            groups = self._groups(
+                [question for _, question, _ in texts], [text for *_, text in texts], queries=[i for i, *_ in texts]
             )
             for query in block:
                 own, groups = groups[: len(query.responses)], groups[len(query.responses) :]
@@ -102,71 +107,37 @@ class LocalJudge:
         return found
 
     def groups(self, questions: Sequence[str], responses: Sequence[str]) -> NDArray[np.int64]:
-        return self._leaders(questions, responses, None)
+        return self._groups(questions, responses, vectors_of=self._vectors_of, floor=GROUP_FLOOR)
 
-    def _leaders(
-        self, questions: Sequence[str], responses: Sequence[str], queries: Sequence[int] | None
-    ) -> Positions:
-        """The head of each response (n,). With ``queries``, only responses of one query are grouped."""
-        of_query = queries if queries is not None else [0] * len(responses)
-        firsts, places = merge_equal([(q, self._form(r)) for q, r in zip(of_query, responses, strict=True)])
-        asked = [questions[i] for i in firsts.tolist()]
-        texts = [responses[i] for i in firsts.tolist()]
-        buckets = np.array([of_query[i] for i in firsts.tolist()], np.int64)
-        blank = np.array([not text.strip() for text in texts], bool)
-        buckets[blank] = -1 - np.flatnonzero(blank)
-        compared = np.flatnonzero(_sizes(buckets) > 1)
-        groups = np.arange(len(firsts))
-        if len(compared):
-            vectors = self._embedded([texts[i] for i in compared.tolist()])
-
-            def equivalent(item: Positions, other: Positions) -> Flags:
-                at = [(int(compared[i]), int(compared[j])) for i, j in zip(item, other, strict=True)]
-                pairs = [AnswerPair(asked[i], texts[i], texts[j]) for i, j in at]
-                if queries is None:  # two questions: each person must be served as well
-                    pairs += [AnswerPair(asked[j], texts[i], texts[j]) for i, j in at]
-                return self.same(pairs, JudgeUse.GROUP).reshape(-1, len(at)).all(axis=0)
-
-            floor = GROUP_FLOOR if queries is None else -1.0
-            candidates = near_pairs(vectors, buckets[compared], floor)
-            groups[compared] = compared[leader_groups(len(compared), candidates, equivalent)]
-        return firsts[groups][places]
+    def _groups(self, questions: Sequence[str], responses: Sequence[str], **limits: Any) -> NDArray[np.int64]:
+        point = self._model.operating_points[JudgeUse.GROUP]
+        return judged_groups(
+            questions,
+            responses,
+            self.probability,
+            lambda pairs: self.same(pairs, JudgeUse.GROUP),
+            possible=float(np.nextafter(point, 0)),
+            **limits,
+        )
 
     def _block(self, pairs: Sequence[AnswerPair]) -> NDArray[np.float64]:
         found = np.array([1.0 if self._form(pair.left) == self._form(pair.right) else 0.0 for pair in pairs])
         judged = [
-            k for k in np.flatnonzero(found == 0).tolist() if all(text.strip() for text in (pairs[k].left, pairs[k].right))
+            k for k in np.flatnonzero(found == 0).tolist() if not (is_blank(pairs[k].left) or is_blank(pairs[k].right))
         ]
         if not judged:
             return found
         place: dict[str, int] = {}
-        sides = np.array(
-            [[place.setdefault(text, len(place)) for text in (p.question, p.left, p.right)] for p in map(pairs.__getitem__, judged)]
-        )
+        sides = np.array([[place.setdefault(text, len(place)) for text in pairs[k][:3]] for k in judged])
         texts = list(place)
         words = self._words.of(texts)
-        described = Texts([words[text] for text in texts], self._embedded(texts), texts)
-        log_odds = self._model.log_odds(pair_features(described, *sides.T, self._rarity))
+        described = Texts([words[text] for text in texts], self._vectors_of(texts), texts)
+        log_odds = self._model.log_odds(pair_features(described, sides, self._rarity))
         known = np.array([self._is_known(text) for text in texts])
         log_odds -= UNKNOWN_LANGUAGE * ~(known[sides[:, 1]] & known[sides[:, 2]])
-        probability = 1 / (1 + np.exp(-log_odds))
-        for k in np.flatnonzero(probability >= WORTH_A_VETO).tolist():
+        for k in np.flatnonzero(log_odds >= WORTH_A_VETO).tolist():
             one, other = (self._facts(texts[side]) for side in sides[k, 1:])
-            if contradict(one, other):
-                probability[k] = min(probability[k], VETOED)
-        found[judged] = probability
+            if reason := contradict(one, other):
+                log_odds[k] = HARD if is_hard(reason) else min(log_odds[k] - SOFT, SOFT_AT_MOST)
+        found[judged] = 1 / (1 + np.exp(-log_odds))
         return found
-
-    def _embedded(self, texts: Iterable[str]) -> NDArray[np.float32]:
-        wanted = list(texts)
-        info = self._embedder.info
-        tokens = embed_new_texts(self._embedder, self._vectors, wanted, self._progress).tokens
-        self.usage.embedding_tokens += tokens
-        self.usage.usd += tokens * info.usd_per_million_tokens / 1e6
-        return self._vectors.get([embedding_key(info.id, text) for text in wanted])
-
-
-def _sizes(buckets: Positions) -> Positions:
-    """The size of each item's bucket (n,)."""
-    _, place, count = np.unique(buckets, return_inverse=True, return_counts=True)
-    return np.asarray(count[place])

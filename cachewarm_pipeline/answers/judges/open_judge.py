@@ -1,10 +1,14 @@
 """Opens the judge that the settings name."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from cachewarm_pipeline.models.rate_limiter import rate_limiter_of
 from cachewarm_pipeline.models.usage_prices import JUDGING
 from cachewarm_pipeline.ports import Judge, Ports
+
+if TYPE_CHECKING:
+    from cachewarm_pipeline.answers.judges.local import LocalJudge
 
 
 def open_judge(ports: Ports, progress: Callable[[str], object]) -> Judge:
@@ -51,8 +55,9 @@ def open_judge(ports: Ports, progress: Callable[[str], object]) -> Judge:
     )
 
 
-def open_local_judge(ports: Ports, progress: Callable[[str], object]) -> Judge:
+def open_local_judge(ports: Ports, progress: Callable[[str], object]) -> "LocalJudge":
     """The judge on this machine: the default, and what the `llm` judge relies on where it does not ask."""
-    from cachewarm_pipeline.answers.judges.embedding_similarity import EmbeddingJudge
+    from cachewarm_pipeline.answers.judges.answer_words_store import AnswerWordsStore
+    from cachewarm_pipeline.answers.judges.local import LocalJudge
 
-    return EmbeddingJudge(ports.embedder, ports.vectors, progress)
+    return LocalJudge(ports.embedder, ports.vectors, AnswerWordsStore(ports.folder("answer_words")), progress)
