@@ -26,6 +26,13 @@ RESPONSE = pa.struct(
         _field("last_at", TIMESTAMP, "time of the newest row with it"),
         _field("negative", pa.int64(), "rows with it that have feedback -1"),
         _field("model", pa.string(), "the model that answered the newest row; null if unknown", nullable=True),
+        _field(
+            "users",
+            pa.list_(pa.string()),
+            "hashed ids of users who got it, the smallest 16; null in a day that an older version mined",
+            nullable=True,
+        ),
+        _field("anonymous", pa.int64(), "rows with it that have no user id; null likewise", nullable=True),
     ]
 )
 
