@@ -79,8 +79,8 @@ class DayGroups:
     users: "pa.Table"
     """agent_type, query, user_id. At most MAX_USERS for each spelling; empty if users are unknown."""
     response_users: "pa.Table"
-    """agent_type, query, response, user_id: users who got the response. At most MAX_USERS for each spelling and response,
-    of the ``responses`` alone."""
+    """agent_type, query, response, user_id: users who got one of the ``responses``. At most MAX_USERS for each spelling
+    and response."""
     excluded: Counts
 
 
