@@ -1,126 +1,231 @@
-"""Whether the facts of two responses differ. If they do, no vector and no model can make the responses equivalent."""
+"""Whether two responses contradict each other: each claims what the other excludes.
 
-import re
-from collections.abc import Callable
-from functools import lru_cache
-
-from cachewarm_client.prompt_contradiction import substituted
-from cachewarm_client.word_lists import FILLERS, NEGATIONS
-from cachewarm_client.words import tokens
-
-from cachewarm_pipeline.answers.facts import FACTS_CACHED, Facts, TextFacts, facts
-
-SHORT_ANSWER_TOKENS = 12
-"""In answers of at most this length one negation reverses the meaning ("Do not enable it").
-
-In longer ones a rewording may move negations or remove them.
+What only one of them says is an addition and no contradiction. If two responses contradict each other, no vector and no
+model can make them equivalent.
 """
 
-MOSTLY_SAME_WORDS = 0.6
-"""Share of common words from which one negation reverses a longer text too: little else was reworded."""
+import re
+from collections.abc import Callable, Iterator
+from difflib import SequenceMatcher
 
-SHORT_TEXT_TOKENS = 30
-"""In texts of at most this length the order of names carries meaning."""
+from cachewarm_pipeline.answers.clauses import Pole
+from cachewarm_pipeline.answers.contradiction_words import SEVERAL_POLES
+from cachewarm_pipeline.answers.facts import Facts, Name, TextFacts, facts
+from cachewarm_pipeline.answers.json_facts import another_value
+from cachewarm_pipeline.answers.number_facts import Number
+from cachewarm_pipeline.answers.number_words import CONFUSED_UNITS
+from cachewarm_pipeline.answers.order_facts import another_order, likeness, swapped
 
 SAME_CLAUSE = 0.6
-"""Share of the longer clause's words that two clauses share when they say the same thing, or its opposite."""
+"""Likeness from which a clause and a negated one say opposite things."""
 
-_MIN_STEMS = 2
-"""A clause of fewer words is not compared."""
+SAME_PLACE = 0.5
+"""Likeness of the words around two opposites from which they stand in the same place."""
 
-_STEM = 5
-"""Letters of a word that are compared: "deleting" matches "delete"."""
+ONLY_OPPOSITES = 0.4
+"""The same where each text has only one of the two opposites: nothing else can stand in that place."""
 
-_CLAUSE_END = re.compile(r"[.;:!?,\n]+\s|\b(?:and|but|while|because)\b")
+SAME_NUMBER_PLACE = 0.5
+"""Likeness of the words around two numbers from which they stand in the same place."""
+
+SAME_NAME_PLACE = 0.6
+"""Likeness of the words around two names from which they stand in the same place."""
+
+SAME_SPELLING = 0.7
+"""Likeness of two words that are spellings of one name: "Cindy", "Cyndi"."""
+
+_WORD = re.compile(r"\w+")
+
+SHORT_ANSWER = 3
+"""An answer of at most this many words with a meaning of their own consists mainly of its number or its name."""
+
+
+def contradict(left: Facts, right: Facts) -> str | None:
+    """Why two responses contradict each other, in a few words; None if they do not. The order does not matter."""
+    if another_value(left.values, right.values):
+        return "another value of a key"
+    if reason := _whole_texts(left.whole, right.whole):
+        return reason
+    for path in left.sentences.keys() & right.sentences.keys():
+        if path and (reason := _whole_texts(left.sentences[path], right.sentences[path])):
+            return reason
+    return None
 
 
 def facts_agree(left: str, right: str, facts_of: Callable[[str], Facts] = facts) -> bool:
-    """Whether the facts of two responses agree. The order of the two does not matter.
+    """Whether two responses do not contradict each other.
 
     ``facts_of`` gives the facts of a response; a caller with many pairs passes a cached one.
     """
-    if right < left:  # the likeness of two words depends on which comes first
-        left, right = right, left
-    return not facts_differ(facts_of(left), facts_of(right))
+    return contradict(facts_of(left), facts_of(right)) is None
 
 
 def facts_differ(left: Facts, right: Facts) -> bool:
-    """Whether two responses differ in something that no rewording changes, however near their vectors are.
+    """Whether two responses contradict each other."""
+    return contradict(left, right) is not None
 
-    They differ when one of these does:
 
-    - the numbers, also spelled ones, and the versions
-    - a short JSON value
-    - the names in code or quotes: each response has one that the other lacks
-    - a yes or no as the first word
-    - the direction of a move ("from A to B")
-    - a clause that one response negates and the other does not
-    - one word, where little else differs
-    - in short texts, the number of negations or the order of the words
-    """
-    if left.values != right.values or _texts_differ(left.whole, right.whole):
+def _whole_texts(left: TextFacts, right: TextFacts) -> str | None:
+    return next(_reasons(left, right), None)
+
+
+def _reasons(left: TextFacts, right: TextFacts) -> Iterator[str]:
+    if left.folded == right.folded:
+        return
+    if {left.yes_or_no, right.yes_or_no} == {True, False}:
+        yield "yes against no"
+    if any((target, origin) in right.moves for origin, target in left.moves):
+        yield "the opposite direction"
+    if left.numbers and right.numbers and (reason := _another_number(left, right)):
+        yield reason
+    if (axis := _opposite(left, right)) is not None:
+        yield f"{axis}: one pole against another"
+    if _other_comparison(left, right):
+        yield "another comparison"
+    if another_order(left.sequences, right.sequences):
+        yield "another order of steps"
+    if _negated(left, right) or _negated(right, left):
+        yield "negated against not negated"
+    if swapped(left.orders, right.orders):
+        yield "two words exchanged"
+    if left.short_name and right.short_name and not any(_alike(a, b) for a in left.content for b in right.content):
+        yield "another short answer"
+    if _another_name(left, right):
+        yield "another name in the same place"
+
+
+def _another_number(left: TextFacts, right: TextFacts) -> str | None:
+    ours, theirs = _only_in(left.numbers, right.numbers), _only_in(right.numbers, left.numbers)
+    for one in ours:
+        for other in theirs:
+            if one.kind == other.kind and _same_place(one, other, left, right):
+                return "another number in the same place"
+            if one.written == other.written and _confused(one, other) and _likeness_of(one, other) >= SAME_NUMBER_PLACE:
+                return "another unit in the same place"
+    return None
+
+
+def _only_in(some: tuple[Number, ...], others: tuple[Number, ...]) -> list[Number]:
+    exact = {(other.value, other.kind) for other in others}
+    return [
+        number
+        for number in some
+        if (number.value, number.kind) not in exact and not any(_equal(number, other) for other in others)
+    ]
+
+
+def _equal(left: Number, right: Number) -> bool:
+    """Whether a number of one text is mentioned in the other."""
+    if _confused(left, right):
+        return False
+    if left.equals(right):
         return True
-    shared = left.sentences.keys() & right.sentences.keys()
-    return any(_sentences_differ(left.sentences[path], right.sentences[path]) for path in shared)
+    unknown = not left.kind or not right.kind or not (left.measured or right.measured)
+    return unknown and left.written == right.written
 
 
-def _texts_differ(left: TextFacts, right: TextFacts) -> bool:
-    """For texts of any length, whose sentences may be in any order."""
-    if left.numbers != right.numbers or _negation_dropped(left, right) or _negation_dropped(right, left):
+def _confused(left: Number, right: Number) -> bool:
+    return (left.kind, right.kind) in CONFUSED_UNITS
+
+
+def _same_place(one: Number, other: Number, left: TextFacts, right: TextFacts) -> bool:
+    if min(len(left.content), len(right.content)) <= SHORT_ANSWER and len(left.numbers) == len(right.numbers) == 1:
         return True
-    if any(name not in right.folded for name in left.names) and any(name not in left.folded for name in right.names):
-        return True
-    return any((target, origin) in right.moves for origin, target in left.moves)
+    return _likeness_of(one, other) >= SAME_NUMBER_PLACE
 
 
-def _negation_dropped(left: TextFacts, right: TextFacts) -> bool:
+def _likeness_of(one: Number, other: Number) -> float:
+    return max(likeness(one.near, other.near) if one.near or other.near else 0.0, likeness(one.around, other.around))
+
+
+def _opposite(left: TextFacts, right: TextFacts) -> str | None:
+    for axis in sorted(left.poles.keys() & right.poles.keys()):
+        ours, theirs = left.poles[axis], right.poles[axis]
+        sides = {pole.side for pole in ours}, {pole.side for pole in theirs}
+        if sides[0] == sides[1] and len(sides[0]) == 1:
+            continue
+        alone = not sides[0] & sides[1]
+        if axis in SEVERAL_POLES and not alone:
+            continue
+        for one in ours:
+            scores = [(_near(one, other, alone), other.side) for other in theirs]
+            against = max((score for score, side in scores if side != one.side), default=0.0)
+            along = max((score for score, side in scores if side == one.side), default=-1.0)
+            if along < 0 and any(_near(one, other, alone) >= against for other in ours if other.side != one.side):
+                continue  # this text names both sides of the place
+            if against > along and against >= (ONLY_OPPOSITES if alone else SAME_PLACE):
+                return axis
+    return None
+
+
+def _near(left: Pole, right: Pole, alone: bool) -> float:
+    """Likeness of two places. In a text that names both opposites, their sentences do not tell the places apart."""
+    if not left.near and not right.near:
+        return 1.0
+    if not alone:
+        return likeness(left.near, right.near)
+    return max(likeness(left.near, right.near), likeness(left.around, right.around))
+
+
+def _other_comparison(left: TextFacts, right: TextFacts) -> bool:
+    for operand in {operand for operand, _ in left.comparisons} & {operand for operand, _ in right.comparisons}:
+        ours, theirs = ({sign for other, sign in side.comparisons if other == operand} for side in (left, right))
+        if ours - theirs and theirs - ours:
+            return True
+    return False
+
+
+def _negated(left: TextFacts, right: TextFacts) -> bool:
     """Whether ``right`` states a clause that ``left`` negates: the most similar clause of ``right`` is not negated.
 
     A negation without such a clause is a rewording: "who did not build it", "outsiders".
     """
-    if not left.words.negations:
-        return False
-    others = [other for other in _clauses(right.folded) if len(other[0]) >= _MIN_STEMS]
-    for stems, negated in _clauses(left.folded):
-        if negated and len(stems) >= _MIN_STEMS and others:
-            nearest = max(
-                (len(stems & other) / max(len(stems), len(other)), not other_negated) for other, other_negated in others
-            )
-            if nearest >= (SAME_CLAUSE, True) and nearest[1]:
-                return True
+    for stems, negated in left.clauses:
+        if not negated or not stems:
+            continue
+        scores = [(_same_claim(stems, other), other_negated, other) for other, other_negated in right.clauses]
+        best = max(score for score, _, _ in scores) if scores else 0.0
+        if best < SAME_CLAUSE or any(negated for score, negated, _ in scores if score >= best):
+            continue
+        nearest = next(other for score, _, other in scores if score == best)
+        own = [negated for other, negated in left.clauses if not negated and likeness(nearest, other) >= best]
+        if not own:
+            return True
     return False
 
 
-@lru_cache(FACTS_CACHED)
-def _clauses(text: str) -> tuple[tuple[frozenset[str], bool], ...]:
-    """For each clause the stems of its words, and whether it is negated."""
-    parts = [tokens(part) for part in _CLAUSE_END.split(text)]
-    return tuple(
-        (frozenset(word[:_STEM] for word in part.all - FILLERS - NEGATIONS), part.negated) for part in parts if part.all
-    )
+def _same_claim(stems: frozenset[str], other: frozenset[str]) -> float:
+    """Likeness of two clauses; a clause that says all that the other one says, and more, is like enough."""
+    score = likeness(stems, other)
+    return max(score, SAME_CLAUSE) if len(stems) > 1 and stems <= other else score
 
 
-def _sentences_differ(left: TextFacts, right: TextFacts) -> bool:
-    """For two texts at the same place of their responses."""
-    a, b = left.words, right.words
-    if {left.yes_or_no, right.yes_or_no} == {True, False} or _two_swapped(a.order, b.order):
-        return True
-    longest = max(len(a.order), len(b.order))
-    mostly_same = len(a.all & b.all) >= MOSTLY_SAME_WORDS * len(a.all | b.all)
-    if a.negations != b.negations and (mostly_same or longest <= SHORT_ANSWER_TOKENS):
-        return True
-    if substituted(a, b):
-        return True
-    if longest > SHORT_TEXT_TOKENS:
+def _another_name(left: TextFacts, right: TextFacts) -> bool:
+    ours = [name for name in left.names if name.text not in right.folded]
+    if not ours:
         return False
-    among = a.all if a.all == b.all else a.names & b.names
-    order_a, order_b = ([t for t in dict.fromkeys(side.order) if t in among] for side in (a, b))
-    return order_a != order_b
+    theirs = [name for name in right.names if name.text not in left.folded]
+    return any(_same_frame(one, other) for one in ours for other in theirs if one.kind == other.kind)
 
 
-def _two_swapped(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
-    """Whether the two texts have the same words, and two of them changed places."""
-    if len(left) != len(right):
+def _same_frame(one: Name, other: Name) -> bool:
+    if one.kind == "code" and " " in one.text and " " in other.text:
+        head, tail = one.text.split(maxsplit=1)
+        other_head, other_tail = other.text.split(maxsplit=1)
+        a, b = set(tail.split()), set(other_tail.split())
+        return head == other_head and bool(a - b) and bool(b - a)
+    if likeness(one.near, other.near) < SAME_NAME_PLACE:
         return False
-    places = [i for i, (one, other) in enumerate(zip(left, right, strict=True)) if one != other]
-    return len(places) == 2 and left[places[0]] == right[places[1]] and left[places[1]] == right[places[0]]
+    ours, theirs = (set(_WORD.findall(name.text)) for name in (one, other))
+    if ours <= theirs or theirs <= ours:
+        return False
+    if one.kind != "code" and any(_alike(x, y) for x in ours for y in theirs):
+        return False
+    if one.kind == "capital":
+        return one.before == other.before and one.after == other.after
+    return one.before == other.before or one.after == other.after
+
+
+def _alike(left: str, right: str) -> bool:
+    """Whether one word is another form or another spelling of the other."""
+    return left[:4] == right[:4] or SequenceMatcher(None, left, right, autojunk=False).ratio() >= SAME_SPELLING

@@ -1,72 +1,105 @@
-"""The facts of a response: the numbers, names and claims in it that no rewording may change.
+"""The facts of a response: the numbers, names, claims and orders in it that no rewording may change.
 
-``contradictions`` compares the facts of two responses.
+``contradictions`` compares the facts of two responses. All work on one text is done here, once per text.
 """
 
 import re
-from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
 
-from cachewarm_client.words import Tokens, quoted_names, tokens
+from cachewarm_client.words import quoted_names
 
-from cachewarm_pipeline.query_log.response_text import json_value
+from cachewarm_pipeline.answers.clauses import CJK, Clause, Pole, clauses, poles, prepared
+from cachewarm_pipeline.answers.json_facts import Values, json_parts
+from cachewarm_pipeline.answers.language_words import LANGUAGES
+from cachewarm_pipeline.answers.number_facts import Number, numbers
+from cachewarm_pipeline.answers.order_facts import Steps, moves_of, sequences
 
 FACTS_CACHED = 4_096
-"""Responses whose facts are cached for the pairs that follow: 10 KB each."""
+"""Responses whose facts are cached for the pairs that follow: 60 KB each at 1,500 characters."""
 
-SHORT_VALUE_WORDS = 3
-"""A JSON string of at most this many words is a value ("high", "not safe"). A longer one is a sentence."""
+SHORT_SENTENCE = 30
+"""In sentences of at most this many words the order of names carries meaning."""
 
-_SMALL = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_TEENS = ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_NUMBER_WORDS = {
-    "zero": "0",
-    **{word: str(number) for number, word in enumerate(_SMALL + _TEENS, 2)},
-    **{word: str(10 * tens) for tens, word in enumerate(_TENS, 2)},
-    "hundred": "100",
-    "thousand": "1000",
-}
-"""The word "one" is excluded: it is often a pronoun."""
+NAME_WORDS = 3
+"""Capitalised words of an answer that is only a name."""
 
 _RUN = re.compile(r"[\w./-]+")
 _SNAKE = re.compile(r"\w_\w")
 _CAMEL = re.compile(r"\b[a-z]+[A-Z]\w*")
-_FROM_TO = re.compile(r"\bfrom\s+[`'\"]?([\w.+#-]+)[`'\"]?\s+to\s+[`'\"]?([\w.+#-]*[\w+#])")
+_CODE = re.compile(
+    r"`([^`\n]{1,80})`|(?m:^\s*\$?\s*((?:pip|npm|apt|git|docker|kubectl|brew|yarn|cargo|go|uv)\s.{1,80})$)"
+)
+_OPERATORS = {"==": "=", "===": "=", "!=": "!=", "!==": "!=", "<>": "!=", "≠": "!=", "≥": ">=", "≤": "<="}
+_FIRST_WORD = re.compile(rf"\W*([{CJK}]+|\w+)")
 _YES_OR_NO = {
-    **dict.fromkeys(("yes", "yeah", "yep", "true", "correct", "safe"), True),
-    **dict.fromkeys(("no", "nope", "not", "false", "incorrect", "unsafe", "never"), False),
+    **{word: True for words in LANGUAGES.values() for word in words.yes},
+    **{word: False for words in LANGUAGES.values() for word in words.no},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name in code, in quotes, or of capital letters."""
+
+    text: str
+    kind: str
+    """"code", "quoted" or "capital"."""
+    before: str
+    after: str
+    near: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class TextFacts:
     """The facts of plain text: one sentence or more."""
 
-    words: Tokens
     folded: str
     """The whole text, casefolded."""
-    numbers: frozenset[str]
-    """Tokens with a digit, and number words as digits: "five" is "5"."""
-    names: frozenset[str]
-    """Quoted names and names of code, casefolded."""
+    content: frozenset[str]
+    """The stems of all words that have a meaning of their own."""
+    clauses: tuple[tuple[frozenset[str], bool], ...]
+    """For each clause the stems of its words, and whether it is negated."""
+    numbers: tuple[Number, ...]
+    poles: dict[str, tuple[Pole, ...]]
+    """Words that have an opposite, by axis."""
+    names: tuple[Name, ...]
     moves: frozenset[tuple[str, str]]
     """("mysql", "postgres") for "from MySQL to Postgres"."""
+    sequences: list[Steps]
+    orders: list[tuple[str, ...]]
+    """For each short sentence its stems in their order."""
+    comparisons: frozenset[tuple[str, str]]
+    """("retries", ">") for "retries > 5"."""
+    short_name: bool
+    """Whether it says little more than a name."""
+    yes_or_no: bool | None
+    """True when the first word is a yes, False when it is a no, None otherwise."""
 
     @classmethod
     def of(cls, text: str) -> "TextFacts":
-        folded = text.casefold()
-        names = quoted_names(text) | {found.strip("./-").casefold() for found in code_names(text)}
-        words = tokens(text)
-        spelled = frozenset(_NUMBER_WORDS[word] for word in words.all & _NUMBER_WORDS.keys())
-        return cls(words, folded, words.numbers | spelled, names, frozenset(_FROM_TO.findall(folded)))
-
-    @property
-    def yes_or_no(self) -> bool | None:
-        """True when the first word is a yes, False when it is a no, None otherwise."""
-        return _YES_OR_NO.get(self.words.order[0]) if self.words.order else None
+        text = prepared(text)
+        folded = text.lower()  # of the same length as the text, unlike casefold
+        if len(folded) != len(text):
+            text = folded
+        found = clauses(text)
+        opposites: dict[str, list[Pole]] = {}
+        for pole in poles(found, folded):
+            opposites.setdefault(pole.axis, []).append(pole)
+        return cls(
+            folded,
+            frozenset(stem for clause in found for stem in clause.content),
+            tuple((clause.content, clause.negated) for clause in found),
+            tuple(numbers(found)),
+            {axis: tuple(some) for axis, some in opposites.items()},
+            tuple(_names(text, found)),
+            moves_of(folded),
+            sequences(text, found),
+            _orders(found),
+            _comparisons(found),
+            _short_name(found),
+            _yes_or_no(folded),
+        )
 
 
 @dataclass(slots=True)
@@ -75,32 +108,27 @@ class Facts:
 
     whole: TextFacts
     """All of a plain text; of JSON, all its sentences without keys and short values."""
-    values: frozenset[tuple[Any, int]] = frozenset()
-    """Of JSON, the short strings, booleans and numbers of each object and array with their keys, and how often."""
+    values: Values = field(default_factory=dict)
+    """Of JSON, the short strings, booleans and numbers by their path of keys."""
     sentences: dict[str, TextFacts] = field(default_factory=dict)
     """By place: all of a plain text; of JSON, each longer string that is the only one under its path of keys."""
 
     @property
     def key(self) -> Hashable:
-        """Two responses whose facts agree have the same key. Responses with different keys need no comparison."""
-        return self.whole.numbers, self.values
+        """Two responses that do not contradict each other have the same key: so far, every response has the same."""
+        return ()
 
 
 def facts(response: str) -> Facts:
     """The facts of one response. JSON is read value by value, anything else as text."""
-    stripped = response.strip()
-    if stripped[:1] in ("{", "["):
-        try:
-            value = json_value(stripped)
-            values: Counter[tuple[Any, ...]] = Counter()
-            sentences: dict[str, list[str]] = {}
-            _collect("", value, values, sentences)
-        except (ValueError, RecursionError):
-            pass
-        else:
-            return _facts_of_json(values, sentences)
-    whole = TextFacts.of(response)
-    return Facts(whole, sentences={"": whole})
+    parts = json_parts(response)
+    if parts is None:
+        whole = TextFacts.of(response)
+        return Facts(whole, sentences={"": whole})
+    values, sentences = parts
+    texts = {path: TextFacts.of(found[0]) for path, found in sentences.items() if len(found) == 1}
+    everything = ". ".join(text for path in sorted(sentences) for text in sentences[path])
+    return Facts(TextFacts.of(everything), values, texts)
 
 
 def code_names(text: str) -> list[str]:
@@ -114,26 +142,76 @@ def code_names(text: str) -> list[str]:
     return found
 
 
-def _facts_of_json(values: Counter[tuple[Any, ...]], sentences: dict[str, list[str]]) -> Facts:
-    texts = {path: TextFacts.of(found[0]) for path, found in sentences.items() if len(found) == 1}
-    everything = ". ".join(text for path in sorted(sentences) for text in sentences[path])
-    return Facts(TextFacts.of(everything), frozenset(values.items()), texts)
+def _names(text: str, found: list[Clause]) -> list[Name]:
+    code = {part.lower().strip() for match in _CODE.findall(text) for part in match if part}
+    code |= {name.strip("./-").lower() for name in code_names(text)}
+    quoted = {name for name in quoted_names(text) if name} - code
+    marked = {
+        name.split()[0].strip("\"'`.,;:()"): (name, kind)
+        for kind, some in (("quoted", quoted), ("code", code))
+        for name in some
+    }
+    result, seen = [], set()
+    for clause in found:
+        for k, raw in enumerate(clause.raw):
+            word = clause.words[k]
+            if word in marked:
+                name, kind = marked[word]
+            elif k and raw[0].isupper() and clause.parts[k]:
+                name, kind = word, "capital"
+            else:
+                continue
+            after = k + len(name.split())
+            result.append(
+                Name(
+                    name,
+                    kind,
+                    clause.words[k - 1] if k else "",
+                    clause.words[after] if after < len(clause.words) else "",
+                    clause.content.difference(*clause.parts[k:after]),
+                )
+            )
+            seen.add(name)
+    result += [Name(name, "code", "", "", frozenset()) for name in sorted(code - seen)]
+    result += [Name(name, "quoted", "", "", frozenset()) for name in sorted(quoted - seen)]
+    return result
 
 
-def _collect(path: str, value: Any, values: Counter[tuple[Any, ...]], sentences: dict[str, list[str]]) -> None:
-    """Adds the values and sentences of a JSON object or array, at any depth.
+def _orders(found: list[Clause]) -> list[tuple[str, ...]]:
+    result: dict[int, list[str]] = {}
+    for clause in found:
+        stems = result.setdefault(clause.sentence, [])
+        for word, parts in zip(clause.words, clause.parts, strict=True):
+            stems += ("by",) if word == "by" else parts
+    return [tuple(stems) for stems in result.values() if len(stems) <= SHORT_SENTENCE]
 
-    The values of one object stay together, so that two findings cannot exchange theirs. The order within an array does
-    not count: a rewording may change it.
-    """
-    pairs = list(value.items()) if isinstance(value, dict) else [("", item) for item in value]
-    own: list[tuple[str, str]] = []
-    for key, item in pairs:
-        if isinstance(item, dict | list):
-            _collect(f"{path}/{key}", item, values, sentences)
-        elif isinstance(item, str) and len(item.split()) > SHORT_VALUE_WORDS:
-            sentences.setdefault(f"{path}/{key}", []).append(item)
-        else:
-            own.append((key, " ".join(item.casefold().split()) if isinstance(item, str) else repr(item)))
-    if own:
-        values[path, *sorted(own)] += 1
+
+def _comparisons(found: list[Clause]) -> frozenset[tuple[str, str]]:
+    """The operators that compare something with a number or a name of code. A path of menus is no comparison."""
+    result = set()
+    for clause in found:
+        for k, word in enumerate(clause.words):
+            if word[0] in "=!<>≥≤≠" and 0 < k < len(clause.words) - 1:
+                operand = clause.raw[k + 1]
+                if operand[0].isdigit() or operand.islower():
+                    result.add((clause.words[k - 1], _OPERATORS.get(word, word)))
+    return frozenset(result)
+
+
+def _short_name(found: list[Clause]) -> bool:
+    raw = [word for clause in found for word in clause.raw]
+    named = [word for clause in found for word, parts in zip(clause.raw, clause.parts, strict=True) if parts]
+    if not named or len(named) > NAME_WORDS or not all(word[0].isupper() for word in named):
+        return False
+    return len(raw) > 1 or len(named) == 1
+
+
+def _yes_or_no(folded: str) -> bool | None:
+    first = _FIRST_WORD.match(folded)
+    if first is None:
+        return None
+    if first[1] == "no" and not re.match(
+        r"\W*no\s*(?:[,.;:!—–-]|$)|\W*no (?:you|it|this|that|they|we|i|there)\b", folded
+    ):
+        return None  # "No plan includes it" is a negation
+    return _YES_OR_NO.get(first[1])

@@ -63,11 +63,11 @@ def test_same_is_reflexive_and_symmetric_and_agrees_with_the_groups(judge: Embed
     assert judge.same([]).tolist() == []
 
 
-def test_responses_that_differ_in_facts_are_not_embedded(judge: EmbeddingJudge) -> None:
-    assert judge.groups(["Keep it for 30 days", "Keep it for 90 days", '{"risk": "low"}', " "]).tolist() == [0, 1, 2, 3]
-    assert judge([["Keep it for 30 days", "Keep it for 90 days"]]) == [[0, 1]]
+def test_a_pair_that_contradicts_is_not_embedded(judge: EmbeddingJudge) -> None:
     assert judge.same([("Keep it for 30 days", "Keep it for 90 days"), ("", "a")]).tolist() == [False, False]
     assert judge._embedder.usage.texts == 0
+    assert judge.groups(["Keep it for 30 days", "Keep it for 90 days", '{"risk": "low"}', " "]).tolist() == [0, 1, 2, 3]
+    assert judge([["Keep it for 30 days", "Keep it for 90 days"]]) == [[0, 1]]
 
 
 def test_the_exact_judge_splits_rewordings() -> None:
