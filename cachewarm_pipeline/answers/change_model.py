@@ -89,7 +89,7 @@ def fit_changes(queries: Sequence[QueryPairs], asks_for_change: NDArray[np.bool_
         b = _above(_prior(best[:, 1], posterior[:, OVER_TIME], _CHANGED), a)
         c = _above(_prior(users[:, 1], posterior[:, BY_USER], _CHANGED), a)
         shares = _shares(posterior, stratum, possible)
-        weights = _way_weights(by_shape - over_time[:, None], posterior[:, OVER_TIME])
+        weights = _way_weights(by_shape, over_time, posterior[:, OVER_TIME])
     near = np.stack([_rate(cell, a) for cell in (total, best[:, 0], users[:, 0])], axis=1)
     far = np.stack([near[:, 0], _rate(best[:, 1], b), _rate(users[:, 1], c)], axis=1)
     return ChangeFit(posterior, shape, near, np.maximum(near, far), total[:, 0], shares)
@@ -150,9 +150,9 @@ def _above(prior: tuple[float, float], noise: tuple[float, float]) -> tuple[floa
     return max(prior[0], noise[0] + (1 - noise[0]) / 4), max(prior[1], 2.0)
 
 
-def _way_weights(log_share: Floats, weight: Floats) -> Floats:
+def _way_weights(by_shape: Floats, over_time: Floats, weight: Floats) -> Floats:
     """Shares of the ways of change, from the queries that change over time (``weight``) and one query for each way."""
-    own = np.nan_to_num(np.exp(log_share)) * weight[:, None]
+    own = np.exp(by_shape - np.where(np.isfinite(over_time), over_time, 0.0)[:, None]) * weight[:, None]
     found = np.bincount(_WAYS, own.sum(axis=0)) + 1.0
     shares: Floats = found / found.sum()
     return shares

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ mistake, it is one of these. Where every call words its answer anew, no wording 
 AGREES = 0.5
 """Probability from which two groups of responses are one answer."""
 
-NEAR_EQUAL = 0.02
+NEAR_EQUAL = 0.005
 """Two responses whose mean probabilities differ by less are equally good, and the newer one is warmed."""
 
 
@@ -68,49 +67,50 @@ class ResponseChoice:
 
     answer: LoggedAnswer
     support: int
-    """Rows not served by a cache whose response is in the same group."""
-    place: int = 0
-    """The answer's place among those that it was chosen from."""
+    """Rows not served by a cache whose response is in the same group as the answer."""
 
 
 def choose_response(answers: Sequence[LoggedAnswer], labels: Sequence[int]) -> ResponseChoice | None:
     """``choose_by_probability`` where a judge only tells groups, and every row is a vote."""
     of = np.asarray(labels)
-    return choose_by_probability(
-        answers, (of[:, None] == of[None, :]).astype(np.float64), lambda group: sum(a.count for a in group)
-    )
+    counts = np.array([answer.count for answer in answers], np.float64)
+    return choose_by_probability(answers, (of[:, None] == of[None, :]).astype(np.float64), counts)
 
 
 def choose_by_probability(
-    answers: Sequence[LoggedAnswer],
-    probability: NDArray[np.float64],
-    votes: Callable[[Sequence[LoggedAnswer]], float],
+    answers: Sequence[LoggedAnswer], probability: NDArray[np.float64], votes: NDArray[np.float64]
 ) -> ResponseChoice | None:
-    """The response to warm; None if there is no response, or users rejected every group.
+    """The response to warm: the medoid of all votes. None if there is no response, or users rejected every group.
 
-    ``probability`` (n, n): that two responses are equivalent. ``votes``: the support of responses together
-    (answers.votes). The group with the most votes wins, among those that users did not reject. Within it the medoid
-    wins: the response with the highest mean probability to all the votes of the group. Of near equals the newest wins.
-    A RARE_WORDING does not win, and one with negative feedback only if all have some.
+    ``probability`` (n, n): that two responses are equivalent. ``votes`` (n,): see answers.votes. The medoid is the
+    response that is expected to serve the most voters as well as their own. It is searched among all responses, not
+    within the largest group: on real answers that people marked, its answer is right more often (78.9% against 78.1%,
+    benchmarks.volatility), because a border between two groups loses what the judge is unsure about.
 
-    Of two groups with equal votes, the one with the newer such response wins, then the one with the smaller text.
+    Groups serve three ends. Those that users rejected neither win nor vote. Where a judge is sure (0 or 1), the medoid
+    is any response of the group with the most votes; of such near equals the newest wins, but no RARE_WORDING. And a
+    response with negative feedback gives way to another one of its group.
     """
+    groups = average_linkage(probability)
+    heard = [
+        group
+        for group in groups
+        if not is_rejected(sum(answers[k].count for k in group), sum(answers[k].negative for k in group))
+    ]
+    places = sorted(place for group in heard for place in group)
+    agreement = np.zeros(len(answers))
+    agreement[places] = probability[np.ix_(places, places)] @ votes[places] / max(votes[places].sum(), 1e-9)
     choices = []
-    for group in average_linkage(probability):
-        members = [answers[place] for place in group]
-        support = sum(answer.count for answer in members)
-        if is_rejected(support, sum(answer.negative for answer in members)):
-            continue
-        own = np.array([votes([answer]) for answer in members])
-        agreement = probability[np.ix_(group, group)] @ own / own.sum()
-        common = own >= RARE_WORDING * own.max()
-        liked = common & np.array([not answer.negative for answer in members])
-        allowed = liked if liked.any() else common
-        best = agreement[allowed].max() - NEAR_EQUAL
+    for group in heard:
+        most = RARE_WORDING * votes[group].max()
+        common = [place for place in group if votes[place] >= most]
+        liked = [place for place in common if not answers[place].negative] or common
+        best = max(agreement[liked]) - NEAR_EQUAL
         place = min(
-            compress(group, allowed & (agreement >= best)), key=lambda k: (-answers[k].last_at, answers[k].text)
+            (place for place in liked if agreement[place] >= best), key=lambda k: (-answers[k].last_at, answers[k].text)
         )
-        choices.append((-votes(members), ResponseChoice(answers[place], support, place)))
+        support = sum(answers[k].count for k in group)
+        choices.append((-round(float(agreement[group].max()), 9), ResponseChoice(answers[place], support)))
     found = min(choices, key=lambda c: (c[0], -c[1].answer.last_at, c[1].answer.text), default=None)
     return found[1] if found else None
 

@@ -125,6 +125,8 @@ def find_volatility(
 
 
 def _volatility(fit: ChangeFit, place: int, query: QueryPairs) -> Volatility:
+    if not query.total[1]:  # all answers agree, so nothing can have changed
+        return Volatility(ChangeKind.STABLE, 1.0, "")
     chance, near, far = fit.posterior[place], fit.near[place], fit.far[place]
     # What disagrees beyond the noise, as a share of what the noise leaves.
     excess = (far - near) / np.maximum(1 - near, 1e-9)

@@ -136,9 +136,9 @@ class Window:
         for query, text, count, negative, last_at in zip(*(column.tolist() for column in columns), strict=True):
             key = query, text
             anonymous = sum(one.anonymous for one in seen[key])
-            model, days = models[key][1], tuple(seen[key])
+            model, on_days = models[key][1], tuple(seen[key])
             answers[query].append(
-                LoggedAnswer(texts[key], count, negative, last_at, model, users[key], anonymous, days)
+                LoggedAnswer(texts[key], count, negative, last_at, model, users[key], anonymous, on_days)
             )
         return answers
 

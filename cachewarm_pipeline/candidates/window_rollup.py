@@ -10,7 +10,6 @@ that cannot win.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -127,10 +126,9 @@ def roll_up_frequent_queries(
         )
         for query, matrix in zip(wanted, matrices, strict=True):
             judged, agent_type = answers[query], window.agent_types[query]
-            support = partial(votes, users_known=agent_type in window.known)
             if not judged:
                 excluded[ExclusionReason.NO_EVIDENCE] += 1
-            elif (choice := choose_by_probability(judged, matrix, support)) is None:
+            elif (choice := choose_by_probability(judged, matrix, votes(judged, agent_type in window.known))) is None:
                 excluded[ExclusionReason.NEGATIVE_FEEDBACK] += 1
             else:
                 sampled = sum(answer.count for answer in judged) < window.totals["answered"][query]
