@@ -8,8 +8,12 @@ Out: groups of equivalent responses, the response to warm, and how stable a quer
     leader_clustering     the clustering algorithm, over positions: nothing about text
     equivalence_groups    groups of equivalent responses: facts, vectors and clustering together
     judges/               the three judges: exact, embedding and llm
+    probability_matrix    the judge's probabilities for all pairs of a query's responses
+    votes                 how many people got a response
     response_choice       which of a query's logged responses is warmed
-    volatility            when a frequent query counts as volatile
+    answer_pairs          a query's answers in pairs, by time and user
+    change_model          whether they merely vary, change over time, or differ by user (empirical Bayes)
+    volatility            when a frequent query counts as volatile, and why
     personal_data         personal data and secrets in a query and its response
 
 ``candidates`` puts these together for one window of the log.

@@ -64,7 +64,7 @@ class Volatility:
     """Estimated probability that the chosen answer serves another user, or at another time, as well as the answer of a
     new call would: 1 where answers merely vary."""
     detail: str
-    """The kind and its rates, for a reviewer; empty for a stable query."""
+    """The kind and its rates, for a reviewer."""
 
     def excluded(self, min_stability: float) -> bool:
         """Whether the query is volatile."""
@@ -142,7 +142,7 @@ def _volatility(fit: ChangeFit, place: int, query: QueryPairs) -> Volatility:
         return Volatility(
             ChangeKind.CANNOT_TELL, float(1 - near[STABLE]), f"{REASONS[ChangeKind.CANNOT_TELL]}: {detail}"
         )
-    return Volatility(ChangeKind.STABLE, stability, "")
+    return Volatility(ChangeKind.STABLE, stability, f"a stored answer would serve {stability:.0%} of calls")
 
 
 def _over_time(query: QueryPairs, shape: int) -> str:
