@@ -131,7 +131,7 @@ def roll_up_frequent_queries(
             elif (choice := choose_by_probability(judged, matrix, votes(judged, agent_type in window.known))) is None:
                 excluded[ExclusionReason.NEGATIVE_FEEDBACK] += 1
             else:
-                sampled = sum(answer.count for answer in judged) < window.totals["answered"][query]
+                sampled = sum(answer.count for answer in judged) < int(window.totals["answered"][query])
                 own = _Answered(query, choice, query_pairs(judged, matrix), sampled)
                 answered.setdefault(agent_type, []).append(own)
     noise = []
