@@ -105,10 +105,11 @@ def run_in_loop(work: str, days: list[date]) -> int:
             min_frequency=settings.min_frequency,
             min_users=settings.min_users,
             min_stability=settings.min_stability,
-            group_responses=ExactJudge(),
+            judge=ExactJudge().probability,
         )
         datasets.write("frequent_queries", day, found.table)
         datasets.write("unfit_queries", day, found.unfit_queries)
+        datasets.write("judge_noise", day, found.noise)
     return 0
 
 

@@ -63,18 +63,19 @@ def query_pairs(answers: Sequence[LoggedAnswer], probability: Floats) -> QueryPa
     relation = np.where((user[left] < 0) | (user[right] < 0), UNKNOWN, np.where(user[left] == user[right], SAME, OTHER))
     weight, scatter = _weights(n, left, right, np.searchsorted(_GAP_ENDS, gap) * 3 + relation, differ)
     cuts = _possible_cuts(day)
-    far = np.zeros((SHAPES, len(gap)), bool)
-    for place, distance in enumerate(DISTANCES):
-        far[place] = gap >= distance
-    for place, cut in enumerate(cuts, len(DISTANCES)):
-        far[place] = (low < cut) & (high >= cut)
-    shapes = np.stack([_cells(~far, weight, differ), _cells(far, weight, differ)], axis=1)
-    shapes[(shapes[:, :, 0] <= 0).any(axis=1)] = 0.0
-    same = (relation == SAME)[None]
-    users = np.concatenate([_cells(same, weight, differ), _cells(~same, weight, differ)])
-    if not same.any() or same.all():
-        users[:] = 0.0
-    kinds = np.stack([gap <= NEAR_DAYS, gap >= FAR_DAYS, relation == SAME, relation == OTHER])
+    shapes, users = np.zeros((SHAPES, 2, 2)), np.zeros((2, 2))
+    same = relation == SAME
+    if differ.any():  # answers that all agree have changed in no way
+        far = np.zeros((SHAPES, len(gap)), bool)
+        for place, distance in enumerate(DISTANCES):
+            far[place] = gap >= distance
+        for place, cut in enumerate(cuts, len(DISTANCES)):
+            far[place] = (low < cut) & (high >= cut)
+        shapes = np.stack([_cells(~far, weight, differ), _cells(far, weight, differ)], axis=1)
+        shapes[(shapes[:, :, 0] <= 0).any(axis=1)] = 0.0
+    if differ.any() and same.any() and not same.all():
+        users = _cells(np.stack([same, ~same]), weight, differ)
+    kinds = np.stack([gap <= NEAR_DAYS, gap >= FAR_DAYS, same, relation == OTHER])
     return QueryPairs(
         _cells(np.ones((1, len(gap)), bool), weight, differ)[0],
         shapes,

@@ -3,8 +3,8 @@ the answer to warm.
 
 Days are streamed one at a time, in three passes: the first finds the frequent queries by 8-byte hashes, the second adds
 up their numbers, the third reads the texts of the responses that can win. So memory grows with the distinct queries of
-the window (16 bytes each), the frequent queries, and one day. It does not grow with the log, nor with the responses
-that cannot win.
+the window (16 bytes each), the frequent queries (1 kB each for what the change model needs, and the chosen answer), and
+one day. It does not grow with the log, nor with the responses that cannot win.
 """
 
 from collections.abc import Mapping
@@ -33,8 +33,9 @@ LOG_QUALITY = 0.9
 """quality_score of a stable answer from the log: proven in use, but not reviewed like a golden answer. Instability
 lowers it: it is multiplied by the ``stability`` (answers.volatility)."""
 
-_BATCH = 20_000
-"""Queries whose response texts are in memory at once."""
+_BATCH = 10_000
+"""Queries whose response texts, and the days on which they were seen, are in memory at once: 100 MB where each has the
+same response every day."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

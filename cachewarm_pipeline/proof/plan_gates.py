@@ -161,7 +161,7 @@ def volatile_or_personal_share(plan: pa.Table, frequent: pa.Table, unfit: pa.Tab
         reason: pc.sum(unfit.filter(pc.equal(unfit["reason"], reason))["demand"]).as_py() or 0.0
         for reason in ("volatile", "personal")
     }
-    kinds = {
+    by_kind = {
         kind: pc.sum(unfit.filter(pc.starts_with(unfit["detail"], words))["demand"]).as_py() or 0.0
         for kind, words in REASONS.items()
     }
@@ -173,9 +173,9 @@ def volatile_or_personal_share(plan: pa.Table, frequent: pa.Table, unfit: pa.Tab
         "volatile_or_personal_share": share,
         "limit": limit,
         **{f"{reason}_lookups_a_day": value for reason, value in demand.items()},
-        **{f"volatile_{kind}_lookups_a_day": value for kind, value in kinds.items()},
+        **{f"volatile_{kind}_lookups_a_day": value for kind, value in by_kind.items()},
     }
-    which = ", ".join(f"{REASONS[kind]}: {value:.0f}" for kind, value in kinds.items() if value)
+    which = ", ".join(f"{REASONS[kind]}: {value:.0f}" for kind, value in by_kind.items() if value)
     shares = (
         f"{share:.1%} of the frequent demand is volatile ({plural(round(demand['volatile']), 'lookup')} a day"
         f"{'; ' + which if which else ''}) or "
