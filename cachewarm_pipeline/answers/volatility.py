@@ -6,7 +6,8 @@ differ anyway (answers.change_model). A query is volatile
 
 - when its answers change over time, or differ by user, with a probability of at least a half;
 - when the judge cannot tell: even answers close together nearly all differ, so nothing can be compared;
-- when its stability is below CACHEWARM_MIN_STABILITY (0.67 by default).
+- when its stability is below CACHEWARM_MIN_STABILITY (0.67 by default). At 0 no query is volatile: then
+  answers that change are warmed, and only the checks of freshness replace them.
 """
 
 import re
@@ -22,9 +23,10 @@ from cachewarm_pipeline.answers.answer_pairs import DISTANCES, QueryPairs
 from cachewarm_pipeline.answers.change_model import BY_USER, OVER_TIME, STABLE, ChangeFit, fit_changes
 from cachewarm_pipeline.number_format import plural
 
-CANNOT_TELL = 0.8
-"""A query whose answers disagree at this rate whatever the time and the user is one that the judge cannot tell about:
-four answers of five have no other that confirms them."""
+CANNOT_TELL = 0.85
+"""A query whose answers disagree at this rate, whatever the time and the user, is one that the judge cannot tell about.
+Four answers that all differ reach it. Four models that are asked twice each, and never agree with each other, do not:
+each confirms itself."""
 
 _ASKS_FOR_CHANGE = re.compile(
     r"\b(?:today|tonight|tomorrow|yesterday|now|nowadays|latest|newest|current|currently|recent|recently|upcoming"
@@ -67,8 +69,8 @@ class Volatility:
     """The kind and its rates, for a reviewer."""
 
     def excluded(self, min_stability: float) -> bool:
-        """Whether the query is volatile."""
-        return self.kind != ChangeKind.STABLE or self.stability < min_stability
+        """Whether the query is volatile. At 0 no query is."""
+        return min_stability > 0 and (self.kind != ChangeKind.STABLE or self.stability < min_stability)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,12 @@ def _volatility(fit: ChangeFit, place: int, query: QueryPairs) -> Volatility:
         rates = _percent(query.users)
         detail = f"{rates[0]} of pairs of one user differ, {rates[1]} of pairs of two users"
         return Volatility(ChangeKind.BY_USER, stability, f"{REASONS[ChangeKind.BY_USER]}: {detail}")
-    if fit.facts[place] > 0 and near[STABLE] >= CANNOT_TELL:
+    facts, differ = query.total.tolist()
+    # By its own answers, or by those of the other queries where it has too few.
+    if max((differ + 0.5) / (facts + 1), near[STABLE]) >= CANNOT_TELL:
         detail = f"{_percent(query.total[None])[0]} of pairs differ, whatever the time between them and the user"
         return Volatility(
-            ChangeKind.CANNOT_TELL, float(1 - near[STABLE]), f"{REASONS[ChangeKind.CANNOT_TELL]}: {detail}"
+            ChangeKind.CANNOT_TELL, float(1 - differ / facts), f"{REASONS[ChangeKind.CANNOT_TELL]}: {detail}"
         )
     return Volatility(ChangeKind.STABLE, stability, f"a stored answer would serve {stability:.0%} of calls")
 

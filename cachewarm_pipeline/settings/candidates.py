@@ -30,5 +30,6 @@ class CandidateSettings(BaseModel):
     min_stability: Share = Field(
         0.67,
         description="Probability that the stored answer still serves, below which a query is volatile and excluded. "
-        "A log entry's quality is 0.9 x this, so 0.67 is where it reaches 0.6. 1 if answers merely vary.",
+        "A log entry's quality is 0.9 x this, so 0.67 is where it reaches 0.6. 1 if answers merely vary. 0 excludes no "
+        "query as volatile.",
     )

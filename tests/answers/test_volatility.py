@@ -1,5 +1,6 @@
 """Volatile is what changes over time or by user, not what merely varies."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,3 +115,18 @@ def test_pairs_are_bounded_however_often_a_query_was_answered() -> None:
     seen = tuple(Sighting(day, 9, ("00", "11", "22"), 3) for day in range(1, 60))
     pairs = query_pairs([LoggedAnswer("a", 99, 0, 1, seen=seen), LoggedAnswer("b", 99, 0, 1, seen=seen)], np.eye(2))
     assert pairs.total[0] == pytest.approx(MAX_OBSERVATIONS - 1)
+
+
+@pytest.mark.parametrize("rows", [(5, 8), (12, 40)])
+def test_answers_that_a_sure_judge_calls_different_at_every_call_are_not_warmed(rows: tuple[int, int]) -> None:
+    log, truth = drift_log(9, queries=200, rows=rows)
+    drawn = np.random.default_rng(9)
+    loose = {query for number, query in enumerate(truth) if number % 20 == 2}
+    log = [row for row in log if truth[row.query] == ChangeKind.STABLE]
+    log = [
+        replace(row, user=f"u{drawn.integers(999)}", answer=f"{drawn.integers(24)}#x") if row.query in loose else row
+        for row in log
+    ]
+    said = kinds_found(rolled(log, sure_judge))
+    assert len(said.keys() & loose) >= 0.8 * len(loose)
+    assert said.keys() <= loose

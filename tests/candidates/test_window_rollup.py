@@ -88,7 +88,9 @@ class Days:
 
 
 def whole(*days: list[Row], **options: Any) -> FrequentQueries:
-    found = roll_up_frequent_queries(Days(*days), **({"weights": FLAT, "min_frequency": 1, "min_users": 1} | options))
+    found = roll_up_frequent_queries(
+        Days(*days), **({"weights": FLAT, "min_frequency": 1, "min_users": 1, "min_stability": 0.5} | options)
+    )
     assert conform("frequent_queries", found.table).schema == FREQUENT_QUERIES
     assert conform("unfit_queries", found.unfit_queries).schema == UNFIT_QUERIES
     assert conform("judge_noise", found.noise).schema == JUDGE_NOISE
@@ -281,6 +283,11 @@ def test_answers_that_change_every_week_are_volatile_and_those_that_merely_vary_
     assert all(row["detail"].startswith("answers change over time: ") for row in found.unfit_queries.to_pylist())
     assert all(row["stability"] > 0.9 for row in found.table.to_pylist())
     assert found.noise["changing_share"].to_pylist() == [0.25]
+
+
+def test_at_a_stability_of_0_no_query_is_volatile() -> None:
+    rows, excluded = rolled([asked("q", 9, *(said(f"{n}") for n in range(5)))], min_stability=0.0)
+    assert (len(rows), excluded) == (1, {})
 
 
 def test_answers_that_differ_by_user_are_volatile() -> None:
