@@ -89,7 +89,7 @@ def run_in_loop(work: str, days: list[date]) -> int:
     datasets = DatasetStore(settings.datasets)
     for day in days:
         groups = source.day_groups(day)
-        table, _ = count_day(groups.queries, groups.responses, groups.users)
+        table, _ = count_day(groups.queries, groups.responses, groups.users, groups.response_users)
         datasets.write("daily_query_counts", day, table, fingerprint=source.fingerprint(day))
     for day in days if work == "candidates" else []:
         golden, _ = choose_golden_candidates(
@@ -105,10 +105,11 @@ def run_in_loop(work: str, days: list[date]) -> int:
             min_frequency=settings.min_frequency,
             min_users=settings.min_users,
             min_stability=settings.min_stability,
-            group_responses=ExactJudge(),
+            judge=ExactJudge().probability,
         )
         datasets.write("frequent_queries", day, found.table)
         datasets.write("unfit_queries", day, found.unfit_queries)
+        datasets.write("judge_noise", day, found.noise)
     return 0
 
 

@@ -79,7 +79,7 @@ def mine_last_day(folder: Path) -> tuple[float, float]:
     forget_footers()
     started, worked = time.perf_counter(), time.process_time()
     groups = open_source(folder, tables={}, columns={}).day_groups(LAST)
-    count_day(groups.queries, groups.responses, groups.users)
+    count_day(groups.queries, groups.responses, groups.users, groups.response_users)
     return time.perf_counter() - started, time.process_time() - worked
 
 

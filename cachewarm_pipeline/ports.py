@@ -74,10 +74,13 @@ class DayGroups:
     queries: "pa.Table"
     """agent_type, query, count, cache_hits, answered, cost_usd, costed, latency_ms, timed, tokens."""
     responses: "pa.Table"
-    """agent_type, query, response, count, last_at, negative, model (of the newest row; null if unknown). At most
-    MAX_RESPONSES for each spelling."""
+    """agent_type, query, response, count, last_at, negative, model (of the newest row; null if unknown), anonymous
+    (rows without a user id). At most MAX_RESPONSES for each spelling."""
     users: "pa.Table"
     """agent_type, query, user_id. At most MAX_USERS for each spelling; empty if users are unknown."""
+    response_users: "pa.Table"
+    """agent_type, query, response, user_id: users who got one of the ``responses``. At most MAX_USERS for each spelling
+    and response."""
     excluded: Counts
 
 

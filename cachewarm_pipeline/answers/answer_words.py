@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from cachewarm_client.text import sha256_hex
-from cachewarm_client.word_lists import NEGATIONS
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.answers.number_words import NUMBER_WORDS
@@ -23,14 +22,10 @@ VERSION = 1
 NAME, NUMBER, FIRST, NAMED_FIRST = 1, 2, 4, 8
 """Flags of a word: a name (capitalised inside the text), a number, in the first sentence, a name there."""
 
-HEDGE_SENTENCES = 2
-"""Sentences in which a hedge or a refusal counts: later ones qualify an answer that was given."""
-
 _WORD = re.compile(r"\d[\d,]*(?:\.\d+)?|[^\W_]+(?:['’_-][^\W_]+)*")
 _FOOTNOTE = re.compile(r"(?<=[^\W\d]{3})\d{1,2}(?=[.,;]?(?:\s|$))")
 """The number of a footnote, glued to the word before it: "in Canada1."."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\Wa-z]|[\"'(*])|(?<=[。！？])|\n+")
-_LIST_ITEM = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*•])\s")
 _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+"
 )
@@ -39,8 +34,10 @@ _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)$")
 _SUFFIXES = ("ing", "ed", "es", "ly", "s")
 _STEM = 8
 _MIN_STEM = 3
-_HEADER = 20
+_HEADER = 8
 """Bytes of the counts of a stored row."""
+_LONGEST_SENTENCE = 1_000
+"""Characters in which the end of a sentence is searched."""
 _MIN_FIRST = 12
 """Characters of a shorter first sentence, which says nothing: "Sure!"."""
 
@@ -69,40 +66,34 @@ class AnswerWords:
     """(n,): NAME, NUMBER, FIRST and NAMED_FIRST of each word."""
     length: int
     """Words of the text."""
-    negations: int
-    hedged: bool
-    """Whether the first sentences hedge or refuse: "I could not find", "sorry"."""
-    listed: int
-    """Items of lists."""
 
     def to_bytes(self) -> bytes:
-        """As it is stored: four counts, the hashes, the flags."""
-        counts = np.array([len(self.words), self.length, self.negations, self.listed, self.hedged], "<u4")
+        """As it is stored: two counts, the hashes, the flags."""
+        counts = np.array([len(self.words), self.length], "<u4")
         return counts.tobytes() + self.words.astype("<u8").tobytes() + self.flags.tobytes()
 
     @classmethod
     def of_bytes(cls, stored: bytes) -> "AnswerWords":
         """The words that ``to_bytes`` stored. Raises ValueError for other bytes."""
-        number, length, negations, listed, hedged = np.frombuffer(stored, "<u4", 5).tolist()
+        number, length = np.frombuffer(stored, "<u4", 2).tolist()
         if len(stored) != _HEADER + 9 * number:
             raise ValueError(f"{len(stored)} bytes are not the words of an answer")
         words = np.frombuffer(stored, "<u8", number, _HEADER)
         flags = np.frombuffer(stored, np.uint8, number, _HEADER + 8 * number)
-        return cls(words, flags, length, negations, bool(hedged), listed)
+        return cls(words, flags, length)
 
 
 def answer_words(text: str) -> AnswerWords:
     """The words of an answer or a question. JSON is read as its keys and values."""
     text = _FOOTNOTE.sub("", _plain(text.strip()))
     flags: dict[int, int] = {}
-    length, negations = 0, 0
+    length = 0
     first_start, first_end = _first_sentence(text)
     for match in _WORD.finditer(text):
         raw = match.group()
         inside = FIRST if first_start <= match.start() < first_end else 0
-        for stem, word in _stems(raw):
+        for stem in _stems(raw):
             length += 1
-            negations += word in NEGATIONS or word.endswith("n't")
             flag = inside
             if stem[0].isdigit():
                 flag |= NUMBER
@@ -111,21 +102,13 @@ def answer_words(text: str) -> AnswerWords:
             key = word_hash(stem)
             flags[key] = flags.get(key, 0) | flag
     order = sorted(flags)
-    opening = text[: _end_of(text, HEDGE_SENTENCES)]
-    return AnswerWords(
-        np.array(order, np.uint64),
-        np.array([flags[key] for key in order], np.uint8),
-        length,
-        negations,
-        bool(_HEDGE.search(opening)),
-        len(_LIST_ITEM.findall(text)),
-    )
+    return AnswerWords(np.array(order, np.uint64), np.array([flags[key] for key in order], np.uint8), length)
 
 
 def stems_of(text: str) -> set[str]:
     """The distinct stems of a text, which ``answer_words`` hashes."""
     plain = _FOOTNOTE.sub("", _plain(text.strip()))
-    return {stem for match in _WORD.finditer(plain) for stem, _ in _stems(match.group())}
+    return {stem for match in _WORD.finditer(plain) for stem in _stems(match.group())}
 
 
 @lru_cache(1 << 17)
@@ -135,16 +118,13 @@ def word_hash(stem: str) -> int:
 
 
 @lru_cache(1 << 17)
-def _stems(raw: str) -> tuple[tuple[str, str], ...]:
-    """(stem, word) of a run of letters or digits; several for scripts without blanks."""
+def _stems(raw: str) -> tuple[str, ...]:
+    """The stem of a run of letters or digits; several for scripts without blanks."""
     word = raw.casefold().replace("’", "'")
-    if _UNSPACED.search(word):
-        found: list[tuple[str, str]] = []
-        for run in _UNSPACED.findall(word):
-            found += [(run[i : i + 2], run[i : i + 2]) for i in range(max(len(run) - 1, 1))]
-        found += [(_stem(rest), rest) for rest in _UNSPACED.split(word) if rest]
-        return tuple(found)
-    return ((_stem(word), word),)
+    if not _UNSPACED.search(word):
+        return (_stem(word),)
+    found = [run[i : i + 2] for run in _UNSPACED.findall(word) for i in range(max(len(run) - 1, 1))]
+    return (*found, *(_stem(rest) for rest in _UNSPACED.split(word) if rest))
 
 
 def _stem(word: str) -> str:
@@ -188,9 +168,9 @@ def _collect(value: Any, lines: list[str], key: str = "") -> None:
 
 def _first_sentence(text: str) -> tuple[int, int]:
     """Where the first sentence that says something starts and ends: not a greeting, not a hedge."""
-    start, whole = 0, (0, _end_of(text, 1))
+    start, whole = 0, (0, _end_of_sentence(text))
     while start < len(text):
-        end = start + _end_of(text[start:], 1)
+        end = start + _end_of_sentence(text[start : start + _LONGEST_SENTENCE])
         sentence = text[start:end]
         if len(sentence.strip()) > _MIN_FIRST and not _HEDGE.search(sentence):
             return start, end
@@ -198,9 +178,7 @@ def _first_sentence(text: str) -> tuple[int, int]:
     return whole
 
 
-def _end_of(text: str, sentences: int) -> int:
-    """Where the first ``sentences`` sentences end, with the blanks behind them."""
-    for number, found in enumerate(_SENTENCE_END.finditer(text.lstrip()), 1):
-        if number == sentences:
-            return max(found.end() + len(text) - len(text.lstrip()), 1)
-    return len(text)
+def _end_of_sentence(text: str) -> int:
+    """Where the first sentence ends, with the blanks behind it."""
+    found = _SENTENCE_END.search(text)
+    return max(found.end(), 1) if found else len(text)

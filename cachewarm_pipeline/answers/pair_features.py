@@ -45,12 +45,12 @@ FEATURES = (
     "first_number_best",
     "asks_name_clash",
     "asks_name_none",
-    "asks_name_best",
-    "asks_name_worst",
+    "asks_name_first_name_best",
+    "asks_name_first_name_worst",
     "asks_number_clash",
     "asks_number_none",
-    "asks_number_best",
-    "asks_number_worst",
+    "asks_number_first_number_best",
+    "asks_number_first_number_worst",
     "asks_number_cosine",
     "asks_number_cosine_beyond_question",
     "asks_number_covered",
@@ -64,6 +64,9 @@ FEATURES = (
     "length_ratio",
 )
 """Names of the columns. A change needs new weights (benchmarks.fit_judge)."""
+
+KINDS = {"asks_name": asks_for_name, "asks_number": asks_for_number, "asks_how": asks_how}
+"""Kinds of questions. A feature ``asks_name_covered`` is ``covered`` where the question asks for a name, else 0."""
 
 RARE = 0.55
 """Rarity from which a word counts as rare: about one answer in 50 of those that the weights were fitted on has it."""
@@ -107,21 +110,13 @@ def pair_features(texts: Texts, sides: Ints, rarity: Rarity) -> Floats:
     question, left, right = sides.T
     found = _of_vectors(texts.vectors, question, left, right)
     found.update(_of_words(texts.words, question, left, right, rarity))
-    found.update(_of_whole_texts(texts.words, left, right))
-    names = np.array([asks_for_name(texts.texts[i]) for i in question.tolist()], float)
-    numbers = np.array([asks_for_number(texts.texts[i]) for i in question.tolist()], float)
-    for name in ("clash", "none"):
-        found[f"asks_name_{name}"] = names * found[f"name_{name}"]
-        found[f"asks_number_{name}"] = numbers * found[f"number_{name}"]
-    found["asks_how"] = np.array([asks_how(texts.texts[i]) for i in question.tolist()], float)
-    for name in ("cosine", "cosine_beyond_question", "covered", "rare_covered", "first_first"):
-        found[f"asks_number_{name}"] = numbers * found[name]
-        found[f"asks_how_{name}"] = found["asks_how"] * found[name]
-    for name in ("number_clash", "name_clash", "number_none"):
-        found[f"asks_how_{name}"] = found["asks_how"] * found[name]
-    for name in ("best", "worst"):
-        found[f"asks_name_{name}"] = names * found[f"first_name_{name}"]
-        found[f"asks_number_{name}"] = numbers * found[f"first_number_{name}"]
+    lengths = np.log1p(np.array([words.length for words in texts.words], np.float64))
+    found["length_ratio"] = np.abs(lengths[left] - lengths[right])
+    for kind, asks in KINDS.items():
+        found[kind] = np.array([asks(texts.texts[i]) for i in question.tolist()], np.float64)
+        for name in FEATURES:
+            if name.startswith(f"{kind}_"):
+                found[name] = found[kind] * found[name.removeprefix(f"{kind}_")]
     return np.column_stack([found[name] for name in FEATURES])
 
 
@@ -211,9 +206,9 @@ def _of_words(
         # A word may be a name on one side only: what stands in the other in any form counts as shared.
         known = total(one, is_one & one_in) + total(other, is_other & other_in & ~_contains(one.key[is_one], other.key))
         smaller = np.minimum(total(one, is_one), total(other, is_other))
-        found[f"{name}_shared"] = np.log1p(known)
         found[f"{name}_clash"] = np.log1p(np.minimum(lost_one, lost_other))
         if name == "name":
+            found["name_shared"] = np.log1p(known)
             found["name_added"] = np.log1p(np.maximum(lost_one, lost_other))
         found[f"{name}_none"] = ((known == 0) & (smaller > 0)).astype(float)
         shares = []
@@ -225,28 +220,6 @@ def _of_words(
         found[f"first_{name}_best"] = _either(np.fmax(*shares))
         found[f"first_{name}_worst"] = _either(np.fmin(*shares))
     return found
-
-
-def _of_whole_texts(words: Sequence[AnswerWords], left: Ints, right: Ints) -> dict[str, Floats]:
-    def column(places: Ints, name: str) -> Floats:
-        return np.array([getattr(words[i], name) for i in places.tolist()], np.float64)
-
-    def both(name: str) -> tuple[Floats, Floats]:
-        return column(left, name), column(right, name)
-
-    hedged, other_hedged = both("hedged")
-    negations, other_negations = both("negations")
-    length, other_length = both("length")
-    listed, other_listed = (side > 1 for side in both("listed"))
-    return {
-        "hedged_one": (hedged != other_hedged).astype(float),
-        "hedged_both": hedged * other_hedged,
-        "negated_one": ((negations > 0) != (other_negations > 0)).astype(float),
-        "length_least": np.log1p(np.minimum(length, other_length)),
-        "length_ratio": np.abs(np.log1p(length) - np.log1p(other_length)),
-        "lists": (listed & other_listed).astype(float),
-        "list_one": (listed != other_listed).astype(float),
-    }
 
 
 def _contains(keys: Ints, of: Ints) -> NDArray[np.bool_]:

@@ -52,7 +52,8 @@ _UNFIT_SHOWN = 10
 def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """The queries that users asked often enough in the lookback window, each with the answer to reuse. They come from
     `daily_query_counts`. The page counts the reasons why other queries were excluded; reviewers find those that do not
-    fit a cache (personal data, answers that change) in the dataset unfit_queries."""
+    fit a cache (personal data, answers that change) in the dataset unfit_queries. The table `noise` shows for each
+    agent_type how often two answers to one query disagree: close in time, far apart, for one user and for two."""
     settings, datasets = workspace.settings, workspace.datasets
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
@@ -60,6 +61,7 @@ def frequent_queries(context: dg.AssetExecutionContext, workspace: dg.ResourcePa
         found = frequent_of_days(workspace, days, judge)
         datasets.write("frequent_queries", day, found.table)
         datasets.write("unfit_queries", day, found.unfit_queries)
+        datasets.write("judge_noise", day, found.noise)
         metadata = _frequent_metadata(workspace, found, len(days), judge)
         record_day(context, day, metadata, spent=workspace.ledger.usd())
 
@@ -74,6 +76,8 @@ def _frequent_metadata(workspace: Workspace, found: FrequentQueries, days: int, 
         days_missing=workspace.settings.lookback_days - days,
         unfit_personal=found.excluded[ExclusionReason.PERSONAL],
         unfit_volatile=found.excluded[ExclusionReason.VOLATILE],
+        sampled_queries=found.sampled,
+        noise=records(found.noise.to_pylist()),
         unfit=records(found.unfit_queries.drop_columns(["entry_id"]).slice(0, _UNFIT_SHOWN).to_pylist()),
         **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
     )

@@ -23,7 +23,7 @@ def frequent_of_days(ports: Ports, days: Sequence[date], judge: Judge) -> Freque
         min_frequency=settings.min_frequency,
         min_users=settings.min_users,
         min_stability=settings.min_stability,
-        group_responses=judge,
+        judge=judge.probability,
     )
 
 

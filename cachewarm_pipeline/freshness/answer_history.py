@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from cachewarm_client.personal_data import find_personal_data
 
 from cachewarm_pipeline.answers.response_choice import GroupResponses, LoggedAnswer, ResponseChoice, choose_response
-from cachewarm_pipeline.candidates.window_rollup import DailyTables
+from cachewarm_pipeline.candidates.window_counts import DailyTables
 from cachewarm_pipeline.freshness.rows import AreEquivalent
 from cachewarm_pipeline.ports import AnswerPair, QueryAnswers
 

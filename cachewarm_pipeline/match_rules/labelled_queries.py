@@ -15,7 +15,7 @@ from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import entry_id, sha256_hex
 
 from cachewarm_pipeline.answers.response_choice import LoggedAnswer, choose_response
-from cachewarm_pipeline.candidates.window_rollup import DailyTables
+from cachewarm_pipeline.candidates.window_counts import DailyTables
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.ports import QueryAnswers
 from cachewarm_pipeline.query_log.response_text import exact_groups

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from cachewarm_pipeline.answers.volatility import ChangeKind
 from cachewarm_pipeline.proof.gate_verdict import GateVerdict
 
 _RUN_AGAIN = "Then run the day again. The live generation keeps serving until a run passes."
@@ -26,9 +27,8 @@ _FAILED: Mapping[str, str] = {
     "CACHEWARM_JUDGE=llm. If one answer group mixes different answers, the judge is too lenient: set "
     f"CACHEWARM_JUDGE=exact. {_RUN_AGAIN}",
     "volatile_or_personal_share": "If texts below contain personal data, remove them at the source. If the volatile "
-    "share is large, answers change from call to call: make sure that the log stores only the answer, without a "
-    "request id or a time in it, and check which judge compares answers (CACHEWARM_JUDGE). The limit is "
-    f"CACHEWARM_MAX_UNFIT_SHARE. {_RUN_AGAIN}",
+    "share is large, check that the log stores only the answer, without a request id or a time in it, and which judge "
+    f"compares answers (CACHEWARM_JUDGE). The limit is CACHEWARM_MAX_UNFIT_SHARE. {_RUN_AGAIN}",
     "false_positive_rate": "Read the wrong hits below. If the served answer is right and only worded differently, the "
     "judge is too strict: set CACHEWARM_JUDGE=llm. If the served answer is wrong, either answers have changed since "
     "they were logged (shorten CACHEWARM_LOOKBACK_DAYS), or the entry is wrong (correct it at the source). The target "
@@ -49,6 +49,19 @@ _WARNED: Mapping[str, str] = {
     "still needs.",
 }
 
+VOLATILE: Mapping[str, str] = {
+    ChangeKind.OVER_TIME: "Most volatile answers change over time, so a stored one would soon be wrong. This is right "
+    "for prompts that ask for something current: exclude them at the source, or raise CACHEWARM_MAX_UNFIT_SHARE. If "
+    "answers changed once, for example with a new model, shorten CACHEWARM_LOOKBACK_DAYS to the days since then.",
+    ChangeKind.BY_USER: "Most volatile answers differ by user, so one user's answer would be wrong for another. Give "
+    "each tenant or role its own agent_type, exclude these prompts at the source, or raise CACHEWARM_MAX_UNFIT_SHARE.",
+    ChangeKind.CANNOT_TELL: "For most volatile queries even answers given close together differ, so the judge cannot "
+    "tell whether they change. Look at some answers. If the log stores request ids or times in them, store the answer "
+    "alone. If they say the same in other words, set CACHEWARM_JUDGE=llm. If they really differ at every call, they do "
+    "not fit a cache.",
+}
+"""By the kind with the most demand (answers.volatility)."""
+
 EMPTY_PLAN = (
     "There was nothing to warm. See left_out on the pages of golden_candidates, daily_query_counts, frequent_queries "
     "and warming_plan. Most often the log has no rows before this day (check CACHEWARM_SOURCE_URL and "
@@ -64,4 +77,8 @@ def remediation(gate: str, verdict: GateVerdict) -> str | None:
         return _WARNED.get(gate) if verdict.warning else None
     if gate == "quality_threshold" and verdict.numbers.get("entries") == 0:
         return EMPTY_PLAN
+    kinds = {kind: verdict.numbers.get(f"volatile_{kind}_lookups_a_day", 0) for kind in VOLATILE}
+    if gate == "volatile_or_personal_share" and any(kinds.values()):
+        most = max(kinds, key=lambda kind: kinds[kind])
+        return f"If texts below contain personal data, remove them at the source. {VOLATILE[most]} {_RUN_AGAIN}"
     return _FAILED.get(gate)

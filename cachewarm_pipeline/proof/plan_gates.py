@@ -14,6 +14,7 @@ from cachewarm_client.words import tokens
 
 from cachewarm_pipeline.answers.contradictions import facts_differ
 from cachewarm_pipeline.answers.facts import facts
+from cachewarm_pipeline.answers.volatility import REASONS
 from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.proof.gate_verdict import GateVerdict, shorten
@@ -160,6 +161,10 @@ def volatile_or_personal_share(plan: pa.Table, frequent: pa.Table, unfit: pa.Tab
         reason: pc.sum(unfit.filter(pc.equal(unfit["reason"], reason))["demand"]).as_py() or 0.0
         for reason in ("volatile", "personal")
     }
+    by_kind = {
+        kind: pc.sum(unfit.filter(pc.starts_with(unfit["detail"], words))["demand"]).as_py() or 0.0
+        for kind, words in REASONS.items()
+    }
     lost = sum(demand.values())
     total = lost + (pc.sum(frequent["demand"]).as_py() or 0.0)
     share = lost / total if total else 0.0
@@ -168,9 +173,12 @@ def volatile_or_personal_share(plan: pa.Table, frequent: pa.Table, unfit: pa.Tab
         "volatile_or_personal_share": share,
         "limit": limit,
         **{f"{reason}_lookups_a_day": value for reason, value in demand.items()},
+        **{f"volatile_{kind}_lookups_a_day": value for kind, value in by_kind.items()},
     }
+    which = ", ".join(f"{REASONS[kind]}: {value:.0f}" for kind, value in by_kind.items() if value)
     shares = (
-        f"{share:.1%} of the frequent demand is volatile ({plural(round(demand['volatile']), 'lookup')} a day) or "
+        f"{share:.1%} of the frequent demand is volatile ({plural(round(demand['volatile']), 'lookup')} a day"
+        f"{'; ' + which if which else ''}) or "
         f"personal ({plural(round(demand['personal']), 'lookup')} a day); the limit is {limit:.0%}"
     )
     if leaks:

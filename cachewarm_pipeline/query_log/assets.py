@@ -96,7 +96,7 @@ def daily_query_counts(context: dg.AssetExecutionContext, workspace: dg.Resource
     days, rows = days_of(context), 0
     for day in days:
         groups = workspace.source.day_groups(day)
-        table, excluded = count_day(groups.queries, groups.responses, groups.users)
+        table, excluded = count_day(groups.queries, groups.responses, groups.users, groups.response_users)
         lookups = sum(table["count"].to_pylist())
         excluded += groups.excluded
         rows += lookups + sum(number for reason, number in excluded.items() if reason not in _ANSWERS)

@@ -17,7 +17,9 @@ from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES
 _SUMS = ("count", "cache_hits", "answered", "cost_usd", "costed", "latency_ms", "timed", "tokens")
 
 
-def count_day(queries: pa.Table, responses: pa.Table, users: pa.Table) -> tuple[pa.Table, Counts]:
+def count_day(
+    queries: pa.Table, responses: pa.Table, users: pa.Table, response_users: pa.Table
+) -> tuple[pa.Table, Counts]:
     """One day's ``daily_query_counts``, by agent_type and canonical query, and the number of excluded rows.
 
     The tables are those of ``DayGroups``: groups of one exact spelling. Spellings of one canonical query are merged. A
@@ -45,13 +47,16 @@ def count_day(queries: pa.Table, responses: pa.Table, users: pa.Table) -> tuple[
         total = np.zeros(groups.number, dtype=values.dtype)
         np.add.at(total, group, values)
         columns[name] = pa.array(total)
-    columns["users"] = _hashed_users(*groups.kept(users), groups.number)
+    users, group = groups.kept(users)
+    columns["users"] = _smallest_users(group, users["user_id"], groups.number)
     responses, group = groups.kept(responses)
     no_answer = _flag_no_answers(responses, excluded)
     unanswered = np.zeros(groups.number, np.int64)
     np.add.at(unanswered, group[no_answer], responses["count"].to_numpy()[no_answer])
     columns["answered"] = pa.array(np.maximum(columns["answered"].to_numpy() - unanswered, 0))
-    columns["responses"] = _best_responses(responses.filter(pa.array(~no_answer)), group[~no_answer], groups.number)
+    columns["responses"] = _best_responses(
+        responses.filter(pa.array(~no_answer)), group[~no_answer], *groups.kept(response_users), groups.number
+    )
     return pa.table([columns[name] for name in DAILY_QUERY_COUNTS.names], schema=DAILY_QUERY_COUNTS), +excluded
 
 
@@ -114,9 +119,9 @@ def _most_frequent_spellings(queries: pa.Table, group: np.ndarray) -> tuple[pa.A
     return first["query"].combine_chunks(), first["count_sum"].combine_chunks()
 
 
-def _hashed_users(users: pa.Table, group: np.ndarray, number: int) -> pa.Array:
-    """For each group the smallest hashed user ids, at most MAX_USERS, as a list."""
-    encoded = users["user_id"].combine_chunks().dictionary_encode()
+def _smallest_users(group: np.ndarray, users: pa.ChunkedArray, number: int) -> pa.Array:
+    """For each group the smallest hashes of its user ids, at most MAX_USERS, as a list."""
+    encoded = users.combine_chunks().dictionary_encode()
     hashes = pa.array([hash_user(user) for user in encoded.dictionary.to_pylist()], pa.string())
     distinct = (
         pa.table({"group": group, "user": hashes.take(encoded.indices)})
@@ -140,12 +145,19 @@ def _flag_no_answers(responses: pa.Table, excluded: Counts) -> np.ndarray:
     return flags
 
 
-def _best_responses(responses: pa.Table, group: np.ndarray, number: int) -> pa.Array:
-    """For each group its responses with the most rows, at most MAX_RESPONSES, as a list of structs."""
+def _best_responses(
+    responses: pa.Table, group: np.ndarray, users: pa.Table, users_group: np.ndarray, number: int
+) -> pa.Array:
+    """For each group its responses with the most rows, at most MAX_RESPONSES, as a list of structs. ``users``: who got
+    which response."""
     newest = pc.ScalarAggregateOptions(skip_nulls=False)
-    sums: list[Any] = [("count", "sum"), ("last_at", "max"), ("negative", "sum"), ("model", "first", newest)]
+    sums: list[Any] = [
+        *((name, "sum") for name in ("count", "negative", "anonymous")),
+        ("last_at", "max"),
+        ("model", "first", newest),
+    ]
     counted = (
-        pa.table({"group": group, **{name: responses[name] for name in RESPONSE.names}})
+        pa.table({"group": group, **{name: responses[name] for name in RESPONSE.names if name != "users"}})
         .sort_by([("group", "ascending"), ("last_at", "descending"), ("model", "ascending")])
         # One thread: only then the rows keep their order, and the first row of a group is its newest.
         .group_by(["group", "response"], use_threads=False)
@@ -156,8 +168,18 @@ def _best_responses(responses: pa.Table, group: np.ndarray, number: int) -> pa.A
         )
     )
     kept = counted.filter(pa.array(_place_in_group(counted) < MAX_RESPONSES))
+    kept = kept.append_column("users", _users_of_responses(kept, users, users_group))
     fields = [kept[field.name].combine_chunks().cast(field.type) for field in RESPONSE]
     return _lists(kept, pa.StructArray.from_arrays(fields, fields=list(RESPONSE)), number)
+
+
+def _users_of_responses(kept: pa.Table, users: pa.Table, group: np.ndarray) -> pa.Array:
+    """The smallest hashed ids of the users who got each response: one list for each row of ``kept``."""
+    rows = kept.select(["group", "response"]).append_column("row", pa.array(np.arange(kept.num_rows)))
+    joined = pa.table({"group": group, "response": users["response"], "user_id": users["user_id"]}).join(
+        rows, ["group", "response"], join_type="inner"
+    )
+    return _smallest_users(joined["row"].to_numpy(), joined["user_id"], kept.num_rows)
 
 
 def _place_in_group(table: pa.Table) -> np.ndarray:

@@ -5,10 +5,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from cachewarm_client.text import canonical
+from numpy.typing import NDArray
 
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.ports import QueryAnswers
+from cachewarm_pipeline.ports import AnswerPair, QueryAnswers
 
 _OPENS_JSON = re.compile(r"\{|\[\s*[\[{\"]")
 """A bracket alone does not count: it also begins a link or a footnote."""
@@ -59,6 +61,11 @@ def canonical_response(text: str) -> str:
         except (ValueError, RecursionError):
             pass
     return canonical(stripped)
+
+
+def exact_probability(pairs: Sequence[AnswerPair]) -> NDArray[np.float64]:
+    """For each pair 1 where its answers have the same canonical form, else 0."""
+    return np.array([canonical_response(pair.left) == canonical_response(pair.right) for pair in pairs], np.float64)
 
 
 def exact_groups(queries: Sequence[QueryAnswers]) -> list[list[int]]:

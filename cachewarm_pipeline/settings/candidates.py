@@ -29,6 +29,7 @@ class CandidateSettings(BaseModel):
     )
     min_stability: Share = Field(
         0.67,
-        description="Share of the winning answer below which a query is volatile and excluded. A log entry's quality "
-        "is 0.9 x this share, so 0.67 is where it reaches 0.6.",
+        description="Probability that the stored answer still serves, below which a query is volatile and excluded. "
+        "A log entry's quality is 0.9 x this, so 0.67 is where it reaches 0.6. 1 if answers merely vary. 0 excludes no "
+        "query as volatile.",
     )

@@ -26,6 +26,13 @@ RESPONSE = pa.struct(
         _field("last_at", TIMESTAMP, "time of the newest row with it"),
         _field("negative", pa.int64(), "rows with it that have feedback -1"),
         _field("model", pa.string(), "the model that answered the newest row; null if unknown", nullable=True),
+        _field(
+            "users",
+            pa.list_(pa.string()),
+            "hashed ids of users who got it, the smallest 16; null in a day that an older version mined",
+            nullable=True,
+        ),
+        _field("anonymous", pa.int64(), "rows with it that have no user id; null likewise", nullable=True),
     ]
 )
 
@@ -56,7 +63,8 @@ FREQUENT_QUERIES = pa.schema(
         _field(
             "stability",
             pa.float64(),
-            "estimated share of answered rows whose response is equivalent to the chosen one, 0 to 1",
+            "estimated probability that the answer serves another user, or at another time, as well as that of a new "
+            "call: 1 if answers merely vary",
         ),
         _field("last_answer_at", TIMESTAMP, "time of the newest row with the chosen response"),
     ]
@@ -77,10 +85,33 @@ UNFIT_QUERIES = pa.schema(
         _field("agent_type", pa.string(), "tenant or category"),
         _field("prompt", pa.string(), "most frequent spelling; personal data and secrets are masked: [email]"),
         _field("reason", pa.string(), "volatile | personal"),
-        _field("detail", pa.string(), "personal: kinds of data, and where; volatile: number of different answers"),
+        _field(
+            "detail",
+            pa.string(),
+            "personal: kinds of data, and where; volatile: what the answers change with, and the rates",
+        ),
         _field("frequency", pa.int64(), "rows in the window"),
         _field("stability", pa.float64(), "as in frequent_queries; null if no judge saw the query", nullable=True),
         _field("demand", pa.float64(), "lookups a day that the cache will not answer"),
+    ]
+)
+
+JUDGE_NOISE = pa.schema(
+    [
+        _field("agent_type", pa.string(), "tenant or category"),
+        _field("queries", pa.int64(), "frequent queries with an answer, volatile ones included"),
+        _field("near_pairs", pa.int64(), "judged pairs of answers to one query, at most a day apart"),
+        _field("near_disagreement", pa.float64(), "share that disagrees: the noise floor; null if none", nullable=True),
+        _field("far_pairs", pa.int64(), "pairs at least a week apart"),
+        _field("far_disagreement", pa.float64(), "share that disagrees", nullable=True),
+        _field("same_user_pairs", pa.int64(), "pairs of answers to one user"),
+        _field("same_user_disagreement", pa.float64(), "share that disagrees", nullable=True),
+        _field("other_user_pairs", pa.int64(), "pairs of answers to two users"),
+        _field("other_user_disagreement", pa.float64(), "share that disagrees", nullable=True),
+        _field("changing_share", pa.float64(), "share of queries whose answers change over time"),
+        _field("by_user_share", pa.float64(), "share of queries whose answers differ by user"),
+        _field("cannot_tell_share", pa.float64(), "share of queries where even close answers nearly all disagree"),
+        _field("sampled_share", pa.float64(), "share of queries of whose responses only a sample was judged"),
     ]
 )
 

@@ -6,20 +6,30 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
-from cachewarm_client.text import entry_id
+from cachewarm_client.text import entry_id, hash_user
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachewarm_pipeline.answers.response_choice import LoggedAnswer, choose_response
+from cachewarm_pipeline.candidates import window_counts
 from cachewarm_pipeline.candidates import window_rollup as rollup_module
 from cachewarm_pipeline.candidates.provenance import source_row_hash
-from cachewarm_pipeline.candidates.window_responses import MAX_CONTENDERS
+from cachewarm_pipeline.candidates.window_responses import BEST_CONTENDERS, MAX_CONTENDERS
 from cachewarm_pipeline.candidates.window_rollup import LOG_QUALITY, FrequentQueries, roll_up_frequent_queries
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
-from cachewarm_pipeline.query_log.response_text import canonical_response, exact_groups
-from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, MAX_USERS, UNFIT_QUERIES, conform
+from cachewarm_pipeline.ports import AnswerPair
+from cachewarm_pipeline.query_log.response_text import canonical_response, exact_probability
+from cachewarm_pipeline.storage.schemas import (
+    DAILY_QUERY_COUNTS,
+    FREQUENT_QUERIES,
+    JUDGE_NOISE,
+    MAX_USERS,
+    UNFIT_QUERIES,
+    conform,
+)
 
 Row = dict[str, Any]
 FIRST = date(2026, 11, 1)
@@ -31,8 +41,18 @@ def at(day: int, hour: int = 12) -> datetime:
     return datetime(FIRST.year, FIRST.month, FIRST.day, hour, tzinfo=UTC) + timedelta(days=day)
 
 
-def said(response: str = "yes", count: int = 1, day: int = 0, negative: int = 0, hour: int = 12) -> Row:
-    return {"response": response, "count": count, "last_at": at(day, hour), "negative": negative}
+def said(
+    response: str = "yes", count: int = 1, day: int = 0, negative: int = 0, hour: int = 12, users: Sequence[str] = ()
+) -> Row:
+    """A response of one day; the rows of no user have no id."""
+    return {
+        "response": response,
+        "count": count,
+        "last_at": at(day, hour),
+        "negative": negative,
+        "users": sorted(map(hash_user, users)),
+        "anonymous": max(0, count - len(users)),
+    }
 
 
 def asked(canonical: str = "q", count: int = 1, *responses: Row, users: Sequence[str] = (), **more: Any) -> Row:
@@ -68,9 +88,12 @@ class Days:
 
 
 def whole(*days: list[Row], **options: Any) -> FrequentQueries:
-    found = roll_up_frequent_queries(Days(*days), **({"weights": FLAT, "min_frequency": 1, "min_users": 1} | options))
+    found = roll_up_frequent_queries(
+        Days(*days), **({"weights": FLAT, "min_frequency": 1, "min_users": 1, "min_stability": 0.5} | options)
+    )
     assert conform("frequent_queries", found.table).schema == FREQUENT_QUERIES
     assert conform("unfit_queries", found.unfit_queries).schema == UNFIT_QUERIES
+    assert conform("judge_noise", found.noise).schema == JUDGE_NOISE
     return found
 
 
@@ -175,7 +198,7 @@ def test_an_answer_that_users_rejected_is_not_warmed() -> None:
             asked("mixed", 9, said("no", 5, negative=3), said("yes", 4, negative=1)),
         ]
     )
-    assert [(row["prompt"], row["response"], row["stability"]) for row in rows] == [("mixed", "yes", 4 / 9)]
+    assert [(row["prompt"], row["response"], row["stability"]) for row in rows] == [("mixed", "yes", 1.0)]
     assert excluded == {ExclusionReason.NEGATIVE_FEEDBACK: 1}
 
 
@@ -184,7 +207,7 @@ def test_equivalent_responses_are_one_answer_and_its_newest_wording_is_kept() ->
         [asked("q", 5, said('{"a": 1, "b": [2]}', 2, day=0), said("other", 3, day=0))],
         [asked("q", 2, said('{"b":[2],"a":1}', 2, day=1))],
     )
-    assert (rows[0]["response"], rows[0]["stability"]) == ('{"b":[2],"a":1}', 4 / 7)
+    assert (rows[0]["response"], json.loads(rows[0]["provenance"])["support"]) == ('{"b":[2],"a":1}', 4)
 
 
 def test_within_an_answer_the_newest_wording_without_negative_feedback_is_kept() -> None:
@@ -196,54 +219,129 @@ def test_within_an_answer_the_newest_wording_without_negative_feedback_is_kept()
 
 def test_of_equally_supported_answers_the_newer_is_kept() -> None:
     rows, _ = rolled([asked("q", 4, said("old", 2, hour=1), said("new", 2, hour=2))])
-    assert (rows[0]["response"], rows[0]["stability"]) == ("new", 0.5)
+    assert (rows[0]["response"], json.loads(rows[0]["provenance"])["support"]) == ("new", 2)
 
 
 def test_an_answer_wins_by_its_support_over_all_days_not_by_its_best_day() -> None:
     days = [[asked("q", 3, said(f"one off {day}", 2, day=day), said("steady", 1, day=day))] for day in range(20)]
     rows, _ = rolled(*days)
-    assert (rows[0]["response"], rows[0]["stability"]) == ("steady", 20 / 60)
+    assert (rows[0]["response"], json.loads(rows[0]["provenance"])["support"]) == ("steady", 20)
 
 
-def test_answers_beyond_those_that_the_judge_sees_still_count_against_stability() -> None:
-    days = [[asked("q", 2, said("steady", 1, day=day), said(f"one off {day}", 1, day=day))] for day in range(30)]
-    seen: list[Sequence[Sequence[str]]] = []
+def test_the_judge_sees_the_best_supported_answers_and_a_sample_spread_over_the_window() -> None:
+    days = [[asked("q", 4, *(said(f"one off {day} {n}", 1, day=day) for n in range(3)))] for day in range(30)]
+    days[0][0]["responses"].append(said("steady", 2))
+    seen: list[str] = []
 
-    def judge(queries: Sequence[Sequence[str]]) -> list[list[int]]:
-        seen.append(queries)
-        return exact_groups(queries)
+    def judge(pairs: Sequence[AnswerPair]) -> Any:
+        seen.extend(text for pair in pairs for text in (pair.left, pair.right))
+        return exact_probability(pairs)
 
-    rows, _ = rolled(*days, group_responses=judge)
-    assert rows[0]["stability"] == 0.5
-    ((responses,),) = seen
-    assert len(responses) == MAX_CONTENDERS
-    assert responses[0] == "steady"
+    found = whole(*days, judge=judge)
+    texts = list(dict.fromkeys(seen))
+    assert len(texts) == MAX_CONTENDERS
+    assert texts[0] == "steady"
+    offs = [int(text.split()[2]) for text in texts[1:]]
+    assert sorted(offs)[-BEST_CONTENDERS + 1 :] == [28, 28, 29, 29, 29]
+    assert len({day for day in offs if day < 28}) >= 4
+    assert found.sampled == 1
+    again: list[str] = list(dict.fromkeys(seen))
+    seen.clear()
+    whole(*days, judge=judge)
+    assert list(dict.fromkeys(seen)) == again
 
 
 def test_a_popular_query_with_a_new_wording_each_time_is_stable_where_the_judge_sees_one_answer() -> None:
     days = [[asked("q", 50, *(said(f"{day} {n}", 1, day=day) for n in range(5)), answered=50)] for day in range(30)]
-    rows, excluded = rolled(*days, min_stability=0.9, group_responses=lambda qs: [[0] * len(q) for q in qs])
+    rows, excluded = rolled(*days, min_stability=0.9, judge=lambda pairs: np.ones(len(pairs)))
     assert (rows[0]["stability"], excluded) == (1.0, {})
-    rows, excluded = rolled(*days, min_stability=0.5)
-    assert (rows, excluded) == ([], {ExclusionReason.VOLATILE: 1})
 
 
-def test_one_kept_response_among_many_that_were_not_kept_is_not_stable() -> None:
-    assert rolled([asked("q", 9, said(), answered=9)])[0][0]["stability"] == 1 / 9
+def test_answers_that_all_differ_for_the_judge_are_volatile_and_the_detail_says_that_it_cannot_tell() -> None:
+    days = [
+        [asked(f"q{q}", 3, *(said(f"{q} {day} {n}", 1, day=day) for n in range(3))) for q in range(5)]
+        for day in range(30)
+    ]
+    details = {row["detail"] for row in unfit(*days)}
+    assert details == {"the judge cannot tell: 100% of pairs differ, whatever the time between them and the user"}
+    (noise,) = whole(*days).noise.to_pylist()
+    assert (noise["near_disagreement"], noise["far_disagreement"], noise["cannot_tell_share"]) == (1.0, 1.0, 1.0)
+    assert noise["sampled_share"] == 1.0
+
+
+def test_answers_that_change_every_week_are_volatile_and_those_that_merely_vary_are_not() -> None:
+    days = [
+        [
+            *(asked(f"weekly {q}", 2, said(f"{q} {(day + q) // 7}", 2, day=day)) for q in range(5)),
+            *(asked(f"varies {q}", 2, said(f"{q} {(day * 7 + q) % 4 // 3}", 2, day=day)) for q in range(15)),
+        ]
+        for day in range(30)
+    ]
+    found = whole(*days)
+    assert {row["prompt"].split()[0] for row in found.unfit_queries.to_pylist()} == {"weekly"}
+    assert found.excluded == {ExclusionReason.VOLATILE: 5}
+    assert all(row["detail"].startswith("answers change over time: ") for row in found.unfit_queries.to_pylist())
+    assert all(row["stability"] > 0.9 for row in found.table.to_pylist())
+    assert found.noise["changing_share"].to_pylist() == [0.25]
+
+
+def test_at_a_stability_of_0_no_query_is_volatile() -> None:
+    rows, excluded = rolled([asked("q", 9, *(said(f"{n}") for n in range(5)))], min_stability=0.0)
+    assert (len(rows), excluded) == (1, {})
+
+
+def test_answers_that_differ_by_user_are_volatile() -> None:
+    days = [
+        [
+            *(
+                asked(f"own {q}", 3, *(said(f"for {user}", 1, day=day, users=[user]) for user in "abc"))
+                for q in range(5)
+            ),
+            *(asked(f"all {q}", 3, said("the same", 3, day=day, users="abc")) for q in range(15)),
+        ]
+        for day in range(10)
+    ]
+    rows = unfit(*days)
+    assert {row["prompt"].split()[0] for row in rows} == {"own"}
+    assert {row["detail"] for row in rows} == {
+        "answers differ by user: 0% of pairs of one user differ, 100% of pairs of two users"
+    }
+
+
+def test_one_user_who_asks_often_does_not_outvote_two_others() -> None:
+    day = [asked("q", 9, said("loud", 7, users=["u1"]) | {"anonymous": 0}, said("agreed", 2, users=["u2", "u3"]))]
+    assert [row["response"] for row in rolled(day)[0]] == ["agreed"]
+    unknown = [asked("q", 9, said("loud", 7), said("agreed", 2))]
+    assert [row["response"] for row in rolled(unknown)[0]] == ["loud"]
+
+
+def test_rows_without_an_id_are_one_user_where_the_log_has_ids() -> None:
+    day = [asked("q", 9, said("bot", 7), said("agreed", 2, users=["u2", "u3"]))]
+    assert [row["response"] for row in rolled(day)[0]] == ["agreed"]
+
+
+def test_days_that_an_older_version_mined_are_read_and_each_row_is_a_vote() -> None:
+    old = {"users": None, "anonymous": None}
+    days = [[asked("q", 5, said("a", 3, day=day) | old, said("b", 2, day=day) | old)] for day in range(2)]
+    assert [(row["response"], row["stability"]) for row in rolled(*days)[0]] == [("a", pytest.approx(1, abs=0.01))]
 
 
 def test_a_query_with_personal_data_is_excluded_before_any_judge_sees_it() -> None:
     seen: list[str] = []
 
-    def judge(queries: Sequence[Sequence[str]]) -> list[list[int]]:
-        seen.extend(response for query in queries for response in query)
-        return exact_groups(queries)
+    def judge(pairs: Sequence[AnswerPair]) -> Any:
+        seen.extend(text for pair in pairs for text in pair)
+        return exact_probability(pairs)
 
-    day = [asked("mail ada@acme.io", 6, said("a", 3)), asked("q", 6, said("b", 3)), asked("rare +49 30 901820", 1)]
-    found = whole(day, min_frequency=2, group_responses=judge)
+    day = [
+        asked("mail ada@acme.io", 6, said("a", 3)),
+        asked("q", 6, said("b", 3), said("c", 1)),
+        asked("rare +49 30 901820", 1),
+    ]
+    found = whole(day, min_frequency=2, judge=judge)
     assert [row["prompt"] for row in found.table.to_pylist()] == ["q"]
     assert found.excluded == {ExclusionReason.PERSONAL: 1, ExclusionReason.RARE: 1}
-    assert seen == ["b"]
+    assert seen == ["q", "b", "c"]
     assert found.unfit_queries.to_pylist() == [
         {
             "entry_id": entry_id("mail ada@acme.io", "a"),
@@ -273,27 +371,17 @@ def test_personal_data_is_the_reason_even_where_the_answer_changes_too() -> None
     assert row["reason"] == "personal"
 
 
-def test_the_detail_of_a_volatile_query_counts_its_answers() -> None:
-    (row,) = unfit([asked("q", 9, *(said(f"{n}", 1) for n in range(3)))], min_stability=0.9)
-    assert (row["reason"], row["detail"]) == ("volatile", "3 answers, the chosen one has 33%")
-    assert row["stability"] == pytest.approx(1 / 3)
-    (row,) = unfit([asked("q", 9, said("a", 1), answered=9)], min_stability=0.9)
-    assert row["detail"] == "at least 2 answers, the chosen one has about 11%"
-
-
 def test_unfit_queries_are_ordered_by_frequency_then_entry_id() -> None:
-    day = [asked(f"q{n}", 2 + n % 2, said("a", 1), said("b", 1)) for n in range(6)]
-    rows = unfit([*day, asked("ada@acme.io", 3)], min_stability=0.9)
+    day = [asked(f"q{n}", 2 + n % 2, *(said(f"{number}", 1) for number in range(5))) for n in range(6)]
+    rows = unfit([*day, asked("ada@acme.io", 3)])
     assert len(rows) == 7
     assert rows == sorted(rows, key=lambda row: (-row["frequency"], row["entry_id"]))
 
 
 def test_another_judge_decides_what_is_equivalent() -> None:
     day = [asked("q", 6, said("cat", 2), said("dog", 3), said("kitten", 2))]
-    rows, _ = rolled(
-        day, group_responses=lambda queries: [[0 if r in ("cat", "kitten") else 1 for r in q] for q in queries]
-    )
-    assert (rows[0]["response"], rows[0]["stability"]) == ("cat", 4 / 7)
+    rows, _ = rolled(day, judge=lambda pairs: np.array([0.1 if "dog" in pair else 0.9 for pair in pairs]))
+    assert (rows[0]["response"], json.loads(rows[0]["provenance"])["support"]) == ("cat", 4)
 
 
 def test_the_first_pass_reads_only_narrow_columns() -> None:
@@ -316,11 +404,9 @@ def test_queries_processed_in_batches_give_the_same_result(monkeypatch: pytest.M
 
 def test_queries_that_share_a_hash_are_counted_separately(monkeypatch: pytest.MonkeyPatch) -> None:
     def collide(table: pa.Table) -> Any:
-        import numpy as np
-
         return np.zeros(table.num_rows, np.uint64)
 
-    monkeypatch.setattr(rollup_module, "_hash_keys", collide)
+    monkeypatch.setattr(window_counts, "hash_keys", collide)
     rows, excluded = rolled([asked("rare", 2, said("r")), asked("often", 5, said("o"))], min_frequency=5)
     assert [(row["prompt"], row["frequency"], row["response"]) for row in rows] == [("often", 5, "o")]
     assert excluded == {ExclusionReason.RARE: 1}
@@ -350,7 +436,8 @@ def test_the_rollup_equals_a_plain_loop(days: list[list[tuple[str, int, list[tup
     rows, excluded = rolled(*tables, min_frequency=least)
     frequent = {query for query, number in frequency.items() if number >= least}
     evident = {query for query in frequent if answered[query]}
-    assert {row["prompt"] for row in rows} == evident
+    volatile = {row["prompt"] for row in unfit(*tables, min_frequency=least)}
+    assert {row["prompt"] for row in rows} == evident - volatile
     assert excluded[ExclusionReason.RARE] == len(frequency) - len(frequent)
     assert excluded[ExclusionReason.NO_EVIDENCE] == len(frequent) - len(evident)
     for row in rows:
@@ -358,7 +445,7 @@ def test_the_rollup_equals_a_plain_loop(days: list[list[tuple[str, int, list[tup
         support = supports[query, canonical_response(row["response"])]
         assert row["frequency"] == frequency[query]
         assert support == max(number for (of, _), number in supports.items() if of == query)
-        assert row["stability"] == support / answered[query]
+        assert json.loads(row["provenance"])["support"] == support
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def one(text: str, days_before: int, count: int = 1, **more: Any) -> dict[str, l
 
 def compared(days: dict[str, list[dict[str, Any]]], own: str = "old") -> AnswerComparison | None:
     judge = ExactJudge()
-    (found,) = compare([(answer_histories(log(**days), [Q], DAY)[Q], own)], judge, judge.same)
+    (found,) = compare([(Q[1], answer_histories(log(**days), [Q], DAY)[Q], own)], judge, judge.same)
     return found
 
 
@@ -105,7 +105,7 @@ def test_a_query_whose_answer_changed_more_than_once_is_not_volatile() -> None:
 def test_a_query_without_an_entry_is_compared_and_nothing_is_stale() -> None:
     judge = ExactJudge()
     history = answer_histories(log(**one("old", 12), **one("new", 2, 2)), [Q], DAY)[Q]
-    (found,) = compare([(history, None)], judge, judge.same)
+    (found,) = compare([(Q[1], history, None)], judge, judge.same)
     assert found is not None
     assert (found.changed, found.stale) == (True, False)
 
@@ -149,5 +149,7 @@ def test_the_later_answer_has_the_model_of_its_newest_row() -> None:
 def test_no_query_or_several_queries_are_compared_in_one_call(number: int) -> None:
     judge = ExactJudge()
     history = answer_histories(log(**one("old", 10), **one("new", 2, 2)), [Q], DAY)[Q]
-    found = compare([(history, "old")] * number + [(History([], []), "old")] * bool(number), judge, judge.same)
+    found = compare(
+        [(Q[1], history, "old")] * number + [(Q[1], History([], []), "old")] * bool(number), judge, judge.same
+    )
     assert [one and one.stale for one in found] == [True] * number + [None] * bool(number)

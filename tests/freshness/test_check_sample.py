@@ -54,7 +54,7 @@ class Log:
         found = answer_histories(
             self, [(row["agent_type"], row["prompt"]) for row in queries], FIRST + timedelta(DAYS - 1)
         )
-        pairs = [(found[row["agent_type"], row["prompt"]], None) for row in queries]
+        pairs = [(row["prompt"], found[row["agent_type"], row["prompt"]], None) for row in queries]
         by_trial: dict[str, list[tuple[float, bool]]] = {}
         for row, one in zip(queries, compare(pairs, judge, judge.same), strict=True):
             if one and not one.volatile:

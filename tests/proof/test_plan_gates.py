@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachewarm_pipeline.answers.volatility import REASONS
 from cachewarm_pipeline.proof import plan_gates
+from cachewarm_pipeline.proof.gate_remediation import VOLATILE, remediation
 from cachewarm_pipeline.storage.schemas import FREQUENT_QUERIES, PLAN_CONFLICTS, UNFIT_QUERIES, WARMING_PLAN
 from tests.support.cache_fakes import TrigramEmbedder, make_plan
 
@@ -158,6 +160,14 @@ def test_a_small_unfit_share_passes_and_says_how_much_of_each() -> None:
     assert verdict.passed
     assert verdict.numbers["volatile_or_personal_share"] == pytest.approx(0.2)
     assert "20.0%" in verdict.sentence
+
+
+def test_the_verdict_says_which_kind_of_volatile_it_was_and_the_remediation_what_to_do() -> None:
+    for kind, words in REASONS.items():
+        lost = unfit(0.0, 11.0).set_column(4, UNFIT_QUERIES.field("detail"), pa.array(["email", f"{words}: 5%"]))
+        verdict = share(make_plan([{"prompt": SAFE}]), lost)
+        assert f"11 lookups a day; {words}: 11)" in verdict.sentence
+        assert VOLATILE[kind] in (remediation("volatile_or_personal_share", verdict) or "")
 
 
 def test_too_large_an_unfit_share_fails_with_the_queries_behind_it() -> None:

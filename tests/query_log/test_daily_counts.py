@@ -11,24 +11,30 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.query_log.daily_counts import count_day
-from cachewarm_pipeline.query_log.sources.log_table import QUERIES, RESPONSES, USERS
+from cachewarm_pipeline.query_log.sources.log_table import QUERIES, RESPONSE_USERS, RESPONSES, USERS
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, MAX_RESPONSES, MAX_USERS, conform
 from tests.support.source_data import NOON
 
 Row = dict[str, Any]
 ZERO = {"cache_hits": 0, "answered": 0, "cost_usd": 0.0, "costed": 0, "latency_ms": 0.0, "timed": 0, "tokens": 0}
+NOBODY = {"users": [], "anonymous": 0}
 
 
 def count(
-    queries: list[Row], responses: list[Row] = (), users: list[Row] = ()
+    queries: list[Row], responses: list[Row] = (), users: list[Row] = (), response_users: list[Row] = ()
 ) -> tuple[list[Row], Counter[ExclusionReason]]:  # type: ignore[assignment]
     """daily_query_counts of groups; defaults: agent type "a", a count of 1."""
     table, excluded = count_day(
         pa.Table.from_pylist([{"agent_type": "a", "count": 1, **ZERO, **row} for row in queries], QUERIES),
         pa.Table.from_pylist(
-            [{"agent_type": "a", "count": 1, "last_at": NOON, "negative": 0, **row} for row in responses], RESPONSES
+            [
+                {"agent_type": "a", "count": 1, "last_at": NOON, "negative": 0, "anonymous": 0, **row}
+                for row in responses
+            ],
+            RESPONSES,
         ),
         pa.Table.from_pylist([{"agent_type": "a", **row} for row in users], USERS),
+        pa.Table.from_pylist([{"agent_type": "a", **row} for row in response_users], RESPONSE_USERS),
     )
     assert conform("daily_query_counts", table).schema == DAILY_QUERY_COUNTS
     return table.to_pylist(), excluded
@@ -85,9 +91,41 @@ def test_the_same_response_to_two_spellings_is_one_response() -> None:
         ],
     )
     assert rows[0]["responses"] == [
-        {"response": "Hi", "count": 5, "last_at": NOON + timedelta(hours=1), "negative": 1, "model": None},
-        {"response": "Ho", "count": 4, "last_at": NOON, "negative": 0, "model": None},
+        {"response": "Hi", "count": 5, "last_at": NOON + timedelta(hours=1), "negative": 1, "model": None} | NOBODY,
+        {"response": "Ho", "count": 4, "last_at": NOON, "negative": 0, "model": None} | NOBODY,
     ]
+
+
+def test_a_response_keeps_the_users_who_got_it_in_any_spelling_and_the_rows_without_an_id() -> None:
+    got = [("Hello?", "Hi", "u1"), ("hello", "Hi", "u1"), ("hello", "Hi", "u2"), ("hello", "Ho", "u3")]
+    rows, _ = count(
+        [{"query": "Hello?"}, {"query": "hello"}],
+        [
+            {"query": "Hello?", "response": "Hi", "count": 3, "anonymous": 2},
+            {"query": "hello", "response": "Hi", "count": 3, "anonymous": 1},
+            {"query": "hello", "response": "Ho", "count": 1},
+            {"query": "hello", "response": "{}", "count": 1},
+        ],
+        response_users=[
+            *({"query": query, "response": text, "user_id": user} for query, text, user in got),
+            {"query": "hello", "response": "not among the best", "user_id": "u9"},
+            *({"query": "hello", "response": "{}", "user_id": f"u{n}"} for n in range(20)),
+        ],
+    )
+    assert [(r["response"], r["users"], r["anonymous"]) for r in rows[0]["responses"]] == [
+        ("Hi", sorted([hash_user("u1"), hash_user("u2")]), 3),
+        ("Ho", [hash_user("u3")], 0),
+    ]
+
+
+def test_the_users_of_a_response_are_those_with_the_smallest_hashes() -> None:
+    users = [f"u{n}" for n in range(100)]
+    rows, _ = count(
+        [{"query": "q"}],
+        [{"query": "q", "response": "r", "count": 100}],
+        response_users=[{"query": "q", "response": "r", "user_id": user} for user in users],
+    )
+    assert rows[0]["responses"][0]["users"] == sorted(map(hash_user, users))[:MAX_USERS]
 
 
 def test_a_response_to_two_spellings_has_the_model_of_its_newest_row_even_if_unknown() -> None:

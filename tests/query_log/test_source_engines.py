@@ -171,6 +171,19 @@ def test_users_are_hashed_and_bounded_and_blank_ones_are_unknown(opened: Open) -
     assert not any("user" in user for user in users["crowded"])
 
 
+def test_each_response_has_the_users_with_the_smallest_hashes_and_its_rows_without_an_id(opened: Open) -> None:
+    crowd = [f"Büro {n} \\x41" for n in range(MAX_USERS + 9)]
+    rows = [log_row(response="popular", user_id=user, created_at=at(n % 24)) for n, user in enumerate(crowd * 2)]
+    rows += [log_row(response="rare", user_id=user) for user in ("u1", None, "", None)]
+    rows += [log_row("Other?", response="popular", user_id="u2")]
+    other, own = sorted(mined(opened(log(*rows)))[0], key=lambda row: row["count"])
+    assert [(r["response"], r["count"], r["users"], r["anonymous"]) for r in own["responses"]] == [
+        ("popular", 2 * len(crowd), sorted(map(hash_user, crowd))[:MAX_USERS], 0),
+        ("rare", 4, [hash_user("u1")], 3),
+    ]
+    assert [(r["users"], r["anonymous"]) for r in other["responses"]] == [([hash_user("u2")], 0)]
+
+
 def test_each_dirty_row_is_excluded_for_its_reason(opened: Open) -> None:
     rows, excluded = mined(
         opened(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from cachewarm_pipeline.errors import ConfigurationError, DatasetError
 from cachewarm_pipeline.storage.datasets import DatasetStore
 from cachewarm_pipeline.storage.files import Folder
-from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, EMBEDDINGS
+from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, EMBEDDINGS, RESPONSE
 
 DAY = date(2026, 11, 1)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -210,6 +211,20 @@ def test_a_file_of_an_older_schema_says_to_materialise_again(tmp_path: Path) -> 
     with pytest.raises(DatasetError, match=r"'text' is missing.*materialise embeddings for 2026-11-01"):
         store.read("embeddings", DAY)
     assert store.read("embeddings", DAY, ["model_id"]).num_rows == 2
+
+
+def test_counts_of_a_version_that_kept_no_users_of_responses_are_read_with_nulls(tmp_path: Path) -> None:
+    rows = _counts().to_pylist()
+    response = {"response": "r", "count": 2, "last_at": datetime(2026, 11, 1, tzinfo=UTC), "negative": 0, "model": None}
+    rows[0]["responses"] = [response]
+    older = pa.struct([field for field in RESPONSE if field.name not in ("users", "anonymous")])
+    schema = DAILY_QUERY_COUNTS.set(
+        DAILY_QUERY_COUNTS.get_field_index("responses"), pa.field("responses", pa.list_(older))
+    )
+    (tmp_path / "daily_query_counts").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, schema), tmp_path / "daily_query_counts" / f"{DAY}.parquet")
+    read = DatasetStore(str(tmp_path)).read("daily_query_counts", DAY, ["responses"])
+    assert read.to_pylist() == [{"responses": [response | {"users": None, "anonymous": None}]}]
 
 
 def test_readers_see_the_old_or_the_new_file_and_never_a_partial_one(tmp_path: Path) -> None:

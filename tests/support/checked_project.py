@@ -70,8 +70,8 @@ class Project:
             "CACHEWARM_SELECTION": "frequency",
             "CACHEWARM_SYNTHETIC_TOP": "0",
             "CACHEWARM_LOOKBACK_DAYS": str(DAYS),
-            "CACHEWARM_MIN_STABILITY": "0.5",
-            "CACHEWARM_MIN_ENTRY_QUALITY": "0.45",
+            "CACHEWARM_MIN_STABILITY": "0",
+            "CACHEWARM_MIN_ENTRY_QUALITY": "0",
             "CACHEWARM_MIN_FREQUENCY": "2",
         }
         self.datasets = DatasetStore(str(folder / "home" / "data"))

@@ -139,7 +139,7 @@ def _text(value: Any) -> Any:
 def mined(source: Source, day: date = DAY) -> tuple[list[dict[str, Any]], Counts]:
     """The daily_query_counts of a day as rows, and the numbers of excluded rows by reason."""
     groups = source.day_groups(day)
-    table, excluded = count_day(groups.queries, groups.responses, groups.users)
+    table, excluded = count_day(groups.queries, groups.responses, groups.users, groups.response_users)
     return table.to_pylist(), groups.excluded + excluded
 
 

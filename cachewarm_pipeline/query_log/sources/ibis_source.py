@@ -23,7 +23,7 @@ from cachewarm_pipeline.query_log.sources.table_columns import ANALYSES, FINDING
 
 Answer = TypeVar("Answer")
 
-MINING_VERSION = 3
+MINING_VERSION = 4
 """Raise it whenever query_log.daily_counts or the statements about a day change: days mined before are then mined
 again."""
 

@@ -27,6 +27,7 @@ from cachewarm_pipeline.query_log.sources.ibis_rows import (
     shaped,
     with_clean_agent_types,
 )
+from cachewarm_pipeline.query_log.sources.log_rankings import some_users, top_responses
 from cachewarm_pipeline.query_log.sources.table_columns import (
     ANSWER_EXCLUDED,
     EXCLUDED,
@@ -34,7 +35,7 @@ from cachewarm_pipeline.query_log.sources.table_columns import (
     null_of,
     time_literal,
 )
-from cachewarm_pipeline.storage.schemas import MAX_RESPONSES, MAX_USERS, TIMESTAMP
+from cachewarm_pipeline.storage.schemas import MAX_USERS, TIMESTAMP
 
 Snapshot = Callable[[Any], AbstractContextManager[Any]]
 """Gives an expression's rows, unchanged for several statements."""
@@ -70,6 +71,7 @@ RESPONSES = pa.schema(
         ("last_at", TIMESTAMP),
         ("negative", pa.int64()),
         ("model", pa.string()),
+        ("anonymous", pa.int64()),
     ]
 )
 REJECTED = pa.schema(
@@ -83,6 +85,7 @@ REJECTED = pa.schema(
     ]
 )
 USERS = pa.schema([("agent_type", pa.string()), ("query", pa.string()), ("user_id", pa.string())])
+RESPONSE_USERS = pa.schema([*USERS, ("response", pa.string())])
 
 
 def log_days(connection: Any, log: MappedTable, today: date) -> tuple[date | None, date | None, Counts]:
@@ -119,8 +122,14 @@ def day_groups(connection: Any, log: MappedTable, day: date, max_response_bytes:
                 tokens=kept.tokens.sum().fill_null(0).cast("int64"),
             ),
         )
-        responses = fetch(connection, _top_responses(kept, by, "model" in log.names))
-        users = fetch(connection, _some_users(kept, by)) if "user_id" in log.names else USERS.empty_table()
+        top = top_responses(kept, by, "model" in log.names)
+        responses = fetch(connection, top)
+        users, response_users = USERS.empty_table(), RESPONSE_USERS.empty_table()
+        if "user_id" in log.names:
+            users = fetch(connection, some_users(kept, by, connection.name))
+            # Only of the responses that are kept: an answer to every row would need a list for every row.
+            of_top = kept.filter(kept.usable).semi_join(top, [*by, "response"])
+            response_users = fetch(connection, some_users(of_top, [*by, "response"], connection.name))
         excluded = _count_excluded(connection, rows)
     # The engine bounds characters; the bound in bytes is applied here.
     fits = pc.less_equal(pc.binary_length(responses["response"]), max_response_bytes)
@@ -135,6 +144,7 @@ def day_groups(connection: Any, log: MappedTable, day: date, max_response_bytes:
             with_clean_agent_types(responses.filter(fits))[0], RESPONSES, "agent_type query -count -last_at"
         ),
         users=shaped(with_clean_agent_types(users)[0], USERS, "agent_type query"),
+        response_users=shaped(with_clean_agent_types(response_users)[0], RESPONSE_USERS, "agent_type query response"),
         excluded=+excluded,
     )
 
@@ -196,46 +206,6 @@ def _model(log: MappedTable) -> Any:
     return named.fill_null(False).ifelse(model, null_of("string"))
 
 
-def _top_responses(kept: Any, by: list[str], models: bool) -> Any:
-    """The MAX_RESPONSES responses of each query with the most rows, then the newest."""
-    import ibis
-
-    usable = kept.filter(kept.usable)
-    by_model = [*by, "response", *(["model"] if models else [])]
-    counted = usable.group_by(by_model).aggregate(
-        count=usable.count(), last_at=usable.at.max(), negative=usable.count(where=usable.negative)
-    )
-    if models:
-        # Not argmax(): of two models at the same time it takes any, and two reads of a day must give the same.
-        newest = counted.last_at.max().over(ibis.window(group_by=[*by, "response"]))
-        marked = counted.mutate(newest=counted.last_at == newest)
-        counted = marked.group_by([*by, "response"]).aggregate(
-            count=marked["count"].sum().cast("int64"),
-            last_at=marked.last_at.max(),
-            negative=marked.negative.sum().cast("int64"),
-            model=marked.model.min(where=marked.newest),
-        )
-    else:
-        counted = counted.mutate(model=null_of("string"))
-    order = [ibis.desc(counted["count"]), ibis.desc(counted.last_at), counted.response]
-    return _first_of_each(counted, by, order, MAX_RESPONSES)
-
-
-def _some_users(kept: Any, by: list[str]) -> Any:
-    known = kept.filter((kept.user_id != "").fill_null(False))
-    distinct = known.select(*by, "user_id").distinct()
-    # Any MAX_USERS of them are enough: a full set already means "at least MAX_USERS".
-    return _first_of_each(distinct, by, [distinct.user_id], MAX_USERS)
-
-
-def _first_of_each(table: Any, by: list[str], order: list[Any], most: int) -> Any:
-    import ibis
-
-    names = list(table.columns)
-    ranked = table.mutate(place=ibis.row_number().over(ibis.window(group_by=by, order_by=order)))
-    return ranked.filter(ranked.place < most).select(*names)
-
-
 def _count_excluded(connection: Any, rows: Any) -> Counts:
     """The excluded rows, and the rows whose answer alone is excluded, by reason."""
     counted = fetch(
@@ -287,7 +257,9 @@ def rejected(connection: Any, log: MappedTable, day: date, max_response_bytes: i
 
 def no_groups() -> DayGroups:
     """The groups of a source without a log: none."""
-    return DayGroups(QUERIES.empty_table(), RESPONSES.empty_table(), USERS.empty_table(), Counts())
+    return DayGroups(
+        QUERIES.empty_table(), RESPONSES.empty_table(), USERS.empty_table(), RESPONSE_USERS.empty_table(), Counts()
+    )
 
 
 def _whole(number: Any, per_unit: int) -> Any:
