@@ -28,9 +28,9 @@ HARD = -4.6
 """Log-odds (1%) of two answers that contradict each other, whatever else they share."""
 
 SOFT, SOFT_AT_MOST = 1.0, -0.3
-"""Log-odds taken off two answers that differ in a number, a name or a negation in one place, and the most that remain
-(43%): under every operating point. People call 40% of such pairs of real answers equivalent: the year of a contract
-against the year of the job, "not only A" against "A and B". So a model may overrule it (the `llm` judge)."""
+"""Log-odds taken off two answers that seem to contradict each other, and the most that remain (43%): under every
+operating point. People call 40% of such pairs of real answers equivalent, because a place is found by words alone. So
+the model of the `llm` judge may overrule it."""
 
 WORTH_A_VETO = -1.5
 """Log-odds from which a pair is searched for a contradiction. Below it, no use would call it equivalent."""
@@ -134,7 +134,8 @@ class LocalJudge:
         described = Texts([words[text] for text in texts], self._vectors_of(texts), texts)
         log_odds = self._model.log_odds(pair_features(described, sides, self._rarity))
         known = np.array([self._is_known(text) for text in texts])
-        log_odds -= UNKNOWN_LANGUAGE * ~(known[sides[:, 1]] & known[sides[:, 2]])
+        # A list of names has no words of any language: then the question says which one it is.
+        log_odds -= UNKNOWN_LANGUAGE * ~(known[sides[:, 0]] | known[sides[:, 1:]].all(axis=1))
         for k in np.flatnonzero(log_odds >= WORTH_A_VETO).tolist():
             one, other = (self._facts(texts[side]) for side in sides[k, 1:])
             if reason := contradict(one, other):
