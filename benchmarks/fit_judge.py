@@ -46,8 +46,10 @@ RATES = {JudgeUse.LABEL: 0.07, JudgeUse.GROUP: 0.10}
 
 SHOWN_RATES = (0.02, 0.05, 0.07)
 
-EXCLUDE = 0.5
-"""Operating point of JudgeUse.EXCLUDE: more likely equivalent than not."""
+LIKELIER_THAN_NOT = 0.5
+"""Operating point of JudgeUse.EXCLUDE and JudgeUse.CHANGED: more likely equivalent than not. Above it, answers that a
+model merely words anew would count as other answers; below it, answers that contradict each other would be equivalent
+(local.SOFT_AT_MOST)."""
 
 FOLDS = 5
 
@@ -92,7 +94,7 @@ def main() -> None:
     score = np.where(vetoed, np.minimum(score - SOFT, SOFT_AT_MOST), score)
     probability = 1 / (1 + np.exp(-score))
     points = {use: threshold_at(probability[real], judged.same[real], rate) for use, rate in RATES.items()}
-    points[JudgeUse.EXCLUDE] = EXCLUDE
+    points[JudgeUse.EXCLUDE] = points[JudgeUse.CHANGED] = LIKELIER_THAN_NOT
     weights, intercept = fit(rows, judged.same, weight)
     names = [*(path.name for path in arguments.pairs), "the package's sample"]
     data = {

@@ -137,7 +137,7 @@ class JudgeUsage:
     """Pairs with a stored verdict, from an earlier run or another judge of this run."""
     unjudged: int = 0
     """Pairs without a verdict because a spend cap was reached. As labels and in groups they are different, which can
-    only lower the hit rate."""
+    only lower the hit rate; the other uses take the local judge's verdict."""
     suspicious: int = 0
     """Pairs that were not sent because a text in them instructs the judge. They are different."""
     swapped: int = 0
@@ -168,11 +168,14 @@ class JudgeUse(StrEnum):
     """What a yes of the judge is used for. Each use has its own operating point (answers.judges)."""
 
     LABEL = "label"
-    """Evidence for a certificate, a wrong hit, two answers to one prompt: a wrong yes would hide a wrong hit."""
+    """Evidence for a certificate, a wrong semantic hit: a wrong yes would hide a wrong hit."""
     GROUP = "group"
     """Answer groups: a wrong yes merges two answers, a wrong no splits one."""
     EXCLUDE = "exclude"
     """Whether an answer is one that was withdrawn: a wrong no would bring it back."""
+    CHANGED = "changed"
+    """Whether two answers to the very same prompt, or to prompts that no lookup can tell apart, say something else: a
+    wrong no would count mere wording as a change."""
 
 
 class Judge(Protocol):

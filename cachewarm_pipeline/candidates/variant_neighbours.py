@@ -20,7 +20,11 @@ VectorsOf = Callable[[Sequence[str]], Vectors]
 """Unit vectors float32 (n, d) of texts, in their order."""
 
 Equivalent = Callable[[Sequence[AnswerPair]], NDArray[np.bool_]]
-"""Which pairs of responses are equivalent: a judge's ``same``."""
+"""Which pairs of responses are equivalent: a judge's ``same``, as strict as for evidence (JudgeUse.LABEL).
+
+The two prompts are not the same one. A wrong yes would warm a variant that asks the other question with the answer of
+its base, as an exact hit that no match rule checks. A wrong no only costs a variant.
+"""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from cachewarm_pipeline.freshness.answer_check_rows import AnswerCheckRows, Chec
 from cachewarm_pipeline.freshness.answer_history import History, answer_histories, compare, weekly_answers
 from cachewarm_pipeline.freshness.check_sample import ChangeCheck, NotChecked, Sample, week_of
 from cachewarm_pipeline.freshness.rows import CheckRow, Query
-from cachewarm_pipeline.ports import AnswerPair, BaseQuery, Judge, Llm, Ports, Progress
+from cachewarm_pipeline.ports import AnswerPair, BaseQuery, Judge, JudgeUse, Llm, Ports, Progress
 from cachewarm_pipeline.query_log.mined_days import mined_days, read_days
 from cachewarm_pipeline.query_log.response_text import why_no_answer
 
@@ -106,7 +106,9 @@ class FreshAnswers:
             for query, text in answered
             if query["entry_id"] in earlier
         ]
-        same = dict(zip(pairs, self._judge.same(pairs).tolist() if pairs else [], strict=True))
+        # A fresh answer is worded anew each time: only one that says something else has changed.
+        verdicts = self._judge.same(pairs, JudgeUse.CHANGED).tolist() if pairs else []
+        same = dict(zip(pairs, verdicts, strict=True))
         by = f"llm:{self.llm.model}"
         found = Comparisons()
         for query, text in answered:

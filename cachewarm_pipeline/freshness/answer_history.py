@@ -16,7 +16,7 @@ from cachewarm_client.personal_data import find_personal_data
 from cachewarm_pipeline.answers.response_choice import GroupResponses, LoggedAnswer, ResponseChoice, choose_response
 from cachewarm_pipeline.candidates.window_counts import DailyTables
 from cachewarm_pipeline.freshness.rows import AreEquivalent
-from cachewarm_pipeline.ports import AnswerPair, QueryAnswers
+from cachewarm_pipeline.ports import AnswerPair, JudgeUse, QueryAnswers
 
 WEEK = 7
 """Days of log from which one answer is chosen. For the later answer these are the last days of the log; for the earlier
@@ -58,9 +58,9 @@ class AnswerComparison:
     later: LoggedAnswer
     """The answer of the last week."""
     changed: bool
-    """Whether the earlier answer is not equivalent to it."""
+    """Whether the earlier answer says something else."""
     stale: bool
-    """Whether it changed, CONFIRMED rows give it, and the entry's own answer is not equivalent to it."""
+    """Whether it changed, CONFIRMED rows give it, and the entry's own answer says something else."""
     age_days: float
     """Days between the newest row of each answer."""
     volatile: bool = False
@@ -124,7 +124,7 @@ def compare(
     asked: Sequence[tuple[str, History, str | None]], group: GroupResponses, are_equivalent: AreEquivalent
 ) -> list[AnswerComparison | None]:
     """For each prompt and history, with the answer of the query's entry (None: it has no entry), whether the answer
-    changed. None where users rejected all answers of one of the weeks."""
+    changed. None where users rejected all answers of one of the weeks. A new wording is no change (CHANGED)."""
     comparable = [
         (question, weekly, weekly.earlier.answer, weekly.later, own) if weekly.earlier and weekly.later else None
         for weekly, (question, _, own) in zip(
@@ -161,7 +161,7 @@ def _shared_model(one: LoggedAnswer, other: LoggedAnswer) -> str | None:
 
 
 def _verdicts(pairs: Sequence[AnswerPair], are_equivalent: AreEquivalent) -> np.ndarray:
-    return are_equivalent(pairs) if pairs else np.empty(0, bool)
+    return are_equivalent(pairs, use=JudgeUse.CHANGED) if pairs else np.empty(0, bool)
 
 
 def _added_up(days: Sequence[Sequence[dict[str, Any]]]) -> list[LoggedAnswer]:

@@ -15,7 +15,7 @@ from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.planning.candidate_row import CandidateRow, PlanRow
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
 from cachewarm_pipeline.planning.entry_selection import Selected
-from cachewarm_pipeline.ports import AnswerPair
+from cachewarm_pipeline.ports import AnswerPair, JudgeUse
 from cachewarm_pipeline.query_log.response_text import canonical_response
 from cachewarm_pipeline.settings.selection_limits import Limits
 from cachewarm_pipeline.storage.schemas import CANDIDATE_FIELDS, PLAN_CONFLICTS, WARMING_PLAN, conform
@@ -37,7 +37,7 @@ class Plan:
 class PlanJudge(Protocol):
     """The part of a judge that a plan needs."""
 
-    def same(self, pairs: Sequence[AnswerPair]) -> np.ndarray: ...
+    def same(self, pairs: Sequence[AnswerPair], use: JudgeUse) -> np.ndarray: ...
 
     def groups(self, questions: Sequence[str], responses: Sequence[str]) -> np.ndarray: ...
 
@@ -77,7 +77,8 @@ def build_plan(
     A prompt that two sources have is warmed once, with the first source's answer and the highest demand. The other row
     is excluded as DUPLICATE_PROMPT, or as CONFLICTING_ANSWER if the ``judge`` finds that the two answers differ. Of two
     prompts that no lookup can tell apart (planning.entry_conflicts) and that have different answers, the later one is
-    excluded as INSEPARABLE. Memory: the candidates and their vectors once.
+    excluded as INSEPARABLE. Answers that are merely worded in another way do not differ (JudgeUse.CHANGED). Memory: the
+    candidates and their vectors once.
     """
     excluded = Counts()
     union: dict[str, CandidateRow] = {}
@@ -98,7 +99,9 @@ def build_plan(
                 row["embedding_key"] = key
                 union[row["entry_id"]] = row
     conflicts = []
-    verdicts = judge.same([AnswerPair(kept["prompt"], kept["response"], row["response"]) for kept, row in repeated])
+    verdicts = judge.same(
+        [AnswerPair(kept["prompt"], kept["response"], row["response"]) for kept, row in repeated], JudgeUse.CHANGED
+    )
     for (kept, row), same in zip(repeated, verdicts, strict=True):
         excluded[ExclusionReason.DUPLICATE_PROMPT if same else ExclusionReason.CONFLICTING_ANSWER] += 1
         if not same:
@@ -147,7 +150,8 @@ def _drop_inseparable(
             AnswerPair(pool[asked]["prompt"], pool[i]["response"], pool[j]["response"])
             for i, j, _ in pairs
             for asked in (i, j)
-        ]
+        ],
+        JudgeUse.CHANGED,
     )
     same = [bool(one and other) for one, other in both_ways.reshape(-1, 2)]
     dropped: set[int] = set()

@@ -55,7 +55,7 @@ def quality_threshold(
     blocking=True,
     partitions_def=daily,
     description="No two entries that a lookup cannot tell apart have different answers, and no answer group mixes "
-    "answers that differ in a number, version, negation or name.",
+    "answers that contradict each other.",
 )
 def no_conflicting_entries(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
@@ -66,7 +66,7 @@ def no_conflicting_entries(
             plan,
             workspace.vectors.get(plan["embedding_key"].to_pylist()),
             workspace.datasets.read("plan_conflicts", day),
-            workspace.settings.judge == "exact",
+            workspace.settings.judge,
         )
         return _stored(workspace, "no_conflicting_entries", day, plan_hash(plan), verdict)
 

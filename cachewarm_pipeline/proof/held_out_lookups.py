@@ -7,7 +7,7 @@ Prepares what proof.replay_simulation counts. The judge is passed in as a callab
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from cachewarm_pipeline.match_rules.learn_rules import rows_similarity
 from cachewarm_pipeline.match_rules.match_model_fit import Labelled, Scorer, describe
-from cachewarm_pipeline.ports import AnswerPair
+from cachewarm_pipeline.ports import AnswerPair, JudgeUse
 from cachewarm_pipeline.proof.replay_simulation import (
     COUNTS,
     AnswersFromStored,
@@ -41,8 +41,11 @@ precision curve uses such queries to show what a looser threshold would do."""
 NEAR_MISS_DISTANCE = 0.1
 """The same under a plain distance rule: how much further away than the threshold."""
 
-JudgeSame = Callable[[Sequence[AnswerPair]], NDArray[np.bool_]]
-"""A judge's ``same``: whether the two answers of each pair are equivalent."""
+
+class JudgeSame(Protocol):
+    """A judge's ``same``: whether the two answers of each pair are equivalent."""
+
+    def __call__(self, pairs: Sequence[AnswerPair], use: JudgeUse, /) -> NDArray[np.bool_]: ...
 
 
 @dataclass
@@ -116,7 +119,7 @@ def replay_agent(
     found = _semantic_lookups(traffic.prompts, asked, query_vectors, recipe)
     near = np.where(exact >= 0, exact, np.where(found.score >= found.near_miss, found.pick, -1))
     semantic = np.where((exact < 0) & (found.score >= found.threshold), found.pick, -1)
-    judged_rows, wrong_rows = _judge(traffic, near, recipe.entries["response"].to_pylist(), same)
+    judged_rows, wrong_rows = _judge(traffic, near, exact >= 0, recipe.entries["response"].to_pylist(), same)
     query = np.array(traffic.query, np.int64)
     served = (exact >= 0) | (semantic >= 0)
     counts = simulate_lookups(
@@ -225,28 +228,38 @@ def _app_entry_rule(prompts: Sequence[str], query_vectors: Floats, rule: MatchRu
 
 
 def _judge(
-    traffic: AgentTraffic, entry: NDArray[np.int64], responses: Sequence[str], same: JudgeSame
+    traffic: AgentTraffic,
+    entry: NDArray[np.int64],
+    exact: NDArray[np.bool_],
+    responses: Sequence[str],
+    same: JudgeSame,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each row of the traffic: how many of its logged answers were compared with its entry's, and how many of these
-    differ. ``entry`` (q,): position of each query's entry, or -1."""
+    differ. ``entry`` (q,): position of each query's entry, or -1.
+
+    At ``exact`` (q,) the entry's answer is one to the very same prompt. It is wrong only if it says something else
+    (CHANGED): a model words each answer anew. A semantic hit is judged as strictly as the evidence (LABEL).
+    """
 
     def pair_of(query: int, text: str) -> AnswerPair:
         return AnswerPair(traffic.prompts[query], text, responses[int(entry[query])])
 
-    pairs: dict[AnswerPair, int] = {}
+    pairs: dict[JudgeUse, dict[AnswerPair, bool]] = {JudgeUse.CHANGED: {}, JudgeUse.LABEL: {}}
+    use_of = [JudgeUse.CHANGED if is_exact else JudgeUse.LABEL for is_exact in exact.tolist()]
     usable: dict[str, bool] = {}
     for query, answers in zip(traffic.query, traffic.answers, strict=True):
         if entry[query] >= 0:
             for text, _ in answers:
                 if usable.setdefault(text, not find_personal_data(text)):  # the judge may be an external server
-                    pairs.setdefault(pair_of(query, text), len(pairs))
-    verdicts = same(list(pairs))
+                    pairs[use_of[query]][pair_of(query, text)] = False
+    for use, asked in pairs.items():
+        asked.update(zip(asked, same(list(asked), use).tolist() if asked else [], strict=True))
     judged, wrong = np.zeros(len(traffic.query), np.int64), np.zeros(len(traffic.query), np.int64)
     for i, (query, answers) in enumerate(zip(traffic.query, traffic.answers, strict=True)):
         for text, count in answers if entry[query] >= 0 else ():
             if usable[text]:
                 judged[i] += count
-                wrong[i] += 0 if verdicts[pairs[pair_of(query, text)]] else count
+                wrong[i] += 0 if pairs[use_of[query]][pair_of(query, text)] else count
     return judged, wrong
 
 

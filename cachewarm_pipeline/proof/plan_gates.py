@@ -4,6 +4,7 @@ The gate on the wrong-hit rate is in wrong_hit_gate.py.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from cachewarm_client.personal_data import find_personal_data, mask
 from cachewarm_client.words import tokens
 
-from cachewarm_pipeline.answers.contradictions import facts_differ
+from cachewarm_pipeline.answers.contradictions import contradict, is_hard
 from cachewarm_pipeline.answers.facts import facts
 from cachewarm_pipeline.answers.volatility import REASONS
 from cachewarm_pipeline.number_format import plural
@@ -82,33 +83,38 @@ def quality_threshold(plan: pa.Table, floors: Mapping[str, float]) -> GateVerdic
     )
 
 
-def no_conflicting_entries(
-    plan: pa.Table, vectors: np.ndarray, conflicts: pa.Table, judge_is_exact: bool
-) -> GateVerdict:
-    """No prompt has two entries, no two entries that a lookup cannot tell apart have different answers, and no answer
-    group has members that differ in a number, version, negation or name.
+def no_conflicting_entries(plan: pa.Table, vectors: np.ndarray, conflicts: pa.Table, judge: str) -> GateVerdict:
+    """No prompt has two entries, no two entries that a lookup cannot tell apart have different answers, and no member
+    of an answer group contradicts its head.
 
     ``vectors`` (n, d): the plan's. ``conflicts``: PLAN_CONFLICTS, the candidates that planning excluded for a conflict;
-    they are shown, not judged. With the exact judge, the members of a group are equal anyway.
+    they are shown, not judged. ``judge``: name of the plan's judge.
+
+    With the exact judge, answers differ if their groups do, and the members of a group are equal anyway. With another
+    one, planning has already excluded what the judge calls different. Its groups are built for another use and are not
+    transitive, so two answers that it calls equivalent may be in two groups: only a contradiction is a conflict then.
     """
     rows = plan.select(["entry_id", "agent_type", "prompt", "response", "answer_group"]).to_pylist()
     found: list[dict[str, Any]] = []
     positions: dict[str, list[int]] = {}
     seen: dict[str, int] = {}
     heads: dict[tuple[str, str], int] = {}
+    answers_conflict = partial(_contradict, judge=judge)
     for i, row in enumerate(rows):
         positions.setdefault(row["agent_type"], []).append(i)
         if row["entry_id"] in seen:
             found.append(_conflict("one prompt, two entries", rows[seen[row["entry_id"]]], row))
         seen.setdefault(row["entry_id"], i)
         head = rows[heads.setdefault((row["agent_type"], row["answer_group"]), i)]
-        if not judge_is_exact and _answers_differ(head["response"], row["response"]):
+        if judge != "exact" and answers_conflict(head["response"], row["response"]):
             found.append(_conflict("one answer group, but the answers differ", head, row))
     for of_agent in positions.values():
         words = [tokens(rows[i]["prompt"]) for i in of_agent]
         for pair in inseparable_pairs(vectors[of_agent], words):
             first, second = rows[of_agent[pair.first]], rows[of_agent[pair.second]]
-            if first["answer_group"] != second["answer_group"]:
+            if first["answer_group"] != second["answer_group"] and (
+                judge == "exact" or answers_conflict(first["response"], second["response"])
+            ):
                 found.append(_conflict("no feature tells them apart", first, second))
     numbers = {"entries": len(rows), "conflicts": len(found), "left_out_before": conflicts.num_rows}
     entries = plural(len(rows), "entry", "entries")
@@ -122,8 +128,13 @@ def no_conflicting_entries(
     return GateVerdict(True, f"No conflict among {entries}; {excluded}.", numbers, shown)
 
 
-def _answers_differ(one: str, other: str) -> bool:
-    return canonical_response(one) != canonical_response(other) and facts_differ(facts(one), facts(other))
+def _contradict(one: str, other: str, judge: str) -> bool:
+    """Whether no judge of this name can have called the two equivalent. The model of the ``llm`` judge may overrule all
+    but hard contradictions."""
+    if canonical_response(one) == canonical_response(other):
+        return False
+    reason = contradict(facts(one), facts(other))
+    return reason is not None and (judge != "llm" or is_hard(reason))
 
 
 def _conflict(problem: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class JudgedLookups:
     """Uncached logged answers of the row that were compared with the served response. 0 if no warmed entry serves the
     row, or the row has no answer of its own."""
     wrong: Ints
-    """Those of them that are not equivalent to the served response."""
+    """Those of them that are not equivalent to the served response. To an exact hit, those that say something else."""
 
 
 def simulate_lookups(

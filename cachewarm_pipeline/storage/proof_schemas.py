@@ -13,9 +13,11 @@ REPLAY_COUNTS = [
     _field("own_hits", pa.int64(), "warmed hits by app entries, which the cache stored itself"),
     _field("distance_hits", pa.int64(), "hits of warmed entries, exact or by the certified plain distance"),
     _field("exact_judged", pa.int64(), "logged answers that were compared with the response of an exact hit"),
-    _field("exact_wrong", pa.int64(), "of these, not equivalent"),
+    _field(
+        "exact_wrong", pa.int64(), "of these, those that say something else than the response; wording is no reason"
+    ),
     _field("semantic_judged", pa.int64(), "logged answers that were compared with the response of a semantic hit"),
-    _field("semantic_wrong", pa.int64(), "of these, not equivalent"),
+    _field("semantic_wrong", pa.int64(), "of these, not equivalent, judged as strictly as certifying queries"),
 ]
 
 REPLAY = pa.schema(
@@ -37,7 +39,7 @@ REPLAY_DECISIONS = pa.schema(
         _field("similarity", pa.float64(), "cosine similarity of the two prompts"),
         _field("lookups", pa.int64(), "held-out lookups of the query, all days"),
         _field("judged", pa.int64(), "its logged answers that were compared with the entry's answer"),
-        _field("wrong", pa.int64(), "of these, not equivalent"),
+        _field("wrong", pa.int64(), "of these, not equivalent; for an exact hit, those that say something else"),
         _field("served_response", pa.string(), "first 500 characters of the entry's response"),
         _field(
             "own_response",

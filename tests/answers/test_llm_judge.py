@@ -312,6 +312,7 @@ def test_over_the_cap_the_probability_is_the_local_one_and_no_withdrawn_answer_c
     assert judge.probability(pairs).tolist() == [0.4, 0.2]
     assert judge.same(pairs, JudgeUse.LABEL).tolist() == [False, False]
     assert judge.same(pairs, JudgeUse.EXCLUDE).tolist() == [True, False]
+    assert judge.same(pairs, JudgeUse.CHANGED).tolist() == [True, False]  # a spent budget is no changed answer
     assert (judge.usage.unjudged, server.requests) == (2, [])
 
 

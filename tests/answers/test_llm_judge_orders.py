@@ -132,6 +132,7 @@ def test_an_instruction_does_not_bring_a_withdrawn_answer_back(server: ChatServe
     pair = PAIR._replace(right=f"{PAIR.left}. {HOSTILE}")
     assert judge.same([pair], JudgeUse.LABEL).tolist() == [False]
     assert judge.same([pair], JudgeUse.EXCLUDE).tolist() == [True]  # as the local judge says
+    assert judge.same([pair], JudgeUse.CHANGED).tolist() == [False]
     assert server.requests == []
 
 

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.freshness.answer_history import AnswerComparison, History, answer_histories, compare
+from cachewarm_pipeline.ports import AnswerPair, JudgeUse
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.candidates.test_window_rollup import FIRST, asked, said
 
@@ -100,6 +102,16 @@ def test_a_query_whose_answer_changed_more_than_once_is_not_volatile() -> None:
     found = compared(days)
     assert found is not None
     assert (found.volatile, found.changed) == (False, True)
+
+
+def test_an_answer_in_other_words_is_no_change_however_strict_the_judge_is_as_evidence() -> None:
+    def same(pairs: Sequence[AnswerPair], /, use: JudgeUse = JudgeUse.LABEL) -> np.ndarray:
+        return np.full(len(pairs), use is JudgeUse.CHANGED)
+
+    history = answer_histories(log(**one("old", 12), **one("old, reworded", 2, 2)), [Q], DAY)[Q]
+    (found,) = compare([(Q[1], history, "old")], ExactJudge(), same)
+    assert found is not None
+    assert (found.changed, found.stale) == (False, False)
 
 
 def test_a_query_without_an_entry_is_compared_and_nothing_is_stale() -> None:

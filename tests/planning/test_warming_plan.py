@@ -1,7 +1,9 @@
 """The plan: union, quality floor, order, conflicts, budget, hash."""
 
 import json
+from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from cachewarm_client.text import embedding_key, entry_id
@@ -13,7 +15,8 @@ from cachewarm_pipeline.errors import ConfigurationError, DatasetError
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
 from cachewarm_pipeline.planning import warming_plan as plan_module
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
-from cachewarm_pipeline.planning.warming_plan import Plan, build_plan, by_frequency, plan_hash
+from cachewarm_pipeline.planning.warming_plan import Plan, PlanJudge, build_plan, by_frequency, plan_hash
+from cachewarm_pipeline.ports import AnswerPair, JudgeUse
 from cachewarm_pipeline.query_log.response_text import canonical_response
 from cachewarm_pipeline.storage.schemas import GOLDEN_CANDIDATES, WARMING_PLAN, conform
 from tests.support.cache_fakes import TrigramEmbedder
@@ -43,7 +46,7 @@ def table(*rows: dict[str, object]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=GOLDEN_CANDIDATES)
 
 
-def made(*tables: pa.Table, budget: int = 10, embedded: set[str] | None = None) -> Plan:
+def made(*tables: pa.Table, budget: int = 10, embedded: set[str] | None = None, judge: PlanJudge | None = None) -> Plan:
     text_of = {embedding_key(MODEL, p): p for t in tables for p in t["prompt"].to_pylist()}
     known = set(text_of) if embedded is None else embedded
     return build_plan(
@@ -52,7 +55,7 @@ def made(*tables: pa.Table, budget: int = 10, embedded: set[str] | None = None) 
         embedded=known,
         floors=FLOORS,
         select=by_frequency(budget),
-        judge=ExactJudge(),
+        judge=judge or ExactJudge(),
         vectors_of=lambda keys: TrigramEmbedder().embed([text_of[key] for key in keys]),
     )
 
@@ -84,6 +87,25 @@ def test_a_prompt_with_two_answers_is_a_conflict_and_with_the_same_answer_a_dupl
     (conflict,) = plan.conflicts.to_pylist()
     assert (conflict["kept_response"], conflict["dropped_response"]) == ("golden answer", "log answer")
     assert conflict["reason"] == "conflicting_answer"
+
+
+class StrictUnlessChanged(ExactJudge):
+    """Calls any two answers equivalent when asked whether they have CHANGED, else only equal ones."""
+
+    def same(self, pairs: Sequence[AnswerPair], use: JudgeUse = JudgeUse.LABEL) -> np.ndarray:
+        return super().same(pairs, use) | (use is JudgeUse.CHANGED)
+
+
+def test_answers_that_are_merely_worded_in_another_way_are_no_conflict() -> None:
+    golden = table(candidate("How?", response="golden answer"), candidate(SAFE + "; thanks", response="Better not."))
+    log = table(
+        candidate("how", "query_log", response="the golden answer"),
+        candidate(SAFE + ", thanks", "query_log", response="It is better not to."),
+    )
+    plan = made(golden, log, judge=StrictUnlessChanged())
+    assert plan.excluded == {ExclusionReason.DUPLICATE_PROMPT: 1}
+    assert plan.table.num_rows == 3
+    assert made(golden, log).conflicts.num_rows == 2
 
 
 SAFE = "is it safe to call eval on what a stranger typed"

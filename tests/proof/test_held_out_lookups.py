@@ -9,7 +9,8 @@ from cachewarm_client.certificate import Certificate
 from cachewarm_client.match_rules import MatchRule
 
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
-from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, replay_agent, traffic_by_agent_type
+from cachewarm_pipeline.ports import AnswerPair, JudgeUse
+from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, JudgeSame, replay_agent, traffic_by_agent_type
 from cachewarm_pipeline.proof.replay_summary import summarise_replay
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
 from tests.candidates.test_window_rollup import FIRST, Days, Row, asked, said
@@ -22,10 +23,15 @@ DAYS = [FIRST + timedelta(days=n) for n in range(2)]
 PROOF = Certificate(0.05, 0.01, 0.9, 200, 0, 0.03, 400, 5)
 BY_DISTANCE = MatchRule("a", "distance", 0.1, True, None, PROOF, PROOF)
 EXACT_ONLY = MatchRule("a", "exact_only")
+EXACT = ExactJudge()
 
 
 def replayed(
-    rule: MatchRule, *days: list[Row], skip: Sequence[str] = (), plan: pa.Table | None = None
+    rule: MatchRule,
+    *days: list[Row],
+    skip: Sequence[str] = (),
+    plan: pa.Table | None = None,
+    same: JudgeSame = EXACT.same,
 ) -> tuple[pa.Table, dict[str, Row], dict[str, object]]:
     plan = make_plan([{"prompt": ROTATE, "response": "so", "agent_type": "a"}]) if plan is None else plan
     embedder = TrigramEmbedder()
@@ -38,7 +44,7 @@ def replayed(
 
     recipe = AgentRecipe(plan, embedder.embed(plan["prompt"].to_pylist()), rule, None)
     left = np.array([prompt in skip for prompt in traffic.prompts])
-    rows, decisions = replay_agent("a", traffic, recipe, DAYS, vectors, left, ExactJudge().same)
+    rows, decisions = replay_agent("a", traffic, recipe, DAYS, vectors, left, same)
     found = summarise_replay(rows, decisions, delta=0.05, seed=0)
     assert not set(asked_for) & set(skip)
     return rows, {row["prompt"]: row for row in decisions.to_pylist()}, found
@@ -64,6 +70,25 @@ def test_a_logged_answer_that_differs_from_the_served_one_is_a_wrong_hit_with_it
     assert (decisions[NEAR]["judged"], decisions[NEAR]["wrong"]) == (4, 3)
     assert found["semantic_wrong_hit_rate"] == 0.75
     assert decisions[NEAR]["served_response"] == "so"
+
+
+def test_an_exact_hit_is_not_wrong_for_wording_alone_and_a_semantic_hit_is_judged_strictly() -> None:
+    calls: list[JudgeUse] = []
+
+    def same(pairs: Sequence[AnswerPair], use: JudgeUse, /) -> np.ndarray:
+        calls.append(use)
+        return np.array([use is JudgeUse.CHANGED and pair.left == "so it is" for pair in pairs], bool)
+
+    day = [
+        asked("how do i rotate the signing key", 5, said("so it is", 3), said("otherwise", 2), prompt=ROTATE),
+        asked(NEAR, 3, said("so it is", 3)),
+    ]
+    _, decisions, _ = replayed(BY_DISTANCE, day, same=same)
+    assert {row["kind"]: (row["judged"], row["wrong"]) for row in decisions.values()} == {
+        "exact": (5, 2),
+        "semantic": (3, 3),
+    }
+    assert calls == [JudgeUse.CHANGED, JudgeUse.LABEL]
 
 
 def test_answers_of_an_earlier_cache_count_as_demand_not_as_evidence() -> None:

@@ -93,10 +93,10 @@ def test_loaded_equals_planned_only_when_the_sets_are_equal(planned: set[str], l
     assert verdict.numbers["unplanned"] == len(loaded - planned)
 
 
-def conflicts(*rows: dict[str, Any], exact: bool = False) -> Any:
+def conflicts(*rows: dict[str, Any], judge: str = "local") -> Any:
     plan = make_plan(rows)
     vectors = TrigramEmbedder().embed(plan["prompt"].to_pylist())
-    return plan_gates.no_conflicting_entries(plan, vectors, NO_CONFLICTS, exact)
+    return plan_gates.no_conflicting_entries(plan, vectors, NO_CONFLICTS, judge)
 
 
 def test_entries_that_differ_in_what_a_match_rule_reads_do_not_conflict() -> None:
@@ -130,7 +130,38 @@ def test_an_answer_group_with_another_number_version_or_negation_fails(one: str,
         {"prompt": "what number of attempts is right", "response": other, "answer_group": "g"},
     ]
     assert not conflicts(*rows).passed
-    assert conflicts(*rows, exact=True).passed  # the members of the exact judge's groups are equal anyway
+    assert conflicts(*rows, judge="exact").passed  # the members of the exact judge's groups are equal anyway
+
+
+def test_inseparable_entries_of_two_groups_conflict_only_if_their_answers_contradict() -> None:
+    def verdict(one: str, other: str, judge: str = "local") -> Any:
+        prompts = SAFE + "; thanks", SAFE + ", thanks"
+        return conflicts(
+            *(
+                {"prompt": prompt, "response": response, "answer_group": response}
+                for prompt, response in zip(prompts, (one, other), strict=True)
+            ),
+            judge=judge,
+        )
+
+    reworded = "Do not call eval on it.", "It is best not to call eval on it."
+    assert verdict(*reworded).passed  # the judge called them equivalent, but groups are not transitive
+    assert not verdict(*reworded, judge="exact").passed
+    assert not verdict("Yes, it is safe.", "No, it is not safe.").passed
+
+
+def test_only_contradictions_that_no_model_may_overrule_block_a_plan_of_the_llm_judge() -> None:
+    def verdict(one: str, other: str, judge: str) -> Any:
+        return conflicts(
+            {"prompt": "how often do we retry", "response": one, "answer_group": "g"},
+            {"prompt": "what number of attempts is right", "response": other, "answer_group": "g"},
+            judge=judge,
+        )
+
+    soft, hard = ("Retry 3 times.", "Retry 5 times."), ("Yes, retry.", "No, do not retry.")
+    assert not verdict(*soft, "local").passed
+    assert verdict(*soft, "llm").passed
+    assert not verdict(*hard, "llm").passed
 
 
 def unfit(personal: float, volatile: float) -> pa.Table:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from cachewarm_pipeline.answers.equivalence_groups import must_match_exactly
+from cachewarm_pipeline.answers.equivalence_groups import is_blank
 from cachewarm_pipeline.answers.judges.judge_question import JudgeModel
 from cachewarm_pipeline.answers.judges.llm import LlmJudge, LocalProbability
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
@@ -113,16 +113,12 @@ class PlannedJudge:
         return np.array([self._of(*sorted((pair.left, pair.right))) for pair in pairs], np.float64)
 
     def same(self, pairs: Sequence[AnswerPair], use: JudgeUse = JudgeUse.LABEL) -> NDArray[np.bool_]:
-        return self.probability(pairs) >= (0.3 if use is JudgeUse.EXCLUDE else 0.9)
+        return self.probability(pairs) >= (0.3 if use in (JudgeUse.EXCLUDE, JudgeUse.CHANGED) else 0.9)
 
     def _of(self, left: str, right: str) -> float:
         if canonical_response(left) == canonical_response(right):
             return 1.0
-        if (
-            must_match_exactly(left)
-            or must_match_exactly(right)
-            or ("never" in left.split()) != ("never" in right.split())
-        ):
+        if is_blank(left) or is_blank(right) or ("never" in left.split()) != ("never" in right.split()):
             return 0.01
         planned = self.plan(left, right)
         return 0.5 if planned is None else planned

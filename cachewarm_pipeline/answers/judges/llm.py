@@ -94,7 +94,9 @@ class LlmJudge:
 
     The most uncertain pairs are asked first. Verdicts are stored in batches as they arrive, so a crash or an error
     keeps what was paid for. Where there is no clear verdict, a pair is different; for ``JudgeUse.EXCLUDE`` the local
-    judge decides it, so that no withdrawn answer comes back. ``usage`` is the local judge's, with the model's on top.
+    judge decides it, so that no withdrawn answer comes back. For ``JudgeUse.CHANGED`` the local judge decides pairs
+    over the cap, so that a spent budget does not look like changed answers. ``usage`` is the local judge's, with the
+    model's on top.
     Memory: the stored verdicts, and the vectors of all responses given to ``groups``.
     """
 
@@ -130,7 +132,8 @@ class LlmJudge:
     def same(self, pairs: Sequence[AnswerPair], use: JudgeUse = JudgeUse.LABEL) -> NDArray[np.bool_]:
         opinion = self._opinion(pairs)
         result: NDArray[np.bool_] = opinion.clear & (opinion.probability > SPLIT)
-        by_local = ~opinion.clear if use is JudgeUse.EXCLUDE else opinion.unjudged & self.unjudged_is_local
+        unjudged_is_local = self.unjudged_is_local or use is JudgeUse.CHANGED
+        by_local = ~opinion.clear if use is JudgeUse.EXCLUDE else opinion.unjudged & unjudged_is_local
         places = np.flatnonzero(by_local)
         if len(places):
             result[places] = self._local.same([pairs[k] for k in places.tolist()], use)
