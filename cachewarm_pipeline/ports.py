@@ -197,6 +197,10 @@ class Judge(Protocol):
         """Which of the pairs (n,) are equivalent at the operating point of ``use``. Reflexive and symmetric."""
         ...
 
+    def operating_point(self, use: JudgeUse) -> float:
+        """Probability from which a pair is equivalent for ``use``, where the judge has a clear verdict."""
+        ...
+
     def __call__(self, queries: "Sequence[QueryAnswers]") -> list[list[int]]:
         """Group labels of each query's responses, as in ``GroupResponses``: 0, 1, ... in the order of their heads."""
         ...

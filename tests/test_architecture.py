@@ -96,7 +96,10 @@ IO_ROOMS = {"settings", "storage", "models", "embedded", "workspace", "lineage",
 IO_WORDS = {"redis", "openai", "ibis", "sources", "formats", "service", "store", "stored", "server", "batches"}
 """A module that talks to Redis, a paid server, an engine or the disk has one of these words in its path."""
 
-PACKAGE_DATA = {"cachewarm_pipeline.candidates.variant_writers.recorded_writer"}
+PACKAGE_DATA = {
+    "cachewarm_pipeline.answers.judges.local_model",
+    "cachewarm_pipeline.candidates.variant_writers.recorded_writer",
+}
 """Modules that read a file of the package itself."""
 
 CLIENT_IO = {

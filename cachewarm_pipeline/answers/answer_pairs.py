@@ -45,14 +45,17 @@ class QueryPairs:
     """(2, 2) cell of pairs of one user, and of pairs of two; zeros where no pair is of one user."""
     pairs: Floats
     """(4, 2) number of pairs and sum of disagreement: near, far, same user, other user. For reports."""
+    near_different: int
+    """The near ones of these pairs that the judge calls different where it labels."""
     scatter: Floats
     """(2,) squared deviation of the disagreement within its cells, and what it were if pairs were only 0 or 1."""
     cuts: tuple[int, ...]
     """Ordinals of the first days after the possible single changes."""
 
 
-def query_pairs(answers: Sequence[LoggedAnswer], probability: Floats) -> QueryPairs:
-    """The pairs of a query's observations. ``probability`` (n, n): that two of the answers are equivalent."""
+def query_pairs(answers: Sequence[LoggedAnswer], probability: Floats, label_point: float = 0.5) -> QueryPairs:
+    """The pairs of a query's observations. ``probability`` (n, n): that two of the answers are equivalent.
+    ``label_point``: probability from which the judge labels a pair as equivalent."""
     answer, day, user = _observations(answers)
     n = len(answer)
     left, right = np.triu_indices(n, 1)
@@ -81,6 +84,7 @@ def query_pairs(answers: Sequence[LoggedAnswer], probability: Floats) -> QueryPa
         shapes,
         users,
         _cells(kinds, np.ones(len(gap)), differ),
+        int((kinds[0] & (1.0 - differ < label_point)).sum()),
         scatter,
         tuple(cuts),
     )

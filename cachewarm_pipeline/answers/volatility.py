@@ -81,7 +81,9 @@ class JudgeNoise:
     queries: int
     near_pairs: int
     near_disagreement: float | None
-    """Of pairs at most a day apart: the judge's noise floor. None without pairs."""
+    """Of pairs at most a day apart. None without pairs."""
+    near_called_different: float | None
+    """Share of these pairs that the judge calls different where it labels: its noise floor (answers.noise_floor)."""
     far_pairs: int
     far_disagreement: float | None
     """Of pairs at least a week apart."""
@@ -116,6 +118,7 @@ def find_volatility(
         agent_type,
         len(queries),
         *near,
+        sum(query.near_different for query in queries) / near[0] if near[0] else None,
         *far,
         *same_user,
         *other_user,

@@ -9,7 +9,7 @@ import pyarrow as pa
 from cachewarm_pipeline.candidates.golden_candidates import choose_golden_candidates
 from cachewarm_pipeline.candidates.window_rollup import FrequentQueries, roll_up_frequent_queries
 from cachewarm_pipeline.exclusion_reasons import Counts
-from cachewarm_pipeline.ports import Judge, Ports
+from cachewarm_pipeline.ports import Judge, JudgeUse, Ports
 from cachewarm_pipeline.query_log.day_weights import day_weights
 from cachewarm_pipeline.query_log.mined_days import read_days
 
@@ -24,6 +24,7 @@ def frequent_of_days(ports: Ports, days: Sequence[date], judge: Judge) -> Freque
         min_users=settings.min_users,
         min_stability=settings.min_stability,
         judge=judge.probability,
+        label_point=judge.operating_point(JudgeUse.LABEL),
     )
 
 

@@ -75,6 +75,7 @@ def roll_up_frequent_queries(
     min_users: int,
     min_stability: float = 0.0,
     judge: Probability = exact_probability,
+    label_point: float = 0.5,
 ) -> FrequentQueries:
     """The frequent queries of a window with the answers to warm, and the distinct queries that are excluded.
 
@@ -89,8 +90,9 @@ def roll_up_frequent_queries(
       ``min_stability`` (answers.volatility).
 
     ``demand`` is the sum over days of the day's rows times the day's weight; the ``weights`` of a window sum to 1
-    (query_log.day_weights). ``judge`` gives the probability that two responses are equivalent. Where the log of an
-    agent_type has user ids, every user has one vote in the choice of the answer, else every row.
+    (query_log.day_weights). ``judge`` gives the probability that two responses are equivalent, ``label_point`` is the
+    one from which it labels them so. Where the log of an agent_type has user ids, every user has one vote in the choice
+    of the answer, else every row.
     """
     frequent, distinct = frequent_hashes(days, min_frequency)
     window = Window(days, frequent, weights)
@@ -133,7 +135,7 @@ def roll_up_frequent_queries(
                 excluded[ExclusionReason.NEGATIVE_FEEDBACK] += 1
             else:
                 sampled = sum(answer.count for answer in judged) < int(window.totals["answered"][query])
-                own = _Answered(query, choice, query_pairs(judged, matrix), sampled)
+                own = _Answered(query, choice, query_pairs(judged, matrix, label_point), sampled)
                 answered.setdefault(agent_type, []).append(own)
     noise = []
     for agent_type, own_queries in sorted(answered.items()):

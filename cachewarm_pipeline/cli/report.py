@@ -84,6 +84,7 @@ def made(settings: Settings, asked: date | None) -> "RunReport":
 
 def stored_of(workspace: "Workspace", day: date) -> "Stored":
     """What runs have stored up to the day. Raises DatasetError for a damaged file."""
+    from cachewarm_pipeline.answers.noise_floor import stored_noise
     from cachewarm_pipeline.models.usage_ledger import read_usage
     from cachewarm_pipeline.proof.service import stored_replay
     from cachewarm_pipeline.reporting.run_report_inputs import Stored
@@ -112,6 +113,7 @@ def stored_of(workspace: "Workspace", day: date) -> "Stored":
         returns=rows("net_return", of.get("net_return")),
         payback=rows("entry_payback", of.get("entry_payback")),
         of=of,
+        noise=stored_noise(datasets, day),
         usage=read_usage(workspace.usage_folder, date.min, workspace.today),
     )
 

@@ -6,7 +6,8 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachewarm_pipeline.lineage.asset_page import judge_metadata, record_day, table_metadata
+from cachewarm_pipeline.answers.noise_floor import NoiseFloors, stored_noise
+from cachewarm_pipeline.lineage.asset_page import judge_metadata, record_day, records, table_metadata, text
 from cachewarm_pipeline.lineage.daily_asset import (
     CANDIDATES_GROUP,
     PAID_POOL,
@@ -62,26 +63,49 @@ def match_rules(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
     for day in paid_days(context, workspace):
         judge = workspace.judge(context.log.info)
         plan, labelled = datasets.read("warming_plan", day), datasets.read("labelled_queries", day)
-        logs, learned = rules_of_plan(workspace, plan, labelled, judge, context.log.info)
+        noise = stored_noise(datasets, day)
+        logs, learned = rules_of_plan(workspace, plan, labelled, judge, context.log.info, noise)
         table = rules_table(learned.rules)
         evidence = evidence_table(logs, plan, labelled, learned.evidence)
         datasets.write("match_vectors", day, vectors_table(logs, plan, learned.rules, learned.scorers))
         datasets.write("match_evidence", day, evidence)
         datasets.write("match_rules", day, table)
-        metadata = _rules_metadata(workspace, table, evidence, judge)
+        metadata = _rules_metadata(workspace, table, evidence, judge, noise)
         record_day(context, day, metadata, spent=workspace.ledger.usd())
 
 
-def _rules_metadata(workspace: Workspace, table: pa.Table, evidence: pa.Table, judge: Judge) -> dict[str, Any]:
+_SHOWN = ("agent_type", "rule", "threshold", "hits", "wrong_hits", "upper", "why")
+
+
+def noise_metadata(table: pa.Table, noise: NoiseFloors) -> dict[str, Any]:
+    """What the page of match_rules says about the judge's noise; nothing where it was not measured. ``table``:
+    MATCH_RULES."""
+    if noise.pooled is None:
+        return {}
+    hits, wrong = (pc.sum(table[name]).as_py() or 0 for name in ("hits", "wrong_hits"))
+    rows = [
+        {**row, "judge noise": noise.by_agent_type.get(row["agent_type"])}
+        for row in table.select(_SHOWN).slice(1).to_pylist()
+    ]
+    return {
+        "judge_noise": text(noise.sentence(wrong / hits if hits else None, "held-out hits")),
+        "agent_types": records(rows),
+    }
+
+
+def _rules_metadata(
+    workspace: Workspace, table: pa.Table, evidence: pa.Table, judge: Judge, noise: NoiseFloors
+) -> dict[str, Any]:
     """``table``: MATCH_RULES, its first row not of an agent_type; ``evidence``: MATCH_EVIDENCE."""
     kinds = table["rule"].to_pylist()[1:]
     return table_metadata(
         table,
-        examples=("agent_type", "rule", "threshold", "hits", "wrong_hits", "upper", "why"),
+        examples=_SHOWN,
         wrong_hit_bound=pc.max(table.filter(table["certified"])["upper"]).as_py() or 0.0,
         target_wrong_hit_rate=workspace.settings.max_wrong_hit_rate,
         confidence=workspace.settings.confidence,
         certifying_queries=evidence.num_rows,
+        **noise_metadata(table, noise),
         **{kind: kinds.count(kind) for kind in ("learned", "distance", "exact_only")},
         **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
     )

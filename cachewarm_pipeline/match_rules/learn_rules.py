@@ -3,7 +3,7 @@
 Every agent_type has a certificate of its own, also where its weights are borrowed from others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,9 +69,11 @@ def learn_rules(
     delta: float,
     seed: int = 0,
     progress: Callable[[str], object] = lambda _: None,
+    too_noisy: Mapping[str, str] | None = None,
 ) -> Learned:
     """A rule for each agent_type. ``alpha``: the wrong-hit rate to certify; ``delta``: the chance that a certificate is
-    wrong; ``seed``: draws the folds.
+    wrong; ``seed``: draws the folds; ``too_noisy``: by agent_type, why its judge can hardly certify alpha, which is
+    added to the reason of an agent_type with enough queries and no certificate.
 
     The rule is ``learned`` where the model is certified, else ``distance`` where the plain similarity is certified,
     else ``exact_only``. Each of the two certificates is wrong with probability delta at most, so a rule is wrong with
@@ -84,11 +86,16 @@ def learn_rules(
 
     # Many small products: on a busy machine, BLAS threads that wait for each other cost a hundred times what they save.
     with threadpool_limits(1, user_api="blas"):
-        return _learn(logs, alpha, delta, seed, progress)
+        return _learn(logs, alpha, delta, seed, progress, too_noisy or {})
 
 
 def _learn(
-    logs: Sequence[AgentLog], alpha: float, delta: float, seed: int, progress: Callable[[str], object]
+    logs: Sequence[AgentLog],
+    alpha: float,
+    delta: float,
+    seed: int,
+    progress: Callable[[str], object],
+    too_noisy: Mapping[str, str],
 ) -> Learned:
     trained, space, words = cross_fit(logs, seed, progress)
     rules, scorers, evidence = {}, {}, {}
@@ -97,7 +104,7 @@ def _learn(
         fit = fit_or_borrow(own, trained)
         scorers[name] = published_scorer(own, space, words)
         progress(f"certifying {name!r} on {plural(len(own.log.held_out), 'held-out query', 'held-out queries')}")
-        rules[name], evidence[name] = _certified(own, fit, scorers[name], alpha, delta)
+        rules[name], evidence[name] = _certified(own, fit, scorers[name], alpha, delta, too_noisy.get(name, ""))
     for log in logs:
         if not log.entries:
             rules[log.agent_type] = MatchRule(log.agent_type, "exact_only", why="it has no warmed entries")
@@ -108,7 +115,7 @@ def _learn(
 
 
 def _certified(
-    own: TrainedLog, fit: ModelFit | None, scorer: Scorer, alpha: float, delta: float
+    own: TrainedLog, fit: ModelFit | None, scorer: Scorer, alpha: float, delta: float, too_noisy: str
 ) -> tuple[MatchRule, Evidence]:
     log = own.log
     data, entries, name = log.data, np.arange(log.entries), log.agent_type
@@ -136,7 +143,10 @@ def _certified(
     elif distance is not None:
         rule = MatchRule(name, "distance", distance, True, None, plain, plain, f"plain distance: {_proof(plain)}")
     else:
-        rule = MatchRule(name, "exact_only", distance=plain, why=_why_not(learned or plain, own, alpha, delta))
+        why = _why_not(learned or plain, own, alpha, delta)
+        if too_noisy and len(log.held_out) >= binomial.fewest_trials(alpha, delta):
+            why = f"{why}; {too_noisy}"
+        rule = MatchRule(name, "exact_only", distance=plain, why=why)
     return rule, evidence
 
 

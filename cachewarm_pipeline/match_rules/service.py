@@ -6,6 +6,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from cachewarm_pipeline.answers.noise_floor import NoiseFloors
 from cachewarm_pipeline.exclusion_reasons import Counts
 from cachewarm_pipeline.match_rules.labelled_queries import labelled_queries
 from cachewarm_pipeline.match_rules.learn_rules import Learned, learn_rules
@@ -24,13 +25,15 @@ def labelled_of_days(ports: Ports, days: Sequence[date]) -> tuple[pa.Table, Coun
 
 
 def rules_of_plan(
-    ports: Ports, entries: pa.Table, queries: pa.Table, judge: Judge, progress: Progress
+    ports: Ports, entries: pa.Table, queries: pa.Table, judge: Judge, progress: Progress, noise: NoiseFloors
 ) -> tuple[list[AgentLog], Learned]:
     """The logs of a plan (``entries``: WARMING_PLAN, ``queries``: LABELLED_QUERIES), and the match rules learned from
-    them."""
+    them. ``noise``: of the same log; it only says why an agent_type has no certificate."""
     logs = agent_logs(entries, queries, partial(vectors_of, ports.embedder, ports.vectors), judge)
     settings = ports.settings
-    return logs, learn_rules(logs, alpha=settings.max_wrong_hit_rate, delta=settings.delta, progress=progress)
+    target = settings.max_wrong_hit_rate
+    too_noisy = noise.above(target, judge.name)
+    return logs, learn_rules(logs, alpha=target, delta=settings.delta, progress=progress, too_noisy=too_noisy)
 
 
 def _weights(ports: Ports, days: Sequence[date]) -> dict[date, float]:

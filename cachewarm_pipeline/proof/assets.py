@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from cachewarm_pipeline.answers.noise_floor import stored_noise
 from cachewarm_pipeline.lineage.asset_page import record_day
 from cachewarm_pipeline.lineage.daily_asset import PAID_POOL, VERIFICATION_GROUP, daily_asset, paid_days
 from cachewarm_pipeline.lineage.partitions import days_of, replay_window
@@ -38,4 +39,5 @@ def replay(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Worksp
         datasets.write("replay", day, replayed.rows)
         history.put(day, replayed.rows)
         past = history.metadata(day, settings.max_wrong_hit_rate)
-        record_day(context, day, replay_metadata(workspace, replayed, past, judge), spent=workspace.ledger.usd())
+        page = replay_metadata(workspace, replayed, past, judge, stored_noise(datasets, day))
+        record_day(context, day, page, spent=workspace.ledger.usd())

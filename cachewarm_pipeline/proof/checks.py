@@ -4,6 +4,7 @@ from datetime import date
 
 import dagster as dg
 
+from cachewarm_pipeline.answers.noise_floor import stored_noise
 from cachewarm_pipeline.lineage.check_result import check_result
 from cachewarm_pipeline.lineage.partitions import daily
 from cachewarm_pipeline.planning.warming_plan import plan_hash
@@ -122,6 +123,7 @@ def false_positive_rate(
             decisions,
             target=settings.max_wrong_hit_rate,
             delta=settings.delta,
+            noise=stored_noise(datasets, day),
         )
         return _stored(workspace, "false_positive_rate", day, plan_hash(plan, rules.as_dict()), verdict)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachewarm_pipeline.answers.noise_floor import NoiseFloors
 from cachewarm_pipeline.lineage.asset_page import PageValue, judge_metadata, picture, records, table_metadata, text
 from cachewarm_pipeline.ports import Judge
 from cachewarm_pipeline.proof.precision_curve import PrecisionCurve, precision_curve, precision_plot
@@ -18,7 +19,7 @@ _FORECAST = ("hit_rate", "cold_hit_rate", "lift", "lift_interval", "wrong_hit_ra
 
 
 def replay_metadata(
-    workspace: Workspace, replayed: ReplayedDay, history: dict[str, Any], judge: Judge
+    workspace: Workspace, replayed: ReplayedDay, history: dict[str, Any], judge: Judge, noise: NoiseFloors
 ) -> dict[str, Any]:
     """The page of `replay`. ``history``: the metadata of past replays (ReplayHistory.metadata)."""
     target, delta = workspace.settings.max_wrong_hit_rate, workspace.settings.delta
@@ -29,8 +30,9 @@ def replay_metadata(
         "held_out": f"{days[0]} to {days[-1]}" if days else replayed.why_none,
         **history,
         **{name: found[name] for name in _FORECAST if found[name] is not None},
+        **noise_metadata(found, noise),
         "precision_and_hit_rate": precision_picture(replayed.decisions, found["lookups"], target),
-        "agent_types": records([rates_row(name, rates) for name, rates in by_agent_type.items()]),
+        "agent_types": records([rates_row(name, rates, noise) for name, rates in by_agent_type.items()]),
         **{name: value for name, value in found.items() if value is not None and name not in _FORECAST},
         **table_metadata(replayed.rows, None, ("date", "agent_type", "lookups", "warmed_hits", "cold_hits")),
         **judge_metadata(judge, workspace.embedder.info.usd_per_million_tokens),
@@ -38,7 +40,14 @@ def replay_metadata(
     }
 
 
-def rates_row(agent_type: str, found: dict[str, Any]) -> dict[str, Any]:
+def noise_metadata(found: dict[str, Any], noise: NoiseFloors) -> dict[str, Any]:
+    """What the judge's noise means for wrong semantic hits; nothing where it was not measured. Exact hits are judged by
+    another operating point. ``found``: replay_summary.summarise_replay."""
+    sentence = noise.sentence(found["semantic_wrong_hit_rate"])
+    return {"judge_noise": text(sentence)} if sentence else {}
+
+
+def rates_row(agent_type: str, found: dict[str, Any], noise: NoiseFloors) -> dict[str, Any]:
     """One row of the table of agent types. ``found``: its part of replay_summary.summarise_replay."""
     shown = {
         "lookups": "lookups",
@@ -49,7 +58,8 @@ def rates_row(agent_type: str, found: dict[str, Any]) -> dict[str, Any]:
         "wrong": "wrong_hit_rate",
         "at most": "wrong_hit_rate_upper",
     }
-    return {"agent_type": agent_type, **{heading: found[name] for heading, name in shown.items()}}
+    row = {"agent_type": agent_type, **{heading: found[name] for heading, name in shown.items()}}
+    return row if noise.pooled is None else {**row, "judge noise": noise.by_agent_type.get(agent_type)}
 
 
 def precision_picture(decisions: pa.Table, lookups: int, target: float) -> PageValue:

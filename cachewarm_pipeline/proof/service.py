@@ -16,6 +16,7 @@ from cachewarm_client.match_rules import MatchRules
 from cachewarm_client.personal_data import find_personal_data
 from cachewarm_client.text import embedding_key
 
+from cachewarm_pipeline.answers.noise_floor import noise_floors
 from cachewarm_pipeline.candidates.service import frequent_of_days, golden_of_day
 from cachewarm_pipeline.candidates.variant_service import variants_of_day
 from cachewarm_pipeline.errors import DatasetError
@@ -118,7 +119,8 @@ def _recipe(
 
     ``bases``: ids of the base queries that may have variants.
     """
-    golden, frequent = golden_of_day(ports, as_of)[0], frequent_of_days(ports, days, judge).table
+    golden, rolled_up = golden_of_day(ports, as_of)[0], frequent_of_days(ports, days, judge)
+    frequent = rolled_up.table
     synthetic = variants_of_day(ports, golden, frequent, judge, progress, only=bases)
     candidates = [golden, frequent, synthetic.table]
     labelled, _ = labelled_of_days(ports, days)
@@ -127,7 +129,7 @@ def _recipe(
     model = ports.embedder.info.id
     embedded = {embedding_key(model, text) for text in texts}
     plan = plan_day(ports, as_of, candidates, labelled, embedded, judge, progress).plan.table
-    _, learned = rules_of_plan(ports, plan, labelled, judge, progress)
+    _, learned = rules_of_plan(ports, plan, labelled, judge, progress, noise_floors(rolled_up.noise))
     return plan, learned.rules, learned.scorers, tokens + synthetic.tokens
 
 

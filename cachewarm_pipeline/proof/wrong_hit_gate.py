@@ -1,6 +1,7 @@
 """The gate on the wrong-hit rate: held-out queries bound it, and the replay must not contradict the bound. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cachewarm_client.match_rules import MatchRule, MatchRules
 
+from cachewarm_pipeline.answers.noise_floor import NoiseFloors
 from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.numerics import binomial_bounds as binomial
 from cachewarm_pipeline.proof.gate_verdict import GateVerdict, shorten
@@ -32,6 +34,7 @@ def false_positive_rate(
     *,
     target: float,
     delta: float,
+    noise: NoiseFloors,
 ) -> GateVerdict:
     """Whether the wrong-hit rate is proven to be at most ``target``.
 
@@ -41,7 +44,7 @@ def false_positive_rate(
 
     Passes with a warning if agent types have too little evidence (their rule is ``exact_only``), if the replay makes a
     certified rule suspect (its agent_type is withheld: exact hits only), or if there is no replay. ``decisions``:
-    REPLAY_DECISIONS, for the chance and the worst examples.
+    REPLAY_DECISIONS, for the chance and the worst examples. ``noise`` is shown, and changes no verdict.
     """
     problems, withheld, bounds = [], {}, []
     for name, rule in sorted(rules.rules.items()):
@@ -75,7 +78,16 @@ def false_positive_rate(
     if overall is not None and _chance(decisions, target) < BLOCKING_CHANCE:
         problems.append(f"{overall:.2%} of all replayed hits were wrong")
     worst = _worst_evidence(rules, evidence) if problems else []
-    return _verdict(rules, problems, withheld, bounds, replayed, decisions, target, delta, worst)
+    verdict = _verdict(rules, problems, withheld, bounds, replayed, decisions, target, delta, worst)
+    if noise.pooled is None:
+        return verdict
+    sentence = noise.sentence(replayed.get("semantic_wrong_hit_rate"))
+    return replace(
+        verdict,
+        sentence=f"{verdict.sentence} {sentence}",
+        numbers={**verdict.numbers, "judge_noise": noise.pooled},
+        worst=[{**row, "judge noise": noise.by_agent_type.get(row["agent_type"])} for row in verdict.worst],
+    )
 
 
 def _served(rule: MatchRule, evidence: pa.Table) -> tuple[pa.Table, str, str]:

@@ -24,6 +24,7 @@ from cachewarm_pipeline.reporting.run_report_sections import (
     NextEntriesSection,
     PaidRow,
     PlannedPrompt,
+    ReportedRule,
     ReturnSection,
     RunReport,
     SafetySection,
@@ -111,7 +112,15 @@ def _next_entries(curve: pa.Table | None, entries: int) -> NextEntriesSection | 
 def _safety(stored: Stored, terms: Terms) -> SafetySection:
     """An agent_type that a gate withholds is reported as exact_only, whatever its rule is."""
     withheld = {name: one["gate"] for one in stored.verdicts for name in one["withheld"]}
-    rules = [_match_rule(row, withheld.get(row["agent_type"])) for row in stored.match_rules if row["agent_type"]]
+    noise = stored.noise
+    rules: list[ReportedRule] = [
+        {
+            **_match_rule(row, withheld.get(row["agent_type"])),
+            "judge_noise": noise.by_agent_type.get(row["agent_type"]),
+        }
+        for row in stored.match_rules
+        if row["agent_type"]
+    ]
     certified = sum(rule["certified"] for rule in rules)
     gates: list[GateResult] = [
         {
@@ -137,6 +146,9 @@ def _safety(stored: Stored, terms: Terms) -> SafetySection:
         "wrong_hits": replay.get("wrong_hits"),
         "wrong_hit_rate": replay.get("wrong_hit_rate"),
         "wrong_hit_rate_upper": replay.get("wrong_hit_rate_upper"),
+        "semantic_wrong_hit_rate": replay.get("semantic_wrong_hit_rate"),
+        "judge_noise": noise.pooled,
+        "judge_noise_sentence": noise.sentence(replay.get("semantic_wrong_hit_rate")),
     }
 
 

@@ -1,11 +1,12 @@
 """What the report of a day is made from: stored rows, and the settings that it names."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import pyarrow as pa
 
+from cachewarm_pipeline.answers.noise_floor import NoiseFloors
 from cachewarm_pipeline.reporting.stored_rows import (
     ImpactRow,
     MatchRuleRow,
@@ -37,6 +38,8 @@ class Stored:
     """Day of the rows in ``impact``, ``returns`` and ``payback``, by dataset: the newest up to ``day``."""
     usage: pa.Table
     """USAGE, all rows."""
+    noise: NoiseFloors = field(default_factory=NoiseFloors)
+    """The judge's; none for a day of a version that did not measure it."""
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,12 @@ class GateResult(VerdictRow):
     limited: bool  # passed, but some agent types serve exact hits only
 
 
+class ReportedRule(MatchRuleRow):
+    """The match rule of an agent_type."""
+
+    judge_noise: float | None  # the judge's noise floor
+
+
 class SafetySection(TypedDict):
     """What the gates found, the match rule of each agent_type, and wrong hits in the replay."""
 
@@ -69,12 +75,15 @@ class SafetySection(TypedDict):
     gates: list[GateResult]
     agent_types: int
     certified: int
-    match_rules: list[MatchRuleRow]
+    match_rules: list[ReportedRule]
     hits: int | None
     judged_hits: int | None
     wrong_hits: int | None
     wrong_hit_rate: float | None
     wrong_hit_rate_upper: float | None
+    semantic_wrong_hit_rate: float | None
+    judge_noise: float | None  # the noise floor over all agent types
+    judge_noise_sentence: str  # what it means for wrong semantic hits; empty if it is not known
 
 
 class ForecastSection(TypedDict):

@@ -53,6 +53,17 @@ def test_with_evidence_a_rule_is_learned_and_its_certificate_can_be_recomputed()
     assert (seen.right[served] == right[served]).all()
 
 
+def test_without_a_certificate_the_reason_names_a_noise_floor_above_the_target() -> None:
+    log = agent_log(1)
+    hopeless = replace(log, data=replace(log.data, judge=lambda queries, entries: np.zeros(len(queries), bool)))
+    noisy = {"a": "the judge calls 12% of reworded answers different"}
+    for logs, too_noisy, named in ((hopeless, noisy, True), (hopeless, {}, False), (log, noisy, False)):
+        rule = learn_rules([logs], alpha=0.05, delta=0.05, too_noisy=too_noisy).rules.rules["a"]
+        assert rule.why.endswith("; the judge calls 12% of reworded answers different") == named
+    few = replace(hopeless, held_out=hopeless.held_out[:20])
+    assert "reworded" not in learn_rules([few], alpha=0.05, delta=0.05, too_noisy=noisy).rules.rules["a"].why
+
+
 def test_the_published_rule_scores_the_held_out_queries_as_they_were_certified() -> None:
     log = agent_log(1)
     learned = learn(log)

@@ -8,10 +8,12 @@ import pytest
 from cachewarm_client.certificate import Certificate
 from cachewarm_client.match_rules import MatchRule, MatchRules
 
+from cachewarm_pipeline.answers.noise_floor import NoiseFloors
 from cachewarm_pipeline.proof import wrong_hit_gate
 from cachewarm_pipeline.storage.schemas import MATCH_EVIDENCE, REPLAY_DECISIONS
 
 NO_REPLAY = REPLAY_DECISIONS.empty_table()
+UNKNOWN = NoiseFloors()
 
 
 def rules(threshold: float | None = 2.0, name: str = "a") -> MatchRules:
@@ -62,10 +64,17 @@ def decisions(right: int, wrong: int, kind: str = "semantic", name: str = "a") -
     return pa.Table.from_pylist(rows, schema=REPLAY_DECISIONS)
 
 
-def rate(own_rules: MatchRules, seen: pa.Table, replayed: pa.Table = NO_REPLAY, target: float = 0.05) -> Any:
+def rate(
+    own_rules: MatchRules,
+    seen: pa.Table,
+    replayed: pa.Table = NO_REPLAY,
+    target: float = 0.05,
+    noise: NoiseFloors = UNKNOWN,
+) -> Any:
     judged, wrong = replayed.num_rows, sum(replayed["wrong"].to_pylist())
     found = {"wrong_hit_rate": wrong / judged, "judged_hits": judged, "wrong_hit_rate_upper": 1.0} if judged else {}
-    return wrong_hit_gate.false_positive_rate(own_rules, seen, found, replayed, target=target, delta=0.01)
+    found |= {"semantic_wrong_hit_rate": wrong / judged} if judged else {}
+    return wrong_hit_gate.false_positive_rate(own_rules, seen, found, replayed, target=target, delta=0.01, noise=noise)
 
 
 def test_enough_right_held_out_hits_pass_with_the_bound_in_the_sentence() -> None:
@@ -101,6 +110,18 @@ def test_a_replay_that_contradicts_the_certificate_beyond_chance_fails_and_shows
     assert not verdict.passed
     assert "11.8% of its replayed semantic hits" in verdict.sentence
     assert verdict.worst[0]["right_answer"] == "its own"
+
+
+@pytest.mark.parametrize("wrong", [3, 12])
+def test_the_judges_noise_is_shown_and_loosens_no_gate(wrong: int) -> None:
+    plain = rate(rules(), evidence(200, 0), decisions(90, wrong))
+    noisy = rate(rules(), evidence(200, 0), decisions(90, wrong), noise=NoiseFloors({"a": 0.5}, 0.5))
+    assert noisy.passed == plain.passed == (wrong == 3)
+    assert (noisy.withheld, noisy.warning) == (plain.withheld, plain.warning)
+    assert noisy.sentence.startswith(plain.sentence)
+    assert "the judge calls 50% different. So all of the" in noisy.sentence
+    assert noisy.numbers == {**plain.numbers, "judge_noise": 0.5}
+    assert {row["judge noise"] for row in noisy.worst} == {0.5}
 
 
 def test_a_suspect_replay_withholds_the_agent_type_and_warns() -> None:

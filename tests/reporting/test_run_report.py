@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+from cachewarm_pipeline.answers.noise_floor import NoiseFloors
 from cachewarm_pipeline.cli import app
 from cachewarm_pipeline.errors import ConfigurationError
 from cachewarm_pipeline.reporting import stored_rows
@@ -284,6 +285,22 @@ def test_rows_beyond_those_on_the_page_are_counted_there_and_are_in_the_json() -
 )
 def test_numbers_have_a_decimal_only_if_they_are_computed_and_small(value: float | None, text: str) -> None:
     assert number(value) == text
+
+
+def test_the_report_says_how_much_of_the_wrong_hits_may_be_wording_and_nothing_where_it_is_not_known() -> None:
+    replay = {**REPLAY, "semantic_wrong_hit_rate": 0.15}
+    noisy = made(replay=replay, noise=NoiseFloors({"ops": 0.12}, 0.12))
+    sentence = "So up to about 12 points of the 15% wrong semantic hits may be wording."
+    assert sum(sentence in one for one in noisy["sentences"]) == 1
+    assert sentence in page(noisy, {})
+    assert {rule["agent_type"]: rule["judge_noise"] for rule in noisy["safety"]["match_rules"]} == {
+        "ops": 0.12,
+        "audit": None,
+    }
+    plain = made(replay=replay)
+    assert plain["safety"]["judge_noise"] is None
+    assert '<th class="n">judge noise</th>' in page(noisy, {})
+    assert '<th class="n">judge noise</th>' not in page(plain, {})
 
 
 @pytest.mark.parametrize(

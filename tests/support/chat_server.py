@@ -113,7 +113,10 @@ class PlannedJudge:
         return np.array([self._of(*sorted((pair.left, pair.right))) for pair in pairs], np.float64)
 
     def same(self, pairs: Sequence[AnswerPair], use: JudgeUse = JudgeUse.LABEL) -> NDArray[np.bool_]:
-        return self.probability(pairs) >= (0.3 if use in (JudgeUse.EXCLUDE, JudgeUse.CHANGED) else 0.9)
+        return self.probability(pairs) >= self.operating_point(use)
+
+    def operating_point(self, use: JudgeUse) -> float:
+        return 0.3 if use in (JudgeUse.EXCLUDE, JudgeUse.CHANGED) else 0.9
 
     def _of(self, left: str, right: str) -> float:
         if canonical_response(left) == canonical_response(right):

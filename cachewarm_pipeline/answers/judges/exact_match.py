@@ -24,6 +24,9 @@ class ExactJudge:
     def same(self, pairs: Sequence[AnswerPair], use: JudgeUse = JudgeUse.LABEL) -> NDArray[np.bool_]:
         return np.array([canonical_response(pair.left) == canonical_response(pair.right) for pair in pairs], bool)
 
+    def operating_point(self, use: JudgeUse) -> float:
+        return 1.0
+
     def __call__(self, queries: Sequence[QueryAnswers]) -> list[list[int]]:
         return exact_groups(queries)
 

@@ -64,6 +64,10 @@ class LocalProbability(Protocol):
         """As in ``Judge``."""
         ...
 
+    def operating_point(self, use: JudgeUse) -> float:
+        """As in ``Judge``."""
+        ...
+
 
 class _Opinion(NamedTuple):
     """What is known about k pairs."""
@@ -138,6 +142,9 @@ class LlmJudge:
         if len(places):
             result[places] = self._local.same([pairs[k] for k in places.tolist()], use)
         return result
+
+    def operating_point(self, use: JudgeUse) -> float:
+        return self._local.operating_point(use)
 
     def __call__(self, queries: Sequence[QueryAnswers]) -> list[list[int]]:
         result = exact_groups(queries)

@@ -87,7 +87,10 @@ class LocalJudge:
         return found
 
     def same(self, pairs: Sequence[AnswerPair], use: JudgeUse = JudgeUse.LABEL) -> NDArray[np.bool_]:
-        return self.probability(pairs) >= self._model.operating_points[use]
+        return self.probability(pairs) >= self.operating_point(use)
+
+    def operating_point(self, use: JudgeUse) -> float:
+        return self._model.operating_points[use]
 
     def __call__(self, queries: Sequence[QueryAnswers]) -> list[list[int]]:
         found: list[list[int]] = []
