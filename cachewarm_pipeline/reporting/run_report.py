@@ -112,15 +112,8 @@ def _next_entries(curve: pa.Table | None, entries: int) -> NextEntriesSection | 
 def _safety(stored: Stored, terms: Terms) -> SafetySection:
     """An agent_type that a gate withholds is reported as exact_only, whatever its rule is."""
     withheld = {name: one["gate"] for one in stored.verdicts for name in one["withheld"]}
-    noise = stored.noise
-    rules: list[ReportedRule] = [
-        {
-            **_match_rule(row, withheld.get(row["agent_type"])),
-            "judge_noise": noise.by_agent_type.get(row["agent_type"]),
-        }
-        for row in stored.match_rules
-        if row["agent_type"]
-    ]
+    named = [(row, row["agent_type"]) for row in stored.match_rules if row["agent_type"]]
+    rules = [_match_rule(row, withheld.get(name), stored.noise.by_agent_type.get(name)) for row, name in named]
     certified = sum(rule["certified"] for rule in rules)
     gates: list[GateResult] = [
         {
@@ -147,12 +140,12 @@ def _safety(stored: Stored, terms: Terms) -> SafetySection:
         "wrong_hit_rate": replay.get("wrong_hit_rate"),
         "wrong_hit_rate_upper": replay.get("wrong_hit_rate_upper"),
         "semantic_wrong_hit_rate": replay.get("semantic_wrong_hit_rate"),
-        "judge_noise": noise.pooled,
-        "judge_noise_sentence": noise.sentence(replay.get("semantic_wrong_hit_rate")),
+        "judge_noise": stored.noise.pooled,
+        "judge_noise_sentence": stored.noise.sentence(replay.get("semantic_wrong_hit_rate")),
     }
 
 
-def _match_rule(row: MatchRuleRow, withheld_by: str | None) -> MatchRuleRow:
+def _match_rule(row: MatchRuleRow, withheld_by: str | None, noise: float | None) -> ReportedRule:
     is_withheld = row["certified"] and withheld_by is not None
     return {
         "agent_type": row["agent_type"],
@@ -163,6 +156,7 @@ def _match_rule(row: MatchRuleRow, withheld_by: str | None) -> MatchRuleRow:
         "wrong_hits": row["wrong_hits"],
         "upper": row["upper"],
         "why": f"withheld by {withheld_by}" if is_withheld else row["why"],
+        "judge_noise": noise,
     }
 
 

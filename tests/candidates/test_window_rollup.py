@@ -330,7 +330,7 @@ def test_a_query_with_personal_data_is_excluded_before_any_judge_sees_it() -> No
     seen: list[str] = []
 
     def judge(pairs: Sequence[AnswerPair]) -> Any:
-        seen.extend(text for pair in pairs for text in pair)
+        seen.extend(text for pair in pairs for text in pair if text is not None)
         return exact_probability(pairs)
 
     day = [
