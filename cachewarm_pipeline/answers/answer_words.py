@@ -22,7 +22,7 @@ VERSION = 1
 NAME, NUMBER, FIRST, NAMED_FIRST = 1, 2, 4, 8
 """Flags of a word: a name (capitalised inside the text), a number, in the first sentence, a name there."""
 
-_WORD = re.compile(r"\d[\d,]*(?:\.\d+)?|[^\W_]+(?:['’_-][^\W_]+)*")
+_WORD = re.compile(r"\d[\d,]*(?:\.\d+|(?:st|nd|rd|th)\b)?|[^\W_]+(?:['’_-][^\W_]+)*")
 _FOOTNOTE = re.compile(r"(?<=[^\W\d]{3})\d{1,2}(?=[.,;]?(?:\s|$))")
 """The number of a footnote, glued to the word before it: "in Canada1."."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\Wa-z]|[\"'(*])|(?<=[。！？])|\n+")
@@ -140,6 +140,7 @@ def _stem(word: str) -> str:
             if word.endswith(suffix) and len(word) - len(suffix) >= _MIN_STEM:
                 word = word[: -len(suffix)]
                 break
+        word = word.removesuffix("e")
     return word[:_STEM] if word.isalpha() else word
 
 

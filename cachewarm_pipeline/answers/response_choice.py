@@ -26,6 +26,15 @@ NEAR_EQUAL = 0.005
 """Two responses whose mean probabilities differ by less are equally good, and the newer one is warmed."""
 
 
+COMPLETENESS = 0.03
+"""Mean probability that a response gains with each factor of e in its length: of two responses that serve the voters
+almost as well, the one that says more. On real answers that people marked, 80.1% of the chosen ones are right with it
+and 79.3% without; 79.9% of the best of the four models are."""
+
+LONGEST = 2_000
+"""Characters beyond which length gains nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """One response on one day."""
@@ -74,16 +83,20 @@ def choose_response(answers: Sequence[LoggedAnswer], labels: Sequence[int]) -> R
     """``choose_by_probability`` where a judge only tells groups, and every row is a vote."""
     of = np.asarray(labels)
     counts = np.array([answer.count for answer in answers], np.float64)
-    return choose_by_probability(answers, (of[:, None] == of[None, :]).astype(np.float64), counts)
+    return choose_by_probability(answers, (of[:, None] == of[None, :]).astype(np.float64), counts, completeness=0)
 
 
 def choose_by_probability(
-    answers: Sequence[LoggedAnswer], probability: NDArray[np.float64], votes: NDArray[np.float64]
+    answers: Sequence[LoggedAnswer],
+    probability: NDArray[np.float64],
+    votes: NDArray[np.float64],
+    completeness: float = COMPLETENESS,
 ) -> ResponseChoice | None:
     """The response to warm: the medoid of all votes. None if there is no response, or users rejected every group.
 
     ``probability`` (n, n): that two responses are equivalent. ``votes`` (n,): see answers.votes. The medoid is the
-    response that is expected to serve the most voters as well as their own. It is searched among all responses, not
+    response that is expected to serve the most voters as well as their own, with a little weight on what it says beyond
+    the others (``completeness``). It is searched among all responses, not
     within the largest group, because a border between two groups loses what the judge is unsure about: of real answers
     that people marked it chose a right one more often (78.9% against 78.1%; the probability was made from the cosine of
     the answers without the direction of the question).
@@ -99,8 +112,8 @@ def choose_by_probability(
         if not is_rejected(sum(answers[k].count for k in group), sum(answers[k].negative for k in group))
     ]
     places = sorted(place for group in heard for place in group)
-    agreement = np.zeros(len(answers))
-    agreement[places] = probability[np.ix_(places, places)] @ votes[places] / max(votes[places].sum(), 1e-9)
+    agreement = completeness * np.log1p([min(len(answer.text), LONGEST) for answer in answers])
+    agreement[places] += probability[np.ix_(places, places)] @ votes[places] / max(votes[places].sum(), 1e-9)
     choices = []
     for group in heard:
         most = RARE_WORDING * votes[group].max()
