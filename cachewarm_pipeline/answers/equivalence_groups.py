@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.answers.leader_clustering import (
+    Ask,
     Flags,
     Positions,
     leader_groups,
@@ -21,13 +22,15 @@ Decide = Callable[[Sequence[AnswerPair]], Flags]
 VectorsOf = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
-def judged_groups(
+AskOf = Callable[[list[str], list[str]], Ask]
+"""Takes the questions and the distinct responses (both n). Returns what decides about pairs of their positions."""
+
+
+def grouped(
     questions: Sequence[str],
     responses: Sequence[str],
-    probability: Probability,
-    decide: Decide,
+    ask_of: AskOf,
     *,
-    possible: float,
     vectors_of: VectorsOf | None = None,
     floor: float = 0.0,
     queries: Sequence[int] | None = None,
@@ -35,9 +38,7 @@ def judged_groups(
     """The answer group of each response (n,), as the position of the group's head: its first response.
 
     In order, each response joins the first head that it is equivalent to: one that says exactly the same, or one that
-    ``decide`` accepts for the person who asked either of the two questions. A pair is a candidate when its
-    ``probability`` is over ``possible``. A response is compared with its likeliest heads first, and with no more after
-    a yes. The second question is asked only after a yes for the first.
+    the judge (``ask_of``, called once) accepts.
 
     ``queries`` (the query of each response): only responses of one query are grouped. ``vectors_of``: only responses
     with a cosine of at least ``floor`` are candidates, which keeps large n possible; without it all pairs are.
@@ -56,7 +57,30 @@ def judged_groups(
         texts, asked = [responses[k] for k in at], [questions[k] for k in at]
         # Vectors of zeros are all near each other: every pair of a query is a candidate.
         vectors = np.zeros((len(at), 1), np.float32) if vectors_of is None else vectors_of(texts)
+        candidates = near_pairs(vectors, buckets[compared], 0.0 if vectors_of is None else floor)
+        groups[compared] = compared[leader_groups(len(at), candidates, ask_of(asked, texts))]
+    return firsts[groups][places]
 
+
+def judged_groups(
+    questions: Sequence[str],
+    responses: Sequence[str],
+    probability: Probability,
+    decide: Decide,
+    *,
+    possible: float,
+    vectors_of: VectorsOf | None = None,
+    floor: float = 0.0,
+    queries: Sequence[int] | None = None,
+) -> Positions:
+    """``grouped`` by a judge that may pay for each pair: few pairs are asked, and the likeliest first.
+
+    A pair is a candidate when its ``probability`` is over ``possible``, and equivalent when ``decide`` accepts it for
+    the person who asked either of the two questions. A response is compared with its likeliest heads first, and with no
+    more after a yes. The second question is asked only after a yes for the first.
+    """
+
+    def ask_of(asked: list[str], texts: list[str]) -> Ask:
         def equivalent(item: Positions, head: Positions) -> Flags:
             couples = list(zip(item.tolist(), head.tolist(), strict=True))
             pairs = [AnswerPair(asked[i], texts[h], texts[i]) for i, h in couples]
@@ -79,9 +103,9 @@ def judged_groups(
             same[open_pairs] = nearest_first(item[open_pairs], likely[open_pairs], ask)
             return same
 
-        floor = 0.0 if vectors_of is None else floor
-        groups[compared] = compared[leader_groups(len(at), near_pairs(vectors, buckets[compared], floor), equivalent)]
-    return firsts[groups][places]
+        return equivalent
+
+    return grouped(questions, responses, ask_of, vectors_of=vectors_of, floor=floor, queries=queries)
 
 
 def is_blank(response: str) -> bool:

@@ -4,13 +4,14 @@ equals the logged answer.
 Prepares what proof.replay_simulation counts. The judge is passed in as a callable; the caller embeds.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from cachewarm_client.match_features import Floats
 from cachewarm_client.match_rules import MatchRule
 from cachewarm_client.personal_data import find_personal_data, mask
@@ -102,11 +103,13 @@ def replay_agent(
     vectors: Callable[[Sequence[int]], Floats],
     skip: NDArray[np.bool_],
     same: JudgeSame,
+    steady: Collection[str] = (),
 ) -> tuple[pa.Table, pa.Table]:
     """REPLAY rows (one per day) and REPLAY_DECISIONS of one agent_type.
 
     ``vectors``: returns unit vectors (m, d) of distinct queries by their numbers. ``skip`` (q,): queries without a
-    semantic lookup, because personal data is not embedded: each is an exact hit or a miss.
+    semantic lookup, because personal data is not embedded: each is an exact hit or a miss. ``steady``: entry_ids of
+    log queries whose answers merely vary from call to call, held-out days included: an exact hit on one is not wrong.
     """
     q = len(traffic.prompts)
     position_of = {entry: position for position, entry in enumerate(recipe.entries["entry_id"].to_pylist())}
@@ -120,6 +123,9 @@ def replay_agent(
     near = np.where(exact >= 0, exact, np.where(found.score >= found.near_miss, found.pick, -1))
     semantic = np.where((exact < 0) & (found.score >= found.threshold), found.pick, -1)
     judged_rows, wrong_rows = _judge(traffic, near, exact >= 0, recipe.entries["response"].to_pylist(), same)
+    from_log = recipe.entries.filter(pc.equal(recipe.entries["source"], "query_log"))["entry_id"].to_pylist()
+    unchanged = np.isin(exact, [position_of[entry] for entry in from_log if entry in steady])
+    wrong_rows = np.where(unchanged[np.array(traffic.query, np.int64)], 0, wrong_rows)
     query = np.array(traffic.query, np.int64)
     served = (exact >= 0) | (semantic >= 0)
     counts = simulate_lookups(

@@ -84,6 +84,7 @@ def replay_day(ports: Ports, day: date, judge: Judge, progress: Progress) -> Rep
     plan, rules, scorers, tokens = _recipe(
         ports, as_of, split.recipe, _bases_with_variants(ports, day), judge, progress
     )
+    steady = _steady(ports, day)
     traffic = traffic_by_agent_type((d, ports.datasets.read(DAILY, d)) for d in split.held_out)
     rows, decisions = [], []
     for agent_type in sorted(traffic):
@@ -99,7 +100,7 @@ def replay_day(ports: Ports, day: date, judge: Judge, progress: Progress) -> Rep
         )
         of_traffic = partial(_vectors, ports, own)
         agent_rows, agent_decisions = replay_agent(
-            agent_type, own, recipe, split.held_out, of_traffic, skip, judge.same
+            agent_type, own, recipe, split.held_out, of_traffic, skip, judge.same, steady
         )
         progress(f"looked up {plural(sum(own.lookups), 'request')} of {agent_type!r}")
         rows.append(agent_rows)
@@ -131,6 +132,14 @@ def _recipe(
     plan = plan_day(ports, as_of, candidates, labelled, embedded, judge, progress).plan.table
     _, learned = rules_of_plan(ports, plan, labelled, judge, progress, noise_floors(rolled_up.noise))
     return plan, learned.rules, learned.scorers, tokens + synthetic.tokens
+
+
+def _steady(ports: Ports, day: date) -> set[str]:
+    """Ids of the frequent queries whose answers do not change, as the roll-up of the day found with the held-out days
+    in its window. The volatile ones are not among them."""
+    if not ports.datasets.exists("frequent_queries", day):
+        return set()
+    return set(ports.datasets.read("frequent_queries", day, columns=["entry_id"])["entry_id"].to_pylist())
 
 
 def _bases_with_variants(ports: Ports, day: date) -> set[str]:
