@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cachewarm_pipeline.ports import QueryAnswers
+from cachewarm_pipeline.query_log.response_text import canonical_response
 
 GroupResponses = Callable[[Sequence[QueryAnswers]], Sequence[Sequence[int]]]
 """A judge as a function. It takes the distinct responses of each query and returns a group label for each response.
@@ -112,7 +113,9 @@ def choose_by_probability(
         if not is_rejected(sum(answers[k].count for k in group), sum(answers[k].negative for k in group))
     ]
     places = sorted(place for group in heard for place in group)
-    agreement = completeness * np.log1p([min(len(answer.text), LONGEST) for answer in answers])
+    agreement = completeness * np.log1p(
+        [min(len(canonical_response(answer.text)), LONGEST) for answer in answers]  # layout says nothing
+    )
     agreement[places] += probability[np.ix_(places, places)] @ votes[places] / max(votes[places].sum(), 1e-9)
     choices = []
     for group in heard:

@@ -45,3 +45,16 @@ def test_the_order_of_the_answers_does_not_matter(judged: Judged, rng: object) -
     one = choose_by_probability(answers, probability, votes)
     other = choose_by_probability([answers[k] for k in order], probability[np.ix_(order, order)], votes[order])
     assert (one and one.answer) == (other and other.answer)
+
+
+def test_of_two_answers_that_serve_as_well_the_more_complete_one_is_warmed() -> None:
+    short = LoggedAnswer("Paris.", 2, 0, 9)
+    long = LoggedAnswer("It is Paris, the capital of France.", 2, 0, 5)
+    wrong = LoggedAnswer("It is the city of Lyon, the third largest city of the whole country.", 2, 0, 7)
+    probability = np.array([[1, 0.9, 0.2], [0.9, 1, 0.2], [0.2, 0.2, 1]])
+    choice = choose_by_probability([short, long, wrong], probability, np.full(3, 2.0))
+    assert choice is not None
+    assert choice.answer is long
+    newest = choose_by_probability([short, long, wrong], probability, np.full(3, 2.0), completeness=0)
+    assert newest is not None
+    assert newest.answer is short

@@ -381,7 +381,7 @@ def test_unfit_queries_are_ordered_by_frequency_then_entry_id() -> None:
 def test_another_judge_decides_what_is_equivalent() -> None:
     day = [asked("q", 6, said("cat", 2), said("dog", 3), said("kitten", 2))]
     rows, _ = rolled(day, judge=lambda pairs: np.array([0.1 if "dog" in pair else 0.9 for pair in pairs]))
-    assert (rows[0]["response"], json.loads(rows[0]["provenance"])["support"]) == ("cat", 4)
+    assert (rows[0]["response"], json.loads(rows[0]["provenance"])["support"]) == ("kitten", 4)  # says more
 
 
 def test_the_first_pass_reads_only_narrow_columns() -> None:

@@ -32,6 +32,7 @@ def replayed(
     skip: Sequence[str] = (),
     plan: pa.Table | None = None,
     same: JudgeSame = EXACT.same,
+    steady: Sequence[str] = (),
 ) -> tuple[pa.Table, dict[str, Row], dict[str, object]]:
     plan = make_plan([{"prompt": ROTATE, "response": "so", "agent_type": "a"}]) if plan is None else plan
     embedder = TrigramEmbedder()
@@ -44,7 +45,7 @@ def replayed(
 
     recipe = AgentRecipe(plan, embedder.embed(plan["prompt"].to_pylist()), rule, None)
     left = np.array([prompt in skip for prompt in traffic.prompts])
-    rows, decisions = replay_agent("a", traffic, recipe, DAYS, vectors, left, same)
+    rows, decisions = replay_agent("a", traffic, recipe, DAYS, vectors, left, same, steady)
     found = summarise_replay(rows, decisions, delta=0.05, seed=0)
     assert not set(asked_for) & set(skip)
     return rows, {row["prompt"]: row for row in decisions.to_pylist()}, found
@@ -115,3 +116,14 @@ def test_an_agent_type_without_entries_is_a_cold_cache() -> None:
     rows, _, found = replayed(EXACT_ONLY, [asked(NEAR, 3, said("so", 3))], plan=empty)
     assert rows["warmed_hits"].to_pylist() == rows["cold_hits"].to_pylist() == [2, 0]
     assert found["lift"] == 0
+
+
+def test_an_exact_hit_is_wrong_only_where_the_answers_of_its_query_change() -> None:
+    plan = make_plan([{"prompt": ROTATE, "response": "so", "agent_type": "a", "source": "query_log"}])
+    day = [asked("how do i rotate the signing key", 4, said("in other words", 4), prompt=ROTATE)]
+    changed, _, _ = replayed(EXACT_ONLY, day, plan=plan)
+    merely_varies, _, _ = replayed(EXACT_ONLY, day, plan=plan, steady=plan["entry_id"].to_pylist())
+    golden = plan.set_column(plan.column_names.index("source"), "source", pa.array(["golden"]))
+    reviewed, _, _ = replayed(EXACT_ONLY, day, plan=golden, steady=plan["entry_id"].to_pylist())
+    assert [table["exact_wrong"][0].as_py() for table in (changed, merely_varies, reviewed)] == [4, 0, 4]
+    assert merely_varies["exact_judged"][0].as_py() == 4
