@@ -87,7 +87,8 @@ def facts_differ(left: Facts, right: Facts) -> bool:
 
 
 def _whole_texts(left: TextFacts, right: TextFacts) -> str | None:
-    return next(_reasons(left, right), None)
+    """The first reason in either order: a rule may find the place of a word from one side only."""
+    return next(_reasons(left, right), None) or next(_reasons(right, left), None)
 
 
 def _reasons(left: TextFacts, right: TextFacts) -> Iterator[str]:
