@@ -122,10 +122,9 @@ def replay_agent(
     found = _semantic_lookups(traffic.prompts, asked, query_vectors, recipe)
     near = np.where(exact >= 0, exact, np.where(found.score >= found.near_miss, found.pick, -1))
     semantic = np.where((exact < 0) & (found.score >= found.threshold), found.pick, -1)
-    judged_rows, wrong_rows = _judge(traffic, near, exact >= 0, recipe.entries["response"].to_pylist(), same)
     from_log = recipe.entries.filter(pc.equal(recipe.entries["source"], "query_log"))["entry_id"].to_pylist()
     unchanged = np.isin(exact, [position_of[entry] for entry in from_log if entry in steady])
-    wrong_rows = np.where(unchanged[np.array(traffic.query, np.int64)], 0, wrong_rows)
+    judged_rows, wrong_rows = _judge(traffic, near, exact >= 0, unchanged, recipe.entries["response"].to_pylist(), same)
     query = np.array(traffic.query, np.int64)
     served = (exact >= 0) | (semantic >= 0)
     counts = simulate_lookups(
@@ -237,6 +236,7 @@ def _judge(
     traffic: AgentTraffic,
     entry: NDArray[np.int64],
     exact: NDArray[np.bool_],
+    unchanged: NDArray[np.bool_],
     responses: Sequence[str],
     same: JudgeSame,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -244,7 +244,7 @@ def _judge(
     differ. ``entry`` (q,): position of each query's entry, or -1.
 
     At ``exact`` (q,) the entry's answer is one to the very same prompt. It is wrong only if it says something else
-    (CHANGED): a model words each answer anew. A semantic hit is judged as strictly as the evidence (LABEL).
+    (CHANGED): a model words each answer anew. Where ``unchanged`` (q,), it is right without a look. A semantic hit is judged as strictly as the evidence (LABEL).
     """
 
     def pair_of(query: int, text: str) -> AnswerPair:
@@ -256,7 +256,8 @@ def _judge(
     for query, answers in zip(traffic.query, traffic.answers, strict=True):
         if entry[query] >= 0:
             for text, _ in answers:
-                if usable.setdefault(text, not find_personal_data(text)):  # the judge may be an external server
+                usable.setdefault(text, not find_personal_data(text))
+                if usable[text] and not unchanged[query]:  # the judge may be an external server
                     pairs[use_of[query]][pair_of(query, text)] = False
     for use, asked in pairs.items():
         asked.update(zip(asked, same(list(asked), use).tolist() if asked else [], strict=True))
@@ -265,7 +266,8 @@ def _judge(
         for text, count in answers if entry[query] >= 0 else ():
             if usable[text]:
                 judged[i] += count
-                wrong[i] += 0 if pairs[use_of[query]][pair_of(query, text)] else count
+                right = unchanged[query] or pairs[use_of[query]][pair_of(query, text)]
+                wrong[i] += 0 if right else count
     return judged, wrong
 
 
