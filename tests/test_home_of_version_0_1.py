@@ -98,8 +98,8 @@ def test_its_report_has_the_figures_that_0_1_reported(
     folder, url = old
     ran = opened(capsys, folder, url)("report", "--json", "-")
     assert ran.code == 0, ran.err
-    before = json.loads((folder / "report.json").read_text())
-    assert figures(ran.json) == figures(before)
+    before, now = figures(json.loads((folder / "report.json").read_text())), figures(ran.json)
+    assert {key: now[key] for key in before} == before  # later versions add keys
 
 
 def test_warming_it_again_gives_the_same_plan_and_rules_and_changes_nothing_in_redis(

@@ -35,7 +35,11 @@ def chat() -> Iterator[ChatServer]:
 def reworded(question: str = "How do I rotate a key?") -> list[dict[str, object]]:
     """A question with two wordings of its answer, which a judge must compare."""
     return [
-        asked(question, response=f"Rotate the key in the vault {end}") for end in ("of the team.", "that the team has.")
+        asked(question, response=answer)
+        for answer in (
+            "Rotate the key in the vault of the team.",
+            "Open your vault; a new secret is made every week there.",
+        )
     ] * 3
 
 
@@ -64,8 +68,15 @@ def test_three_queries_are_published_for_exact_hits_with_the_missing_evidence_na
 
 
 def test_answers_that_are_all_different_are_volatile_and_the_gate_says_so(cachewarm: Cachewarm, tmp_path: Path) -> None:
-    words = ("vault", "printer", "garden", "harbour", "choir", "kettle")
-    rows = [asked(response=f"Look into the {word} first, then ask the {word} people.") for word in words]
+    answers = (
+        "Look into the vault first.",
+        "The printer on the third floor needs paper.",
+        "Tomatoes grow best in full sun.",
+        "A harbour pilot boards each ship.",
+        "Choirs rehearse on Thursday evenings.",
+        "Boil the kettle and wait for a while.",
+    )
+    rows = [asked(response=answer) for answer in answers]
     rows += [asked("What is two plus two?", response="four")] * 2
     write_source(tmp_path / "source", rows, None)
     ran = cachewarm("warm", "--json", "-")

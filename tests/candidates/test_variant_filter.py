@@ -24,7 +24,7 @@ from cachewarm_pipeline.candidates.variant_filter import (
 )
 from cachewarm_pipeline.candidates.variant_table import WriterInfo, variants_table
 from cachewarm_pipeline.exclusion_reasons import Counts, ExclusionReason
-from cachewarm_pipeline.ports import BaseQuery
+from cachewarm_pipeline.ports import AnswerPair, BaseQuery
 from cachewarm_pipeline.storage.schemas import CANDIDATE_FIELDS, SYNTHETIC_VARIANTS
 
 BASE = BaseQuery("a", "How do we fix slow queries?", "Add an index.")
@@ -47,8 +47,8 @@ class Places:
         return vectors
 
 
-def equivalent(pairs: Sequence[tuple[str, str]]) -> Any:
-    return np.array([left.casefold() == right.casefold() for left, right in pairs], bool)
+def equivalent(pairs: Sequence[AnswerPair]) -> Any:
+    return np.array([pair.left.casefold() == pair.right.casefold() for pair in pairs], bool)
 
 
 def candidates(*rows: tuple[str, str, float | None], agent_type: str = "a") -> pa.Table:
