@@ -79,7 +79,7 @@ def test_answers_that_are_all_different_are_volatile_and_the_gate_says_so(cachew
     rows = [asked(response=answer) for answer in answers]
     rows += [asked("What is two plus two?", response="four")] * 2
     write_source(tmp_path / "source", rows, None)
-    ran = cachewarm("warm", "--json", "-")
+    ran = cachewarm("warm", "--json", "-", "--judge", "exact")
     assert ran.code == 1
     assert ran.json["blocked_by"] == ["volatile_or_personal_share"]
     assert "75.0% of the frequent demand is volatile" in ran.json["reason"]
