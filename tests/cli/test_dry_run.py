@@ -29,6 +29,10 @@ from tests.support.pipeline import LAST_DAY, Cachewarm, Ran, environment
 NAME = "t-paid"
 
 
+CAP = 0.000015
+"""USD: less than the first request of a run can cost, so the run stops before it pays anything."""
+
+
 @dataclass
 class Paid:
     """A home in which a first run stopped at its cap and a second one published."""
@@ -68,7 +72,7 @@ def paid(
     values = models.environment(folder / "home", Path(write_log(folder / "log")), **more)
     capture = request.getfixturevalue("module_capture")
     cachewarm = Cachewarm(capture, values)
-    stopped = cachewarm("warm", "--json", "-", CACHEWARM_MAX_USD="0.000015")
+    stopped = cachewarm("warm", "--json", "-", CACHEWARM_MAX_USD=f"{CAP:f}")
     usd = models.usd()
     published = cachewarm("warm", "--json", "-")
     assert published.code == 0, published.err
@@ -94,8 +98,8 @@ def cachewarm(paid: Paid, capsys: pytest.CaptureFixture[str]) -> Cachewarm:
 def test_every_dollar_of_the_report_is_the_sum_of_stored_rows(paid: Paid) -> None:
     rows = paid.usage()
     runs = sorted({row["run_id"] for row in rows}, key=lambda run: min(r["at"] for r in rows if r["run_id"] == run))
-    assert len(runs) == 2
-    for run, ran, reported in zip(runs, (paid.stopped, paid.published), paid.usd, strict=True):
+    assert (len(runs), paid.stopped.json["cost"]["embedding_usd"]) == (1, 0)  # the stopped run paid nothing
+    for run, ran, reported in zip(runs, (paid.published,), paid.usd[1:], strict=True):
         cost, own = ran.json["cost"], totals(row for row in rows if row["run_id"] == run)
         for name, purpose in (("embedding", "embedding"), ("generation", "generation"), ("judge", "judging")):
             assert (cost[f"{name}_tokens"] or 0, cost[f"{name}_usd"] or 0) == (own[purpose].tokens, own[purpose].usd)
@@ -124,7 +128,7 @@ def test_the_cost_on_each_assets_page_is_the_sum_of_its_rows(paid: Paid) -> None
 
 def test_a_run_whose_embedding_reaches_its_cap_stops_and_reports_what_is_missing(paid: Paid) -> None:
     assert paid.stopped.code == 1
-    assert 0 < paid.usd[0] <= 0.000015
+    assert paid.usd[0] == 0
     report = paid.stopped.json
     assert (report["published"], report["generation"]) == (False, None)
     assert "CACHEWARM_MAX_USD" in report["reason"]

@@ -13,6 +13,7 @@ import redis
 from cachewarm_client.cache import WarmedSemanticCache
 
 from cachewarm_pipeline.embedded.sample.ground_truth import Truth
+from tests.query_log.test_bad_log_input import asked, write_source
 from tests.support.pipeline import LAST_DAY, Buffers, Cachewarm, home_with_shared_vectors, merge_vectors, small_sample
 from tests.support.small_app import App, settings_of
 
@@ -228,18 +229,18 @@ def test_lookup_and_stats_show_what_an_application_would_see(warmed: Cachewarm, 
     assert stats["agent_types"]["security_auditor"]["misses"] == misses + 1
 
 
-@pytest.mark.usefixtures("report")
-def test_a_tenant_with_quotes_commas_braces_and_spaces_is_served_like_any_other(redis_url: str) -> None:
-    tenant = 'team "A", {beta}'
-    with WarmedSemanticCache(name=SHARED, redis_url=redis_url) as cache, redis.Redis.from_url(redis_url) as client:
-        prefix = f"warm:{SHARED}:{cache.generation}:"
-        keys = list(client.scan_iter(f"{prefix}*", _type="HASH"))
-        prompts = [
-            client.hget(key, "prompt").decode() for key in keys if client.hget(key, "agent_type").decode() == tenant
-        ]
-        assert prompts
-        assert cache.check(prompt=prompts[0], agent_type=tenant)[0]["prompt"] == prompts[0]
-        assert cache.check(prompt=prompts[0], agent_type="team") == []
+def test_a_tenant_with_quotes_commas_braces_and_spaces_is_served_like_any_other(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, redis_url: str, cache_name: str
+) -> None:
+    tenant, prompt = 'team "A", {beta}', "How do I rotate a key?"
+    write_source(tmp_path / "source", [asked(prompt, tenant)] * 5 + [asked(prompt, "team")] * 5, None)
+    (tmp_path / "home").mkdir()
+    values = settings_of(tmp_path / "home", tmp_path / "source", redis_url, cache_name)
+    ran = Cachewarm(capsys, values)("warm", "--json", "-")
+    assert ran.code == 0, ran.err
+    with WarmedSemanticCache(name=cache_name, redis_url=redis_url) as cache:
+        assert cache.check(prompt=prompt, agent_type=tenant)[0]["agent_type"] == tenant
+        assert cache.check(prompt=prompt, agent_type='team "A"') == []
 
 
 def test_a_target_for_which_no_rule_is_certified_publishes_exact_hits_only(

@@ -71,11 +71,12 @@ def metadata_by_day(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], 
 
 
 def files_of(home: Path) -> dict[str, tuple[int, bytes]]:
-    """Every dataset file with its modification time."""
+    """Every dataset file with its modification time. Not the stores of what was computed once for each text: how they
+    are cut into files depends on the order of the work."""
     return {
         str(file.relative_to(home)): (file.stat().st_mtime_ns, file.read_bytes())
         for folder in (home / "data").iterdir()
-        if not folder.is_symlink()
+        if not folder.is_symlink() and folder.name != "answer_words"
         for file in folder.rglob("*.parquet")
     }
 
