@@ -8,6 +8,8 @@ Out: groups of equivalent responses, the response to warm, and how stable a quer
     contradictions        the veto: whether two responses claim what the other excludes
     contradiction_words   opposites; contradiction_phrases, number_words and language_words are the other word lists
     languages             whether the veto knows the language of a text
+    words_of              reads a word list
+    noise_floor           how often the judge calls two answers to one prompt different
     leader_clustering     the clustering algorithm, over positions: nothing about text
     answer_words          the words of one answer, hashed, with what is known of each
     pair_features         the features of a question and two answers; question_kinds says what is asked for

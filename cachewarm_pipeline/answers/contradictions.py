@@ -1,7 +1,8 @@
 """Whether two responses contradict each other: each claims what the other excludes.
 
-What only one of them says is an addition and no contradiction. If two responses contradict each other, no vector and no
-model can make them equivalent. That two responses do not contradict each other does not make them equivalent either.
+What only one of them says is an addition and no contradiction. The `local` judge never calls two
+responses equivalent that contradict each other; the model of the `llm` judge may, but for the few reasons of
+``is_hard``. That two responses do not contradict each other does not make them equivalent either.
 
 Measured on 12,076 real answers to open questions: of 11,437 pairs of right answers 96.6% pass, and of 4,039 pairs of a
 right and a wrong answer 13% are rejected. A wrong answer mostly has another name, in a place that words do not show.

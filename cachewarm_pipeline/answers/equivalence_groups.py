@@ -1,4 +1,7 @@
-"""Groups of responses by a judge that may pay for each pair: few pairs are asked, and the likeliest first."""
+"""Groups of equivalent responses: the first one of a group is its head. A judge decides about pairs (``grouped``).
+
+``judged_groups`` is for a judge that pays for each pair: few pairs are asked, and the likeliest first.
+"""
 
 from collections.abc import Callable, Sequence
 

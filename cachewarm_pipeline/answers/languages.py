@@ -69,3 +69,9 @@ def _known_letters(letters: str) -> bool:
 
 def _hits(counts: Counter[str], words: frozenset[str]) -> int:
     return sum(counts[word] for word in counts.keys() & words)
+
+
+def mostly_names(text: str) -> bool:
+    """Whether a text is a list of names and numbers, which has no words of any language: "David Smith on NCIS"."""
+    words = [word for word in text.split() if word[:1].isalnum()]
+    return sum(word[0].islower() for word in words) < 0.5 * len(words)

@@ -1,4 +1,7 @@
-"""What a question asks for, as far as the `local` judge weighs answers differently by it. English word lists."""
+"""What a question asks for, as far as the `local` judge weighs answers differently by it.
+
+The word lists are English; the one of advice knows beginnings of questions in five more languages.
+"""
 
 import re
 from functools import lru_cache
@@ -15,7 +18,8 @@ _HOW = re.compile(
     r"|^\W*(?:write|give|create|list|explain|describe|summari[sz]e|translate|generate|make|suggest|review|fix|add|build"
     r"|design|implement|convert|show|tell|compare|plan|optimi[sz]e|refactor|document|test|check|find|analy[sz]e|draft"
     r"|rewrite|improve|help|change|set|turn|enable|disable|configure|verify|propose|prepare|estimate)\b"
-    r"|\b(?:wie (?:kann|schalte|aktiviere|mache|stelle|\w+ ich)|comment|cómo|como|come (?:si|posso)|hoe)\b"
+    r"|\b(?:wie (?:kann|schalte|aktiviere|mache|stelle|\w+ ich)"
+    r"|comment (?:puis|est|faire|activer)|cómo|como (?:posso|faço|ativo)|come (?:si|posso)|hoe (?:kan|zet|schakel))\b"
 )
 
 

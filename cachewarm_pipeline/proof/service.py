@@ -32,6 +32,9 @@ from cachewarm_pipeline.proof.replay_summary import summarise_replay
 from cachewarm_pipeline.query_log.mined_days import DAILY, mined_days
 from cachewarm_pipeline.storage.schemas import REPLAY, REPLAY_DECISIONS
 
+STEADY = 0.67
+"""Stability from which the answers of a query merely vary: the default of CACHEWARM_MIN_STABILITY."""
+
 BOOTSTRAP_SEED = 0
 """Random seed of the bootstrap: the same days give the same interval."""
 
@@ -136,10 +139,11 @@ def _recipe(
 
 def _steady(ports: Ports, day: date) -> set[str]:
     """Ids of the frequent queries whose answers do not change, as the roll-up of the day found with the held-out days
-    in its window. The volatile ones are not among them."""
+    in its window. Those that change are not among them, even where CACHEWARM_MIN_STABILITY keeps them."""
     if not ports.datasets.exists("frequent_queries", day):
         return set()
-    return set(ports.datasets.read("frequent_queries", day, columns=["entry_id"])["entry_id"].to_pylist())
+    table = ports.datasets.read("frequent_queries", day, columns=["entry_id", "stability"])
+    return set(table.filter(pc.greater_equal(table["stability"], STEADY))["entry_id"].to_pylist())
 
 
 def _bases_with_variants(ports: Ports, day: date) -> set[str]:

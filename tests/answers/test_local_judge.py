@@ -86,13 +86,25 @@ def test_an_addition_is_no_contradiction_and_another_number_is_one(judge: LocalJ
     assert other < 0.5
 
 
-def test_a_text_in_an_unknown_language_needs_more(judge: LocalJudge, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = AnswerPair("Miten avaan tilin?", "Avaa tili sivulta nopeasti.", "Tili avataan sivulta.")
-    monkeypatch.setattr(judge, "_is_known", lambda _: False)
-    (strict,) = judge.probability([pair])
-    monkeypatch.setattr(judge, "_is_known", lambda _: True)
-    (usual,) = judge.probability([pair])
-    assert np.log(usual / (1 - usual)) - np.log(strict / (1 - strict)) == pytest.approx(1.5)
+@pytest.mark.parametrize(
+    ("question", "left", "right"),
+    [
+        ("How do I turn on dark mode?", "Du kan slå på mörkt läge i menyn.", "Du kan inte slå på mörkt läge i menyn."),
+        ("Hur slår jag på mörkt läge?", "Du kan slå på mörkt läge i menyn.", "Du kan inte slå på mörkt läge i menyn."),
+        ("How do I open it?", "Voit avata tilin sivulta nopeasti.", "Et voi avata tiliä sivulta nopeasti."),
+    ],
+)
+def test_answers_in_an_unknown_language_are_never_evidence(
+    judge: LocalJudge, question: str, left: str, right: str
+) -> None:
+    pair = AnswerPair(question, left, right)
+    assert not judge.same([pair], JudgeUse.LABEL)[0]
+    assert not judge.same([pair], JudgeUse.GROUP)[0]
+
+
+def test_a_list_of_names_is_in_every_language(judge: LocalJudge) -> None:
+    pair = AnswerPair("Who plays Ducky on NCIS?", "David McCallum", "David McCallum portrays Ducky Mallard on NCIS.")
+    assert judge.probability([pair])[0] > 0.9
 
 
 def test_queries_with_one_answer_cost_no_embedding(judge: LocalJudge, embedder: MiniLMEmbedder) -> None:

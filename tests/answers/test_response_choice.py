@@ -58,3 +58,10 @@ def test_of_two_answers_that_serve_as_well_the_more_complete_one_is_warmed() -> 
     newest = choose_by_probability([short, long, wrong], probability, np.full(3, 2.0), completeness=0)
     assert newest is not None
     assert newest.answer is short
+
+
+def test_length_never_beats_a_majority() -> None:
+    answers = [LoggedAnswer("No.", 11, 0, 1), LoggedAnswer("I could not find a clear answer to that. " * 9, 9, 0, 2)]
+    choice = choose_by_probability(answers, np.eye(2), np.array([11.0, 9.0]))
+    assert choice is not None
+    assert choice.answer is answers[0]

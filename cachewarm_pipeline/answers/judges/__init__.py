@@ -10,7 +10,6 @@ In: pairs, queries or whole agent types of responses. Out: flags or groups of eq
     llm                     `llm`: a chat model decides where the local judge is not certain
     judge_question          all that is said to that model, and how its answer is read
     judge_injection         which texts instruct the judge and are not sent to it
-    judged_groups           groups of responses by few questions, the likeliest pairs first
-    response_vectors        the vectors of responses, for the groups of thousands of them
+    response_vectors        the vectors of responses, embedded once and kept for the pairs that follow
     verdict_store           the model's verdicts on disk: no pair is paid for twice
 """

@@ -20,8 +20,9 @@ from cachewarm_pipeline.query_log.response_text import canonical_response, exact
 LOW, HIGH = 0.02, 0.98
 """Local probabilities from which a pair is decided without the model: at most LOW, at least HIGH.
 
-A verdict about such a pair would change fewer than one in fifty, and most pairs of a log are such pairs. Contradictions
-(at most 0.01) are below LOW, so the model never overrules them.
+A verdict about such a pair would change fewer than one in fifty, and most pairs of a log are such pairs. The few
+hard contradictions (1%, see ``contradictions.is_hard``) are below LOW, so the model never overrules them. It is asked
+about the others.
 """
 
 YES, NO, SPLIT = 0.97, 0.03, 0.5

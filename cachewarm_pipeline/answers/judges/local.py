@@ -17,7 +17,7 @@ from cachewarm_pipeline.answers.facts import FACTS_CACHED, facts
 from cachewarm_pipeline.answers.judges.answer_words_store import AnswerWordsStore
 from cachewarm_pipeline.answers.judges.local_model import LocalModel, local_model
 from cachewarm_pipeline.answers.judges.response_vectors import response_vectors
-from cachewarm_pipeline.answers.languages import known_language
+from cachewarm_pipeline.answers.languages import known_language, mostly_names
 from cachewarm_pipeline.answers.leader_clustering import Ask, Flags, Positions
 from cachewarm_pipeline.answers.pair_features import Texts, pair_features
 from cachewarm_pipeline.ports import AnswerPair, JudgeUsage, JudgeUse, QueryAnswers
@@ -35,8 +35,9 @@ the model of the `llm` judge may overrule it."""
 WORTH_A_VETO = -1.5
 """Log-odds from which a pair is searched for a contradiction. Below it, no use would call it equivalent."""
 
-UNKNOWN_LANGUAGE = 1.5
-"""Log-odds taken off where an answer is in a language whose negations are not known: no veto would see them."""
+UNKNOWN_LANGUAGE, UNKNOWN_AT_MOST = 1.5, 2.0
+"""Log-odds taken off where an answer is in a language whose negations are not known, and the most that remain (88%):
+under the points of evidence and of groups. No veto sees a negation there, and nothing else separates the two."""
 
 GROUP_FLOOR = 0.6
 """Cosine of two answers below which they are not compared across questions. On 1,500 answers of one agent type of the
@@ -54,7 +55,8 @@ class LocalJudge:
 
     Answers with one canonical form have probability 1. Answers that contradict each other, and a blank answer beside
     another one, are not equivalent for any use. Vectors and words of a text are computed once and stored. Memory:
-    blocks, and the vectors and words of all responses given to ``groups``.
+    blocks, 64 MB of vectors, 1,024 facts of up to 100 KB, and the vectors and words of all responses given to
+    ``groups``.
     """
 
     name = "local"
@@ -75,7 +77,7 @@ class LocalJudge:
         self._rarity = self._model.rarity()
         self._facts = lru_cache(FACTS_CACHED)(facts)
         self._form = lru_cache(FACTS_CACHED)(canonical_response)
-        self._is_known = lru_cache(FACTS_CACHED)(known_language)
+        self._is_known = lru_cache(FACTS_CACHED)(lambda text: known_language(text) or mostly_names(text))
 
     def probability(self, pairs: Sequence[AnswerPair]) -> NDArray[np.float64]:
         found = np.empty(len(pairs))
@@ -167,8 +169,8 @@ class LocalJudge:
         log_odds = self._model.log_odds(pair_features(described, sides, self._rarity))
         used, place = np.unique(sides, return_inverse=True)
         known = np.array([self._is_known(texts[i]) for i in used.tolist()])[place].reshape(sides.shape)
-        # A list of names has no words of any language: then the question says which one it is.
-        log_odds -= UNKNOWN_LANGUAGE * ~(known[:, 0] | known[:, 1:].all(axis=1))
+        unknown = ~known[:, 1:].all(axis=1)
+        log_odds = np.where(unknown, np.minimum(log_odds - UNKNOWN_LANGUAGE, UNKNOWN_AT_MOST), log_odds)
         suspects = np.flatnonzero(log_odds >= veto_from)
         for k in suspects[np.argsort(sides[suspects, 2], kind="stable")].tolist():  # by text, so that facts are cached
             if reason := contradict(self._facts(texts[sides[k, 1]]), self._facts(texts[sides[k, 2]])):
