@@ -23,12 +23,12 @@ from scipy.optimize import minimize
 
 from benchmarks.judge_pairs import Judged, auc, held_part, place_of, read_pairs, recall_at, threshold_at
 from cachewarm_pipeline.answers import judges
-from cachewarm_pipeline.answers.answer_words import answer_words, stems_of
-from cachewarm_pipeline.answers.contradictions import contradict
-from cachewarm_pipeline.answers.facts import facts
+from cachewarm_pipeline.answers.judges.answer_words import answer_words, stems_of
 from cachewarm_pipeline.answers.judges.local import SOFT, SOFT_AT_MOST
 from cachewarm_pipeline.answers.judges.local_model import WEIGHTS
-from cachewarm_pipeline.answers.pair_features import FEATURES, Rarity, Texts, pair_features
+from cachewarm_pipeline.answers.judges.pair_features import FEATURES, Rarity, Texts, pair_features
+from cachewarm_pipeline.answers.veto.contradictions import contradict
+from cachewarm_pipeline.answers.veto.facts import facts
 from cachewarm_pipeline.embedded.sample.free_text_answers import texts as sample_texts
 from cachewarm_pipeline.ports import AnswerPair, JudgeUse
 
@@ -47,8 +47,8 @@ RATES = {JudgeUse.LABEL: 0.07, JudgeUse.GROUP: 0.10}
 SHOWN_RATES = (0.02, 0.05, 0.07)
 
 LIKELIER_THAN_NOT = 0.5
-"""Operating point of JudgeUse.EXCLUDE and JudgeUse.CHANGED: more likely equivalent than not. Above it, answers that a
-model merely words anew would count as other answers; below it, answers that contradict each other would be equivalent
+"""Operating point of JudgeUse.EXCLUDE and JudgeUse.CHANGED: more likely equivalent than not. Above it, the same
+answer in other words would count as another one; below it, answers that contradict each other would be equivalent
 (local.SOFT_AT_MOST)."""
 
 FOLDS = 5

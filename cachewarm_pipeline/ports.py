@@ -162,6 +162,8 @@ class QueryAnswers(NamedTuple):
 
     question: str
     responses: Sequence[str]
+    model: str | None = None
+    """The model that gave all of them, where the log knows it and it is one."""
 
 
 class JudgeUse(StrEnum):

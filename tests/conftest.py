@@ -1,7 +1,9 @@
 """Fixtures shared by all tests: one real server of each kind for each pytest process."""
 
 import hashlib
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -47,3 +49,9 @@ def openai_server(_openai_http: HTTPServer) -> FakeServer:
     """An HTTP server that speaks OpenAI's embeddings protocol. For each test it starts without requests and faults."""
     _openai_http.clear()
     return FakeServer(_openai_http)
+
+
+@pytest.fixture(params=["folder", "fsspec"])
+def store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new folder for a store of segments: on the disk, with a blank in its name, or in fsspec's memory."""
+    return str(tmp_path / "a folder") if request.param == "folder" else f"memory://{uuid.uuid4()}/store"

@@ -17,14 +17,14 @@ MAX_OBSERVATIONS = 40
 """Observations of a query at most: 780 pairs. Of more, a sample by hash is taken."""
 
 DISTANCES = (1, 2, 4, 8, 16)
-"""Pairs at least so many days apart are far, for answers that change all the time."""
+"""Days from which two answers are far apart in time, for queries whose answers change all the time."""
 CUTS = 8
 """Days at most on which an answer may have changed once."""
 SHAPES = len(DISTANCES) + CUTS
 """Ways in which an answer may change over time."""
 
 NEAR_DAYS, FAR_DAYS = 1, 7
-"""Pairs at most, and at least, so many days apart, in what is reported."""
+"""Most days between two near answers, and fewest days between two far ones, in what is reported."""
 
 UNKNOWN, SAME, OTHER = 0, 1, 2
 _GAP_ENDS = np.array([0, 1, 3, 7, 15])

@@ -53,10 +53,6 @@ class ChangeFit:
     """(n, 3) shrunk rate a if the query is of each class."""
     far: Floats
     """(n, 3) shrunk rate a, b and c: what answers far apart, or of two users, disagree at."""
-    facts: Floats
-    """(n,) independent facts about the query."""
-    shares: Floats
-    """(2, 3) shares of the classes among other prompts and among those that ask for what changes."""
 
 
 def fit_changes(queries: Sequence[QueryPairs], asks_for_change: NDArray[np.bool_]) -> ChangeFit:
@@ -92,7 +88,7 @@ def fit_changes(queries: Sequence[QueryPairs], asks_for_change: NDArray[np.bool_
         weights = _way_weights(by_shape, over_time, posterior[:, OVER_TIME])
     near = np.stack([_rate(cell, a) for cell in (total, best[:, 0], users[:, 0])], axis=1)
     far = np.stack([near[:, 0], _rate(best[:, 1], b), _rate(users[:, 1], c)], axis=1)
-    return ChangeFit(posterior, shape, near, np.maximum(near, far), total[:, 0], shares)
+    return ChangeFit(posterior, shape, near, np.maximum(near, far))
 
 
 def _marginal(cell: Floats, prior: tuple[float, float]) -> Floats:

@@ -20,13 +20,13 @@ def probability_matrices(queries: Sequence[QueryAnswers], judge: Probability) ->
     found: list[NDArray[np.float64]] = []
     for block in _blocks(queries):
         pairs = [
-            AnswerPair(question, left, right)
-            for question, responses in block
-            for left, right in combinations(responses, 2)
+            AnswerPair(query.question, left, right, query.model)
+            for query in block
+            for left, right in combinations(query.responses, 2)
         ]
         values = np.clip(np.asarray(judge(pairs), np.float64), 0.0, 1.0) if pairs else np.empty(0)
-        for _, responses in block:
-            n = len(responses)
+        for query in block:
+            n = len(query.responses)
             number = n * (n - 1) // 2
             own, values = values[:number], values[number:]
             matrix = np.eye(n)

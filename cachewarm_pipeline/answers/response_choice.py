@@ -18,7 +18,7 @@ batches.
 
 RARE_WORDING = 0.1
 """A wording with a smaller share of the votes of its group's best supported wording is not warmed: if the judge made a
-mistake, it is one of these. Where every call words its answer anew, no wording is rare."""
+mistake, it is one of these. Where every call has other words, no wording is rare."""
 
 AGREES = 0.5
 """Probability from which two groups of responses are one answer."""
@@ -110,12 +110,12 @@ def choose_by_probability(
     response with negative feedback gives way to another one of its group.
     """
     groups = average_linkage(probability)
-    heard = [
+    accepted = [
         group
         for group in groups
         if not is_rejected(sum(answers[k].count for k in group), sum(answers[k].negative for k in group))
     ]
-    places = sorted(place for group in heard for place in group)
+    places = sorted(place for group in accepted for place in group)
     agreement = np.zeros(len(answers))
     agreement[places] = probability[np.ix_(places, places)] @ votes[places] / max(votes[places].sum(), 1e-9)
     if places and completeness:
@@ -123,7 +123,7 @@ def choose_by_probability(
         said = [min(len(canonical_response(answers[k].text)), LONGEST) for k in close.tolist()]  # layout says nothing
         agreement[close] += completeness * np.log1p(said)
     choices = []
-    for group in heard:
+    for group in accepted:
         most = RARE_WORDING * votes[group].max()
         common = [place for place in group if votes[place] >= most]
         liked = [place for place in common if not answers[place].negative] or common

@@ -1,6 +1,6 @@
 """When a frequent query counts as volatile, and why: a stored answer would soon be wrong, or wrong for another user.
 
-Answers that merely vary are not volatile. Every call of a language model words its answer anew, and often says more or
+Answers that merely vary are not volatile. Every call of a language model has other words, and often says more or
 less than the last one. What counts is whether answers differ more as time passes, or from user to user, than they
 differ anyway (answers.change_model). A query is volatile
 

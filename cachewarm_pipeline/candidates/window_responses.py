@@ -15,7 +15,7 @@ queries where twelve find it in 99% (benchmarks.volatility)."""
 
 BEST_CONTENDERS = 6
 """Of these, the best supported, then the newest. The others are a sample of the rest, the same in every run. Where
-every call words its answer anew, the newest are close together in time, and the sample is spread over the days and
+every call has other words, the newest are close together in time, and the sample is spread over the days and
 users: so both kinds of pairs are seen."""
 
 

@@ -7,7 +7,7 @@ the window (16 bytes each), the frequent queries (1 kB each for what the change 
 one day. It does not grow with the log, nor with the responses that cannot win.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from cachewarm_client.text import entry_id
 from cachewarm_pipeline.answers.answer_pairs import QueryPairs, query_pairs
 from cachewarm_pipeline.answers.personal_data import personal_data
 from cachewarm_pipeline.answers.probability_matrix import Probability, probability_matrices
-from cachewarm_pipeline.answers.response_choice import ResponseChoice, choose_by_probability
+from cachewarm_pipeline.answers.response_choice import LoggedAnswer, ResponseChoice, choose_by_probability
 from cachewarm_pipeline.answers.volatility import find_volatility
 from cachewarm_pipeline.answers.votes import votes
 from cachewarm_pipeline.candidates.provenance import AnswerProvenance, dump, source_row_hash
@@ -124,9 +124,7 @@ def roll_up_frequent_queries(
                 exclude_unfit(query, ExclusionReason.PERSONAL, found[0], None)
                 wanted.remove(query)
             answers[query] = [answer for answer, data in zip(answers[query], found, strict=True) if not data]
-        matrices = probability_matrices(
-            [QueryAnswers(window.prompt(query), [answer.text for answer in answers[query]]) for query in wanted], judge
-        )
+        matrices = probability_matrices([_asked(window.prompt(query), answers[query]) for query in wanted], judge)
         for query, matrix in zip(wanted, matrices, strict=True):
             judged, agent_type = answers[query], window.agent_types[query]
             if not judged:
@@ -160,6 +158,11 @@ def roll_up_frequent_queries(
         sum(one.sampled for own in answered.values() for one in own),
         +excluded,
     )
+
+
+def _asked(prompt: str, answers: Sequence[LoggedAnswer]) -> QueryAnswers:
+    models = {answer.model for answer in answers}
+    return QueryAnswers(prompt, [answer.text for answer in answers], models.pop() if len(models) == 1 else None)
 
 
 def _row(window: Window, query: int, choice: ResponseChoice, share: float) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class FreshAnswers:
             for query, text in answered
             if query["entry_id"] in earlier
         ]
-        # A fresh answer is worded anew each time: only one that says something else has changed.
+        # A fresh answer has other words each time: only one that says something else has changed.
         verdicts = self._judge.same(pairs, JudgeUse.CHANGED).tolist() if pairs else []
         same = dict(zip(pairs, verdicts, strict=True))
         by = f"llm:{self.llm.model}"

@@ -57,8 +57,8 @@ VOLATILE: Mapping[str, str] = {
     "each tenant or role its own agent_type, exclude these prompts at the source, or raise CACHEWARM_MAX_UNFIT_SHARE.",
     ChangeKind.CANNOT_TELL: "For most volatile queries even answers given close together differ, so the judge cannot "
     "tell whether they change. Look at some answers. If the log stores request ids or times in them, store the answer "
-    "alone. If they say the same in other words, set CACHEWARM_JUDGE=llm. If they really differ at every call, they do "
-    "not fit a cache.",
+    "alone. If they say the same in other words, set CACHEWARM_JUDGE=llm, or a stronger CACHEWARM_JUDGE_MODEL where it "
+    "is set. If they really differ at every call, they do not fit a cache.",
 }
 """By the kind with the most demand (answers.volatility)."""
 

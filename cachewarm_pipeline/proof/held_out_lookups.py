@@ -244,8 +244,8 @@ def _judge(
     differ. ``entry`` (q,): position of each query's entry, or -1.
 
     At ``exact`` (q,) the entry's answer is one to the very same prompt. It is wrong only if it says something else
-    (CHANGED): a model words each answer anew. Where ``unchanged`` (q,), it is right and no judge is asked. A semantic
-    hit is judged as strictly as the evidence (LABEL).
+    (CHANGED): a model uses other words on each call. Where ``unchanged`` (q,), it is right and no judge is asked. A
+    semantic hit is judged as strictly as the evidence (LABEL).
     """
 
     def pair_of(query: int, text: str) -> AnswerPair:

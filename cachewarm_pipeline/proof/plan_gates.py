@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from cachewarm_client.personal_data import find_personal_data, mask
 from cachewarm_client.words import tokens
 
-from cachewarm_pipeline.answers.contradictions import contradict, is_hard
-from cachewarm_pipeline.answers.facts import facts
+from cachewarm_pipeline.answers.veto.contradictions import contradict, is_hard
+from cachewarm_pipeline.answers.veto.facts import facts
 from cachewarm_pipeline.answers.volatility import REASONS
 from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs

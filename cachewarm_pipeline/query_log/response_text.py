@@ -71,7 +71,8 @@ def exact_probability(pairs: Sequence[AnswerPair]) -> NDArray[np.float64]:
 def exact_groups(queries: Sequence[QueryAnswers]) -> list[list[int]]:
     """For each query the group labels of its responses: responses with the same canonical form share a label."""
     labelled = []
-    for _, responses in queries:
+    for query in queries:
+        responses = query.responses
         if len(responses) < 2:
             labelled.append([0] * len(responses))
             continue

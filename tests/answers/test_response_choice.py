@@ -4,7 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.answers.response_choice import LoggedAnswer, average_linkage, choose_by_probability
+from cachewarm_pipeline.answers.response_choice import (
+    LoggedAnswer,
+    average_linkage,
+    choose_by_probability,
+    choose_response,
+)
 from tests.answers.test_volatility import ANSWERS, Judged
 
 
@@ -65,3 +70,20 @@ def test_length_never_beats_a_majority() -> None:
     choice = choose_by_probability(answers, np.eye(2), np.array([11.0, 9.0]))
     assert choice is not None
     assert choice.answer is answers[0]
+
+
+def test_without_answers_nothing_is_chosen() -> None:
+    assert choose_response([], []) is None
+
+
+def test_a_group_in_which_every_wording_has_a_complaint_gives_its_newest() -> None:
+    choice = choose_response([LoggedAnswer("old", 5, 1, 1), LoggedAnswer("new", 5, 1, 2)], [0, 0])
+    assert choice is not None
+    assert (choice.answer.text, choice.support) == ("new", 10)
+
+
+def test_a_rare_wording_is_never_published_for_a_well_supported_one() -> None:
+    for complaints in (0, 1):
+        choice = choose_response([LoggedAnswer("vulnerable", 99, complaints, 1), LoggedAnswer("safe", 1, 0, 2)], [0, 0])
+        assert choice is not None
+        assert (choice.answer.text, choice.support) == ("vulnerable", 100)

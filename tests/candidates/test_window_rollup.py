@@ -1,110 +1,28 @@
 """A window of days: what is frequent, and which response is its answer."""
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from cachewarm_client.text import entry_id, hash_user
+from cachewarm_client.text import entry_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.answers.response_choice import LoggedAnswer, choose_response
 from cachewarm_pipeline.candidates import window_counts
 from cachewarm_pipeline.candidates import window_rollup as rollup_module
 from cachewarm_pipeline.candidates.provenance import source_row_hash
-from cachewarm_pipeline.candidates.window_responses import BEST_CONTENDERS, MAX_CONTENDERS
-from cachewarm_pipeline.candidates.window_rollup import LOG_QUALITY, FrequentQueries, roll_up_frequent_queries
+from cachewarm_pipeline.candidates.window_rollup import LOG_QUALITY, roll_up_frequent_queries
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.ports import AnswerPair
 from cachewarm_pipeline.query_log.response_text import canonical_response, exact_probability
 from cachewarm_pipeline.storage.schemas import (
-    DAILY_QUERY_COUNTS,
-    FREQUENT_QUERIES,
-    JUDGE_NOISE,
     MAX_USERS,
-    UNFIT_QUERIES,
-    conform,
 )
-
-Row = dict[str, Any]
-FIRST = date(2026, 11, 1)
-FLAT = defaultdict(lambda: 1 / 30)
-"""Every day weighs the same in a window of 30 days."""
-
-
-def at(day: int, hour: int = 12) -> datetime:
-    return datetime(FIRST.year, FIRST.month, FIRST.day, hour, tzinfo=UTC) + timedelta(days=day)
-
-
-def said(
-    response: str = "yes", count: int = 1, day: int = 0, negative: int = 0, hour: int = 12, users: Sequence[str] = ()
-) -> Row:
-    """A response of one day; the rows of no user have no id."""
-    return {
-        "response": response,
-        "count": count,
-        "last_at": at(day, hour),
-        "negative": negative,
-        "users": sorted(map(hash_user, users)),
-        "anonymous": max(0, count - len(users)),
-    }
-
-
-def asked(canonical: str = "q", count: int = 1, *responses: Row, users: Sequence[str] = (), **more: Any) -> Row:
-    return {
-        "agent_type": "a",
-        "canonical": canonical,
-        "prompt": canonical,
-        "prompt_count": count,
-        "count": count,
-        "cache_hits": 0,
-        "users": sorted(users),
-        "responses": list(responses),
-        "answered": sum(response["count"] for response in responses),
-        "cost_usd": 0.0,
-        "costed": 0,
-        "latency_ms": 0.0,
-        "timed": 0,
-        "tokens": 0,
-    } | more
-
-
-class Days:
-    """Days of counts in memory; notes the columns it was asked for, and hands over no others."""
-
-    def __init__(self, *days: list[Row]) -> None:
-        self.tables = [pa.Table.from_pylist(day, schema=DAILY_QUERY_COUNTS) for day in days]
-        self.asked_for: list[tuple[str, ...]] = []
-
-    def __call__(self, columns: Sequence[str]) -> Iterator[tuple[date, pa.Table]]:
-        self.asked_for.append(tuple(columns))
-        for number, table in enumerate(self.tables):
-            yield FIRST + timedelta(number), table.select(list(columns))
-
-
-def whole(*days: list[Row], **options: Any) -> FrequentQueries:
-    found = roll_up_frequent_queries(
-        Days(*days), **({"weights": FLAT, "min_frequency": 1, "min_users": 1, "min_stability": 0.5} | options)
-    )
-    assert conform("frequent_queries", found.table).schema == FREQUENT_QUERIES
-    assert conform("unfit_queries", found.unfit_queries).schema == UNFIT_QUERIES
-    assert conform("judge_noise", found.noise).schema == JUDGE_NOISE
-    return found
-
-
-def rolled(*days: list[Row], **options: Any) -> tuple[list[Row], Counter[ExclusionReason]]:
-    found = whole(*days, **options)
-    return found.table.to_pylist(), found.excluded
-
-
-def unfit(*days: list[Row], **options: Any) -> list[Row]:
-    rows: list[Row] = whole(*days, **options).unfit_queries.to_pylist()
-    return rows
+from tests.support.window_days import FLAT, Days, asked, at, rolled, said, unfit, whole
 
 
 def test_an_empty_window_has_no_rows() -> None:
@@ -228,104 +146,6 @@ def test_an_answer_wins_by_its_support_over_all_days_not_by_its_best_day() -> No
     assert (rows[0]["response"], json.loads(rows[0]["provenance"])["support"]) == ("steady", 20)
 
 
-def test_the_judge_sees_the_best_supported_answers_and_a_sample_spread_over_the_window() -> None:
-    days = [[asked("q", 4, *(said(f"one off {day} {n}", 1, day=day) for n in range(3)))] for day in range(30)]
-    days[0][0]["responses"].append(said("steady", 2))
-    seen: list[str] = []
-
-    def judge(pairs: Sequence[AnswerPair]) -> Any:
-        seen.extend(text for pair in pairs for text in (pair.left, pair.right))
-        return exact_probability(pairs)
-
-    found = whole(*days, judge=judge)
-    texts = list(dict.fromkeys(seen))
-    assert len(texts) == MAX_CONTENDERS
-    assert texts[0] == "steady"
-    offs = [int(text.split()[2]) for text in texts[1:]]
-    assert sorted(offs)[-BEST_CONTENDERS + 1 :] == [28, 28, 29, 29, 29]
-    assert len({day for day in offs if day < 28}) >= 4
-    assert found.sampled == 1
-    again: list[str] = list(dict.fromkeys(seen))
-    seen.clear()
-    whole(*days, judge=judge)
-    assert list(dict.fromkeys(seen)) == again
-
-
-def test_a_popular_query_with_a_new_wording_each_time_is_stable_where_the_judge_sees_one_answer() -> None:
-    days = [[asked("q", 50, *(said(f"{day} {n}", 1, day=day) for n in range(5)), answered=50)] for day in range(30)]
-    rows, excluded = rolled(*days, min_stability=0.9, judge=lambda pairs: np.ones(len(pairs)))
-    assert (rows[0]["stability"], excluded) == (1.0, {})
-
-
-def test_answers_that_all_differ_for_the_judge_are_volatile_and_the_detail_says_that_it_cannot_tell() -> None:
-    days = [
-        [asked(f"q{q}", 3, *(said(f"{q} {day} {n}", 1, day=day) for n in range(3))) for q in range(5)]
-        for day in range(30)
-    ]
-    details = {row["detail"] for row in unfit(*days)}
-    assert details == {"the judge cannot tell: 100% of pairs differ, whatever the time between them and the user"}
-    (noise,) = whole(*days).noise.to_pylist()
-    assert (noise["near_disagreement"], noise["far_disagreement"], noise["cannot_tell_share"]) == (1.0, 1.0, 1.0)
-    assert noise["sampled_share"] == 1.0
-
-
-def test_answers_that_change_every_week_are_volatile_and_those_that_merely_vary_are_not() -> None:
-    days = [
-        [
-            *(asked(f"weekly {q}", 2, said(f"{q} {(day + q) // 7}", 2, day=day)) for q in range(5)),
-            *(asked(f"varies {q}", 2, said(f"{q} {(day * 7 + q) % 4 // 3}", 2, day=day)) for q in range(15)),
-        ]
-        for day in range(30)
-    ]
-    found = whole(*days)
-    assert {row["prompt"].split()[0] for row in found.unfit_queries.to_pylist()} == {"weekly"}
-    assert found.excluded == {ExclusionReason.VOLATILE: 5}
-    assert all(row["detail"].startswith("answers change over time: ") for row in found.unfit_queries.to_pylist())
-    assert all(row["stability"] > 0.9 for row in found.table.to_pylist())
-    assert found.noise["changing_share"].to_pylist() == [0.25]
-
-
-def test_at_a_stability_of_0_no_query_is_volatile() -> None:
-    rows, excluded = rolled([asked("q", 9, *(said(f"{n}") for n in range(5)))], min_stability=0.0)
-    assert (len(rows), excluded) == (1, {})
-
-
-def test_answers_that_differ_by_user_are_volatile() -> None:
-    days = [
-        [
-            *(
-                asked(f"own {q}", 3, *(said(f"for {user}", 1, day=day, users=[user]) for user in "abc"))
-                for q in range(5)
-            ),
-            *(asked(f"all {q}", 3, said("the same", 3, day=day, users="abc")) for q in range(15)),
-        ]
-        for day in range(10)
-    ]
-    rows = unfit(*days)
-    assert {row["prompt"].split()[0] for row in rows} == {"own"}
-    assert {row["detail"] for row in rows} == {
-        "answers differ by user: 0% of pairs of one user differ, 100% of pairs of two users"
-    }
-
-
-def test_one_user_who_asks_often_does_not_outvote_two_others() -> None:
-    day = [asked("q", 9, said("loud", 7, users=["u1"]) | {"anonymous": 0}, said("agreed", 2, users=["u2", "u3"]))]
-    assert [row["response"] for row in rolled(day)[0]] == ["agreed"]
-    unknown = [asked("q", 9, said("loud", 7), said("agreed", 2))]
-    assert [row["response"] for row in rolled(unknown)[0]] == ["loud"]
-
-
-def test_rows_without_an_id_are_one_user_where_the_log_has_ids() -> None:
-    day = [asked("q", 9, said("bot", 7), said("agreed", 2, users=["u2", "u3"]))]
-    assert [row["response"] for row in rolled(day)[0]] == ["agreed"]
-
-
-def test_days_that_an_older_version_mined_are_read_and_each_row_is_a_vote() -> None:
-    old = {"users": None, "anonymous": None}
-    days = [[asked("q", 5, said("a", 3, day=day) | old, said("b", 2, day=day) | old)] for day in range(2)]
-    assert [(row["response"], row["stability"]) for row in rolled(*days)[0]] == [("a", pytest.approx(1, abs=0.01))]
-
-
 def test_a_query_with_personal_data_is_excluded_before_any_judge_sees_it() -> None:
     seen: list[str] = []
 
@@ -446,40 +266,3 @@ def test_the_rollup_equals_a_plain_loop(days: list[list[tuple[str, int, list[tup
         assert row["frequency"] == frequency[query]
         assert support == max(number for (of, _), number in supports.items() if of == query)
         assert json.loads(row["provenance"])["support"] == support
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ('{"a": 1, "b": 2}', '{"b":2,"a":1}', True),
-        ('{"a": [1, 2]}', '{"a": [2, 1]}', False),
-        ('{"a": "X"}', '{"a": "x"}', False),
-        ("Yes.", "yes", True),
-        ('"Yes"', "yes", True),
-        ("{not json", "{NOT JSON", True),
-        ("[" * 100_000, "[" * 100_000, True),
-        ("", "", True),
-        ("yes", "no", False),
-    ],
-)
-def test_responses_are_equivalent_when_their_json_or_canonical_text_is_the_same(
-    one: str, other: str, same: bool
-) -> None:
-    assert (canonical_response(one) == canonical_response(other)) is same
-
-
-def test_without_answers_nothing_is_chosen() -> None:
-    assert choose_response([], []) is None
-
-
-def test_a_group_in_which_every_wording_has_a_complaint_gives_its_newest() -> None:
-    choice = choose_response([LoggedAnswer("old", 5, 1, 1), LoggedAnswer("new", 5, 1, 2)], [0, 0])
-    assert choice is not None
-    assert (choice.answer.text, choice.support) == ("new", 10)
-
-
-def test_a_rare_wording_is_never_published_for_a_well_supported_one() -> None:
-    for complaints in (0, 1):
-        choice = choose_response([LoggedAnswer("vulnerable", 99, complaints, 1), LoggedAnswer("safe", 1, 0, 2)], [0, 0])
-        assert choice is not None
-        assert (choice.answer.text, choice.support) == ("vulnerable", 100)

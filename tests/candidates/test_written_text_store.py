@@ -22,6 +22,7 @@ from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.ports import BaseQuery
 from cachewarm_pipeline.storage import parquet_segments as segments_module
 from cachewarm_pipeline.storage.files import below
+from tests.support.segment_files import segments
 from tests.support.writer_server import WriterServer, bases, open_writer
 
 ID = "gpt-4.1-mini@0123abcd"
@@ -34,15 +35,10 @@ def server(_openai_http: HTTPServer) -> WriterServer:
     return WriterServer(_openai_http)
 
 
-@pytest.fixture(params=["folder", "fsspec"])
-def reopened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], WrittenTexts]:
+@pytest.fixture
+def reopened(store_uri: str) -> Callable[[], WrittenTexts]:
     """Opens the store again, as another process would see it."""
-    base = str(tmp_path / "a folder") if request.param == "folder" else f"memory://{uuid.uuid4()}/written"
-    return lambda: WrittenTexts(base, ID)
-
-
-def segments(base: Path) -> list[Path]:
-    return sorted(base.rglob("*.parquet"))
+    return lambda: WrittenTexts(store_uri, ID)
 
 
 def test_stored_texts_are_there_for_the_next_process(reopened: Callable[[], WrittenTexts]) -> None:

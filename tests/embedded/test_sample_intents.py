@@ -157,9 +157,9 @@ def test_rewordings_keep_the_severity_and_the_number_of_recommendations(cat: Cat
         for answer in intent.answers:
             if answer.free_text:
                 continue
-            told = [json.loads(text) for text in answer.responses]
-            assert len({(one["severity"], len(one["recommendations"])) for one in told}) == 1
-            assert all(set(one) == {"summary", "recommendations", "severity"} for one in told)
+            claimed = [json.loads(text) for text in answer.responses]
+            assert len({(one["severity"], len(one["recommendations"])) for one in claimed}) == 1
+            assert all(set(one) == {"summary", "recommendations", "severity"} for one in claimed)
 
 
 def test_only_the_format_differs_in_the_fourth_wording(cat: Catalogue) -> None:
@@ -222,8 +222,8 @@ def test_a_one_off_that_comes_twice_has_the_same_answer(cat: Catalogue, agent_ty
     causes = word_lists.fragments()["causes"]
 
     def facts(response: str) -> tuple[str, ...]:
-        told = [cause for cause in causes if cause in response]
-        return (*told, *re.findall(r"[Ll]ine (\d+)", response))
+        claimed = [cause for cause in causes if cause in response]
+        return (*claimed, *re.findall(r"[Ll]ine (\d+)", response))
 
     agent = np.full(25_000, cat.agents.to_pylist().index(agent_type))
     drawn = [one_off_questions.draw_one_offs(cat, np.random.default_rng(seed), agent) for seed in (1, 2)]

@@ -12,7 +12,7 @@ from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.freshness.answer_history import AnswerComparison, History, answer_histories, compare
 from cachewarm_pipeline.ports import AnswerPair, JudgeUse
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
-from tests.candidates.test_window_rollup import FIRST, asked, said
+from tests.support.window_days import FIRST, asked, said
 
 DAY = FIRST + timedelta(29)
 Q = ("a", "q")

@@ -16,7 +16,7 @@ from cachewarm_pipeline.freshness.answer_history import answer_histories, compar
 from cachewarm_pipeline.freshness.change_rate import ChangeRate, change_rate
 from cachewarm_pipeline.freshness.check_sample import ChangeCheck, newest_of_each, population
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS, FREQUENT_QUERIES, UNFIT_QUERIES
-from tests.candidates.test_window_rollup import FIRST, FLAT, asked, said
+from tests.support.window_days import FIRST, FLAT, asked, said
 
 TRIALS = 40
 QUERIES = 50

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cachewarm_pipeline.exclusion_reasons import ExclusionReason
 from cachewarm_pipeline.match_rules.labelled_queries import PARTS, SHARES, labelled_queries, part_of
-from tests.candidates.test_window_rollup import FLAT, Days, Row, asked, said
+from tests.support.window_days import FLAT, Days, Row, asked, said
 
 
 def labelled(*days: list[Row], maximum: int = 100) -> tuple[dict[str, Row], dict[ExclusionReason, int]]:

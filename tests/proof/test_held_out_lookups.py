@@ -13,8 +13,8 @@ from cachewarm_pipeline.ports import AnswerPair, JudgeUse
 from cachewarm_pipeline.proof.held_out_lookups import AgentRecipe, JudgeSame, replay_agent, traffic_by_agent_type
 from cachewarm_pipeline.proof.replay_summary import summarise_replay
 from cachewarm_pipeline.storage.schemas import DAILY_QUERY_COUNTS
-from tests.candidates.test_window_rollup import FIRST, Days, Row, asked, said
 from tests.support.cache_fakes import TrigramEmbedder, make_plan
+from tests.support.window_days import FIRST, Days, Row, asked, said
 
 ROTATE = "How do I rotate the signing key?"
 NEAR = "how do i rotate the signing keys"

@@ -5,6 +5,8 @@ In: pairs, queries or whole agent types of responses. Out: flags or groups of eq
     open_judge              the judge that CACHEWARM_JUDGE names
     exact_match             `exact`: the same JSON or text; costs nothing
     local                   `local`, the default: a small model over features of question and answers, and a veto
+    answer_words            the words of one answer, hashed, with what is known of each
+    pair_features           the features of a question and two answers; question_kinds says what is asked for
     local_model             its weights, plain data in local_weights.json (fitted by benchmarks.fit_judge)
     answer_words_store      the words of answers on disk: no text is read twice
     llm                     `llm`: a chat model decides where the local judge is not certain

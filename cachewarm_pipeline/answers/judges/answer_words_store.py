@@ -5,7 +5,7 @@ from typing import Any
 
 from cachewarm_client.text import sha256_hex
 
-from cachewarm_pipeline.answers.answer_words import VERSION, AnswerWords, answer_words
+from cachewarm_pipeline.answers.judges.answer_words import VERSION, AnswerWords, answer_words
 from cachewarm_pipeline.storage.files import below
 from cachewarm_pipeline.storage.parquet_segments import Segments
 

@@ -1,7 +1,7 @@
 """The `local` judge: a small calibrated model over features of the question and both answers, and a veto.
 
 The model sees what carries the answer; the veto sees what no similarity shows: that each answer claims what the other
-excludes (answers.contradictions).
+excludes (answers.veto.contradictions).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,15 +11,15 @@ import numpy as np
 from cachewarm_client.embedders.embedder import Embedder
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.contradictions import contradict, is_hard
 from cachewarm_pipeline.answers.equivalence_groups import grouped, is_blank, labels_of
-from cachewarm_pipeline.answers.facts import FACTS_CACHED, facts
 from cachewarm_pipeline.answers.judges.answer_words_store import AnswerWordsStore
 from cachewarm_pipeline.answers.judges.local_model import LocalModel, local_model
+from cachewarm_pipeline.answers.judges.pair_features import Texts, pair_features
 from cachewarm_pipeline.answers.judges.response_vectors import response_vectors
-from cachewarm_pipeline.answers.languages import known_language, mostly_names
 from cachewarm_pipeline.answers.leader_clustering import Ask, Flags, Positions
-from cachewarm_pipeline.answers.pair_features import Texts, pair_features
+from cachewarm_pipeline.answers.veto.contradictions import contradict, is_hard
+from cachewarm_pipeline.answers.veto.facts import FACTS_CACHED, facts
+from cachewarm_pipeline.answers.veto.languages import known_language, mostly_names
 from cachewarm_pipeline.ports import AnswerPair, JudgeUsage, JudgeUse, QueryAnswers
 from cachewarm_pipeline.query_log.response_text import canonical_response
 from cachewarm_pipeline.storage.vector_store import VectorStore

@@ -9,7 +9,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.pair_features import FEATURES, Rarity
+from cachewarm_pipeline.answers.judges.pair_features import FEATURES, Rarity
 from cachewarm_pipeline.ports import JudgeUse
 
 WEIGHTS = "local_weights.json"

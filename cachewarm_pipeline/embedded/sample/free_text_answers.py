@@ -108,8 +108,8 @@ def log_answers(
     JSON gives ``json_texts`` and has no near misses."""
     if agent.json_answers:
         return (Answer(f"{id}#1", json_texts),), ()
-    told = {**slots, "place": in_words(place)}
-    return (right_answer(id, general, told, rng),), near_misses(id, general, told)
+    claim_slots = {**slots, "place": in_words(place)}
+    return (right_answer(id, general, claim_slots, rng),), near_misses(id, general, claim_slots)
 
 
 def plain_forms(summary: str, todo: str) -> tuple[str, ...]:

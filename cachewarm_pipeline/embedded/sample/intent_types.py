@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer and all texts that give it. ``free_text``: no text leads, as with a model that words each call anew;
-    otherwise it is JSON, and its first text leads."""
+    """One answer and all texts that give it. ``free_text``: no text leads, as with a model that uses other
+    words on each call; otherwise it is JSON, and its first text leads."""
 
     id: str
     responses: tuple[str, ...]

@@ -128,11 +128,11 @@ def _traps(seed: int, agent: Agent) -> list[Intent]:
                     rng.choice((2, 3, 3)),
                 )
                 typed = tuple(surfaces([ask.format(**slots) for ask in asks], rng, protected=tuple(slots.values())))
-                told = {
+                claim_slots = {
                     **slots, "opening": opening, "clause": clause, "todo": todo, "unit": unit,
                     "other_clause": other_clause, "other_todo": other_todo,
                 }  # fmt: skip
-                answers, misses = log_answers(agent, id, f"look_alike/{kind}", texts, told, place, rng)
+                answers, misses = log_answers(agent, id, f"look_alike/{kind}", texts, claim_slots, place, rng)
                 near = tuple(other for other in ids if other != id)
                 found.append(Intent(id, agent.name, f"trap_{kind}", len(asks), typed, answers, near, misses))
     return found

@@ -59,7 +59,9 @@ def _volatile(seed: int, agent: Agent) -> list[Intent]:
         wordings = cells(line, " / ")
         id = f"{slug(agent.name)}/volatile/{slug(wordings[0])}"
         states = _json_states(rng) if agent.json_answers else _states(id, rng)
-        answers = tuple(Answer(f"{id}#{number}", told, not agent.json_answers) for number, told in enumerate(states, 1))
+        answers = tuple(
+            Answer(f"{id}#{number}", texts, not agent.json_answers) for number, texts in enumerate(states, 1)
+        )
         typed = tuple(surfaces(wordings, rng))
         found.append(Intent(id, agent.name, "volatile", len(wordings), typed, answers))
     return found
@@ -118,8 +120,8 @@ def _personal(seed: int, agent: Agent) -> list[Intent]:
             "low",
             2,
         )
-        told = {"summary": summary, "todo": todo, "other_summary": other_summary, "other_todo": other_todo}
-        clauses = {name: lower_first(text).rstrip(".") for name, text in told.items()}
+        sentences = {"summary": summary, "todo": todo, "other_summary": other_summary, "other_todo": other_todo}
+        clauses = {name: lower_first(text).rstrip(".") for name, text in sentences.items()}
         answers, misses = log_answers(agent, id, "personal", json_texts, clauses, place, rng)
         typed = tuple(surfaces(wordings, rng, noise=False))
         found.append(Intent(id, agent.name, "personal", len(wordings), typed, answers, near_misses=misses))

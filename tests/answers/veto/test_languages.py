@@ -2,8 +2,8 @@
 
 import pytest
 
-from cachewarm_pipeline.answers.languages import known_language
-from tests.answers import answer_pairs, answer_pairs_held_out
+from cachewarm_pipeline.answers.veto.languages import known_language
+from tests.answers.veto import answer_pairs, answer_pairs_held_out
 
 
 @pytest.mark.parametrize(

@@ -15,19 +15,15 @@ from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
 from cachewarm_pipeline.errors import DatasetError
 from cachewarm_pipeline.ports import AnswerPair
 from cachewarm_pipeline.storage import parquet_segments as segments_module
+from tests.support.segment_files import segments
 
 MODEL = "gpt-4.1-mini@0123abcd"
 
 
-@pytest.fixture(params=["folder", "fsspec"])
-def reopened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], VerdictStore]:
+@pytest.fixture
+def reopened(store_uri: str) -> Callable[[], VerdictStore]:
     """Opens the store again, as another process would see it."""
-    base = str(tmp_path / "a folder") if request.param == "folder" else f"memory://{uuid.uuid4()}/verdicts"
-    return lambda: VerdictStore(base, MODEL)
-
-
-def segments(base: Path) -> list[Path]:
-    return sorted(base.rglob("*.parquet"))
+    return lambda: VerdictStore(store_uri, MODEL)
 
 
 def test_an_empty_store_knows_nothing(reopened: Callable[[], VerdictStore]) -> None:

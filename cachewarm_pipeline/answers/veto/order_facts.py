@@ -5,8 +5,8 @@ from bisect import bisect_left, bisect_right
 from itertools import pairwise
 from typing import TypeAlias
 
-from cachewarm_pipeline.answers.clauses import Clause
-from cachewarm_pipeline.answers.words_of import word_set
+from cachewarm_pipeline.answers.veto.clauses import Clause
+from cachewarm_pipeline.answers.veto.words_of import word_set
 
 Steps: TypeAlias = tuple[frozenset[str], ...]
 """The stems of each step, in the order of the steps."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.answers.answer_words import (
+from cachewarm_pipeline.answers.judges.answer_words import (
     FIRST,
     NAME,
     NUMBER,
@@ -17,8 +17,8 @@ from cachewarm_pipeline.answers.answer_words import (
     word_hash,
 )
 from cachewarm_pipeline.answers.judges.answer_words_store import AnswerWordsStore
-from cachewarm_pipeline.answers.pair_features import FEATURES, Rarity, Texts, pair_features
-from cachewarm_pipeline.answers.question_kinds import asks_for_name, asks_for_number, asks_how
+from cachewarm_pipeline.answers.judges.pair_features import FEATURES, Rarity, Texts, pair_features
+from cachewarm_pipeline.answers.judges.question_kinds import asks_for_name, asks_for_number, asks_how
 
 TEXT = st.text(alphabet=st.sampled_from(list("abcABC 019.,!?'-\n{}[]\":第二年ก")), max_size=120)
 

@@ -7,11 +7,12 @@ the two answers. Words of all pairs of a block are compared at once.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.answer_words import (
+from cachewarm_pipeline.answers.judges.answer_words import (
     FIRST,
     NAME,
     NAMED_FIRST,
@@ -19,7 +20,7 @@ from cachewarm_pipeline.answers.answer_words import (
     AnswerWords,
     word_hash,
 )
-from cachewarm_pipeline.answers.question_kinds import asks_for_name, asks_for_number, asks_how
+from cachewarm_pipeline.answers.judges.question_kinds import asks_for_name, asks_for_number, asks_how
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -85,6 +86,11 @@ class Texts:
     texts: Sequence[str]
     """The texts themselves; only those used as questions are read."""
 
+    @cached_property
+    def log_lengths(self) -> Floats:
+        """log(1 + words) of each text (n,)."""
+        return np.log1p(np.array([words.length for words in self.words], np.float64))
+
 
 class Rarity:
     """How rare a word is, 0 (in every answer) to 1 (not among the frequent words)."""
@@ -110,8 +116,7 @@ def pair_features(texts: Texts, sides: Ints, rarity: Rarity) -> Floats:
     question, left, right = sides.T
     found = _of_vectors(texts.vectors, question, left, right)
     found.update(_of_words(texts.words, question, left, right, rarity))
-    lengths = np.log1p(np.array([words.length for words in texts.words], np.float64))
-    found["length_ratio"] = np.abs(lengths[left] - lengths[right])
+    found["length_ratio"] = np.abs(texts.log_lengths[left] - texts.log_lengths[right])
     for kind, asks in KINDS.items():
         found[kind] = np.array([asks(texts.texts[i]) for i in question.tolist()], np.float64)
         for name in FEATURES:

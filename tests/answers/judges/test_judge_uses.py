@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from cachewarm_client.text import embedding_key
 
-from cachewarm_pipeline.answers.contradictions import contradict
-from cachewarm_pipeline.answers.facts import facts
 from cachewarm_pipeline.answers.judges.answer_words_store import AnswerWordsStore
 from cachewarm_pipeline.answers.judges.local import SOFT_AT_MOST, LocalJudge
 from cachewarm_pipeline.answers.judges.local_model import LocalModel, local_model
-from cachewarm_pipeline.answers.pair_features import FEATURES
+from cachewarm_pipeline.answers.judges.pair_features import FEATURES
+from cachewarm_pipeline.answers.veto.contradictions import contradict
+from cachewarm_pipeline.answers.veto.facts import facts
 from cachewarm_pipeline.ports import AnswerPair, JudgeUse
 from cachewarm_pipeline.proof.plan_gates import no_conflicting_entries
 from cachewarm_pipeline.storage.schemas import PLAN_CONFLICTS

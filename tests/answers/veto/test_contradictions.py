@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.answers.contradictions import contradict, facts_agree, facts_differ
-from cachewarm_pipeline.answers.facts import facts
-from tests.answers import answer_pairs, answer_pairs_held_out, answer_pairs_loose
+from cachewarm_pipeline.answers.veto.contradictions import contradict
+from cachewarm_pipeline.answers.veto.facts import facts
+from tests.answers.veto import answer_pairs, answer_pairs_held_out, answer_pairs_loose
 from tests.support.any_response import RESPONSES
 
 PIPELINE = "the release pipeline keeps working as the team knows it from the last quarter"
@@ -24,6 +24,10 @@ ELSEWHERE = [
     "Zebras drink before lions hunt.",
     "Giraffes never wear scarves.",
 ]
+
+
+def agree(left: str, right: str) -> bool:
+    return contradict(facts(left), facts(right)) is None
 
 
 def reason(left: str, right: str) -> str | None:
@@ -51,8 +55,8 @@ def reason(left: str, right: str) -> str | None:
 )
 def test_long_answers_contradict_each_other_in_a_negation_a_number_word_or_a_state(left: str, right: str) -> None:
     assert min(len(left.split()), len(right.split())) > 25
-    assert facts_differ(facts(left), facts(right))
-    assert facts_differ(facts(right), facts(left))
+    assert contradict(facts(left), facts(right))
+    assert contradict(facts(right), facts(left))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +92,6 @@ def test_long_answers_contradict_each_other_in_a_negation_a_number_word_or_a_sta
 )
 def test_rewordings_and_additions_do_not_contradict(left: str, right: str) -> None:
     assert reason(left, right) is None
-    assert facts(left).key == facts(right).key
 
 
 @pytest.mark.parametrize(
@@ -136,42 +139,40 @@ def test_a_negated_clause_contradicts_in_every_known_language(left: str, right: 
 
 
 def test_every_opposite_is_vetoed() -> None:
-    assert [pair for pair in OPPOSITES if facts_agree(pair[1], pair[2])] == []
+    assert [pair for pair in OPPOSITES if agree(pair[1], pair[2])] == []
 
 
 def test_nearly_every_rewording_passes() -> None:
-    vetoed = [(reason(left, right), left, right) for _, left, right in REWORDINGS if not facts_agree(left, right)]
+    vetoed = [(reason(left, right), left, right) for _, left, right in REWORDINGS if not agree(left, right)]
     assert len(REWORDINGS) == 144
     assert len(vetoed) <= 4, vetoed
 
 
 def test_opposites_and_rewordings_that_share_few_words_are_mostly_told_apart() -> None:
     """Quantities ("both" against "one", "only administrators" against "all users") are not compared."""
-    missed = [pair for pair in answer_pairs_loose.OPPOSITES if facts_agree(*pair)]
+    missed = [pair for pair in answer_pairs_loose.OPPOSITES if agree(*pair)]
     assert len(missed) <= 3, missed
-    vetoed = [pair for pair in answer_pairs_loose.REWORDINGS if not facts_agree(*pair)]
+    vetoed = [pair for pair in answer_pairs_loose.REWORDINGS if not agree(*pair)]
     assert vetoed == []
 
 
 @given(RESPONSES, RESPONSES)
-def test_facts_agree_in_both_orders_and_only_under_one_key(left: str, right: str) -> None:
-    assert facts_agree(left, right) == facts_agree(right, left)
-    assert facts_agree(left, left)
-    if facts_agree(left, right):
-        assert facts(left).key == facts(right).key
+def test_agreement_is_the_same_in_both_orders_and_a_text_agrees_with_itself(left: str, right: str) -> None:
+    assert agree(left, right) == agree(right, left)
+    assert agree(left, left)
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_any_two_texts_can_be_compared_in_both_orders(left: str, right: str) -> None:
-    assert facts_agree(left, right) == facts_agree(right, left)
-    assert facts_agree(left, left)
+    assert agree(left, right) == agree(right, left)
+    assert agree(left, left)
 
 
 @given(st.lists(st.sampled_from(SENTENCES + ELSEWHERE), min_size=1, max_size=4), st.sampled_from(SENTENCES))
 def test_a_contradiction_is_symmetric_and_a_text_never_contradicts_itself(some: list[str], other: str) -> None:
     text = " ".join(some)
-    assert facts_agree(text, text)
-    assert facts_agree(text, other) == facts_agree(other, text)
+    assert agree(text, text)
+    assert agree(text, other) == agree(other, text)
 
 
 @given(st.sampled_from(SENTENCES), st.lists(st.sampled_from(ELSEWHERE), min_size=1, max_size=3, unique=True))
@@ -182,5 +183,5 @@ def test_a_sentence_about_something_else_is_no_contradiction(text: str, added: l
 @given(st.sampled_from(REWORDINGS), st.sampled_from(ELSEWHERE))
 def test_a_rewording_stays_one_with_a_sentence_about_something_else(pair: tuple[str, str, str], added: str) -> None:
     _, left, right = pair
-    if facts_agree(left, right):
+    if agree(left, right):
         assert reason(left, f"{right} {added}") is None

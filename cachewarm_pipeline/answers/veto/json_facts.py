@@ -2,7 +2,7 @@
 
 from typing import Any, TypeAlias
 
-from cachewarm_pipeline.answers.language_words import STOP_WORDS
+from cachewarm_pipeline.answers.veto.language_words import STOP_WORDS
 from cachewarm_pipeline.query_log.response_text import json_value
 
 SHORT_VALUE_WORDS = 3

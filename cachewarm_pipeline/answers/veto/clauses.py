@@ -4,14 +4,14 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from cachewarm_pipeline.answers.contradiction_phrases import PHRASE_WORDS, POLE_PHRASES
-from cachewarm_pipeline.answers.contradiction_words import (
+from cachewarm_pipeline.answers.veto.contradiction_phrases import PHRASE_WORDS, POLE_PHRASES
+from cachewarm_pipeline.answers.veto.contradiction_words import (
     CJK_POLES,
     POLE_STEMS,
     POLE_WORDS,
     REVERSED_BY_NOT,
 )
-from cachewarm_pipeline.answers.language_words import (
+from cachewarm_pipeline.answers.veto.language_words import (
     FOREIGN_NEGATIONS,
     NEGATED_FORMS,
     NEGATED_TURKISH,
@@ -22,7 +22,7 @@ from cachewarm_pipeline.answers.language_words import (
     PARTS_OF_CJK,
     STOP_WORDS,
 )
-from cachewarm_pipeline.answers.words_of import word_set
+from cachewarm_pipeline.answers.veto.words_of import word_set
 
 STEM = 5
 """Letters of a word that are compared: "deleting" matches "delete"."""

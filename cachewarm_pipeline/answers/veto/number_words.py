@@ -1,6 +1,6 @@
 """Units of measure, spelled numbers, and words that make a number an approximate one."""
 
-from cachewarm_pipeline.answers.words_of import word_list, word_set
+from cachewarm_pipeline.answers.veto.words_of import word_list, word_set
 
 _UNITS = {
     "time": "ms:0.001 millisecond*:0.001 second*:1 sec:1 secs:1 s:1 minute*:60 min:60 mins:60 hour*:3600 "

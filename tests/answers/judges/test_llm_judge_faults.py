@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from cachewarm_pipeline.answers.judges import llm
@@ -31,12 +30,6 @@ from tests.support.chat_server import (
     saying,
 )
 from tests.support.openai_server import SOON, error_answer
-
-
-@pytest.fixture
-def server(_openai_http: HTTPServer) -> ChatServer:
-    _openai_http.clear()
-    return ChatServer(_openai_http)
 
 
 @pytest.fixture(autouse=True)

@@ -9,16 +9,16 @@ right and a wrong answer 13% are rejected. A wrong answer mostly has another nam
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 
-from cachewarm_pipeline.answers.clauses import Pole
-from cachewarm_pipeline.answers.contradiction_words import SEVERAL_POLES
-from cachewarm_pipeline.answers.facts import Facts, Name, TextFacts, facts
-from cachewarm_pipeline.answers.json_facts import another_value
-from cachewarm_pipeline.answers.number_facts import Number
-from cachewarm_pipeline.answers.number_words import CONFUSED_UNITS
-from cachewarm_pipeline.answers.order_facts import another_order, likeness, swapped
+from cachewarm_pipeline.answers.veto.clauses import Pole
+from cachewarm_pipeline.answers.veto.contradiction_words import SEVERAL_POLES
+from cachewarm_pipeline.answers.veto.facts import Facts, Name, TextFacts
+from cachewarm_pipeline.answers.veto.json_facts import another_value
+from cachewarm_pipeline.answers.veto.number_facts import Number
+from cachewarm_pipeline.answers.veto.number_words import CONFUSED_UNITS
+from cachewarm_pipeline.answers.veto.order_facts import another_order, likeness, swapped
 
 SAME_CLAUSE = 0.6
 """Likeness from which a clause and a negated one say opposite things."""
@@ -72,19 +72,6 @@ def is_hard(reason: str) -> bool:
     real answers people call 38 to 86% equivalent ("first aired" against "last aired", of two different things).
     """
     return reason in _HARD
-
-
-def facts_agree(left: str, right: str, facts_of: Callable[[str], Facts] = facts) -> bool:
-    """Whether two responses do not contradict each other.
-
-    ``facts_of`` gives the facts of a response; a caller with many pairs passes a cached one.
-    """
-    return contradict(facts_of(left), facts_of(right)) is None
-
-
-def facts_differ(left: Facts, right: Facts) -> bool:
-    """Whether two responses contradict each other."""
-    return contradict(left, right) is not None
 
 
 def _whole_texts(left: TextFacts, right: TextFacts) -> str | None:

@@ -12,8 +12,8 @@ import numpy as np
 from cachewarm_client.text import sha256_hex
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.number_words import NUMBER_WORDS
-from cachewarm_pipeline.answers.words_of import word_set
+from cachewarm_pipeline.answers.veto.number_words import NUMBER_WORDS
+from cachewarm_pipeline.answers.veto.words_of import word_set
 from cachewarm_pipeline.query_log.response_text import json_value
 
 VERSION = 1

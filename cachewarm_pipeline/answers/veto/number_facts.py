@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass, replace
 
-from cachewarm_pipeline.answers.clauses import Clause
-from cachewarm_pipeline.answers.number_words import HEDGES, MAGNITUDES, NUMBER_WORDS, UNIT_STEMS, UNITS
+from cachewarm_pipeline.answers.veto.clauses import Clause
+from cachewarm_pipeline.answers.veto.number_words import HEDGES, MAGNITUDES, NUMBER_WORDS, UNIT_STEMS, UNITS
 
 _PLAIN = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?$")
 _CODED = re.compile(r"([^\W\d]+[-:/]?)(\d[\w.:]*)$")

@@ -4,16 +4,15 @@
 """
 
 import re
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from cachewarm_client.words import quoted_names
 
-from cachewarm_pipeline.answers.clauses import CJK, Clause, Pole, clauses, poles, prepared
-from cachewarm_pipeline.answers.json_facts import Values, json_parts
-from cachewarm_pipeline.answers.language_words import LANGUAGES
-from cachewarm_pipeline.answers.number_facts import Number, numbers
-from cachewarm_pipeline.answers.order_facts import Steps, moves_of, sequences
+from cachewarm_pipeline.answers.veto.clauses import CJK, Clause, Pole, clauses, poles, prepared
+from cachewarm_pipeline.answers.veto.json_facts import Values, json_parts
+from cachewarm_pipeline.answers.veto.language_words import LANGUAGES
+from cachewarm_pipeline.answers.veto.number_facts import Number, numbers
+from cachewarm_pipeline.answers.veto.order_facts import Steps, moves_of, sequences
 
 FACTS_CACHED = 1_024
 """Responses whose facts are cached for the pairs that follow: 100 KB each at 1,500 characters."""
@@ -113,11 +112,6 @@ class Facts:
     """Of JSON, the short strings, booleans and numbers by their path of keys."""
     sentences: dict[str, TextFacts] = field(default_factory=dict)
     """By place: all of a plain text; of JSON, each longer string that is the only one under its path of keys."""
-
-    @property
-    def key(self) -> Hashable:
-        """Two responses that do not contradict each other have the same key: so far, every response has the same."""
-        return ()
 
 
 def facts(response: str) -> Facts:

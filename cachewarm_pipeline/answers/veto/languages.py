@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from cachewarm_pipeline.answers.language_words import LANGUAGES
+from cachewarm_pipeline.answers.veto.language_words import LANGUAGES
 
 SHORT_TEXT_WORDS = 3
 """A text of at most this many words may have no function word: only its letters are looked at."""

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachewarm_pipeline.answers.facts import code_names
+from cachewarm_pipeline.answers.veto.facts import code_names
 
 
 @given(st.text(alphabet="aB_./- é1", max_size=14))

@@ -4,7 +4,7 @@ An axis is a list of poles; a pole is a list of words. ``*`` at the end of a wor
 several languages stand beside each other; a word with another meaning in one of the languages is left out.
 """
 
-from cachewarm_pipeline.answers.words_of import word_list, word_set
+from cachewarm_pipeline.answers.veto.words_of import word_list, word_set
 
 AXES: dict[str, tuple[str, ...]] = {
     "on/off": (

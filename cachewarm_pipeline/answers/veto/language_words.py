@@ -6,7 +6,7 @@ only if its negations are listed here.
 
 from dataclasses import dataclass
 
-from cachewarm_pipeline.answers.words_of import word_list, word_set
+from cachewarm_pipeline.answers.veto.words_of import word_list, word_set
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from cachewarm_pipeline.answers.judges.answer_words_store import AnswerWordsStor
 from cachewarm_pipeline.answers.judges.exact_match import ExactJudge
 from cachewarm_pipeline.answers.judges.local import LocalJudge
 from cachewarm_pipeline.answers.judges.local_model import local_model, model_of
-from cachewarm_pipeline.answers.pair_features import FEATURES
+from cachewarm_pipeline.answers.judges.pair_features import FEATURES
 from cachewarm_pipeline.ports import AnswerPair, JudgeUse, QueryAnswers
 from cachewarm_pipeline.storage.vectors import ParquetVectorStore
-from tests.answers import answer_pairs, answer_pairs_held_out
+from tests.answers.veto import answer_pairs, answer_pairs_held_out
 
 QUESTION = "How do I rotate the signing key?"
 REWORDED = [
