@@ -17,8 +17,11 @@ from cachewarm_pipeline.answers.leader_clustering import (
     near_pairs,
     nearest_first,
 )
-from cachewarm_pipeline.ports import AnswerPair
-from cachewarm_pipeline.query_log.response_text import canonical_response
+from cachewarm_pipeline.ports import AnswerPair, QueryAnswers
+from cachewarm_pipeline.query_log.response_text import canonical_response, exact_groups
+
+QUERIES = 2_000
+"""Queries whose responses are judged at once."""
 
 Probability = Callable[[Sequence[AnswerPair]], NDArray[np.float64]]
 Decide = Callable[[Sequence[AnswerPair]], Flags]
@@ -109,6 +112,29 @@ def judged_groups(
         return equivalent
 
     return grouped(questions, responses, ask_of, vectors_of=vectors_of, floor=floor, queries=queries)
+
+
+GroupWithin = Callable[[Sequence[str], Sequence[str], Sequence[int]], Positions]
+"""Takes questions, responses and the query of each response (all n). Groups responses of one query."""
+
+
+def query_labels(
+    queries: Sequence[QueryAnswers], group: GroupWithin, progress: Callable[[str], object]
+) -> list[list[int]]:
+    """Group labels of each query's responses, as in ``GroupResponses``. Queries whose responses say the same exactly
+    are not judged. Memory: the responses of QUERIES queries."""
+    result = exact_groups(queries)
+    open_cases = [i for i, labels in enumerate(result) if len(set(labels)) > 1]
+    for start in range(0, len(open_cases), QUERIES):
+        block = open_cases[start : start + QUERIES]
+        progress(f"judging the answers of query {start + 1:,} to {start + len(block):,} of {len(open_cases):,}")
+        rows = [(i, text) for i in block for text in queries[i].responses]
+        groups = group([queries[i].question for i, _ in rows], [text for _, text in rows], [i for i, _ in rows])
+        for i in block:
+            number = len(queries[i].responses)
+            own, groups = groups[:number], groups[number:]
+            result[i] = labels_of(own)
+    return result
 
 
 def is_blank(response: str) -> bool:

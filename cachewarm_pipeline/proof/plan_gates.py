@@ -3,8 +3,8 @@
 The gate on the wrong-hit rate is in wrong_hit_gate.py.
 """
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from cachewarm_client.personal_data import find_personal_data, mask
 from cachewarm_client.words import tokens
 
 from cachewarm_pipeline.answers.veto.contradictions import contradict, is_hard
-from cachewarm_pipeline.answers.veto.facts import facts
+from cachewarm_pipeline.answers.veto.facts import FACTS_CACHED, Facts, facts
 from cachewarm_pipeline.answers.volatility import REASONS
 from cachewarm_pipeline.number_format import plural
 from cachewarm_pipeline.planning.entry_conflicts import inseparable_pairs
@@ -99,7 +99,7 @@ def no_conflicting_entries(plan: pa.Table, vectors: np.ndarray, conflicts: pa.Ta
     positions: dict[str, list[int]] = {}
     seen: dict[str, int] = {}
     heads: dict[tuple[str, str], int] = {}
-    answers_conflict = partial(_contradict, judge=judge)
+    answers_conflict = partial(_contradict, judge=judge, facts_of=lru_cache(FACTS_CACHED)(facts))  # heads come again
     for i, row in enumerate(rows):
         positions.setdefault(row["agent_type"], []).append(i)
         if row["entry_id"] in seen:
@@ -128,12 +128,12 @@ def no_conflicting_entries(plan: pa.Table, vectors: np.ndarray, conflicts: pa.Ta
     return GateVerdict(True, f"No conflict among {entries}; {excluded}.", numbers, shown)
 
 
-def _contradict(one: str, other: str, judge: str) -> bool:
+def _contradict(one: str, other: str, judge: str, facts_of: Callable[[str], Facts]) -> bool:
     """Whether no judge of this name can have called the two equivalent. The model of the ``llm`` judge may overrule all
     but hard contradictions."""
     if canonical_response(one) == canonical_response(other):
         return False
-    reason = contradict(facts(one), facts(other))
+    reason = contradict(facts_of(one), facts_of(other))
     return reason is not None and (judge != "llm" or is_hard(reason))
 
 

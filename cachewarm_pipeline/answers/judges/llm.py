@@ -9,13 +9,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.equivalence_groups import VectorsOf, judged_groups, labels_of
+from cachewarm_pipeline.answers.equivalence_groups import VectorsOf, judged_groups, query_labels
 from cachewarm_pipeline.answers.judges.judge_injection import instructs_judge
 from cachewarm_pipeline.answers.judges.judge_question import JudgeModel, JudgeReply
 from cachewarm_pipeline.answers.judges.verdict_store import VerdictStore
+from cachewarm_pipeline.answers.leader_clustering import Positions
 from cachewarm_pipeline.models.budgets import ModelBudget, ModelCost, ask_within_budget
 from cachewarm_pipeline.ports import AnswerPair, JudgeUsage, JudgeUse, QueryAnswers
-from cachewarm_pipeline.query_log.response_text import canonical_response, exact_groups
+from cachewarm_pipeline.query_log.response_text import canonical_response
 
 LOW, HIGH = 0.02, 0.98
 """Local probabilities from which a pair is decided without the model: at most LOW, at least HIGH.
@@ -47,9 +48,6 @@ STORE_EVERY = 16
 
 _REPORT_EVERY = 500
 """Verdicts between two progress messages."""
-
-_QUERIES = 2_000
-"""Queries whose responses are compared at once."""
 
 
 class LocalProbability(Protocol):
@@ -148,27 +146,12 @@ class LlmJudge:
         return self._local.operating_point(use)
 
     def __call__(self, queries: Sequence[QueryAnswers]) -> list[list[int]]:
-        result = exact_groups(queries)
-        open_cases = [i for i, labels in enumerate(result) if len(set(labels)) > 1]
-        for start in range(0, len(open_cases), _QUERIES):
-            block = open_cases[start : start + _QUERIES]
-            self._progress(
-                f"judging the answers of query {start + 1:,} to {start + len(block):,} of {len(open_cases):,}"
-            )
-            rows = [(i, text) for i in block for text in queries[i].responses]
-            groups = judged_groups(
-                [queries[i].question for i, _ in rows],
-                [text for _, text in rows],
-                self._local.probability,
-                self._same_group,
-                possible=LOW,
-                queries=[i for i, _ in rows],
-            )
-            for i in block:
-                number = len(queries[i].responses)
-                own, groups = groups[:number], groups[number:]
-                result[i] = labels_of(own)
-        return result
+        return query_labels(queries, self._group_within, self._progress)
+
+    def _group_within(self, questions: Sequence[str], responses: Sequence[str], queries: Sequence[int]) -> Positions:
+        return judged_groups(
+            questions, responses, self._local.probability, self._same_group, possible=LOW, queries=queries
+        )
 
     def groups(self, questions: Sequence[str], responses: Sequence[str]) -> NDArray[np.int64]:
         return judged_groups(

@@ -11,7 +11,7 @@ import numpy as np
 from cachewarm_client.embedders.embedder import Embedder
 from numpy.typing import NDArray
 
-from cachewarm_pipeline.answers.equivalence_groups import grouped, is_blank, labels_of
+from cachewarm_pipeline.answers.equivalence_groups import grouped, is_blank, query_labels
 from cachewarm_pipeline.answers.judges.answer_words_store import AnswerWordsStore
 from cachewarm_pipeline.answers.judges.local_model import LocalModel, local_model
 from cachewarm_pipeline.answers.judges.pair_features import Texts, pair_features
@@ -45,9 +45,6 @@ sample, 0.5 compares five times as many pairs and finds 3% fewer groups."""
 
 _PAIRS = 8_192
 """Pairs whose vectors and words are in memory at once: 25 MB of vectors, 40 MB of words of 250-word answers."""
-
-_QUERIES = 2_000
-"""Queries whose pairs are judged at once."""
 
 
 class LocalJudge:
@@ -95,24 +92,15 @@ class LocalJudge:
         return self._model.operating_points[use]
 
     def __call__(self, queries: Sequence[QueryAnswers]) -> list[list[int]]:
-        found: list[list[int]] = []
-        for start in range(0, len(queries), _QUERIES):
-            block = queries[start : start + _QUERIES]
-            if len(queries) > _QUERIES:
-                self._progress(
-                    f"judging the answers of query {start + 1:,} to {start + len(block):,} of {len(queries):,}"
-                )
-            texts = [(i, query.question, text) for i, query in enumerate(block) for text in query.responses]
-            groups = grouped(
-                [question for _, question, _ in texts],
-                [text for *_, text in texts],
-                lambda asked, own: self._asker(asked, own, both_questions=False),
-                queries=[i for i, *_ in texts],
-            )
-            for query in block:
-                own, groups = groups[: len(query.responses)], groups[len(query.responses) :]
-                found.append(labels_of(own))
-        return found
+        return query_labels(queries, self._group_within, self._progress)
+
+    def _group_within(self, questions: Sequence[str], responses: Sequence[str], queries: Sequence[int]) -> Positions:
+        return grouped(
+            questions,
+            responses,
+            lambda asked, texts: self._asker(asked, texts, both_questions=False),
+            queries=queries,
+        )
 
     def groups(self, questions: Sequence[str], responses: Sequence[str]) -> NDArray[np.int64]:
         return grouped(
